@@ -1,0 +1,2 @@
+# distutils: language=c++
+"""The load generator's compiled core."""

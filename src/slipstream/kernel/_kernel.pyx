@@ -1,0 +1,4 @@
+# distutils: language=c++
+"""The compiled kernel: one module, so that its parts can share C++ objects. See kernel/__init__.py."""
+
+include "storage.pxi"

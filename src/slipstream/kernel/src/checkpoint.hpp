@@ -1,0 +1,36 @@
+// Checkpoints: for each group the newest snapshot of its state machine, in files that many groups share.
+//
+// A round writes one file with the snapshots of the groups that changed, and a directory of where every group's newest snapshot
+// lies. Cost is O(change) plus 32 bytes a group. A file that holds no newest snapshot is unlinked; one that is mostly stale
+// is emptied by copying its few live snapshots into the round. Atomic: temporary, sync, rename, sync the folder.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "bytes.hpp"
+#include "disk.hpp"
+
+namespace slipstream {
+
+class Checkpoints {
+ public:
+  // `folder` is made if missing. Null with `error` set when files are there but none of the directories is whole (never delete on doubt).
+  static std::unique_ptr<Checkpoints> open(Disk& disk, const std::string& folder, std::string& error);
+  virtual ~Checkpoints() = default;
+
+  // Every group's newest durable snapshot. False with error() set if one is damaged.
+  virtual bool load(const std::function<void(uint64_t group, uint64_t applied, string_view payload)>& each) = 0;
+
+  // One round: begin, add and drop in any order (all in memory), then write() may run on another thread, once; it blocks.
+  virtual void begin() = 0;
+  virtual void add(uint64_t group, uint64_t applied, string_view payload) = 0;
+  virtual void drop(uint64_t group) = 0;
+  virtual bool write() = 0;  // true: the round is durable and files no longer needed are gone
+  virtual std::string error() const = 0;
+  virtual uint64_t bytes_written() const = 0;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,39 @@
+// The one door to stable storage. Everything that Slipstream keeps goes through a Disk, so that the simulated
+// disk (lost unsynced writes, torn and reordered writes, failed sync, EIO, full, flipped bits) can stand in for the real one.
+//
+// Paths are relative to the store folder, with '/' between parts. Every operation returns a value >= 0, or -errno.
+// Handles are small integers >= 0. All operations may be called from any thread.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace slipstream {
+
+enum OpenMode : int { kOpenRead = 0, kOpenWrite = 1, kOpenCreate = 2, kOpenExclusive = 4, kOpenTruncate = 8 };
+
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual int open(const std::string& path, int mode) = 0;  // mode: OpenMode bits; kOpenWrite is read-write
+  virtual int close(int handle) = 0;
+  virtual ssize_t pread(int handle, void* to, size_t n, uint64_t offset) = 0;          // short only at end of file
+  virtual ssize_t pread_nowait(int handle, void* to, size_t n, uint64_t offset) = 0;   // -EAGAIN: not in memory, ask a thread
+  virtual ssize_t pwrite(int handle, const void* from, size_t n, uint64_t offset) = 0; // all n bytes, or -errno
+  virtual int sync(int handle) = 0;                                                    // data and size (fdatasync)
+  virtual int truncate(int handle, uint64_t size) = 0;
+  virtual int64_t size(int handle) = 0;
+  virtual int rename(const std::string& from, const std::string& to) = 0;
+  virtual int unlink(const std::string& path) = 0;
+  virtual int make_folder(const std::string& path) = 0;   // 0 also where it exists
+  virtual int remove_folder(const std::string& path) = 0; // must be empty
+  virtual int sync_folder(const std::string& path) = 0;   // makes creations, renames and unlinks in it durable
+  virtual int list(const std::string& path, std::vector<std::string>& names) = 0;  // sorted, without . and ..
+  virtual int lock(const std::string& path) = 0;          // creates and locks a file against other processes; -EWOULDBLOCK if held
+};
+
+// The real one, rooted at a folder that exists. The caller owns it.
+Disk* new_real_disk(const std::string& root);
+
+}  // namespace slipstream

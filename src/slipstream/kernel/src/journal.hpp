@@ -1,0 +1,75 @@
+// The journal: one per server, shared by all groups. An entry is *written* when its bytes were handed to the file,
+// *synced* when they are on stable storage. Positions are logical byte offsets that only grow, across all files.
+//
+// The caller's order:
+//   1. recover() once; it calls back for every valid record, oldest first, then new records follow behind them.
+//   2. append() as entries arise in a turn; flush() once at the end of the turn.
+//   3. after a wake-up (or on each turn) look at written() and synced(), and apply what they cover.
+//   4. release(position) when durable checkpoints cover everything before it: files wholly below it are recycled.
+// Group commit has no timer: whatever was appended while the previous sync ran is written and synced together.
+// A failed write or sync is final: failed() stays set, synced() never moves again, and the descriptor is not used again.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "bytes.hpp"
+#include "disk.hpp"
+
+namespace slipstream {
+
+struct JournalRecord {
+  uint64_t group, term, index;
+  uint8_t kind;
+  string_view payload;
+  uint64_t end;  // position just behind this record
+};
+
+enum class SyncMode : uint8_t {
+  durable,  // whatever asks for it is synced at once (group commit in a thread); the default
+  relaxed,  // flush() writes on the calling thread; synced every sync_interval by sync_now() or the thread
+};
+
+struct JournalOptions {
+  std::string folder = "journal";
+  uint64_t file_bytes = 16ull << 20;  // zero-filled once, then recycled
+  uint64_t bytes_max = 256ull << 20;
+  SyncMode mode = SyncMode::durable;
+  bool threaded = true;               // false: flush() itself writes and syncs (simulation); no threads exist
+  std::function<void()> wake;         // called by the sync thread after written() or synced() moved, or failed() was set
+};
+
+class Journal {
+ public:
+  static std::unique_ptr<Journal> open(Disk& disk, JournalOptions options, std::string& error);  // null on error
+  virtual ~Journal() = default;
+
+  // Calls `record` for each valid record, oldest first. False with error() set when damage lies before data that was
+  // known to be synced (never delete on doubt); a torn tail that was never acknowledged is cut silently.
+  virtual bool recover(const std::function<void(const JournalRecord&)>& record) = 0;
+
+  // Returns the position just behind the record, or 0 when the journal is failed or full (see full()).
+  // `durable`: somebody waits for the sync. Without it the record is only written at flush() and is synced along with the next durable one.
+  // `reserve`: may use the file kept for purge, delete, ack and checkpoint on a full disk.
+  virtual uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, bool durable, bool reserve = false) = 0;
+  virtual void flush() = 0;     // end of the turn
+  virtual void sync_now() = 0;  // asks for a sync of all that was appended (clean stop, sync_interval); threaded: asynchronous
+  virtual bool wait_synced() = 0;  // flush, sync and wait; false when failed
+
+  virtual uint64_t position() const = 0;  // behind the last appended record
+  virtual uint64_t written() const = 0;
+  virtual uint64_t synced() const = 0;
+  virtual bool failed() const = 0;
+  virtual bool full() const = 0;          // the disk or bytes_max leaves only the reserve
+  virtual std::string error() const = 0;
+
+  virtual void release(uint64_t position) = 0;
+  virtual uint64_t in_use() const = 0;    // bytes between the released position and position()
+  struct Stats { uint64_t syncs, sync_ns_total, sync_ns_max, bytes_written, writes; };
+  virtual Stats stats() const = 0;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,119 @@
+// The messages of one stream: segments (files, or memory for memory streams), the index by sequence, and the
+// subjects. Only committed messages come here, so segments never roll back; the journal holds what is not yet in them.
+//
+// Index entry per message (16 bytes): offset, record length, subject id, distance to the next message on the same subject
+// (0: none yet; 0xffffffff: far). A removed message has length 0 and keeps its link. Per subject: first, last, count, name.
+// Derived numbers (messages, bytes, first sequence) are kept by the store alone; nobody else counts.
+//
+// Threading: owned by the kernel's thread. Cold reads and segment syncs go through IoPool.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bytes.hpp"
+#include "disk.hpp"
+
+namespace slipstream {
+
+struct StoredMessage {
+  uint64_t seq;
+  int64_t time_ns;  // unix
+  string_view subject, header, body;  // valid until the next call on the store or the ReadBuffer
+};
+
+enum class ReadStatus : uint8_t { ok, missing, pending, damaged };  // pending: the I/O pool was asked; try again when its wake-up came
+
+struct SubjectState { uint64_t first, last; uint32_t count; };
+constexpr uint32_t kNoSubject = 0xffffffff;
+
+// A thread that does what may block: cold preads, fsync of segments, checkpoint files. `wake` is called (from the pool's thread)
+// after jobs finished; drain() then runs their completions on the caller's thread. threaded=false runs jobs inline.
+class IoPool {
+ public:
+  static std::unique_ptr<IoPool> create(bool threaded, std::function<void()> wake);
+  virtual ~IoPool() = default;
+  virtual void submit(std::function<void()> job, std::function<void()> done) = 0;
+  virtual void drain() = 0;
+  virtual bool idle() const = 0;
+};
+
+// A cursor's read-ahead: one contiguous piece of one segment. Owned by whoever reads in order (a consumer, a direct get).
+struct ReadBuffer {
+  uint64_t segment = 0;  // id of the segment, 0: empty
+  uint64_t start = 0, end = 0;
+  std::shared_ptr<Buffer> bytes;  // shared with an I/O job that may still fill it
+  bool waiting = false;           // a cold read is under way
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  std::function<void()> ready;    // called on the kernel's thread when a cold read has ended
+  void reset() { segment = start = end = 0; bytes.reset(); }
+};
+
+struct StoreOptions {
+  std::string folder;              // "streams/<group>"; unused when memory
+  bool memory = false;
+  uint64_t segment_bytes_min = 64 << 10, segment_bytes_max = 16 << 20;  // a stream's segments start small and double
+  uint64_t tail_bytes = 1 << 20;   // written lazily: the journal has it until a checkpoint
+  uint64_t read_ahead_bytes = 256 << 10;
+};
+
+class MessageStore {
+ public:
+  static std::unique_ptr<MessageStore> create(Disk* disk, IoPool* io, StoreOptions options);
+  virtual ~MessageStore() = default;
+
+  // Writing. seq > last_seq(); a gap is allowed. False: the device failed or is full (error()); what is in memory stays readable.
+  virtual bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) = 0;
+  virtual bool remove(uint64_t seq) = 0;          // false: not there
+  virtual bool erase(uint64_t seq) = 0;           // remove, and overwrite the body on disk
+  virtual uint64_t remove_below(uint64_t seq) = 0;  // all live messages < seq; returns how many. Whole segments go without a visit per message where possible
+  virtual void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) = 0;  // an empty store's position (first_seq config, purge beyond the end)
+
+  // State. first_seq()==last_seq()+1 when empty after use; 0/0 when never used.
+  virtual uint64_t first_seq() const = 0;
+  virtual uint64_t last_seq() const = 0;
+  virtual int64_t first_time_ns() = 0;   // 0 when empty
+  virtual int64_t last_time_ns() const = 0;
+  virtual uint64_t messages() const = 0;
+  virtual uint64_t bytes() const = 0;    // as nats-server counts (S-150): memory len(subj)+hdr+msg+16; file 22+subj+(hdr?4+hdr)+msg+8
+  virtual uint64_t subjects() const = 0; // with at least one live message
+  static uint64_t message_bytes(bool memory, size_t subject, size_t header, size_t body);
+
+  // The index: never touches the disk.
+  virtual bool live(uint64_t seq) const = 0;
+  virtual uint64_t next_live(uint64_t seq) const = 0;          // smallest live sequence >= seq, 0 if none
+  virtual uint64_t previous_live(uint64_t seq) const = 0;      // greatest live sequence <= seq, 0 if none
+  virtual uint64_t live_above(uint64_t seq) const = 0;         // number of live messages with sequence > seq; O(segments)
+  virtual uint32_t subject_of(uint64_t seq) const = 0;         // kNoSubject if not live
+  virtual uint64_t size_of(uint64_t seq) const = 0;            // message_bytes of a live message
+  virtual uint32_t find_subject(string_view subject) const = 0;
+  virtual string_view subject_name(uint32_t id) const = 0;
+  virtual uint32_t subject_ids() const = 0;                    // ids are 0..subject_ids()-1; an id's name never changes while it has live messages
+  virtual SubjectState subject_state(uint32_t id) const = 0;
+  virtual uint64_t next_on_subject(uint32_t id, uint64_t seq) const = 0;  // smallest live sequence >= seq on the subject, 0 if none
+  virtual void match_subjects(string_view filter, const std::function<void(uint32_t)>& each) const = 0;  // filter with wildcards
+
+  // Reading.
+  virtual ReadStatus read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;
+  virtual ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;  // recovery and rare reads
+  virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;  // smallest live sequence with time >= t; last_seq()+1 if none (may block)
+
+  // Durability. A checkpoint: snapshot() describes the store as of now into `out`; `sync` collects the jobs' work: after
+  // write_tail() and the sync of the handles the snapshot may be made durable. Files that no durable snapshot names any more are unlinked by
+  // checkpoint_durable().
+  virtual bool write_tail() = 0;
+  virtual void snapshot(Buffer& out, std::vector<int>& handles_to_sync) = 0;
+  virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
+  virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index
+  virtual void drop() = 0;                  // the stream was deleted: closes and unlinks everything
+  virtual std::string error() const = 0;
+  virtual void check() const = 0;           // asserts every invariant; slow, for tests
+
+  struct Memory { uint64_t index, subjects, tails; };
+  virtual Memory memory() const = 0;
+};
+
+}  // namespace slipstream
