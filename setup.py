@@ -12,7 +12,8 @@ from setuptools import Extension, setup
 KERNEL = "src/slipstream/kernel"
 BENCH = "src/slipstream/bench"
 
-COMPILE = ["-std=c++20", "-O2", "-g1", "-Wall", "-Wno-unused-function", "-fvisibility=hidden"]
+# -UNDEBUG: Python is built with assertions off, ours stay on.
+COMPILE = ["-std=c++20", "-O2", "-g1", "-UNDEBUG", "-Wall", "-Wno-unused-function", "-fvisibility=hidden"]
 
 
 def require_compiler() -> None:

@@ -12,7 +12,25 @@ uint64_t next_id() {
   return ++id;
 }
 
+constexpr uint64_t kSegmentMagic = 0x3147455350494c53ull;  // "SLIPSEG1"
+constexpr uint32_t kSegmentVersion = 1;
+
 }  // namespace
+
+void write_segment_head(char* p, uint64_t base) {
+  memset(p, 0, kSegmentHead);
+  store64(p, kSegmentMagic);
+  store32(p + 8, kSegmentVersion);
+  store64(p + 16, base);
+  store32(p + kSegmentHead - 4, crc32c(0, p, kSegmentHead - 4));
+}
+
+bool segment_head_valid(const char* p, uint64_t base, std::string& why) {
+  if (load64(p) != kSegmentMagic || load32(p + kSegmentHead - 4) != crc32c(0, p, kSegmentHead - 4)) why = "its head is damaged";
+  else if (load32(p + 8) != kSegmentVersion) why = "its format version is unknown";
+  else if (load64(p + 16) != base) why = "it begins with another sequence";
+  return why.empty();
+}
 
 void DeadMap::resize(uint32_t n) {
   bits_.resize((n + 63) / 64);

@@ -17,6 +17,10 @@ namespace slipstream {
 constexpr uint32_t kSegmentHead = 64;
 constexpr uint32_t kFar = 0xffffffff;
 
+// The first kSegmentHead bytes of a segment's file.
+void write_segment_head(char* p, uint64_t base);
+bool segment_head_valid(const char* p, uint64_t base, std::string& why);
+
 struct Entry {
   uint32_t offset;
   uint32_t packed;   // record length, and whether it has a header in the top bit; 0: removed

@@ -2,7 +2,8 @@
 //   message_store.cpp     appending, removing, the index by sequence
 //   store_subjects.cpp    first, last and next on a subject
 //   store_reading.cpp     records from memory, read-ahead and cold reads
-//   store_files.cpp       the tail, segment files, snapshot and load
+//   store_files.cpp       the tail in memory, and the files of segments
+//   store_snapshot.cpp    snapshot and load
 //   store_compaction.cpp  rewriting segments that are mostly dead
 //   store_check.cpp       every invariant
 #pragma once
