@@ -21,6 +21,7 @@ class StreamSpec(TypedDict):
     sealed: bool
     deny_delete: bool
     deny_purge: bool
+    allow_rollup: bool
     max_msgs: int
     max_bytes: int
     max_age_ns: int
