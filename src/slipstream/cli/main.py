@@ -1,4 +1,6 @@
-"""`slipstream`: the server and its tools under one command, with a friendlier face than `slipstream-server`."""
+"""`slipstream`: the server and its tools under one command, with a friendlier face than
+`slipstream-server`.
+"""
 
 from __future__ import annotations
 
