@@ -64,26 +64,33 @@ class Deliveries {
         in_order_(in_order),
         seen_(count) {}
 
-  // Empty, or what is wrong with the delivery.
-  std::string add(const Frame& frame) {
+  bool add(const Frame& frame) {
+    AckSubject ack;
+    if (!parse_ack_subject(frame.reply, ack)) return false;
+    const uint64_t at = ack.stream_sequence - first_;
+    if (ack.stream != stream_ || ack.delivered != 1 || frame.body.size() != payload_bytes_) return false;
+    if (at >= seen_.size() || seen_[at]) return false;
+    if (in_order_ && (at != received_ || ack.consumer_sequence != received_ + 1)) return false;
+    seen_[at] = true;
+    received_++;
+    return true;
+  }
+
+  // The sentence for a delivery that add() refused.
+  std::string wrong(const Frame& frame) const {
     AckSubject ack;
     if (!parse_ack_subject(frame.reply, ack))
       return "a delivery with the reply subject '" + std::string(frame.reply) + "'";
     const std::string which = "sequence " + std::to_string(ack.stream_sequence);
+    const uint64_t at = ack.stream_sequence - first_;
     if (ack.stream != stream_) return "a delivery of stream " + std::string(ack.stream);
     if (ack.delivered != 1) return which + " delivered " + std::to_string(ack.delivered) + " times";
     if (frame.body.size() != payload_bytes_)
       return which + " has " + std::to_string(frame.body.size()) + " bytes";
-    const uint64_t at = ack.stream_sequence - first_;
     if (at >= seen_.size()) return which + " was not to come";
     if (seen_[at]) return which + " came twice";
-    if (in_order_ && at != received_)
-      return which + " came where " + std::to_string(first_ + received_) + " was next";
-    if (in_order_ && ack.consumer_sequence != received_ + 1)
-      return "a gap in the consumer's sequence at " + which;
-    seen_[at] = true;
-    received_++;
-    return "";
+    if (at != received_) return which + " came where " + std::to_string(first_ + received_) + " was next";
+    return "a gap in the consumer's sequence at " + which;
   }
 
   bool complete() const { return received_ == seen_.size(); }
@@ -148,8 +155,7 @@ class Pullers : public Role {
   void on_message(Client& client, const Frame& frame) override {
     auto& self = static_cast<PullClient&>(client);
     if (is_status(frame)) return on_status(self, frame);
-    const std::string wrong = deliveries_.add(frame);
-    if (!wrong.empty()) return fail(wrong);
+    if (!deliveries_.add(frame)) return fail(deliveries_.wrong(frame));
     if (self.pending == 0) return fail("a message beyond the batch");
     self.pending--;
     count(frame.body.size());
@@ -220,8 +226,7 @@ class Receiver : public Role {
       return;
     }
     if (is_status(frame)) return on_status(client, frame);
-    const std::string wrong = deliveries_.add(frame);
-    if (!wrong.empty()) return fail(wrong);
+    if (!deliveries_.add(frame)) return fail(deliveries_.wrong(frame));
     count(frame.body.size());
     if (deliveries_.complete()) complete(client);
   }
