@@ -8,6 +8,7 @@ decides whether it is a new consumer or an update, and calls `check_update` for 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import NamedTuple
 
 import msgspec
@@ -72,9 +73,19 @@ def normalise(config: ConsumerConfig, rules: ConsumerRules) -> ConsumerConfig:
     _check_rest(config)
     _check_priority(config)
     refuse_unsupported_consumer(config)
-    if not config.is_durable and config.inactive_threshold_ns <= 0:
-        config.inactive_threshold_ns = INACTIVE_THRESHOLD_DEFAULT_NS
     return config
+
+
+def with_ephemeral_threshold(config: ConsumerConfig) -> ConsumerConfig:
+    """An ephemeral consumer always has a threshold.
+
+    Not part of `normalise`, because nats-server compares a request to create with what exists
+    before it fills this in: the same request to create an ephemeral consumer twice is refused the
+    second time (C-015).
+    """
+    if config.is_durable or config.inactive_threshold_ns > 0:
+        return config
+    return msgspec.structs.replace(config, inactive_threshold_ns=INACTIVE_THRESHOLD_DEFAULT_NS)
 
 
 def check_update(old: ConsumerConfig, new: ConsumerConfig, *, deliver_interest: bool) -> None:
@@ -111,6 +122,10 @@ def check_update(old: ConsumerConfig, new: ConsumerConfig, *, deliver_interest: 
 
 def refused(text: str) -> ApiError:
     return ApiError(ErrorCode.CONSUMER_CREATE, err=text)
+
+
+def is_valid_group_name(group: str) -> bool:
+    return _GROUP_NAME.fullmatch(group) is not None
 
 
 def _fill_defaults(config: ConsumerConfig, rules: ConsumerRules) -> None:
@@ -275,10 +290,11 @@ def _check_filters(config: ConsumerConfig) -> None:
     index = subjects.SubjectIndex()
     for subject in config.filters:
         index.add([subject], subject)
+    counts = Counter(config.filters)
     for subject in config.filters:
         if not subjects.is_valid(subject):
             raise invalid("invalid subject")
-        repeated = config.filters.count(subject) > 1
+        repeated = counts[subject] > 1
         wider = (o for o in set(index.owners(subject)) if subjects.is_subset(subject, o))
         if repeated or any(other != subject for other in wider):
             raise ApiError(ErrorCode.CONSUMER_OVERLAPPING_SUBJECT_FILTERS)
@@ -355,5 +371,5 @@ def _check_priority(config: ConsumerConfig) -> None:
     for group in config.priority_groups:
         if not group:
             raise ApiError(ErrorCode.CONSUMER_EMPTY_GROUP_NAME)
-        if _GROUP_NAME.fullmatch(group) is None:
+        if not is_valid_group_name(group):
             raise ApiError(ErrorCode.CONSUMER_INVALID_GROUP_NAME)

@@ -9,6 +9,7 @@ never accepted and ignored.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -305,11 +306,12 @@ def _check_subjects(config: StreamConfig) -> None:
     index = subjects.SubjectIndex()
     for subject in config.subjects:
         index.add([subject], subject)
+    counts = Counter(config.subjects)
     for position, subject in enumerate(config.subjects):
         if not subjects.is_valid(subject):
             raise invalid("invalid subject")
         _check_reserved(subject, config)
-        if set(index.owners(subject)) == {subject} and config.subjects.count(subject) == 1:
+        if set(index.owners(subject)) == {subject} and counts[subject] == 1:
             continue
         for later in config.subjects[position + 1 :]:
             if subjects.collide(later, subject):
