@@ -1,0 +1,166 @@
+// The real disk: system calls relative to a folder that stays open, so that a renamed parent or a changed working
+// directory cannot redirect them. A handle is the file descriptor itself.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "disk.hpp"
+
+namespace slipstream {
+namespace {
+
+// Repeats a system call that a signal interrupted; gives its result or -errno.
+template <typename Call>
+auto without_interruption(Call call) -> decltype(call()) {
+  for (;;) {
+    auto result = call();
+    if (result >= 0) return result;
+    if (errno != EINTR) return (decltype(result))-errno;
+  }
+}
+
+class RealDisk final : public Disk {
+ public:
+  explicit RealDisk(const std::string& root) {
+    root_ = without_interruption([&] { return ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  }
+  ~RealDisk() override { if (root_ >= 0) ::close(root_); }
+
+  int open(const std::string& path, int mode) override {
+    int flags = O_CLOEXEC | (mode & ~kOpenRead ? O_RDWR : O_RDONLY);
+    if (mode & kOpenCreate) flags |= O_CREAT;
+    if (mode & kOpenExclusive) flags |= O_CREAT | O_EXCL;
+    if (mode & kOpenTruncate) flags |= O_TRUNC;
+    return at_root([&] { return ::openat(root_, path.c_str(), flags, 0644); });
+  }
+
+  // Not repeated on EINTR: Linux has released the descriptor already.
+  int close(int handle) override { return ::close(handle) == 0 || errno == EINTR ? 0 : -errno; }
+
+  ssize_t pread(int handle, void* to, size_t n, uint64_t offset) override {
+    size_t done = 0;
+    while (done < n) {
+      ssize_t r = without_interruption([&] { return ::pread(handle, (char*)to + done, n - done, (off_t)(offset + done)); });
+      if (r < 0) return r;
+      if (r == 0) break;
+      done += (size_t)r;
+    }
+    return (ssize_t)done;
+  }
+
+  // A range that is partly in memory comes back short before it fails, so the rest is asked for again: end of
+  // file answers 0, a missing page -EAGAIN.
+  ssize_t pread_nowait(int handle, void* to, size_t n, uint64_t offset) override {
+    if (nowait_unsupported_.load(std::memory_order_relaxed)) return pread(handle, to, n, offset);
+    size_t done = 0;
+    while (done < n) {
+      iovec piece{(char*)to + done, n - done};
+      ssize_t r = without_interruption([&] { return ::preadv2(handle, &piece, 1, (off_t)(offset + done), RWF_NOWAIT); });
+      if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL) {
+        nowait_unsupported_.store(true, std::memory_order_relaxed);
+        return pread(handle, to, n, offset);
+      }
+      if (r < 0) return r;
+      if (r == 0) break;
+      done += (size_t)r;
+    }
+    return (ssize_t)done;
+  }
+
+  ssize_t pwrite(int handle, const void* from, size_t n, uint64_t offset) override {
+    size_t done = 0;
+    while (done < n) {
+      ssize_t r = without_interruption([&] { return ::pwrite(handle, (const char*)from + done, n - done, (off_t)(offset + done)); });
+      if (r < 0) return r;
+      if (r == 0) return -EIO;
+      done += (size_t)r;
+    }
+    return (ssize_t)done;
+  }
+
+  int sync(int handle) override { return without_interruption([&] { return ::fdatasync(handle); }); }
+  int truncate(int handle, uint64_t size) override {
+    return without_interruption([&] { return ::ftruncate(handle, (off_t)size); });
+  }
+  int64_t size(int handle) override {
+    struct stat st;
+    return ::fstat(handle, &st) == 0 ? (int64_t)st.st_size : -errno;
+  }
+  int rename(const std::string& from, const std::string& to) override {
+    return at_root([&] { return ::renameat(root_, from.c_str(), root_, to.c_str()); });
+  }
+  int unlink(const std::string& path) override {
+    return at_root([&] { return ::unlinkat(root_, path.c_str(), 0); });
+  }
+  int make_folder(const std::string& path) override {
+    int r = at_root([&] { return ::mkdirat(root_, path.c_str(), 0755); });
+    if (r != -EEXIST) return r;
+    struct stat st;
+    if (::fstatat(root_, path.c_str(), &st, 0) != 0) return -errno;
+    return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+  }
+  int remove_folder(const std::string& path) override {
+    return at_root([&] { return ::unlinkat(root_, path.c_str(), AT_REMOVEDIR); });
+  }
+
+  int sync_folder(const std::string& path) override {
+    int folder = open_folder(path);
+    if (folder < 0) return folder;
+    int r = without_interruption([&] { return ::fsync(folder); });
+    ::close(folder);
+    return r;
+  }
+
+  int list(const std::string& path, std::vector<std::string>& names) override {
+    names.clear();
+    int folder = open_folder(path);
+    if (folder < 0) return folder;
+    DIR* entries = ::fdopendir(folder);
+    if (!entries) { int e = errno; ::close(folder); return -e; }
+    int result = 0;
+    for (;;) {
+      errno = 0;  // readdir tells the end from an error only by errno
+      dirent* entry = ::readdir(entries);
+      if (!entry) { result = -errno; break; }
+      std::string name = entry->d_name;
+      if (name != "." && name != "..") names.push_back(std::move(name));
+    }
+    ::closedir(entries);
+    std::sort(names.begin(), names.end());
+    return result;
+  }
+
+  int lock(const std::string& path) override {
+    int handle = open(path, kOpenWrite | kOpenCreate);
+    if (handle < 0) return handle;
+    int r = without_interruption([&] { return ::flock(handle, LOCK_EX | LOCK_NB); });
+    if (r == 0) return handle;
+    ::close(handle);
+    return r;
+  }
+
+ private:
+  template <typename Call>
+  int at_root(Call call) { return root_ < 0 ? root_ : without_interruption(call); }
+
+  int open_folder(const std::string& path) {
+    const char* name = path.empty() ? "." : path.c_str();
+    return at_root([&] { return ::openat(root_, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  }
+
+  int root_;  // descriptor of the store folder, or -errno of opening it: every operation then answers that
+  std::atomic<bool> nowait_unsupported_{false};
+};
+
+}  // namespace
+
+Disk* new_real_disk(const std::string& root) { return new RealDisk(root); }
+
+}  // namespace slipstream
