@@ -159,7 +159,7 @@ class ServerProcess:
         return arguments
 
     def _read_log(self) -> None:
-        """Until the process closes its stderr; a process that ends counts as ready to be looked at."""
+        """Until the process closes its stderr; one that ended counts as ready to be looked at."""
         assert self._process is not None
         assert self._process.stderr is not None
         for line in self._process.stderr:
