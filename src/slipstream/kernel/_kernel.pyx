@@ -2,3 +2,5 @@
 """The compiled kernel: one module, so that its parts can share C++ objects. See kernel/__init__.py."""
 
 include "storage.pxi"
+include "store.pxi"
+include "kernel.pxi"

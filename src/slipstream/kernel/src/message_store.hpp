@@ -47,10 +47,18 @@ struct ReadBuffer {
   uint64_t start = 0, end = 0;
   std::shared_ptr<Buffer> bytes;  // shared with an I/O job that may still fill it
   bool waiting = false;           // a cold read is under way
+  int failed = 0;                 // -errno of a cold read; the next read() answers `damaged` and clears it
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   std::function<void()> ready;    // called on the kernel's thread when a cold read has ended
-  void reset() { segment = start = end = 0; bytes.reset(); }
+  ReadBuffer() = default;         // jobs know its address: it neither moves nor is it copied
+  ReadBuffer(const ReadBuffer&) = delete;
+  ReadBuffer& operator=(const ReadBuffer&) = delete;
+  ~ReadBuffer() { *alive = false; }
+  void reset() { segment = start = end = 0; bytes.reset(); failed = 0; }
 };
+
+// One blocking step of a checkpoint (sync of a segment, of the folder): 0 or -errno. For the I/O pool; keeps open what it needs.
+using SyncStep = std::function<int()>;
 
 struct StoreOptions {
   std::string folder;              // "streams/<group>"; unused when memory
@@ -89,9 +97,10 @@ class MessageStore {
   virtual uint64_t live_above(uint64_t seq) const = 0;         // number of live messages with sequence > seq; O(segments)
   virtual uint32_t subject_of(uint64_t seq) const = 0;         // kNoSubject if not live
   virtual uint64_t size_of(uint64_t seq) const = 0;            // message_bytes of a live message
-  virtual uint32_t find_subject(string_view subject) const = 0;
+  virtual uint32_t find_subject(string_view subject) const = 0;  // kNoSubject without a live message
   virtual string_view subject_name(uint32_t id) const = 0;
-  virtual uint32_t subject_ids() const = 0;                    // ids are 0..subject_ids()-1; an id's name never changes while it has live messages
+  virtual uint32_t subject_ids() const = 0;                    // ids are 0..subject_ids()-1; an id's name never changes while it has live messages; one
+                                                               // without may be given to another name: its state then counts from 1 again
   virtual SubjectState subject_state(uint32_t id) const = 0;
   virtual uint64_t next_on_subject(uint32_t id, uint64_t seq) const = 0;  // smallest live sequence >= seq on the subject, 0 if none
   virtual void match_subjects(string_view filter, const std::function<void(uint32_t)>& each) const = 0;  // filter with wildcards
@@ -101,11 +110,11 @@ class MessageStore {
   virtual ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;  // recovery and rare reads
   virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;  // smallest live sequence with time >= t; last_seq()+1 if none (may block)
 
-  // Durability. A checkpoint: snapshot() describes the store as of now into `out`; `sync` collects the jobs' work: after
-  // write_tail() and the sync of the handles the snapshot may be made durable. Files that no durable snapshot names any more are unlinked by
-  // checkpoint_durable().
+  // Durability. A checkpoint: snapshot() writes the tail and describes the store as of now into `out`; after every step
+  // added to `sync` has answered 0 (on any thread) the snapshot may be made durable. False: the tail could not be written (error()).
+  // Files that no durable snapshot names any more are unlinked by checkpoint_durable().
   virtual bool write_tail() = 0;
-  virtual void snapshot(Buffer& out, std::vector<int>& handles_to_sync) = 0;
+  virtual bool snapshot(Buffer& out, std::vector<SyncStep>& sync) = 0;
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
   virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index
   virtual void drop() = 0;                  // the stream was deleted: closes and unlinks everything

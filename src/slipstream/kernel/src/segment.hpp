@@ -1,0 +1,129 @@
+// A contiguous range of sequences: the index of its messages, and their bytes as far as they are in memory.
+//
+// Offsets are those of the segment's file. Bytes are appended into chunks; of a stream in files the newest chunks stay
+// readable in memory after they were written, of a memory stream all do. Who writes, evicts and reads files is the store.
+#pragma once
+#include <cassert>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bytes.hpp"
+#include "handle_cache.hpp"
+#include "message_store.hpp"
+
+namespace slipstream {
+
+constexpr uint32_t kSegmentHead = 64;
+constexpr uint32_t kFar = 0xffffffff;
+
+// The first kSegmentHead bytes of a segment's file.
+void write_segment_head(char* p, uint64_t base);
+bool segment_head_valid(const char* p, uint64_t base, std::string& why);
+
+struct Entry {
+  uint32_t offset;
+  uint32_t packed;   // record length, and whether it has a header in the top bit; 0: removed
+  uint32_t subject;
+  uint32_t next;     // distance to the next message on the subject; 0 none yet, kFar: look for it
+  bool live() const { return packed != 0; }
+  uint32_t length() const { return packed & 0x7fffffff; }
+  bool has_header() const { return packed >> 31; }
+};
+static_assert(sizeof(Entry) == 16);
+
+// Which entries are removed, with a count per block; made only when a message behind the first live one is removed.
+class DeadMap {
+ public:
+  void resize(uint32_t n);
+  void mark(uint32_t i);
+  bool marked(uint32_t i) const { return bits_[i / 64] >> (i % 64) & 1; }
+  uint32_t count_from(uint32_t i) const;             // marked at i or behind
+  uint32_t next_clear(uint32_t i, uint32_t n) const;  // n if none
+  int64_t previous_clear(int64_t i) const;            // -1 if none
+  uint64_t memory() const { return bits_.capacity() * 8 + blocks_.capacity() * 2; }
+  const std::vector<uint64_t>& words() const { return bits_; }
+
+ private:
+  static constexpr uint32_t kBlock = 1024;
+  std::vector<uint64_t> bits_;
+  std::vector<uint16_t> blocks_;
+};
+
+struct Chunk {
+  uint32_t start, size, capacity;  // offset of the first byte, bytes used, bytes there
+  char* bytes;
+};
+
+class Segment {
+ public:
+  Segment(uint64_t base, uint32_t bytes_max, bool memory, uint32_t entries_expected);
+  ~Segment();
+  Segment(const Segment&) = delete;
+
+  const uint64_t id;         // unique in the process: a ReadBuffer names the segment by it
+  const uint64_t base;
+  const uint32_t bytes_max;  // a record that would end behind it goes into the next segment, if there is one already here
+  std::shared_ptr<CachedFile> file;  // null until something was written (always in memory streams)
+  std::string file_name;             // in the store's folder
+  bool sealed = false;
+  bool named = false;        // by a snapshot, durable or not
+  bool dirty = false;        // written to since the last sync was handed out
+  bool compacting = false, uncompactable = false;
+  uint32_t erasures = 0;     // in-place overwrites so far
+  uint32_t written = 0;      // bytes in the file, from its start
+  int64_t first_time_ns = 0, last_time_ns = 0;  // of the appended, live or not
+
+  // Index.
+  uint32_t count() const { return (uint32_t)entries_.size(); }
+  uint64_t end() const { return base + entries_.size(); }
+  Entry& entry(uint32_t i) { return entries_[i]; }
+  const Entry& entry(uint32_t i) const { return entries_[i]; }
+  uint32_t size() const { return size_; }
+  uint32_t live() const { return live_; }
+  uint64_t live_bytes() const { return live_bytes_; }
+  uint32_t head() const { return head_; }  // first live entry; count() if none
+  void push(uint32_t offset, uint32_t length, bool header, uint32_t subject, int64_t time_ns);
+  void push_dead(int64_t time_ns);         // a sequence that was never here
+  void remove(uint32_t i);                 // the link stays
+  uint32_t live_from(uint32_t i) const;    // live entries at i or behind
+  uint32_t next_live(uint32_t i) const;    // count() if none
+  int64_t previous_live(int64_t i) const;  // -1 if none
+  uint32_t first_entry_at(int64_t time_ns) const;  // all entries before it are older
+  int64_t block_time(uint32_t i) const { return times_[i / kTimeBlock]; }  // no entry from i's block on is older
+  static constexpr uint32_t kTimeBlock = 128;
+  void seal();
+  uint64_t index_memory() const;
+  const DeadMap* dead() const { return dead_.get(); }
+
+  // Bytes.
+  bool has_room(uint32_t n) const { return !chunks_.empty() && chunks_.back().capacity - chunks_.back().size >= n; }
+  void add_chunk(char* bytes, uint32_t capacity);
+  char* place(uint32_t n) {  // room for n bytes in the last chunk, which the caller fills
+    Chunk& chunk = chunks_.back();
+    char* p = chunk.bytes + chunk.size;
+    chunk.size += n;
+    size_ += n;
+    return p;
+  }
+  char* in_memory(uint32_t offset) const;  // null: in the file only
+  std::vector<Chunk>& chunks() { return chunks_; }
+  const std::vector<Chunk>& chunks() const { return chunks_; }
+  void set_size(uint32_t size) { size_ = size; }  // loaded from a file
+
+  void check() const;
+
+ private:
+  void push_time(int64_t time_ns);
+  void need_dead_map();
+
+  std::vector<Entry> entries_;
+  std::unique_ptr<DeadMap> dead_;
+  std::vector<int64_t> times_;  // per block of entries: a time that is not after any of its messages
+  std::vector<Chunk> chunks_;   // in order of start, without gaps up to size()
+  uint32_t size_ = kSegmentHead;
+  uint32_t live_ = 0, head_ = 0;
+  uint64_t live_bytes_ = 0;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,167 @@
+// The one implementation of MessageStore. Its parts, by file:
+//   message_store.cpp     appending, removing, the index by sequence
+//   store_subjects.cpp    first, last and next on a subject
+//   store_reading.cpp     records from memory, read-ahead and cold reads
+//   store_files.cpp       the tail in memory, and the files of segments
+//   store_snapshot.cpp    snapshot and load
+//   store_compaction.cpp  rewriting segments that are mostly dead
+//   store_check.cpp       every invariant
+#pragma once
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "message_store.hpp"
+#include "record.hpp"
+#include "segment.hpp"
+#include "subject_table.hpp"
+
+namespace slipstream {
+
+class SegmentStore final : public MessageStore {
+ public:
+  SegmentStore(Disk* disk, IoPool* io, StoreOptions options);
+  ~SegmentStore() override;
+
+  bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) override;
+  bool remove(uint64_t seq) override;
+  bool erase(uint64_t seq) override;
+  uint64_t remove_below(uint64_t seq) override;
+  void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) override;
+
+  uint64_t first_seq() const override;
+  uint64_t last_seq() const override { return last_seq_; }
+  int64_t first_time_ns() override;
+  int64_t last_time_ns() const override { return last_time_ns_; }
+  uint64_t messages() const override { return messages_; }
+  uint64_t bytes() const override { return bytes_; }
+  uint64_t subjects() const override { return subjects_.with_messages(); }
+
+  bool live(uint64_t seq) const override;
+  uint64_t next_live(uint64_t seq) const override;
+  uint64_t previous_live(uint64_t seq) const override;
+  uint64_t live_above(uint64_t seq) const override;
+  uint32_t subject_of(uint64_t seq) const override;
+  uint64_t size_of(uint64_t seq) const override;
+  uint32_t find_subject(string_view subject) const override;
+  string_view subject_name(uint32_t id) const override { return subjects_.name(id); }
+  uint32_t subject_ids() const override { return subjects_.ids(); }
+  SubjectState subject_state(uint32_t id) const override;
+  uint64_t next_on_subject(uint32_t id, uint64_t seq) const override;
+  void match_subjects(string_view filter, const std::function<void(uint32_t)>& each) const override;
+
+  ReadStatus read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) override;
+  ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) override;
+  uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) override;
+
+  bool write_tail() override;
+  bool snapshot(Buffer& out, std::vector<SyncStep>& sync) override;
+  void checkpoint_durable() override;
+  bool load(Reader& in) override;
+  void drop() override;
+  std::string error() const override { return error_; }
+  void check() const override;
+  Memory memory() const override;
+
+ private:
+  struct Slot {
+    uint64_t base;
+    std::unique_ptr<Segment> segment;
+  };
+  struct Place {
+    Segment* segment;  // null: no segment holds the sequence
+    uint32_t index;
+    Entry* operator->() const { return &segment->entry(index); }
+    explicit operator bool() const { return segment != nullptr; }
+    bool live() const { return segment && segment->entry(index).live(); }
+  };
+  struct Compaction;
+
+  // Index.
+  size_t slot_of(uint64_t seq) const;  // the last slot with base <= seq, or slots_.size() if none
+  Place find(uint64_t seq) const;
+  Segment* active() const { return slots_.empty() || slots_.back().segment->sealed ? nullptr : slots_.back().segment.get(); }
+  using MessageStore::message_bytes;
+  uint64_t message_bytes(const Entry& e) const { return e.length() - kRecordHead + (options_.memory ? 16 : 30 + (e.has_header() ? 4 : 0)); }
+  Segment* segment_for(uint64_t seq, uint32_t length, int64_t time_ns);
+  void open_segment(uint64_t seq);
+  void seal(Segment* segment);
+  void drop_slot(size_t slot);
+  void after_removal(Segment* segment);
+  uint64_t remove_all();
+
+  // Subjects.
+  void link(uint32_t id, uint64_t seq);
+  void unlink(uint32_t id, uint64_t seq);
+  uint64_t follow(uint32_t id, uint64_t from, uint64_t last) const;
+  uint64_t scan_forward(uint32_t id, uint64_t from, uint64_t last) const;
+  void resolve_last(uint32_t id) const;
+
+  // Bytes.
+  char* place(Segment* segment, uint32_t length);  // null: the device refused to take what must leave memory
+  bool make_chunk(Segment* segment, uint32_t length);
+  bool evict_oldest();
+  void give_back(Chunk& chunk);
+  void release_chunks(Segment* segment);
+  bool write_segment(Segment* segment, uint32_t end);
+  bool create_file(Segment* segment);
+  bool prepare_folder(const std::vector<std::string>& named);
+  std::string path_of(const std::string& name) const { return options_.folder + "/" + name; }
+  void forget_file(Segment* segment);
+  void unlink_files(std::vector<std::string> names);
+  bool fail(const std::string& what, int error);
+  std::string new_file_name(uint64_t base);
+
+  // Reading.
+  ReadStatus read_place(uint64_t seq, StoredMessage& out, ReadBuffer& buffer, bool may_block);
+  ReadStatus decode(const char* p, uint64_t seq, const Entry& e, bool verify, StoredMessage& out);
+  ReadStatus fill(Segment* segment, const Entry& e, ReadBuffer& buffer, bool may_block);
+
+  // Loading.
+  struct SegmentPlan;
+  bool load_failed(const std::string& what);
+  bool load_segment(Reader& in, std::vector<SegmentPlan>& plans);
+  bool rebuild(Segment* segment, const SegmentPlan& plan);
+
+  // Compaction.
+  void consider_compaction(Segment* segment);
+  void start_compaction();
+  void compact_memory(size_t slot);
+  void finish_compaction(const std::shared_ptr<Compaction>& work);
+
+  Disk* const disk_;
+  IoPool* const io_;
+  const StoreOptions options_;
+  std::shared_ptr<HandleCache> handles_;
+  SubjectTable subjects_;
+  std::deque<Slot> slots_;           // by base; each with live messages, but for the active one (the last, if not sealed)
+  mutable size_t hot_slot_ = 0;      // where the last search ended
+  uint64_t last_seq_ = 0, messages_ = 0, bytes_ = 0;
+  uint64_t empty_first_ = 0;         // first_seq() while there are no messages
+  int64_t last_time_ns_ = 0;
+  uint32_t next_segment_bytes_;
+  uint32_t entry_bytes_expected_ = 0;  // mean record of the last sealed segment
+
+  std::deque<Segment*> resident_;    // segments with chunks, oldest first (streams in files)
+  uint64_t chunk_bytes_ = 0;         // capacity of all chunks
+  char* spare_chunk_ = nullptr;      // kept warm: its pages are there already
+  uint32_t chunk_bytes_max_;
+  bool appended_since_snapshot_ = false;
+
+  bool folder_ready_ = false, folder_dirty_ = false;
+  uint32_t generation_ = 0;          // part of new files' names: above that of any file found in the folder
+  std::vector<std::string> retired_;   // files that the next snapshot will not name
+  std::vector<std::string> unnamed_;   // files that the last snapshot did not name
+  std::string error_;
+  bool failed_ = false;              // the device failed for good; full is not for good
+
+  ReadBuffer times_buffer_;          // for first_time_ns()
+  uint64_t first_time_seq_ = 0;
+  int64_t first_time_ns_ = 0;
+
+  std::deque<uint64_t> compactable_;  // ids of sealed segments that are mostly dead
+  bool compacting_ = false;
+  std::shared_ptr<SegmentStore*> self_;  // null inside once the store is gone: completions look here first
+};
+
+}  // namespace slipstream

@@ -1,0 +1,113 @@
+// Records from memory, from a cursor's read-ahead, and from the disk: without blocking if its bytes are in the page cache,
+// otherwise on the I/O thread, while the cursor waits.
+#include <cerrno>
+
+#include "segment_store.hpp"
+
+namespace slipstream {
+
+ReadStatus SegmentStore::read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) { return read_place(seq, out, buffer, false); }
+
+ReadStatus SegmentStore::read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) {
+  return read_place(seq, out, buffer, true);
+}
+
+ReadStatus SegmentStore::read_place(uint64_t seq, StoredMessage& out, ReadBuffer& buffer, bool may_block) {
+  Place place = find(seq);
+  if (!place.live()) return ReadStatus::missing;
+  const Entry& e = *place.operator->();
+  if (const char* p = place.segment->in_memory(e.offset)) return decode(p, seq, e, false, out);
+  uint64_t end = (uint64_t)e.offset + e.length();
+  if (buffer.segment != place.segment->id || e.offset < buffer.start || end > buffer.end) {
+    ReadStatus status = fill(place.segment, e, buffer, may_block);
+    if (status != ReadStatus::ok) return status;
+  }
+  return decode(buffer.bytes->data() + (e.offset - buffer.start), seq, e, true, out);
+}
+
+// What is in memory was written by this process and needs no checksum; what comes from a device does.
+ReadStatus SegmentStore::decode(const char* p, uint64_t seq, const Entry& e, bool verify, StoredMessage& out) {
+  Record record;
+  if (!decode_record(p, e.length(), record) || record.length != e.length() || record.seq != seq) return ReadStatus::damaged;
+  if (verify && !(head_valid(record) && body_valid(record))) return ReadStatus::damaged;
+  out = {seq, record.time_ns, record.subject(), record.header(), record.body()};
+  return ReadStatus::ok;
+}
+
+ReadStatus SegmentStore::fill(Segment* segment, const Entry& e, ReadBuffer& buffer, bool may_block) {
+  if (buffer.failed) {
+    buffer.reset();
+    return ReadStatus::damaged;
+  }
+  if (buffer.waiting && !may_block) return ReadStatus::pending;
+  int error = 0;
+  std::shared_ptr<OpenFile> file = segment->file->open(error);
+  if (!file) return ReadStatus::damaged;
+  uint64_t offset = e.offset, need = e.length();
+  uint64_t ask = std::max(need, std::min<uint64_t>(options_.read_ahead_bytes, segment->written - offset));
+  std::shared_ptr<Buffer> bytes = buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
+  buffer.reset();
+  bytes->resize(ask);
+  ssize_t got = may_block ? disk_->pread(file->handle, bytes->data(), ask, offset)
+                          : disk_->pread_nowait(file->handle, bytes->data(), ask, offset);
+  if (got >= (ssize_t)need) {
+    buffer.segment = segment->id;
+    buffer.start = offset;
+    buffer.end = offset + (uint64_t)got;
+    buffer.bytes = std::move(bytes);
+    return ReadStatus::ok;
+  }
+  if (may_block || (got < 0 && got != -EAGAIN)) return ReadStatus::damaged;
+  buffer.waiting = true;
+  auto result = std::make_shared<ssize_t>(0);
+  auto job = [file, bytes, result, ask, offset] { *result = file->disk->pread(file->handle, bytes->data(), ask, offset); };
+  auto done = [to = &buffer, alive = buffer.alive, id = segment->id, bytes, result, need, offset] {
+    if (!*alive) return;
+    to->waiting = false;
+    if (*result < (ssize_t)need) {
+      to->reset();
+      to->failed = *result < 0 ? (int)*result : -EIO;
+    } else {
+      to->segment = id;
+      to->start = offset;
+      to->end = offset + (uint64_t)*result;
+      to->bytes = bytes;
+      to->failed = 0;
+    }
+    if (to->ready) to->ready();
+  };
+  io_->submit(std::move(job), std::move(done));
+  return ReadStatus::pending;
+}
+
+int64_t SegmentStore::first_time_ns() {
+  if (!messages_) return 0;
+  uint64_t seq = first_seq();
+  if (seq == first_time_seq_) return first_time_ns_;
+  StoredMessage message;
+  first_time_seq_ = seq;
+  if (read_blocking(seq, message, times_buffer_) == ReadStatus::ok) {
+    first_time_ns_ = message.time_ns;
+  } else {  // a damaged record still has a place in time: not before the messages that were there before it
+    Place place = find(seq);
+    first_time_ns_ = place.segment->block_time(place.index);
+  }
+  return first_time_ns_;
+}
+
+uint64_t SegmentStore::first_at_or_after(int64_t time_ns, ReadBuffer& buffer) {
+  if (!messages_) return last_seq_ + 1;
+  auto newer = std::partition_point(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.segment->last_time_ns < time_ns; });
+  for (; newer != slots_.end(); ++newer) {
+    const Segment& segment = *newer->segment;
+    for (uint32_t i = segment.next_live(segment.first_entry_at(time_ns)); i < segment.count(); i = segment.next_live(i + 1)) {
+      if (segment.block_time(i) >= time_ns) return segment.base + i;
+      StoredMessage message;
+      ReadStatus status = read_blocking(segment.base + i, message, buffer);
+      if (status != ReadStatus::ok || message.time_ns >= time_ns) return segment.base + i;  // not known to be older
+    }
+  }
+  return last_seq_ + 1;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,242 @@
+// Checkpoints: a snapshot describes a store in a few hundred bytes a segment, and load() makes the store from it.
+//
+// load() believes nothing: each file's head, each record's head checksum, and the totals must be as the snapshot says,
+// before anything on the disk is changed. The index is rebuilt from the records' heads.
+#include <algorithm>
+
+#include "segment_store.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr uint32_t kSnapshotVersion = 1;
+enum DeadEncoding : uint8_t { kDeadHead, kDeadBitmap, kDeadList };
+
+void put_dead(Buffer& out, const Segment& segment) {
+  const DeadMap* dead = segment.dead();
+  if (!dead) {
+    out.put8(kDeadHead);
+    out.put32(segment.head());
+    return;
+  }
+  uint32_t behind_head = segment.count() - segment.head() - segment.live();
+  if ((uint64_t)behind_head * 4 < dead->words().size() * 8) {
+    out.put8(kDeadList);
+    out.put32(segment.head());
+    out.put32(behind_head);
+    for (uint32_t i = segment.head(); i < segment.count(); i++)
+      if (!segment.entry(i).live()) out.put32(i);
+    return;
+  }
+  out.put8(kDeadBitmap);
+  out.put32((uint32_t)dead->words().size());
+  for (uint64_t word : dead->words()) out.put64(word);
+}
+
+}  // namespace
+
+bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
+  if (failed_ || !write_tail()) return false;
+  if (!appended_since_snapshot_ && !options_.memory) {  // idle: the page cache will do
+    while (!resident_.empty()) release_chunks(resident_.front());
+    free(spare_chunk_);
+    spare_chunk_ = nullptr;
+  }
+  appended_since_snapshot_ = false;
+  bool keeps = !options_.memory && messages_;
+  out.put32(kSnapshotVersion);
+  out.put64(last_seq_);
+  out.put64((uint64_t)last_time_ns_);
+  out.put64(messages_ ? last_seq_ + 1 : empty_first_);
+  out.put64(keeps ? messages_ : 0);
+  out.put64(keeps ? bytes_ : 0);
+  out.put64(keeps ? subjects_.with_messages() : 0);
+  out.put32(next_segment_bytes_);
+  out.put32(entry_bytes_expected_);
+  out.put32(keeps ? (uint32_t)slots_.size() : 0);
+  for (const Slot& slot : slots_) {
+    if (!keeps) break;
+    Segment& segment = *slot.segment;
+    assert(segment.file && segment.written == segment.size());
+    out.put_text(segment.file_name);
+    out.put64(segment.base);
+    out.put32(segment.count());
+    out.put32(segment.size());
+    out.put8(segment.sealed);
+    put_dead(out, segment);
+    segment.named = true;
+    if (!segment.dirty) continue;
+    int error = 0;
+    std::shared_ptr<OpenFile> file = segment.file->open(error);
+    if (!file) return fail("open " + segment.file->path(), error);
+    sync.push_back([file] { return file->disk->sync(file->handle); });
+    segment.dirty = false;
+  }
+  if (folder_dirty_) {
+    for (size_t at = 0; at != std::string::npos;) {
+      sync.push_back([disk = disk_, path = options_.folder.substr(0, at)] { return disk->sync_folder(path); });
+      at = options_.folder.find('/', at + 1);
+    }
+    sync.push_back([disk = disk_, path = options_.folder] { return disk->sync_folder(path); });
+    folder_dirty_ = false;
+  }
+  unnamed_.insert(unnamed_.end(), retired_.begin(), retired_.end());
+  retired_.clear();
+  return true;
+}
+
+void SegmentStore::checkpoint_durable() {
+  unlink_files(std::move(unnamed_));
+  unnamed_.clear();
+}
+
+struct SegmentStore::SegmentPlan {
+  std::string name;
+  uint64_t base;
+  uint32_t entries, size;
+  bool sealed;
+  uint32_t head = 0;              // entries before it are dead
+  std::vector<uint64_t> bitmap;   // if not empty: all dead entries
+  std::vector<uint32_t> list;     // dead ones behind head, ascending
+};
+
+bool SegmentStore::load_failed(const std::string& what) {
+  error_ = what;
+  failed_ = true;
+  return false;
+}
+
+bool SegmentStore::load_segment(Reader& in, std::vector<SegmentPlan>& plans) {
+  SegmentPlan plan;
+  plan.name = std::string(in.get_text());
+  plan.base = in.get64();
+  plan.entries = in.get32();
+  plan.size = in.get32();
+  plan.sealed = in.get8() != 0;
+  uint8_t encoding = in.get8();
+  uint32_t n = in.get32();
+  if (encoding == kDeadHead) {
+    plan.head = n;
+  } else if (encoding == kDeadList) {
+    plan.head = n;
+    n = in.get32();
+    for (uint32_t i = 0; i < n && in.ok(); i++) plan.list.push_back(in.get32());
+  } else if (encoding == kDeadBitmap) {
+    for (uint32_t i = 0; i < n && in.ok(); i++) plan.bitmap.push_back(in.get64());
+    if (n != (plan.entries + 63) / 64) return load_failed("the snapshot of a segment is damaged");
+  } else {
+    return load_failed("the snapshot has an unknown encoding of removed messages");
+  }
+  if (!in.ok() || !plan.base || plan.size < kSegmentHead || plan.head > plan.entries) {
+    return load_failed("the snapshot of a segment is damaged");
+  }
+  plans.push_back(std::move(plan));
+  return true;
+}
+
+bool SegmentStore::load(Reader& in) {
+  assert(slots_.empty() && !last_seq_);
+  uint32_t version = in.get32();
+  if (version != kSnapshotVersion) return load_failed("the snapshot's format version is unknown");
+  last_seq_ = in.get64();
+  last_time_ns_ = (int64_t)in.get64();
+  empty_first_ = in.get64();
+  uint64_t messages = in.get64(), bytes = in.get64(), subjects = in.get64();
+  next_segment_bytes_ = (uint32_t)std::clamp<uint64_t>(in.get32(), options_.segment_bytes_min, options_.segment_bytes_max);
+  entry_bytes_expected_ = in.get32();
+  uint32_t segments = in.get32();
+  std::vector<SegmentPlan> plans;
+  for (uint32_t i = 0; i < segments && in.ok(); i++)
+    if (!load_segment(in, plans)) return false;
+  if (!in.ok()) return load_failed("the snapshot is shorter than it should be");
+  if (options_.memory) return segments == 0 || load_failed("a memory stream's snapshot names segments");
+  subjects_.reserve(std::min<uint64_t>(subjects, messages));
+  std::vector<std::string> named;
+  for (const SegmentPlan& plan : plans) named.push_back(plan.name);
+  if (!prepare_folder(named)) return false;
+  for (const SegmentPlan& plan : plans) {
+    if (!slots_.empty() && plan.base < slots_.back().segment->end()) return load_failed("the snapshot's segments overlap");
+    uint32_t bytes_max = (uint32_t)std::max<uint64_t>(plan.size, plan.sealed ? 0 : next_segment_bytes_);
+    slots_.push_back({plan.base, std::make_unique<Segment>(plan.base, bytes_max, false, plan.entries)});
+    if (!rebuild(slots_.back().segment.get(), plan)) return false;
+  }
+  if (messages_ != messages || bytes_ != bytes || subjects_.with_messages() != subjects) {
+    return load_failed("the segments hold other messages than the snapshot says");
+  }
+  // Only now that all is whole: what was appended behind the snapshot is cut; the journal has it.
+  for (const Slot& slot : slots_) {
+    int error = 0;
+    std::shared_ptr<OpenFile> file = slot.segment->file->open(error);
+    if (!file) return fail("open " + slot.segment->file->path(), error);
+    if (disk_->size(file->handle) == (int64_t)slot.segment->size()) continue;
+    error = disk_->truncate(file->handle, slot.segment->size());
+    if (error < 0) return fail("truncate " + slot.segment->file->path(), error);
+    slot.segment->dirty = true;
+  }
+  return true;
+}
+
+// Reads the heads of a segment's records in big pieces (bodies of a size are passed over) and makes its index.
+bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
+  constexpr uint64_t kPiece = 1 << 20, kLongRecord = 256 << 10, kShortPiece = 8 << 10;
+  segment->file_name = plan.name;
+  segment->file = std::make_shared<CachedFile>(handles_, path_of(plan.name));
+  const std::string& path = segment->file->path();
+  int error = 0;
+  std::shared_ptr<OpenFile> file = segment->file->open(error);
+  if (!file) return fail("open " + path, error);
+  if (disk_->size(file->handle) < (int64_t)plan.size) return load_failed(path + " is shorter than when it was synced");
+  Buffer piece;
+  uint64_t start = 0, at = kSegmentHead, last_length = 0;
+  std::string why;
+  // The piece holds at least `n` bytes from `at` on, or false.
+  auto have = [&](uint64_t n) {
+    if (at + n > plan.size) return false;
+    if (at >= start && at + n <= start + piece.size()) return true;
+    uint64_t ask = std::max(n, std::min(last_length > kLongRecord ? kShortPiece : kPiece, plan.size - at));
+    piece.resize(ask);
+    start = at;
+    ssize_t got = disk_->pread(file->handle, piece.data(), ask, at);
+    if (got < 0) why = strerror((int)-got);
+    piece.resize(got < 0 ? 0 : (size_t)got);
+    return piece.size() >= n;
+  };
+  at = 0;
+  if (!have(kSegmentHead)) return load_failed(path + " cannot be read: " + why);
+  if (!segment_head_valid(piece.data(), plan.base, why)) return load_failed(path + ": " + why);
+  at = kSegmentHead;
+  size_t next_listed = 0;
+  while (at < plan.size) {
+    Record record;
+    bool whole = have(kRecordHead) && decode_record(piece.data() + (at - start), kRecordHead, record) &&
+                 at + record.length <= plan.size && have(record.head_length());
+    whole = whole && decode_record(piece.data() + (at - start), record.head_length(), record) && head_valid(record);
+    if (!whole || record.seq < segment->end() || record.seq - plan.base >= plan.entries) {
+      return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " + why);
+    }
+    while (segment->end() < record.seq) segment->push_dead(segment->last_time_ns);
+    uint32_t i = segment->count();
+    bool dead = plan.bitmap.empty() ? i < plan.head : plan.bitmap[i / 64] >> (i % 64) & 1;
+    while (next_listed < plan.list.size() && plan.list[next_listed] < i) next_listed++;
+    if (next_listed < plan.list.size() && plan.list[next_listed] == i) dead = true;
+    segment->set_size((uint32_t)at + record.length);
+    if (dead) {
+      segment->push_dead(record.time_ns);
+    } else {
+      uint32_t id = subjects_.intern(record.subject());
+      link(id, record.seq);
+      segment->push((uint32_t)at, record.length, record.header_length != 0, id, record.time_ns);
+      messages_++;
+      bytes_ += message_bytes(segment->entry(i));
+    }
+    last_length = record.length;
+    at += record.length;
+  }
+  if (segment->count() != plan.entries) return load_failed(path + " holds other messages than the snapshot says");
+  segment->written = plan.size;
+  segment->named = true;
+  if (plan.sealed) segment->seal();
+  return true;
+}
+
+}  // namespace slipstream

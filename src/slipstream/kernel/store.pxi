@@ -1,0 +1,432 @@
+# The message store for tests, tools and benchmarks, with the disks under it. The kernel itself uses the C++ classes.
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+from libcpp.functional cimport function
+from libcpp.memory cimport unique_ptr
+from libcpp.string cimport string
+from libcpp.string_view cimport string_view
+from libcpp.utility cimport move
+from libcpp.vector cimport vector
+
+
+cdef extern from "disk.hpp" namespace "slipstream" nogil:
+    cdef cppclass CDisk "slipstream::Disk":
+        pass
+    CDisk* new_real_disk(const string& root)
+
+
+cdef extern from "sim_disk.hpp" namespace "slipstream" nogil:
+    cdef cppclass CSimDisk "slipstream::SimDisk"(CDisk):
+        @staticmethod
+        unique_ptr[CSimDisk] create(uint64_t seed)
+        void flip_bit(const string& path, uint64_t offset, int bit)
+        void set_cold(cbool cold)
+        void set_capacity(uint64_t bytes)
+        int list(const string& path, vector[string]& names)
+
+
+cdef extern from "message_store.hpp" namespace "slipstream" nogil:
+    cdef cppclass CBuffer "slipstream::Buffer":
+        string_view view()
+    cdef cppclass CReader "slipstream::Reader":
+        CReader(string_view)
+    cdef cppclass CReadBuffer "slipstream::ReadBuffer":
+        cbool waiting
+        void reset()
+    cdef cppclass CStoredMessage "slipstream::StoredMessage":
+        uint64_t seq
+        int64_t time_ns
+        string_view subject, header, body
+    cdef enum CReadStatus "slipstream::ReadStatus":
+        CReadOk "slipstream::ReadStatus::ok"
+        CReadMissing "slipstream::ReadStatus::missing"
+        CReadPending "slipstream::ReadStatus::pending"
+        CReadDamaged "slipstream::ReadStatus::damaged"
+    cdef cppclass CSubjectState "slipstream::SubjectState":
+        uint64_t first, last
+        uint32_t count
+    cdef cppclass CIoPool "slipstream::IoPool":
+        void drain()
+        cbool idle()
+    cdef cppclass CStoreOptions "slipstream::StoreOptions":
+        string folder
+        cbool memory
+        uint64_t segment_bytes_min, segment_bytes_max, tail_bytes, read_ahead_bytes
+    cdef cppclass CSyncStep "slipstream::SyncStep":
+        pass
+    cdef cppclass CStoreMemory "slipstream::MessageStore::Memory":
+        uint64_t index, subjects, tails
+    cdef cppclass CMessageStore "slipstream::MessageStore":
+        @staticmethod
+        unique_ptr[CMessageStore] create(CDisk*, CIoPool*, CStoreOptions)
+        @staticmethod
+        uint64_t message_bytes(cbool memory, size_t subject, size_t header, size_t body)
+        cbool append(uint64_t, int64_t, string_view, string_view, string_view)
+        cbool remove(uint64_t)
+        cbool erase(uint64_t)
+        uint64_t remove_below(uint64_t)
+        void set_sequences(uint64_t, uint64_t, int64_t)
+        uint64_t first_seq()
+        uint64_t last_seq()
+        int64_t first_time_ns()
+        int64_t last_time_ns()
+        uint64_t messages()
+        uint64_t bytes()
+        uint64_t subjects()
+        cbool live(uint64_t)
+        uint64_t next_live(uint64_t)
+        uint64_t previous_live(uint64_t)
+        uint64_t live_above(uint64_t)
+        uint32_t subject_of(uint64_t)
+        uint64_t size_of(uint64_t)
+        uint32_t find_subject(string_view)
+        string_view subject_name(uint32_t)
+        uint32_t subject_ids()
+        CSubjectState subject_state(uint32_t)
+        uint64_t next_on_subject(uint32_t, uint64_t)
+        CReadStatus read(uint64_t, CStoredMessage&, CReadBuffer&)
+        CReadStatus read_blocking(uint64_t, CStoredMessage&, CReadBuffer&)
+        uint64_t first_at_or_after(int64_t, CReadBuffer&)
+        cbool write_tail()
+        cbool snapshot(CBuffer&, vector[CSyncStep]&)
+        void checkpoint_durable()
+        cbool load(CReader&)
+        void drop()
+        string error()
+        void check()
+        CStoreMemory memory()
+
+
+cdef extern from *:
+    """
+    #include <chrono>
+    #include <condition_variable>
+    #include <mutex>
+    #include "message_store.hpp"
+    #include "sim_disk.hpp"
+    namespace slipstream {
+    // Lets a Python thread wait for the I/O pool.
+    class PoolWaker {
+     public:
+      void wake() { { std::lock_guard<std::mutex> lock(mutex_); woken_ = true; } changed_.notify_one(); }
+      void wait() { std::unique_lock<std::mutex> lock(mutex_); changed_.wait(lock, [this] { return woken_; }); woken_ = false; }
+     private:
+      std::mutex mutex_;
+      std::condition_variable changed_;
+      bool woken_ = false;
+    };
+    static std::unique_ptr<IoPool> new_io_pool(bool threaded, PoolWaker* waker) {
+      return IoPool::create(threaded, [waker] { waker->wake(); });
+    }
+    static void count_ready(ReadBuffer* buffer, uint64_t* counter) { buffer->ready = [counter] { ++*counter; }; }
+    static int run_sync_steps(std::vector<SyncStep>& steps) {
+      for (SyncStep& step : steps) { int error = step(); if (error < 0) return error; }
+      return 0;
+    }
+    static void collect_matches(const MessageStore* store, std::string_view filter, std::vector<uint32_t>& ids) {
+      store->match_subjects(filter, [&](uint32_t id) { ids.push_back(id); });
+    }
+    // One append per message with nothing of Python in between; the nanoseconds that all took, 0 on failure.
+    static uint64_t timed_appends(MessageStore* store, uint64_t messages, const std::string& prefix, bool unique, uint64_t body) {
+      std::string payload(body, 'x'), subject = prefix;
+      uint64_t seq = store->last_seq();
+      auto start = std::chrono::steady_clock::now();
+      for (uint64_t i = 1; i <= messages; i++) {
+        if (unique) {
+          char digits[20];
+          size_t n = format_u64(digits, 10000000 + i);
+          subject.resize(prefix.size());
+          subject.append(digits, n);
+        }
+        if (!store->append(seq + i, (int64_t)(seq + i), subject, {}, payload)) return 0;
+      }
+      return (uint64_t)std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+    }
+    static uint64_t timed_reads(MessageStore* store, IoPool* io, PoolWaker* waker) {
+      ReadBuffer buffer;
+      StoredMessage message;
+      auto start = std::chrono::steady_clock::now();
+      for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1)) {
+        ReadStatus status;
+        while ((status = store->read(seq, message, buffer)) == ReadStatus::pending) { waker->wait(); io->drain(); }
+        if (status != ReadStatus::ok || message.seq != seq) return 0;
+      }
+      return (uint64_t)std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+    }
+    static uint64_t timed_removes(MessageStore* store, uint64_t first, uint64_t last, uint64_t stride) {
+      auto start = std::chrono::steady_clock::now();
+      for (uint64_t seq = first; seq <= last; seq += stride) store->remove(seq);
+      return (uint64_t)std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+    }
+    }
+    """
+    cdef cppclass PoolWaker "slipstream::PoolWaker":
+        void wait() nogil
+    unique_ptr[CIoPool] new_io_pool "slipstream::new_io_pool"(cbool threaded, PoolWaker* waker) nogil
+    void count_ready "slipstream::count_ready"(CReadBuffer* buffer, uint64_t* counter) nogil
+    int run_sync_steps "slipstream::run_sync_steps"(vector[CSyncStep]& steps) nogil
+    void collect_matches "slipstream::collect_matches"(const CMessageStore*, string_view, vector[uint32_t]&) nogil
+    uint64_t timed_appends "slipstream::timed_appends"(CMessageStore*, uint64_t, const string&, cbool, uint64_t) nogil
+    uint64_t timed_reads "slipstream::timed_reads"(CMessageStore*, CIoPool*, PoolWaker*) nogil
+    uint64_t timed_removes "slipstream::timed_removes"(CMessageStore*, uint64_t, uint64_t, uint64_t) nogil
+
+
+cdef inline string_view _view(bytes b):
+    return string_view(<const char*>b, len(b))
+
+
+cdef inline bytes _bytes(string_view v):
+    return v.data()[:v.size()]
+
+
+cdef class StoreDisk:
+    """A disk for stores: the folder `root`, or (without one) a simulated disk that `seed` determines."""
+    cdef unique_ptr[CSimDisk] simulated
+    cdef CDisk* disk
+
+    def __cinit__(self, root=None, uint64_t seed=0):
+        if root is None:
+            self.simulated = CSimDisk.create(seed)
+            self.disk = self.simulated.get()
+        else:
+            self.disk = new_real_disk(str(root).encode())
+
+    def __dealloc__(self):
+        if self.simulated.get() == NULL:
+            del self.disk
+
+    cdef CSimDisk* _simulated(self) except NULL:
+        if self.simulated.get() == NULL:
+            raise TypeError("only the simulated disk does this")
+        return self.simulated.get()
+
+    def set_cold(self, bint cold):
+        self._simulated().set_cold(cold)
+
+    def set_capacity(self, uint64_t capacity):
+        self._simulated().set_capacity(capacity)
+
+    def flip_bit(self, str path, uint64_t offset, int bit):
+        self._simulated().flip_bit(path.encode(), offset, bit)
+
+    def list(self, str path):
+        cdef vector[string] names
+        if self._simulated().list(path.encode(), names) < 0:
+            raise FileNotFoundError(path)
+        return [name.decode() for name in names]
+
+
+cdef class IoPool:
+    """The thread for what may block; `threaded=False` runs jobs when they are submitted."""
+    cdef PoolWaker waker
+    cdef unique_ptr[CIoPool] pool
+    cdef readonly StoreDisk disk  # jobs use it: it must live longer
+
+    def __cinit__(self, StoreDisk disk not None, bint threaded=False):
+        self.disk = disk
+        self.pool = new_io_pool(threaded, &self.waker)
+
+    def __dealloc__(self):
+        with nogil:
+            self.pool.reset()
+
+    def drain(self):
+        self.pool.get().drain()
+
+    def finish(self):
+        """Waits until no job is under way and no completion is left."""
+        while not self.pool.get().idle():
+            with nogil:
+                self.waker.wait()
+            self.pool.get().drain()
+
+
+cdef class ReadBuffer:
+    cdef CReadBuffer buffer
+    cdef readonly uint64_t ready  # how often a cold read ended
+
+    def __cinit__(self):
+        count_ready(&self.buffer, &self.ready)
+
+    @property
+    def waiting(self):
+        return self.buffer.waiting
+
+    def reset(self):
+        self.buffer.reset()
+
+
+cdef class MessageStore:
+    """One stream's messages. Subjects, headers and bodies are bytes; see message_store.hpp for what each call means."""
+    cdef unique_ptr[CMessageStore] store
+    cdef readonly IoPool pool
+
+    def __cinit__(self, IoPool pool not None, str folder="streams/1", bint memory=False, uint64_t segment_bytes_min=65536,
+                  uint64_t segment_bytes_max=16 << 20, uint64_t tail_bytes=1 << 20, uint64_t read_ahead_bytes=256 << 10):
+        cdef CStoreOptions options
+        options.folder = folder.encode()
+        options.memory = memory
+        options.segment_bytes_min = segment_bytes_min
+        options.segment_bytes_max = segment_bytes_max
+        options.tail_bytes = tail_bytes
+        options.read_ahead_bytes = read_ahead_bytes
+        self.pool = pool
+        self.store = CMessageStore.create(pool.disk.disk, pool.pool.get(), options)
+
+    @staticmethod
+    def message_bytes(bint memory, size_t subject, size_t header, size_t body):
+        return CMessageStore.message_bytes(memory, subject, header, body)
+
+    def append(self, uint64_t seq, int64_t time_ns, bytes subject not None, bytes header not None, bytes body not None):
+        return self.store.get().append(seq, time_ns, _view(subject), _view(header), _view(body))
+
+    def remove(self, uint64_t seq):
+        return self.store.get().remove(seq)
+
+    def erase(self, uint64_t seq):
+        return self.store.get().erase(seq)
+
+    def remove_below(self, uint64_t seq):
+        return self.store.get().remove_below(seq)
+
+    def set_sequences(self, uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns):
+        self.store.get().set_sequences(first_seq, last_seq, last_time_ns)
+
+    @property
+    def first_seq(self):
+        return self.store.get().first_seq()
+
+    @property
+    def last_seq(self):
+        return self.store.get().last_seq()
+
+    @property
+    def first_time_ns(self):
+        return self.store.get().first_time_ns()
+
+    @property
+    def last_time_ns(self):
+        return self.store.get().last_time_ns()
+
+    @property
+    def messages(self):
+        return self.store.get().messages()
+
+    @property
+    def bytes(self):
+        return self.store.get().bytes()
+
+    @property
+    def subjects(self):
+        return self.store.get().subjects()
+
+    @property
+    def error(self):
+        return self.store.get().error().decode()
+
+    def live(self, uint64_t seq):
+        return self.store.get().live(seq)
+
+    def next_live(self, uint64_t seq):
+        return self.store.get().next_live(seq)
+
+    def previous_live(self, uint64_t seq):
+        return self.store.get().previous_live(seq)
+
+    def live_above(self, uint64_t seq):
+        return self.store.get().live_above(seq)
+
+    def subject_of(self, uint64_t seq):
+        """The id of its subject, or None if the message is not there."""
+        cdef uint32_t id = self.store.get().subject_of(seq)
+        return None if id == 0xffffffff else id
+
+    def size_of(self, uint64_t seq):
+        return self.store.get().size_of(seq)
+
+    def find_subject(self, bytes subject not None):
+        cdef uint32_t id = self.store.get().find_subject(_view(subject))
+        return None if id == 0xffffffff else id
+
+    def subject_name(self, uint32_t id):
+        return _bytes(self.store.get().subject_name(id))
+
+    @property
+    def subject_ids(self):
+        return self.store.get().subject_ids()
+
+    def subject_state(self, uint32_t id):
+        """(first, last, count)"""
+        cdef CSubjectState state = self.store.get().subject_state(id)
+        return state.first, state.last, state.count
+
+    def next_on_subject(self, uint32_t id, uint64_t seq):
+        return self.store.get().next_on_subject(id, seq)
+
+    def match_subjects(self, bytes filter not None):
+        cdef vector[uint32_t] ids
+        collect_matches(self.store.get(), _view(filter), ids)
+        return list(ids)
+
+    def read(self, uint64_t seq, ReadBuffer buffer not None, bint blocking=False):
+        """("ok", (seq, time_ns, subject, header, body)), or ("missing" | "pending" | "damaged", None)."""
+        cdef CStoredMessage out
+        cdef CReadStatus status
+        if blocking:
+            status = self.store.get().read_blocking(seq, out, buffer.buffer)
+        else:
+            status = self.store.get().read(seq, out, buffer.buffer)
+        if status == CReadOk:
+            return "ok", (out.seq, out.time_ns, _bytes(out.subject), _bytes(out.header), _bytes(out.body))
+        return ("missing" if status == CReadMissing else "pending" if status == CReadPending else "damaged"), None
+
+    def first_at_or_after(self, int64_t time_ns, ReadBuffer buffer not None):
+        return self.store.get().first_at_or_after(time_ns, buffer.buffer)
+
+    def write_tail(self):
+        return self.store.get().write_tail()
+
+    def snapshot(self):
+        """The snapshot once all that it needs is synced, or None if the device refused."""
+        cdef CBuffer out
+        cdef vector[CSyncStep] steps
+        if not self.store.get().snapshot(out, steps) or run_sync_steps(steps) < 0:
+            return None
+        return _bytes(out.view())
+
+    def checkpoint_durable(self):
+        self.store.get().checkpoint_durable()
+
+    def load(self, bytes snapshot not None):
+        cdef CReader* reader = new CReader(_view(snapshot))
+        try:
+            return self.store.get().load(reader[0])
+        finally:
+            del reader
+
+    def drop(self):
+        self.store.get().drop()
+
+    def check(self):
+        self.store.get().check()
+
+    def memory(self):
+        """Bytes of memory: {"index", "subjects", "tails"}."""
+        cdef CStoreMemory memory = self.store.get().memory()
+        return {"index": memory.index, "subjects": memory.subjects, "tails": memory.tails}
+
+    # For bench/store.py: loops without Python, answered in nanoseconds for all messages.
+    def bench_append(self, uint64_t messages, str prefix, bint unique, uint64_t body):
+        cdef uint64_t ns = timed_appends(self.store.get(), messages, prefix.encode(), unique, body)
+        if not ns:
+            raise OSError(self.error)
+        return ns
+
+    def bench_read(self):
+        cdef uint64_t ns = timed_reads(self.store.get(), self.pool.pool.get(), &self.pool.waker)
+        if not ns:
+            raise OSError("a message could not be read")
+        return ns
+
+    def bench_remove(self, uint64_t first, uint64_t last, uint64_t stride):
+        return timed_removes(self.store.get(), first, last, stride)
