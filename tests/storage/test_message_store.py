@@ -45,6 +45,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = StoreModel(self.memory)
         self.buffer = ReadBuffer()
         self.durable: tuple[bytes, StoreModel] | None = None
+        self.erased: set[int] = set()
 
     def new_store(self) -> MessageStore:
         return MessageStore(self.pool, memory=self.memory, **TINY)
@@ -115,6 +116,7 @@ class StoreMachine(RuleBasedStateMachine):
     def erase(self, position: float) -> None:
         seq = self.at(position)
         assert self.store.erase(seq) == self.model.remove(seq)
+        self.erased.add(seq)
 
     @rule(skip=st.sampled_from([0, 1, 100]))
     def purge_beyond_the_end(self, skip: int) -> None:
@@ -141,9 +143,11 @@ class StoreMachine(RuleBasedStateMachine):
             assert not self.buffer.waiting
             status, message = self.store.read(seq, self.buffer)
         wanted = self.model.live.get(seq)
-        if wanted is None:
-            assert (status, message) == ("missing", None)
+        # An erasure is not undone by the restart from an older checkpoint: the journal repeats it.
+        if status == "missing":
+            assert wanted is None or seq in self.erased
             return
+        assert wanted is not None
         assert status == "ok"
         assert message == (seq, wanted.time_ns, wanted.subject, wanted.header, wanted.body)
 
