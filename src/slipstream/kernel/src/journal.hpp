@@ -38,8 +38,9 @@ struct JournalOptions {
   uint64_t file_bytes = 16ull << 20;  // zero-filled once, then recycled
   uint64_t bytes_max = 256ull << 20;
   SyncMode mode = SyncMode::durable;
+  uint64_t salt = 0;                  // a random number, so that records cannot be forged from outside (journal_format.hpp)
   bool threaded = true;               // false: flush() itself writes and syncs (simulation); no threads exist
-  std::function<void()> wake;         // called by the sync thread after written() or synced() moved, or failed() was set
+  std::function<void()> wake;         // called by the sync thread after written() or synced() moved, failed() was set, or a file became ready
 };
 
 class Journal {
@@ -51,7 +52,9 @@ class Journal {
   // known to be synced (never delete on doubt); a torn tail that was never acknowledged is cut silently.
   virtual bool recover(const std::function<void(const JournalRecord&)>& record) = 0;
 
-  // Returns the position just behind the record, or 0 when the journal is failed or full (see full()).
+  // Returns the position just behind the record, or 0 when the journal is failed, or full (see full()), or, with neither of
+  // them, so far ahead of the disk that files cannot be filled with zeros in time: try again after the next wake-up.
+  // `kind` is below 0xf0. A payload larger than file_bytes makes a file of its own size and blocks meanwhile.
   // `durable`: somebody waits for the sync. Without it the record is only written at flush() and is synced along with the next durable one.
   // `reserve`: may use the file kept for purge, delete, ack and checkpoint on a full disk.
   virtual uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, bool durable, bool reserve = false) = 0;
@@ -63,7 +66,7 @@ class Journal {
   virtual uint64_t written() const = 0;
   virtual uint64_t synced() const = 0;
   virtual bool failed() const = 0;
-  virtual bool full() const = 0;          // the disk or bytes_max leaves only the reserve
+  virtual bool full() const = 0;          // the disk or bytes_max leaves only the reserve: append() refused a record for that
   virtual std::string error() const = 0;
 
   virtual void release(uint64_t position) = 0;

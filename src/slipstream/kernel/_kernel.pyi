@@ -1,0 +1,367 @@
+"""The compiled kernel as Python sees it. Units: nanoseconds, bytes; times are unix nanoseconds. Subjects and names are bytes."""
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from slipstream.kernel.events import Event
+
+# ---------------------------------------------------------------- storage: for tests and tools
+
+OPEN_READ: int
+OPEN_WRITE: int
+OPEN_CREATE: int
+OPEN_EXCLUSIVE: int
+OPEN_TRUNCATE: int
+
+class StorageError(Exception): ...
+
+class Loss(IntEnum):
+    none = 0
+    all = 1
+    random_subset = 2
+    torn_last = 3
+
+class SyncMode(IntEnum):
+    durable = 0
+    relaxed = 1
+
+def crc32c(data: bytes | bytearray | memoryview, crc: int = 0) -> int: ...
+
+class Disk:
+    def open(self, path: str, mode: int) -> int: ...
+    def close(self, handle: int) -> None: ...
+    def pread(self, handle: int, n: int, offset: int) -> bytes: ...
+    def pread_nowait(self, handle: int, n: int, offset: int) -> bytes: ...
+    def pwrite(self, handle: int, content: bytes, offset: int) -> int: ...
+    def sync(self, handle: int) -> None: ...
+    def truncate(self, handle: int, size: int) -> None: ...
+    def size(self, handle: int) -> int: ...
+    def rename(self, source: str, target: str) -> None: ...
+    def unlink(self, path: str) -> None: ...
+    def make_folder(self, path: str) -> None: ...
+    def remove_folder(self, path: str) -> None: ...
+    def sync_folder(self, path: str) -> None: ...
+    def list(self, path: str) -> list[str]: ...
+    def lock(self, path: str) -> int: ...
+
+class RealDisk(Disk):
+    def __init__(self, root: str) -> None: ...
+
+class SimDisk(Disk):
+    def __init__(self, seed: int = 0) -> None: ...
+    @property
+    def operations(self) -> int: ...
+    @property
+    def crashed(self) -> bool: ...
+    def crash_at(self, operation: int) -> None: ...
+    def image(self, loss: Loss, seed: int = 0) -> SimDisk: ...
+    def fail_sync_at(self, nth_sync: int) -> None: ...
+    def set_capacity(self, size: int) -> None: ...
+    def flip_bit(self, path: str, offset: int, bit: int) -> None: ...
+    def set_cold(self, cold: bool) -> None: ...
+
+class Journal:
+    def __init__(
+        self,
+        disk: Disk,
+        *,
+        folder: str = "journal",
+        file_bytes: int = ...,
+        bytes_max: int = ...,
+        mode: SyncMode = ...,
+        threaded: bool = True,
+        salt: int = 0,
+        wake_fd: int = -1,
+    ) -> None: ...
+    def close(self) -> None: ...
+    def recover(self) -> list[tuple[int, int, int, int, bytes, int]]: ...
+    def append(
+        self,
+        group: int,
+        term: int,
+        index: int,
+        kind: int,
+        payload: bytes,
+        *,
+        durable: bool = True,
+        reserve: bool = False,
+    ) -> int: ...
+    def append_many(
+        self,
+        count: int,
+        per_flush: int,
+        payload: bytes,
+        *,
+        in_flight_bytes_max: int = ...,
+        durable: bool = True,
+    ) -> int: ...
+    def flush(self) -> None: ...
+    def sync_now(self) -> None: ...
+    def wait_synced(self) -> bool: ...
+    def release(self, position: int) -> None: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def written(self) -> int: ...
+    @property
+    def synced(self) -> int: ...
+    @property
+    def failed(self) -> bool: ...
+    @property
+    def full(self) -> bool: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def in_use(self) -> int: ...
+    @property
+    def stats(self) -> dict[str, int]: ...
+
+class Checkpoints:
+    def __init__(self, disk: Disk, folder: str = "checkpoints") -> None: ...
+    def load(self) -> dict[int, tuple[int, bytes]]: ...
+    def begin(self) -> None: ...
+    def add(self, group: int, applied: int, payload: bytes) -> None: ...
+    def drop(self, group: int) -> None: ...
+    def write(self) -> bool: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def bytes_written(self) -> int: ...
+
+# ---------------------------------------------------------------- kernel
+
+class ConnectionStats(NamedTuple):
+    cid: int
+    account: int
+    ip: str
+    port: int
+    start_ns: int
+    last_activity_ns: int
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+    pending_bytes: int
+    subscriptions: int
+    rtt_ns: int
+
+class Subscription(NamedTuple):
+    cid: int
+    account: int
+    subject: bytes
+    queue: bytes
+    sid: bytes
+    delivered: int
+    max_delivered: int
+
+class KernelStats(NamedTuple):
+    connections: int
+    total_connections: int
+    subscriptions: int
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+    slow_consumers: int
+    stale_connections: int
+    stalls: int
+    turns: int
+    turn_ns_max: int
+    turn_ns_total: int
+    cache_hits: int
+    cache_misses: int
+
+class StoreStats(NamedTuple):
+    """Of the whole store. `failed` is empty while it is healthy."""
+
+    memory_bytes: int
+    file_bytes: int
+    journal_bytes: int
+    syncs: int
+    sync_ns_total: int
+    sync_ns_max: int
+    checkpoints: int
+    failed: str
+
+class StreamState(NamedTuple):
+    messages: int
+    bytes: int
+    first_seq: int
+    first_time_ns: int  # 0: never (an empty stream)
+    last_seq: int
+    last_time_ns: int  # 0: never
+    num_subjects: int
+    num_deleted: int
+    consumers: int
+
+class ConsumerState(NamedTuple):
+    """Of a consumer; times 0 = never."""
+
+    delivered_consumer_seq: int
+    delivered_stream_seq: int
+    delivered_last_ns: int
+    ack_floor_consumer_seq: int
+    ack_floor_stream_seq: int
+    ack_floor_last_ns: int
+    num_ack_pending: int
+    num_redelivered: int
+    num_waiting: int
+    num_pending: int
+    push_bound: bool
+    paused_until_ns: int
+
+class StoredMessage(NamedTuple):
+    subject: bytes
+    seq: int
+    header: bytes
+    body: bytes
+    time_ns: int
+
+class StreamRecord(NamedTuple):
+    """What recovery found. `description` is the opaque text that was given with the proposal (JSON of config, created, ...)."""
+
+    stream: int
+    account: bytes
+    description: bytes
+
+class ConsumerRecord(NamedTuple):
+    consumer: int
+    description: bytes
+
+class Kernel:
+    """One server's data plane: connections, subjects, streams, consumers, the journal.
+
+    Order of use: create; `account`, `set_info`, `serve`; `open_store` (JetStream); `listen`; `start` or `turn`.
+    Every method may be called from any thread and is short; only `wait_events`, `open_store` and `stop` block.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_payload: int = 1048576,
+        max_control_line: int = 4096,
+        max_pending: int = 67108864,
+        max_connections: int = 65536,
+        max_subscriptions: int = 0,
+        ping_interval_ns: int = 120_000_000_000,
+        ping_max: int = 2,
+        write_deadline_ns: int = 10_000_000_000,
+        auth_timeout_ns: int = 2_000_000_000,
+        auth_required: bool = False,
+        headers: bool = True,
+        seed: int = 1,
+    ) -> None: ...
+    def set_limits(self, **limits: int) -> None:
+        """Changes any of the constructor's values on a running kernel (reload)."""
+    def set_info(self, info_json: bytes) -> None:
+        """The INFO that new connections get: a JSON object; the kernel adds client_id and client_ip to each."""
+    def broadcast_info(self, info_json: bytes) -> None:
+        """Sends INFO to every client of protocol 1 that has sent a PING (lame duck, cluster changes)."""
+    def send_info(self, cid: int, info_json: bytes) -> None: ...
+    # -- life
+    def listen(self, fd: int) -> None:
+        """Takes over a listening, non-blocking socket."""
+    def stop_listening(self) -> None: ...
+    def start(self) -> None:
+        """Runs turns on a native thread until `stop`."""
+    def stop(self) -> None:
+        """Ends the thread; flushes what is in output buffers once, closes every connection (Server Shutdown), syncs and closes the store."""
+    def turn(self, now_ns: int, monotonic_ns: int, timeout_ms: int = 0) -> int:
+        """One turn on the caller's thread (simulation, embedding without a thread). Returns the number of ready sockets."""
+    def wait_events(self, timeout_s: float) -> list[Event]:
+        """Blocks (without the GIL) until there are events or the time is up."""
+    def wake(self) -> None:
+        """Makes a blocked `wait_events` return early."""
+    # -- connections
+    def accept(
+        self,
+        cid: int,
+        account: int,
+        *,
+        verbose: bool,
+        pedantic: bool,
+        echo: bool,
+        headers: bool,
+        no_responders: bool,
+        protocol: int,
+    ) -> bool:
+        """The verdict on a ConnectEvent: goes on reading. False when the connection is gone meanwhile."""
+    def refuse(self, cid: int, error: bytes, reason: str) -> None:
+        """Sends -ERR 'error' (without quotes here; empty sends nothing) and closes with a disconnect reason (K-085)."""
+    def disconnect(self, cid: int, reason: str) -> None: ...
+    def send_error(self, cid: int, error: bytes) -> None:
+        """-ERR without closing."""
+    def connections(self) -> list[ConnectionStats]: ...
+    def subscriptions(self, cid: int = 0) -> list[Subscription]: ...
+    def stats(self) -> KernelStats: ...
+    # -- subjects
+    def account(self, name: bytes) -> int:
+        """The id of an account, made on first use. Accounts do not see each other's subjects."""
+    def serve(self, account: int, subject: bytes, service: int) -> None:
+        """Messages on `subject` (wildcards allowed) in `account` become RequestEvents with this service number."""
+    def publish(self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes) -> int:
+        """Publishes as the server itself; returns how many subscriptions it reached. Streams capture it too."""
+    def interest(self, account: int, subject: bytes) -> int:
+        """How many subscriptions match a literal subject."""
+    # -- JetStream
+    def open_store(
+        self,
+        *,
+        path: str = "",
+        disk: Any = None,
+        sync_interval_ns: int = 0,
+        threads: bool = True,
+        journal_file_bytes: int = 16777216,
+        journal_bytes_max: int = 268435456,
+        segment_bytes_max: int = 16777216,
+    ) -> list[StreamRecord]:
+        """Locks and recovers the store at `path` (or on a SimDisk). sync_interval_ns 0: durable.
+
+        Raises StoreError with the cause: locked by another server, a nats-server folder, damaged, newer format.
+        """
+    def consumers(self, stream: int) -> list[ConsumerRecord]: ...
+    def store_stats(self) -> StoreStats: ...
+    def checkpoint(self) -> None:
+        """Asks for a checkpoint round; it runs beside the traffic."""
+    # Proposals: each returns at once; CommittedEvent(token, result) follows when it is on stable storage and applied.
+    def propose_stream_create(
+        self, token: int, account: int, name: bytes, description: bytes, spec: Mapping[str, Any]
+    ) -> int:
+        """Returns the new stream's id. `spec`: see STREAM_SPEC in slipstream.kernel.specs."""
+    def propose_stream_update(
+        self, token: int, stream: int, description: bytes, spec: Mapping[str, Any]
+    ) -> None: ...
+    def propose_stream_delete(self, token: int, stream: int) -> None: ...
+    def propose_purge(self, token: int, stream: int, filter: bytes, seq: int, keep: int) -> None:
+        """result: how many messages were removed."""
+    def propose_delete(self, token: int, stream: int, seq: int, erase: bool) -> None:
+        """result: 1 removed, 0 no such message."""
+    def propose_consumer_create(
+        self, token: int, stream: int, name: bytes, description: bytes, spec: Mapping[str, Any]
+    ) -> int:
+        """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs."""
+    def propose_consumer_update(
+        self, token: int, stream: int, consumer: int, description: bytes, spec: Mapping[str, Any]
+    ) -> None: ...
+    def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
+        """Waiting pulls get `409 Consumer Deleted` when it is applied."""
+    # Reading.
+    def stream_state(self, stream: int) -> StreamState: ...
+    def stream_deleted(self, stream: int, limit: int) -> list[int]:
+        """Sequences between first and last that are gone."""
+    def stream_subjects(
+        self, stream: int, filter: bytes, offset: int, limit: int
+    ) -> tuple[int, list[tuple[bytes, int]]]:
+        """(number of matching subjects, a page of (subject, count), sorted by subject)."""
+    def consumer_state(self, stream: int, consumer: int) -> ConsumerState: ...
+    def get_message(self, stream: int, seq: int) -> StoredMessage | None: ...
+    def get_last(self, stream: int, subject: bytes) -> StoredMessage | None:
+        """The newest message whose subject matches (wildcards allowed)."""
+    def get_next(self, stream: int, subject: bytes, seq: int) -> StoredMessage | None:
+        """The first message at or behind seq whose subject matches (empty: any)."""
+    def first_at_or_after(self, stream: int, time_ns: int) -> int:
+        """Smallest sequence with a time at or behind; last + 1 if there is none."""
+
+class StoreError(Exception):
+    """The store cannot be opened or has failed; the text names cause and next step."""

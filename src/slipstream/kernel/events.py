@@ -1,0 +1,100 @@
+"""What the kernel tells Python: plain values, one class per kind of event.
+
+`Kernel.wait_events` returns them in the order in which they arose. Nothing here is sent per message: only connects, service
+requests, commits that Python waits for, advisories and timers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ConnectEvent(NamedTuple):
+    """A client sent CONNECT; the kernel reads no more of it until `accept` or `refuse`."""
+
+    cid: int
+    payload: bytes  # the JSON behind CONNECT
+    ip: str
+    port: int
+    again: bool  # this connection was accepted before
+
+
+class ClosedEvent(NamedTuple):
+    """A connection is gone. `reason` is one of nats-server's disconnect reasons (K-085)."""
+
+    cid: int
+    reason: str
+    start_ns: int
+    stop_ns: int
+    last_activity_ns: int
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+    subscriptions: int
+    ip: str
+    port: int
+    rtt_ns: int
+
+
+class FirstPingEvent(NamedTuple):
+    """The first PING of a protocol 1 client arrived (nats-server answers with a second INFO)."""
+
+    cid: int
+
+
+class RequestEvent(NamedTuple):
+    """A message on a subject that Python serves (see `Kernel.serve`)."""
+
+    service: int
+    account: int
+    cid: int
+    subject: bytes
+    reply: bytes
+    header: bytes  # whole header block, or empty
+    body: bytes
+
+
+class CommittedEvent(NamedTuple):
+    """A proposal with this token was committed and applied. `result` depends on its kind."""
+
+    token: int
+    result: int
+
+
+class AdvisoryEvent(NamedTuple):
+    """Something about a consumer that clients may want to hear of; only sent while somebody subscribes to its subject."""
+
+    kind: str  # "max_deliver", "terminated", "nak", "ack_sample"
+    stream: int
+    consumer: int
+    stream_seq: int
+    consumer_seq: int
+    deliveries: int
+    delay_ns: int  # ack_sample: time between delivery and ack
+    reason: bytes  # terminated
+
+
+class InactiveEvent(NamedTuple):
+    """A consumer passed its inactive_threshold; Python proposes its deletion."""
+
+    stream: int
+    consumer: int
+
+
+class FailedEvent(NamedTuple):
+    """The store failed; JetStream accepts nothing more on this node. Text says what and where."""
+
+    text: str
+
+
+Event = (
+    ConnectEvent
+    | ClosedEvent
+    | FirstPingEvent
+    | RequestEvent
+    | CommittedEvent
+    | AdvisoryEvent
+    | InactiveEvent
+    | FailedEvent
+)

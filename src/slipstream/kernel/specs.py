@@ -1,0 +1,61 @@
+"""The compiled decisions that Python hands to the kernel with a stream or a consumer.
+
+A *spec* is a flat mapping of these keys; every key must be present. The kernel writes it into the log beside the opaque
+description, so that each replica applies the same decision whatever version of Python wrote it.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class StreamSpec(TypedDict):
+    """Numbers: -1 means unlimited where nats-server says so; durations in ns; 0 duration = off."""
+
+    subjects: list[bytes]
+    memory: bool
+    no_ack: bool
+    allow_direct: bool
+    discard_new: bool
+    discard_new_per_subject: bool
+    sealed: bool
+    deny_delete: bool
+    deny_purge: bool
+    allow_rollup: bool
+    max_msgs: int
+    max_bytes: int
+    max_age_ns: int
+    max_msgs_per_subject: int
+    max_msg_size: int
+    duplicate_window_ns: int
+    first_seq: int  # 0: not set; read at creation only
+
+
+class ConsumerSpec(TypedDict):
+    """What the kernel needs to run a consumer (C-019..C-048). Empty bytes and 0 mean not set."""
+
+    durable: bool
+    memory: bool  # its state is not logged (mem_storage, or a consumer of a memory stream)
+    deliver_policy: int  # 0 all, 1 last, 2 new, 3 by_start_sequence, 4 by_start_time, 5 last_per_subject
+    opt_start_seq: int
+    opt_start_time_ns: int
+    ack_policy: int  # 0 none, 1 all, 2 explicit
+    ack_wait_ns: int
+    backoff_ns: list[int]
+    max_deliver: int  # -1 unlimited
+    max_ack_pending: int  # -1 unlimited
+    max_waiting: int
+    max_batch: int
+    max_expires_ns: int
+    max_bytes: int
+    filters: list[bytes]  # empty: everything
+    deliver_subject: bytes  # empty: pull
+    deliver_group: bytes
+    flow_control: bool
+    idle_heartbeat_ns: int
+    headers_only: bool
+    rate_limit_bps: int  # bits per second
+    replay_original: bool
+    inactive_threshold_ns: int  # 0: never
+    pause_until_ns: int
+    sample_percent: int  # 0: off

@@ -1,0 +1,540 @@
+// The journal. The owner's thread encodes records into a batch and, at the end of a turn, writes the batch to the page
+// cache; the journal's thread syncs, fills files with zeros, prepares and recycles them. docs/measurements.md has the figures behind this split.
+//
+// Who may write: the owner, as long as the files that the batch needs are prepared. Where one is not, the batch and all
+// that follow are queued and the thread writes, until the queue is empty. So the owner never waits for a file.
+//
+// The owner plans ahead of the disk: it knows the generation and logical start of the next file before that exists, since
+// files are prepared strictly in order. `margin()` is the number of finished files that the plan has not taken yet.
+// The last of them is the reserve. While more files can be made, the plan may take it and half of its room; once the disk or bytes_max
+// says no, only records of the reserve go on.
+#include "journal.hpp"
+
+#include <errno.h>
+
+#include <cassert>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "journal_files.hpp"
+#include "journal_format.hpp"
+#include "journal_recovery.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr size_t kReadyFiles = 2;                        // kept: the next one and the reserve
+constexpr uint64_t kCreationRetryNs = 100'000'000;       // on a full disk, and only while somebody is refused
+constexpr size_t kBatchKeptBytes = 1 << 20;              // a larger batch gives its memory back
+
+uint64_t monotonic_ns() {
+  return (uint64_t)std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// No room rather than a broken device: the journal stays usable.
+bool means_no_room(int error) {
+  return error == -ENOSPC || error == -EDQUOT || error == -EMFILE || error == -ENFILE;
+}
+
+struct Piece {  // contiguous bytes of one file
+  uint64_t generation;
+  uint64_t offset;          // behind the header
+  uint64_t previous_used;   // where the previous file's mark goes, if this piece opens a file
+  size_t begin, end;        // in the batch
+};
+
+struct Batch {
+  Buffer bytes;
+  std::vector<Piece> pieces;
+  uint64_t position_end = 0;
+  void clear() {
+    if (bytes.capacity() > kBatchKeptBytes) bytes.release();
+    else bytes.clear();
+    pieces.clear();
+  }
+};
+
+class JournalImpl final : public Journal {
+ public:
+  JournalImpl(Disk& disk, JournalOptions options) : disk_(disk), options_(std::move(options)), files_(disk, options_) {}
+
+  ~JournalImpl() override {
+    if (thread_.joinable()) {
+      { std::lock_guard lock(mutex_); stop_ = true; }
+      work_.notify_one();
+      thread_.join();
+    }
+    for (JournalFile& file : log_) disk_.close(file.handle);
+    if (next_) disk_.close(next_->handle);
+  }
+
+  bool find_files(std::string& error) {
+    std::vector<JournalFile> log;
+    bool found = files_.find(log, error);
+    for (JournalFile& file : log) log_.push_back(std::move(file));
+    return found;
+  }
+
+  bool recover(const std::function<void(const JournalRecord&)>& record) override {
+    assert(!recovered_);
+    recovered_ = true;
+    next_generation_planned_ = next_generation_prepared_ = files_.generation_max() + 1;
+    RecoveredEnd end;
+    std::string problem;
+    if (!recover_log(disk_, files_, log_, end, record, problem)) { set_failed(problem); return false; }
+    if (log_.empty() && !begin_log()) return false;
+    JournalFile& last = log_.back();
+    plan_ = {last.generation, last.start, last.capacity, end.used, last.seed};
+    position_ = last.start + end.used;
+    released_ = log_.front().start;
+    unsynced_from_ = last.generation;
+    written_ = synced_ = position_;
+    std::unique_lock lock(mutex_);
+    note_files();
+    refresh_limit();
+    if (options_.threaded) thread_ = std::thread([this] { run(); });
+    else maintain_all(lock);
+    return !failed_;
+  }
+
+  uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, bool durable, bool reserve) override {
+    assert(recovered_ && kind < 0xf0 && payload.size() < (1u << 31));
+    if (failed_.load(std::memory_order_relaxed)) return 0;
+    size_t need = record_bytes(payload.size());
+    uint64_t limit = reserve ? plan_.capacity : limit_;
+    if (plan_.used + need + kNextFileBytes > limit && !make_room(need, reserve)) [[unlikely]] return 0;
+    if (batch_.pieces.empty()) batch_.pieces.push_back({plan_.generation, plan_.used, 0, 0, 0});
+    char* to = batch_.bytes.room(need);
+    encode_record(to, plan_.seed, group, term, index, synced_.load(std::memory_order_relaxed), kind, payload);
+    batch_.bytes.grow(need);
+    batch_.pieces.back().end = batch_.bytes.size();
+    plan_.used += need;
+    durable_wanted_ |= durable;
+    return position_ = plan_.start + plan_.used;
+  }
+
+  void flush() override {
+    if (refused_) retry_creation();
+    if (batch_.pieces.empty()) return;
+    std::unique_lock lock(mutex_);
+    if (failed_) { batch_.clear(); return; }
+    batch_.position_end = position_;
+    bool sync = durable_wanted_ && options_.mode == SyncMode::durable;
+    durable_wanted_ = false;
+    if (sync) sync_wanted_ = position_;
+    if (options_.threaded && (thread_writes_ || !queue_.empty() || !prepared_for(batch_))) {
+      queue_.push_back(std::move(batch_));
+      batch_ = {};
+      work_.notify_one();
+      return;
+    }
+    lock.unlock();
+    bool ok = write(batch_);
+    lock.lock();
+    if (ok) written_ = batch_.position_end;
+    batch_.clear();
+    refresh_limit();
+    if (options_.threaded) {
+      if (sync || maintenance_due()) work_.notify_one();
+    } else {
+      if (sync) sync_written(lock);
+      maintain_all(lock);
+    }
+  }
+
+  void sync_now() override {
+    flush();
+    std::unique_lock lock(mutex_);
+    if (failed_ || synced_ == position_) return;
+    sync_wanted_ = position_;
+    if (options_.threaded) work_.notify_one();
+    else sync_written(lock);
+  }
+
+  bool wait_synced() override {
+    sync_now();
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [&] { return failed_ || synced_ >= position_; });
+    return !failed_;
+  }
+
+  uint64_t position() const override { return position_; }
+  uint64_t written() const override { return written_; }
+  uint64_t synced() const override { return synced_; }
+  bool failed() const override { return failed_; }
+  bool full() const override { return full_; }
+  std::string error() const override { std::lock_guard lock(mutex_); return error_; }
+
+  void release(uint64_t position) override {
+    std::unique_lock lock(mutex_);
+    assert(position <= position_);
+    if (position <= released_) return;
+    released_ = position;
+    if (!maintenance_due()) return;
+    if (options_.threaded) work_.notify_one();
+    else maintain_all(lock);
+  }
+
+  uint64_t in_use() const override { std::lock_guard lock(mutex_); return position_ - released_; }
+  Stats stats() const override { std::lock_guard lock(mutex_); return stats_; }
+
+ private:
+  // ---- the owner's side of making room
+
+  // Called when a record does not fit below limit_. True: it fits now, perhaps in a new file.
+  bool make_room(size_t need, bool reserve) {
+    std::unique_lock lock(mutex_);
+    refresh_limit();
+    if (!options_.threaded && margin() < kReadyFiles) maintain_all(lock);
+    if (failed_) return false;
+    if (plan_.used + need + kNextFileBytes <= plan_.capacity) {
+      if (reserve || plan_.used + need + kNextFileBytes <= limit_) return true;
+      return refuse();
+    }
+    bool large = need + kNextFileBytes > files_.capacity();
+    size_t margin_needed = reserve || (can_create() && !large) ? 1 : kReadyFiles;
+    if (large && options_.threaded) done_.wait(lock, [&] { return failed_ || margin() >= margin_needed || !can_create(); });
+    if (failed_ || margin() < margin_needed) return refuse();
+    if (large && !make_large_file(lock, need + kNextFileBytes)) return refuse();
+    uint64_t previous_used = plan_.used;
+    plan_.start += plan_.capacity;
+    plan_.capacity = large ? large_capacity_ : files_.capacity();
+    plan_.generation = next_generation_planned_++;
+    plan_.seed = record_seed(plan_.generation, options_.salt);
+    plan_.used = 0;
+    files_planned_++;
+    batch_.pieces.push_back({plan_.generation, 0, previous_used, batch_.bytes.size(), batch_.bytes.size()});
+    refresh_limit();
+    return true;
+  }
+
+  bool refuse() {
+    refused_ = waits_for_file_ = true;
+    if (!can_create()) full_ = true;
+    if (options_.threaded) work_.notify_one();
+    return false;
+  }
+
+  // Blocks: everything planned before is written, then the next file is replaced by one large enough.
+  bool make_large_file(std::unique_lock<std::mutex>& lock, uint64_t capacity) {
+    lock.unlock();
+    flush();
+    lock.lock();
+    done_.wait(lock, [&] { return failed_ || !options_.threaded || written_ == position_; });
+    if (failed_) return false;
+    large_capacity_ = (capacity + 7) & ~7ull;
+    if (bytes_of_files_ + large_capacity_ > options_.bytes_max + files_.capacity()) return false;
+    large_asked_ = true;
+    if (options_.threaded) {
+      work_.notify_one();
+      done_.wait(lock, [&] { return failed_ || !large_asked_; });
+    } else {
+      enlarge_next(lock);
+    }
+    assert(failed_ || !next_ || next_->generation == next_generation_planned_);
+    return !failed_ && next_ && next_->capacity == large_capacity_;
+  }
+
+  // How far records outside of the reserve may go in the planned file.
+  void refresh_limit() {
+    limit_ = margin() >= 1 ? plan_.capacity : can_create() ? plan_.capacity / 2 : 0;
+  }
+
+  void retry_creation() {
+    std::unique_lock lock(mutex_);
+    uint64_t now = monotonic_ns();
+    if (options_.threaded && now - refused_by_disk_ns_ < kCreationRetryNs) return;
+    refused_ = false;
+    retry_ = true;
+    if (options_.threaded) work_.notify_one();
+    else maintain_all(lock);
+  }
+
+  // ---- shared state; the mutex is held
+
+  size_t ready() const { return ready_spares_ + (next_ ? 1 : 0); }
+  size_t margin() const { assert(ready() >= files_planned_ - files_opened_); return ready() - (files_planned_ - files_opened_); }
+  bool within_bytes_max() const { return creating_ || bytes_of_files_ + files_.capacity() + kJournalHeaderBytes <= options_.bytes_max; }
+  bool can_create() const { return !no_room_on_disk_ && within_bytes_max(); }
+
+  bool release_due() const { return log_.size() > 1 && log_.front().end() <= released_; }
+  bool prepare_due() const { return !next_ && ready_spares_ > 0; }
+  bool creation_due() const { return within_bytes_max() && ready() < kReadyFiles && (!no_room_on_disk_ || retry_); }
+  bool maintenance_due() const { return !failed_ && (release_due() || prepare_due() || creation_due() || large_asked_); }
+
+  // The prepared file, if one is needed at all, is enough for this batch.
+  bool prepared_for(const Batch& batch) const {
+    uint64_t last = batch.pieces.back().generation;
+    return last == log_.back().generation || (next_ && last == next_->generation);
+  }
+
+  void set_failed(const std::string& problem) {
+    if (failed_) return;
+    error_ = problem;
+    failed_ = true;
+    work_.notify_all();
+    done_.notify_all();
+  }
+
+  // ---- writing: by the owner or by the thread, never both
+
+  bool write(const Batch& batch) {
+    JournalFile* file;
+    { std::lock_guard lock(mutex_); file = &log_.back(); }
+    for (const Piece& piece : batch.pieces) {
+      if (piece.generation != file->generation && !(file = open_next(*file, piece))) return false;
+      const char* from = batch.bytes.data() + piece.begin;
+      if (!write_to(*file, from, piece.end - piece.begin, piece.offset)) return false;
+    }
+    return true;
+  }
+
+  bool write_to(const JournalFile& file, const char* from, size_t n, uint64_t offset) {
+    ssize_t r = disk_.pwrite(file.handle, from, n, kJournalHeaderBytes + offset);
+    std::lock_guard lock(mutex_);
+    if (r < 0) { set_failed("cannot write " + file.path + ": " + strerror((int)-r)); return false; }
+    stats_.writes++;
+    stats_.bytes_written += n;
+    return true;
+  }
+
+  // Goes over to the prepared file. The mark that ends the old one is written only now, so a mark never names a file that is not there.
+  JournalFile* open_next(const JournalFile& old, const Piece& piece) {
+    std::unique_lock lock(mutex_);
+    if (!next_ && !prepare_next(lock)) return nullptr;
+    assert(next_->generation == piece.generation && next_->start == old.end());
+    char mark[kNextFileBytes];
+    encode_record(mark, old.seed, 0, 0, next_->generation, synced_, kNextFile, {});
+    lock.unlock();
+    if (!write_to(old, mark, sizeof mark, piece.previous_used)) return nullptr;
+    lock.lock();
+    log_.push_back(std::move(*next_));
+    next_.reset();
+    files_opened_++;
+    return &log_.back();
+  }
+
+  // Syncs all that is written. Files are synced in order; the last one stays in the set because more comes into it.
+  void sync_written(std::unique_lock<std::mutex>& lock) {
+    if (failed_ || written_ == synced_) return;
+    uint64_t target = written_, last = log_.back().generation;
+    std::vector<const JournalFile*> unsynced;
+    for (const JournalFile& file : log_)
+      if (file.generation >= unsynced_from_) unsynced.push_back(&file);
+    lock.unlock();
+    uint64_t began = monotonic_ns();
+    int r = 0;
+    const JournalFile* at = nullptr;
+    for (const JournalFile* file : unsynced)
+      if (r == 0) { at = file; r = disk_.sync(file->handle); }
+    uint64_t took = monotonic_ns() - began;
+    lock.lock();
+    if (r < 0) set_failed("cannot sync " + at->path + ": " + strerror(-r));
+    if (failed_) return;
+    unsynced_from_ = last;
+    synced_ = target;
+    stats_.syncs++;
+    stats_.sync_ns_total += took;
+    stats_.sync_ns_max = std::max(stats_.sync_ns_max, took);
+    done_.notify_all();
+  }
+
+  // ---- files: by the thread, or by the owner where there is none
+
+  bool begin_log() {
+    int r = 0;
+    while (files_.spares() == 0 && r >= 0) r = files_.create_piece();
+    JournalFile first;
+    if (r >= 0) r = files_.prepare(next_generation_prepared_++, 0, first);
+    if (first.handle >= 0) log_.push_back(std::move(first));
+    if (r < 0) set_failed("cannot make the first file in " + options_.folder + ": " + strerror(-r));
+    next_generation_planned_ = next_generation_prepared_;
+    note_files();
+    return r >= 0;
+  }
+
+  void note_files() {
+    ready_spares_ = files_.spares();
+    bytes_of_files_ = files_.bytes();
+    creating_ = files_.creating();
+    if (margin() >= 1 || can_create()) full_ = false;
+    done_.notify_all();
+  }
+
+  void maintain_all(std::unique_lock<std::mutex>& lock) {
+    note_files();
+    while (maintenance_due()) maintain_one(lock);
+    refresh_limit();
+  }
+
+  // One step of what is due, without the mutex. A step is short, because syncs wait for it.
+  void maintain_one(std::unique_lock<std::mutex>& lock) {
+    if (large_asked_) {
+      enlarge_next(lock);
+    } else if (release_due()) {
+      JournalFile file = std::move(log_.front());
+      log_.pop_front();
+      lock.unlock();
+      int r = files_.retire(file);
+      lock.lock();
+      if (r < 0) set_failed("cannot recycle " + file.path + ": " + strerror(-r));
+      note_files();
+    } else if (prepare_due()) {
+      prepare_next(lock);
+    } else if (creation_due()) {
+      create_spare(lock);
+    }
+  }
+
+  bool prepare_next(std::unique_lock<std::mutex>& lock) {
+    assert(!next_ && files_.spares() > 0);
+    uint64_t generation = next_generation_prepared_++, start = log_.back().end();
+    lock.unlock();
+    JournalFile file;
+    int r = files_.prepare(generation, start, file);
+    lock.lock();
+    if (r < 0) {
+      disk_.close(file.handle);
+      set_failed("cannot prepare " + file.path + ": " + strerror(-r));
+      return false;
+    }
+    next_ = std::move(file);
+    note_files();
+    return true;
+  }
+
+  void create_spare(std::unique_lock<std::mutex>& lock) {
+    retry_ = false;
+    bool urgent = margin() == 0 || no_room_on_disk_;  // all pieces in one go
+    int r;
+    do {
+      lock.unlock();
+      r = files_.create_piece();
+      lock.lock();
+    } while (r == 0 && urgent);
+    if (means_no_room(r)) {
+      no_room_on_disk_ = true;
+      refused_by_disk_ns_ = monotonic_ns();
+    } else if (r < 0) {
+      set_failed("cannot make a file in " + options_.folder + ": " + strerror(-r));
+    } else if (r > 0) {
+      no_room_on_disk_ = false;
+    }
+    note_files();
+  }
+
+  void enlarge_next(std::unique_lock<std::mutex>& lock) {
+    if (!next_ && !prepare_next(lock)) return;
+    JournalFile file = *next_;
+    lock.unlock();
+    int r = files_.enlarge(file, large_capacity_);
+    lock.lock();
+    if (r == 0) next_ = file;
+    else if (!means_no_room(r)) set_failed("cannot make a larger " + file.path + ": " + strerror(-r));
+    large_asked_ = false;
+    note_files();
+    done_.notify_all();
+  }
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      work_.wait(lock, [&] {
+        return stop_ || failed_ || (!queue_.empty() || (sync_wanted_ > synced_ && written_ > synced_) || maintenance_due());
+      });
+      if (failed_ || (stop_ && queue_.empty())) return finish(lock);
+      uint64_t written = written_, synced = synced_;
+      size_t files = margin();
+      write_queue(lock);
+      if (sync_wanted_ > synced_) sync_written(lock);
+      bool moved = written_ > written || synced_ > synced;
+      if (moved) wake(lock);
+      if (!failed_ && !stop_ && maintenance_due()) maintain_one(lock);
+      if (waits_for_file_ && margin() > files) {
+        waits_for_file_ = false;
+        wake(lock);
+      }
+    }
+  }
+
+  // Nothing is done after a failure; the owner is told once.
+  void finish(std::unique_lock<std::mutex>& lock) {
+    queue_.clear();
+    if (failed_ && !stop_) wake(lock);
+  }
+
+  void write_queue(std::unique_lock<std::mutex>& lock) {
+    while (!queue_.empty() && !failed_) {
+      Batch batch = std::move(queue_.front());
+      queue_.pop_front();
+      thread_writes_ = true;
+      lock.unlock();
+      bool ok = write(batch);
+      lock.lock();
+      thread_writes_ = false;
+      if (ok) written_ = batch.position_end;
+      done_.notify_all();
+    }
+  }
+
+  void wake(std::unique_lock<std::mutex>& lock) {
+    if (!options_.wake) return;
+    lock.unlock();
+    options_.wake();
+    lock.lock();
+  }
+
+  Disk& disk_;
+  const JournalOptions options_;
+  JournalFiles files_;  // used by the thread, or by the owner where there is none
+
+  // The owner's.
+  struct { uint64_t generation, start, capacity, used; uint32_t seed; } plan_{};  // the file that append() fills
+  uint64_t limit_ = 0, next_generation_planned_ = 0, large_capacity_ = 0;
+  Batch batch_;
+  bool durable_wanted_ = false, recovered_ = false, refused_ = false;
+
+  // Under the mutex.
+  mutable std::mutex mutex_;
+  std::condition_variable work_, done_;
+  std::deque<JournalFile> log_;  // oldest first; only who writes appends, only who maintains removes
+  std::optional<JournalFile> next_;
+  std::deque<Batch> queue_;
+  uint64_t position_ = 0, released_ = 0, sync_wanted_ = 0, unsynced_from_ = 0, next_generation_prepared_ = 0;
+  uint64_t files_planned_ = 0, files_opened_ = 0, refused_by_disk_ns_ = 0, bytes_of_files_ = 0;
+  size_t ready_spares_ = 0;
+  bool creating_ = false, waits_for_file_ = false, no_room_on_disk_ = false, retry_ = false, large_asked_ = false, thread_writes_ = false, stop_ = false;
+  std::string error_;
+  Stats stats_{};
+  std::atomic<uint64_t> written_{0}, synced_{0};
+  std::atomic<bool> failed_{false}, full_{false};
+  std::thread thread_;
+};
+
+std::string check_options(const JournalOptions& options) {
+  if (options.file_bytes < 2 * kJournalHeaderBytes || options.file_bytes % 4096 != 0)
+    return "the journal's file_bytes must be a multiple of 4096, and at least 8192";
+  if (options.bytes_max < 4 * options.file_bytes) return "the journal's bytes_max must hold at least four files";
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<Journal> Journal::open(Disk& disk, JournalOptions options, std::string& error) {
+  error = check_options(options);
+  if (!error.empty()) return nullptr;
+  int r = disk.make_folder(options.folder);
+  size_t slash = options.folder.rfind('/');
+  if (r >= 0) r = disk.sync_folder(slash == std::string::npos ? "" : options.folder.substr(0, slash));
+  if (r < 0) { error = "cannot make " + options.folder + ": " + strerror(-r); return nullptr; }
+  auto journal = std::make_unique<JournalImpl>(disk, std::move(options));
+  if (!journal->find_files(error)) return nullptr;
+  return journal;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,61 @@
+// The journal's files outside of the log itself: spares, filled with zeros once; the next file, prepared from a spare; and
+// files that came back because everything in them was released. Every step leaves the folder in a state that recovery
+// understands, and is durable before the next begins, so that no loss of unsynced renames can open a gap in the log.
+//
+// Not thread-safe: one thread at a time calls in. Results are 0 or -errno.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "disk.hpp"
+#include "journal_format.hpp"
+
+namespace slipstream {
+
+class JournalFiles {
+ public:
+  JournalFiles(Disk& disk, const JournalOptions& options)
+      : disk_(disk), folder_(options.folder), file_bytes_(options.file_bytes), salt_(options.salt) {}
+  JournalFiles(const JournalFiles&) = delete;
+  JournalFiles& operator=(const JournalFiles&) = delete;
+  ~JournalFiles();
+
+  // Finds what is there: the log's files by generation into `log`, spares kept here, unfinished ones removed.
+  bool find(std::vector<JournalFile>& log, std::string& error);
+
+  // Fills a new spare with zeros, piece by piece: 1 when it is finished, 0 when another call is needed.
+  // On -ENOSPC nothing is left of it.
+  int create_piece();
+  bool creating() const { return creating_.handle >= 0; }
+
+  // Makes a spare the log's file of this generation; there must be one.
+  int prepare(uint64_t generation, uint64_t start, JournalFile& file);
+  // Replaces a prepared file that holds nothing yet by a larger one of the same generation.
+  int enlarge(JournalFile& file, uint64_t capacity);
+  // Makes a file of the log a spare.
+  int retire(JournalFile file);
+
+  size_t spares() const { return spares_.size(); }
+  uint64_t bytes() const { return bytes_; }  // of all files: log, prepared, spare and unfinished
+  uint64_t generation_max() const { return generation_max_; }  // the highest ever seen in this folder
+  uint64_t capacity() const { return file_bytes_ - kJournalHeaderBytes; }
+
+ private:
+  bool find_spare(const std::string& name, std::string& error);
+  bool find_log_file(const std::string& name, std::vector<JournalFile>& log, std::string& error);
+  int fill_with_zeros(int handle, uint64_t from, uint64_t to);
+  int write_header(int handle, uint64_t generation, uint64_t start, uint64_t capacity);
+  int rename_durably(const std::string& from, const std::string& to);
+  int discard(JournalFile& file);
+  std::string path_of(uint64_t number, const char* suffix) const { return folder_ + "/" + hex16(number) + suffix; }
+
+  Disk& disk_;
+  const std::string folder_;
+  const uint64_t file_bytes_, salt_;
+  std::vector<JournalFile> spares_;
+  JournalFile creating_;
+  uint64_t filled_ = 0;  // bytes of creating_ that are on stable storage
+  uint64_t bytes_ = 0, generation_max_ = 0, spare_number_ = 0;
+};
+
+}  // namespace slipstream

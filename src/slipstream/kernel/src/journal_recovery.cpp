@@ -1,0 +1,137 @@
+#include "journal_recovery.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace slipstream {
+namespace {
+
+class Recovery {
+ public:
+  Recovery(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, std::string& error)
+      : disk_(disk), files_(files), log_(log), error_(error) {}
+
+  // Follows the chain and reports its records; last_ and used_ then say where it ends.
+  bool follow(const std::function<void(const JournalRecord&)>& record) {
+    for (last_ = 0;; last_++) {
+      const JournalFile& file = log_[last_];
+      if (!read(file)) return false;
+      uint64_t next_generation = 0;
+      used_ = walk(file, record, next_generation);
+      if (!next_generation) return true;
+      if (last_ + 1 == log_.size() || log_[last_ + 1].generation != next_generation) {
+        error_ = file.path + " is followed by generation " + hex16(next_generation) + ", whose file is missing";
+        return false;
+      }
+      if (log_[last_ + 1].start != file.end()) {
+        error_ = log_[last_ + 1].path + " does not start where " + file.path + " ends";
+        return false;
+      }
+    }
+  }
+
+  // A record behind the end that was written when the end was known to be synced: what is bad there was acknowledged once.
+  bool refuse_damage() {
+    uint64_t bad = log_[last_].start + used_;
+    for (size_t i = last_; i < log_.size(); i++) {
+      if (i > last_ && !read(log_[i])) return false;
+      uint64_t from = i == last_ ? used_ : 0;
+      if (synced_beyond(log_[i], from, bad)) {
+        error_ = log_[last_].path + " is damaged at byte " + std::to_string(kJournalHeaderBytes + used_) +
+                 ": records behind it prove that it was synced";
+        return false;
+      }
+    }
+    return true;
+  }
+
+  // Makes durable what was reported, and unreadable what was not.
+  bool settle() {
+    const JournalFile& last = log_[last_];
+    if (!read(last)) return false;
+    bool clean = std::all_of(bytes_.data() + used_, bytes_.data() + last.capacity, [](char c) { return c == 0; });
+    int r = clean ? 0 : clear_tail(last);
+    if (r < 0) return report(last, "cannot clear the tail of ", r);
+    for (size_t i = 0; i <= last_; i++)
+      if (r == 0 && log_[i].end() > stable_max_) r = disk_.sync(log_[i].handle);
+    if (r < 0) return report(last, "cannot sync ", r);
+    while (log_.size() > last_ + 1) {  // from the newest, each durably: the chain of what remains never has a gap
+      JournalFile left_over = std::move(log_.back());
+      log_.pop_back();
+      r = files_.retire(left_over);
+      if (r < 0) return report(left_over, "cannot recycle ", r);
+    }
+    return true;
+  }
+
+  uint64_t used() const { return used_; }
+
+ private:
+  bool report(const JournalFile& file, const char* what, int r) {
+    error_ = what + file.path + ": " + strerror(-r);
+    return false;
+  }
+
+  bool read(const JournalFile& file) {
+    if (in_memory_ == file.generation) return true;
+    in_memory_ = 0;
+    bytes_.resize(file.capacity);
+    ssize_t n = disk_.pread(file.handle, bytes_.data(), file.capacity, kJournalHeaderBytes);
+    if (n < 0) return report(file, "cannot read ", (int)n);
+    if ((uint64_t)n < file.capacity) { error_ = file.path + " is shorter than its header says"; return false; }
+    in_memory_ = file.generation;
+    return true;
+  }
+
+  uint64_t walk(const JournalFile& file, const std::function<void(const JournalRecord&)>& report_record, uint64_t& next_generation) {
+    uint64_t at = 0, stable = 0;
+    JournalRecord record;
+    while (decode_record(bytes_.data() + at, file.capacity - at, file.seed, record, stable)) {
+      stable_max_ = std::max(stable_max_, stable);
+      if (record.kind == kNextFile) { next_generation = record.index; return at; }
+      at += record_bytes(record.payload.size());
+      record.end = file.start + at;
+      report_record(record);
+    }
+    return at;
+  }
+
+  bool synced_beyond(const JournalFile& file, uint64_t from, uint64_t bad) const {
+    JournalRecord record;
+    uint64_t stable = 0;
+    for (uint64_t at = from; at + kNextFileBytes <= file.capacity; at += 8) {
+      stable = load64(bytes_.data() + at + 32);
+      if (stable <= bad || stable > file.end()) continue;  // cheap, and rare enough that checksums are not the cost
+      if (decode_record(bytes_.data() + at, file.capacity - at, file.seed, record, stable)) return true;
+    }
+    return false;
+  }
+
+  int clear_tail(const JournalFile& last) {
+    memset(bytes_.data() + used_, 0, last.capacity - used_);
+    ssize_t r = disk_.pwrite(last.handle, bytes_.data() + used_, last.capacity - used_, kJournalHeaderBytes + used_);
+    return r < 0 ? (int)r : disk_.sync(last.handle);
+  }
+
+  Disk& disk_;
+  JournalFiles& files_;
+  std::deque<JournalFile>& log_;
+  std::string& error_;
+  Buffer bytes_;            // the records of one file
+  uint64_t in_memory_ = 0;  // its generation; generations start at 1
+  size_t last_ = 0;
+  uint64_t used_ = 0, stable_max_ = 0;
+};
+
+}  // namespace
+
+bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, RecoveredEnd& end,
+                 const std::function<void(const JournalRecord&)>& record, std::string& error) {
+  if (log.empty()) return true;
+  Recovery recovery(disk, files, log, error);
+  if (!recovery.follow(record) || !recovery.refuse_damage() || !recovery.settle()) return false;
+  end.used = recovery.used();
+  return true;
+}
+
+}  // namespace slipstream

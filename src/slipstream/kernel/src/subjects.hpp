@@ -1,0 +1,100 @@
+// Subjects: validity, matching, and the trie that finds the subscriptions of a literal subject.
+//
+// A trie node per token; `*` and `>` hang beside the literal children. In front of it stands a direct-mapped cache of
+// match results. A literal subscription that comes or goes evicts the one cache slot that its subject uses; a wildcard
+// one starts a new generation. Subjects below `_INBOX.` and `$JS.ACK.` bypass the cache: they are used once, and their
+// subscriptions come and go too often to disturb everybody else.
+#pragma once
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "bytes.hpp"
+
+namespace slipstream {
+
+struct Connection;
+
+enum class SubscriptionKind : uint8_t {
+  client,      // deliver to a connection
+  service,     // hand to Python as a request event
+  stream,      // capture
+  pull,        // $JS.API.CONSUMER.MSG.NEXT of one consumer
+  direct_get,  // $JS.API.DIRECT.GET of one stream
+  flow_reply,  // $JS.FC of one consumer
+};
+
+struct Subscription {
+  SubscriptionKind kind = SubscriptionKind::client;
+  bool dead = false;
+  uint32_t service = 0;
+  Connection* connection = nullptr;
+  void* target = nullptr;
+  uint64_t delivered = 0, max = 0;
+  std::string subject, queue, sid;
+};
+
+// A token is not empty and has no blank or control character that would break the protocol's lines; `>` only last.
+bool valid_subject(string_view subject);
+bool valid_literal(string_view subject);  // valid and without wildcards
+bool has_wildcard(string_view subject);
+bool subject_matches(string_view filter, string_view literal);
+
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(string_view s) const { return hash_bytes(s); }
+};
+template <class V>
+using StringMap = std::unordered_map<std::string, V, StringHash, std::equal_to<>>;
+
+struct MatchResult {
+  std::vector<Subscription*> plain;
+  std::vector<std::vector<Subscription*>> queues;  // one element per queue group, by name
+  bool empty() const { return plain.empty() && queues.empty(); }
+  void clear() { plain.clear(); queues.clear(); }
+};
+
+class SubjectTrie {
+ public:
+  SubjectTrie();
+  ~SubjectTrie();
+  void insert(Subscription* s);
+  void remove(Subscription* s);
+  // The result stays valid until the next insert, remove or match.
+  const MatchResult& match(string_view literal);
+  void match_uncached(string_view literal, MatchResult& out) const;
+  size_t size() const { return size_; }
+  uint64_t changes() const { return changes_; }  // grows with every insert and remove
+  uint64_t hits = 0, misses = 0;
+
+ private:
+  struct Queue { std::string name; std::vector<Subscription*> members; };
+  struct Node {
+    StringMap<std::unique_ptr<Node>> children;
+    std::unique_ptr<Node> one, rest;  // `*` and `>`
+    std::vector<Subscription*> plain;
+    std::vector<Queue> queues;
+    bool empty() const { return children.empty() && !one && !rest && plain.empty() && queues.empty(); }
+  };
+  struct Slot { uint64_t hash = 0, generation = 0; std::string subject; MatchResult result; };
+  static constexpr size_t kSlots = 8192;
+
+  static void collect(const Node& node, MatchResult& out, std::vector<string_view>& names);
+  static void walk(const Node& node, string_view rest, MatchResult& out, std::vector<string_view>& names);
+  bool remove_below(Node& node, string_view rest, Subscription* s);
+  void invalidate(const Subscription& s);
+
+  Node root_;
+  std::vector<Slot> slots_;
+  mutable std::vector<string_view> names_;
+  MatchResult scratch_;
+  uint64_t generation_ = 1, changes_ = 0;
+  size_t size_ = 0;
+};
+
+inline bool bypasses_cache(string_view s) {
+  return (s.size() > 7 && memcmp(s.data(), "_INBOX.", 7) == 0) || (s.size() > 8 && memcmp(s.data(), "$JS.ACK.", 8) == 0);
+}
+
+}  // namespace slipstream
