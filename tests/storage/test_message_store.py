@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from slipstream.kernel._kernel import IoPool, MessageStore, ReadBuffer, StoreDisk
+from slipstream.kernel._kernel import IoPool, MessageStore, ReadBuffer, SimDisk
 
 from store_model import Message, StoreModel, subject_matches
 
@@ -38,7 +38,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(cold=st.booleans())
     def start(self, cold: bool) -> None:
-        self.disk = StoreDisk(seed=1)
+        self.disk = SimDisk(1)
         self.disk.set_cold(cold)
         self.pool = IoPool(self.disk, threaded=self.threaded)
         self.store = self.new_store()

@@ -1,42 +1,19 @@
-# The message store for tests, tools and benchmarks, with the disks under it. The kernel itself uses the C++ classes.
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libcpp cimport bool as cbool
-from libcpp.functional cimport function
-from libcpp.memory cimport unique_ptr
-from libcpp.string cimport string
-from libcpp.string_view cimport string_view
-from libcpp.utility cimport move
-from libcpp.vector cimport vector
-
-
-cdef extern from "disk.hpp" namespace "slipstream" nogil:
-    cdef cppclass CDisk "slipstream::Disk":
-        pass
-    CDisk* new_real_disk(const string& root)
-
-
-cdef extern from "sim_disk.hpp" namespace "slipstream" nogil:
-    cdef cppclass CSimDisk "slipstream::SimDisk"(CDisk):
-        @staticmethod
-        unique_ptr[CSimDisk] create(uint64_t seed)
-        void flip_bit(const string& path, uint64_t offset, int bit)
-        void set_cold(cbool cold)
-        void set_capacity(uint64_t bytes)
-        int list(const string& path, vector[string]& names)
+# The message store for tests, tools and benchmarks. The kernel itself uses the C++ classes.
+from libcpp.string_view cimport string_view as bytes_view
 
 
 cdef extern from "message_store.hpp" namespace "slipstream" nogil:
     cdef cppclass CBuffer "slipstream::Buffer":
-        string_view view()
+        bytes_view view()
     cdef cppclass CReader "slipstream::Reader":
-        CReader(string_view)
+        CReader(bytes_view)
     cdef cppclass CReadBuffer "slipstream::ReadBuffer":
         cbool waiting
         void reset()
     cdef cppclass CStoredMessage "slipstream::StoredMessage":
         uint64_t seq
         int64_t time_ns
-        string_view subject, header, body
+        bytes_view subject, header, body
     cdef enum CReadStatus "slipstream::ReadStatus":
         CReadOk "slipstream::ReadStatus::ok"
         CReadMissing "slipstream::ReadStatus::missing"
@@ -61,7 +38,7 @@ cdef extern from "message_store.hpp" namespace "slipstream" nogil:
         unique_ptr[CMessageStore] create(CDisk*, CIoPool*, CStoreOptions)
         @staticmethod
         uint64_t message_bytes(cbool memory, size_t subject, size_t header, size_t body)
-        cbool append(uint64_t, int64_t, string_view, string_view, string_view)
+        cbool append(uint64_t, int64_t, bytes_view, bytes_view, bytes_view)
         cbool remove(uint64_t)
         cbool erase(uint64_t)
         uint64_t remove_below(uint64_t)
@@ -79,8 +56,8 @@ cdef extern from "message_store.hpp" namespace "slipstream" nogil:
         uint64_t live_above(uint64_t)
         uint32_t subject_of(uint64_t)
         uint64_t size_of(uint64_t)
-        uint32_t find_subject(string_view)
-        string_view subject_name(uint32_t)
+        uint32_t find_subject(bytes_view)
+        bytes_view subject_name(uint32_t)
         uint32_t subject_ids()
         CSubjectState subject_state(uint32_t)
         uint64_t next_on_subject(uint32_t, uint64_t)
@@ -165,64 +142,27 @@ cdef extern from *:
     unique_ptr[CIoPool] new_io_pool "slipstream::new_io_pool"(cbool threaded, PoolWaker* waker) nogil
     void count_ready "slipstream::count_ready"(CReadBuffer* buffer, uint64_t* counter) nogil
     int run_sync_steps "slipstream::run_sync_steps"(vector[CSyncStep]& steps) nogil
-    void collect_matches "slipstream::collect_matches"(const CMessageStore*, string_view, vector[uint32_t]&) nogil
+    void collect_matches "slipstream::collect_matches"(const CMessageStore*, bytes_view, vector[uint32_t]&) nogil
     uint64_t timed_appends "slipstream::timed_appends"(CMessageStore*, uint64_t, const string&, cbool, uint64_t) nogil
     uint64_t timed_reads "slipstream::timed_reads"(CMessageStore*, CIoPool*, PoolWaker*) nogil
     uint64_t timed_removes "slipstream::timed_removes"(CMessageStore*, uint64_t, uint64_t, uint64_t) nogil
 
 
-cdef inline string_view _view(bytes b):
-    return string_view(<const char*>b, len(b))
+cdef inline bytes_view _view(bytes b):
+    return bytes_view(<const char*>b, len(b))
 
 
-cdef inline bytes _bytes(string_view v):
+cdef inline bytes _bytes(bytes_view v):
     return v.data()[:v.size()]
-
-
-cdef class StoreDisk:
-    """A disk for stores: the folder `root`, or (without one) a simulated disk that `seed` determines."""
-    cdef unique_ptr[CSimDisk] simulated
-    cdef CDisk* disk
-
-    def __cinit__(self, root=None, uint64_t seed=0):
-        if root is None:
-            self.simulated = CSimDisk.create(seed)
-            self.disk = self.simulated.get()
-        else:
-            self.disk = new_real_disk(str(root).encode())
-
-    def __dealloc__(self):
-        if self.simulated.get() == NULL:
-            del self.disk
-
-    cdef CSimDisk* _simulated(self) except NULL:
-        if self.simulated.get() == NULL:
-            raise TypeError("only the simulated disk does this")
-        return self.simulated.get()
-
-    def set_cold(self, bint cold):
-        self._simulated().set_cold(cold)
-
-    def set_capacity(self, uint64_t capacity):
-        self._simulated().set_capacity(capacity)
-
-    def flip_bit(self, str path, uint64_t offset, int bit):
-        self._simulated().flip_bit(path.encode(), offset, bit)
-
-    def list(self, str path):
-        cdef vector[string] names
-        if self._simulated().list(path.encode(), names) < 0:
-            raise FileNotFoundError(path)
-        return [name.decode() for name in names]
 
 
 cdef class IoPool:
     """The thread for what may block; `threaded=False` runs jobs when they are submitted."""
     cdef PoolWaker waker
     cdef unique_ptr[CIoPool] pool
-    cdef readonly StoreDisk disk  # jobs use it: it must live longer
+    cdef readonly Disk disk  # jobs use it: it must live longer
 
-    def __cinit__(self, StoreDisk disk not None, bint threaded=False):
+    def __cinit__(self, Disk disk not None, bint threaded=False):
         self.disk = disk
         self.pool = new_io_pool(threaded, &self.waker)
 
