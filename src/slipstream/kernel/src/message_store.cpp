@@ -50,8 +50,9 @@ bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, st
   uint32_t offset = segment->size();
   char* to = place(segment, (uint32_t)length);
   if (!to) return false;
+  uint32_t hash = subjects_.prefetch(subject);
   encode_record(to, (uint32_t)length, seq, time_ns, subject, header, body, !options_.memory);
-  uint32_t id = subjects_.intern(subject);
+  uint32_t id = subjects_.intern(subject, hash);
   link(id, seq);
   segment->push(seq, {offset, pack_length((uint32_t)length, !header.empty()), id, 0}, time_ns);
   last_seq_ = seq;

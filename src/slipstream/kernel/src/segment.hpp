@@ -128,7 +128,7 @@ class Segment {
   std::vector<uint32_t> deltas_;  // sparse: the entries' distances from base
   bool sparse_ = false;
   std::unique_ptr<DeadMap> dead_;
-  std::vector<int64_t> times_;  // per block of entries: a time that is not after any of its messages
+  std::vector<int64_t> times_;  // per block of entries: not before any message of earlier blocks, not after its own
   std::vector<Chunk> chunks_;   // in order of start, without gaps up to size()
   uint32_t size_ = kSegmentHead;
   uint32_t live_ = 0, head_ = 0;

@@ -131,6 +131,7 @@ class SegmentStore final : public MessageStore {
   static void push_copied(Segment& to, uint64_t seq, const Entry& e, int64_t time_ns);
   void replace_slots(size_t first, size_t n, std::unique_ptr<Segment> fresh);
   void compact_memory(size_t slot);
+  void release_below(Segment* segment, uint32_t head);
   void finish_compaction(const std::shared_ptr<Compaction>& work);
 
   Disk* const disk_;

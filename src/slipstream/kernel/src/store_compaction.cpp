@@ -17,7 +17,7 @@ constexpr int kDamaged = -EBADMSG;
 
 struct Piece {
   uint64_t seq;
-  int64_t time_ns;  // not after the message's, not before its predecessor's block
+  int64_t time_ns;  // once it was copied
   uint32_t position, offset, length;
 };
 
@@ -51,7 +51,7 @@ class FileWriter {
 };
 
 // Copies records in pieces of up to kCopyBytes (at least one record); each must be whole.
-int copy_records(const Source& from, FileWriter& to) {
+int copy_records(Source& from, FileWriter& to) {
   Buffer piece;
   for (size_t i = 0; i < from.live.size();) {
     uint32_t start = from.live[i].offset;
@@ -62,10 +62,11 @@ int copy_records(const Source& from, FileWriter& to) {
     if (n < 0) return (int)n;
     if ((size_t)n < piece.size()) return kDamaged;
     for (; i <= last; i++) {
-      const Piece& p = from.live[i];
+      Piece& p = from.live[i];
       Record record;
       bool whole = decode_record(piece.data() + (p.offset - start), p.length, record) && record.length == p.length;
       if (!whole || !head_valid(record) || !body_valid(record)) return kDamaged;
+      p.time_ns = record.time_ns;
       if (int error = to.append({record.start, record.length})) return error;
     }
   }
@@ -98,8 +99,11 @@ struct SegmentStore::Compaction {
 };
 
 void SegmentStore::consider_compaction(Segment* segment) {
+  // What is dead before the first live message does not count: messages that go oldest first will take the rest with them.
+  uint32_t head = segment->entry(segment->head()).offset, behind = segment->size() - head;
+  if (options_.memory) release_below(segment, head);
+  if (segment->live_bytes() * 2 >= behind || behind - segment->live_bytes() < options_.segment_bytes_min) return;
   if (segment->compacting || segment->uncompactable) return;
-  if (segment->size() - segment->live_bytes() < options_.segment_bytes_min) return;
   if (options_.memory) {
     compact_memory(slot_of(segment->base));
     return;
@@ -145,7 +149,7 @@ void SegmentStore::start_compaction() {
     }
     source.live.reserve(segment.live());
     for (uint32_t k = segment.head(); k < segment.count(); k = segment.next_live(k + 1))
-      source.live.push_back({segment.seq_at(k), segment.block_time(k), k, segment.entry(k).offset, segment.entry(k).length()});
+      source.live.push_back({segment.seq_at(k), 0, k, segment.entry(k).offset, segment.entry(k).length()});
     work->sources.push_back(std::move(source));
   }
   generation_++;
@@ -222,6 +226,14 @@ void SegmentStore::replace_slots(size_t first, size_t n, std::unique_ptr<Segment
   hot_slot_ = 0;
 }
 
+// Chunks of a memory stream that hold only messages before offset `head`, all dead.
+void SegmentStore::release_below(Segment* segment, uint32_t head) {
+  std::vector<Chunk>& chunks = segment->chunks();
+  size_t n = 0;
+  for (; n < chunks.size() && chunks[n].start + chunks[n].size <= head; n++) give_back(chunks[n]);
+  chunks.erase(chunks.begin(), chunks.begin() + (std::ptrdiff_t)n);
+}
+
 void SegmentStore::compact_memory(size_t slot) {
   size_t last, first = compaction_run(slot, last);
   const Segment& front = *slots_[first].segment;
@@ -230,10 +242,14 @@ void SegmentStore::compact_memory(size_t slot) {
     Segment& from = *slots_[i].segment;
     for (uint32_t k = from.head(); k < from.count(); k = from.next_live(k + 1)) {
       uint32_t offset = fresh->size(), length = from.entry(k).length();
-      memcpy(place(fresh.get(), length), from.in_memory(from.entry(k).offset), length);
+      char* to = place(fresh.get(), length);
+      memcpy(to, from.in_memory(from.entry(k).offset), length);
+      Record record;
+      bool whole = decode_record(to, length, record);
+      assert(whole);
       Entry e = from.entry(k);
       e.offset = offset;
-      push_copied(*fresh, from.seq_at(k), e, from.block_time(k));
+      push_copied(*fresh, from.seq_at(k), e, record.time_ns);
     }
   }
   replace_slots(first, last - first + 1, std::move(fresh));

@@ -228,7 +228,7 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
     if (dead) {
       segment->push(record.seq, kNeverThere, record.time_ns);
     } else {
-      uint32_t id = subjects_.intern(record.subject());
+      uint32_t id = subjects_.intern(record.subject(), subjects_.prefetch(record.subject()));
       link(id, record.seq);
       segment->push(record.seq, {(uint32_t)at, pack_length(record.length, record.header_length != 0), id, 0}, record.time_ns);
       messages_++;
