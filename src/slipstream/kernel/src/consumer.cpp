@@ -1,0 +1,553 @@
+// A consumer's state: its place in the stream, acknowledgements, and what the log applies. Delivery is in delivery.cpp.
+#include "consumer.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "jetstream.hpp"
+
+namespace slipstream {
+
+Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, ConsumerSpec sp)
+    : id(i), name(std::move(n)), description(std::move(d)), spec(std::move(sp)), stream_(s), js_(s.js) {
+  ack_prefix_ = "$JS.ACK." + s.name + "." + name + ".";
+  flow_prefix_ = "$JS.FC." + s.name + "." + name + ".";
+  if (s.spec.memory) spec.memory = true;
+  for (const auto& f : spec.filters) {
+    if (has_wildcard(f)) wildcard_filters_.push_back(f);
+    else literal_filters_.insert(f);
+  }
+  push_target_.subject = spec.deliver_subject;
+  push_target_.queue = spec.deliver_group;
+  last_activity_ns_ = js_.kernel.now.wall_ns;
+}
+
+Consumer::~Consumer() {
+  *reader_.alive = false;
+  js_.kernel.timers.cancel(timer_);
+  js_.forget(*this);
+}
+
+Kernel& Consumer::kernel() const { return js_.kernel; }
+MessageStore& Consumer::store() const { return *stream_.store; }
+
+// ------------------------------------------------------------------ life
+
+void Consumer::start_position() {
+  MessageStore& m = store();
+  uint64_t first = std::max<uint64_t>(m.first_seq(), 1), last = m.last_seq();
+  uint64_t start = first;
+  switch (spec.deliver_policy) {
+    case DeliverPolicy::all:
+      break;
+    case DeliverPolicy::last: {
+      start = last ? std::max<uint64_t>(last, 1) : 1;
+      if (!spec.filters.empty()) {
+        uint64_t newest = 0;
+        for (const auto& f : spec.filters)
+          m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
+        start = newest ? newest : last + 1;
+      }
+      break;
+    }
+    case DeliverPolicy::next:
+      start = last + 1;
+      break;
+    case DeliverPolicy::by_start_sequence:
+      start = std::max(spec.opt_start_seq, first);
+      break;
+    case DeliverPolicy::by_start_time:
+      start = m.messages() ? m.first_at_or_after(spec.opt_start_time_ns, reader_) : last + 1;
+      break;
+    case DeliverPolicy::last_per_subject: {
+      std::vector<uint64_t> newest;
+      std::vector<std::string> all{">"};
+      for (const auto& f : spec.filters.empty() ? all : spec.filters)
+        m.match_subjects(f, [&](uint32_t s) {
+          if (m.subject_state(s).count) newest.push_back(m.subject_state(s).last);
+        });
+      std::sort(newest.begin(), newest.end());
+      newest.erase(std::unique(newest.begin(), newest.end()), newest.end());
+      last_per_subject_.assign(newest.begin(), newest.end());
+      resume_after_ = last;
+      start = newest.empty() ? last + 1 : newest.front();
+      break;
+    }
+  }
+  cursor_ = std::max<uint64_t>(start, 1) - 1;
+  floor_stream_seq_ = cursor_;
+}
+
+void Consumer::attach() {
+  if (spec.replay_original) replay_upto_ = store().last_seq();
+  clamp_to_stream();
+  js_.register_consumer(*this, stream_);
+  pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull,
+                                                 "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
+  if (spec.flow_control)
+    flow_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, flow_prefix_ + "*", {}, this);
+  if (spec.flow_control) window_bytes_ = 2 << 20;
+  interest_changed();
+  if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
+  rearm();
+}
+
+void Consumer::detach(const char* farewell) {
+  if (pull_subscription_) kernel().remove_subscription(stream_.account, pull_subscription_);
+  if (flow_subscription_) kernel().remove_subscription(stream_.account, flow_subscription_);
+  pull_subscription_ = flow_subscription_ = nullptr;
+  if (farewell)
+    for (auto& r : waiting_) status(r.target.subject, farewell);
+  waiting_.clear();
+  kernel().timers.cancel(timer_);
+  js_.unregister_consumer(*this, stream_);
+  js_.forget(*this);
+  active_ = false;
+}
+
+void Consumer::update(std::string text, ConsumerSpec next) {
+  description = std::move(text);
+  bool memory = spec.memory;
+  bool same_filters = next.filters == spec.filters;
+  spec = std::move(next);
+  spec.memory = memory;
+  push_target_ = {};
+  push_target_.subject = spec.deliver_subject;
+  push_target_.queue = spec.deliver_group;
+  if (!same_filters) {
+    literal_filters_.clear();
+    wildcard_filters_.clear();
+    verdicts_.clear();
+    memo_ = {};
+    for (const auto& f : spec.filters) {
+      if (has_wildcard(f)) wildcard_filters_.push_back(f);
+      else literal_filters_.insert(f);
+    }
+  }
+  if (!pull_subscription_) return;  // recovering
+  js_.unregister_consumer(*this, stream_);
+  js_.register_consumer(*this, stream_);
+  interest_changed();
+  rearm();
+  wake();
+}
+
+// A stream that lost its tail (relaxed mode and a crash) must not leave its consumers beyond its end.
+void Consumer::clamp_to_stream() {
+  uint64_t last = store().last_seq();
+  if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
+  if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
+  many_removed();
+}
+
+// ------------------------------------------------------------------ filters and num_pending
+
+bool Consumer::matches(uint32_t subject) {
+  if (spec.filters.empty()) return true;
+  if (subject == kNoSubject) return false;
+  if (subject >= verdicts_.size()) verdicts_.resize(std::max<size_t>(subject + 1, store().subject_ids()));
+  uint8_t& v = verdicts_[subject];
+  if (v == 0) {
+    string_view text = store().subject_name(subject);
+    bool yes = literal_filters_.find(text) != literal_filters_.end();
+    for (size_t i = 0; !yes && i < wildcard_filters_.size(); i++) yes = subject_matches(wildcard_filters_[i], text);
+    v = yes ? 1 : 2;
+  }
+  return v == 1;
+}
+
+void Consumer::subject_renewed(uint32_t subject) {
+  if (subject < verdicts_.size()) verdicts_[subject] = 0;
+}
+
+// Smallest live sequence >= from that the filters let through; 0: none.
+uint64_t Consumer::next_match(uint64_t from) {
+  MessageStore& m = store();
+  if (spec.filters.empty()) return m.next_live(from);
+  if (wildcard_filters_.empty() && literal_filters_.size() == 1) {
+    uint32_t subject = m.find_subject(*literal_filters_.begin());
+    return subject == kNoSubject ? 0 : m.next_on_subject(subject, from);
+  }
+  for (uint64_t s = m.next_live(from); s; s = m.next_live(s + 1))
+    if (matches(m.subject_of(s))) return s;
+  return 0;
+}
+
+uint64_t Consumer::count_matches_above(uint64_t seq) {
+  MessageStore& m = store();
+  if (spec.filters.empty()) return m.live_above(seq);
+  uint64_t n = 0;
+  if (seq < m.first_seq()) {  // nothing was passed yet: what the subjects count is the answer
+    std::vector<uint32_t> ids;
+    for (const auto& f : spec.filters) m.match_subjects(f, [&](uint32_t s) { ids.push_back(s); });
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    for (uint32_t s : ids) n += m.subject_state(s).count;
+    return n;
+  }
+  for (uint64_t s = next_match(seq + 1); s; s = next_match(s + 1)) n++;
+  return n;
+}
+
+// Messages that match and were not delivered yet. For filters the count is remembered with how far it reaches: new
+// messages extend it, deliveries and removals correct it, so that it is exact at all times and costs nothing to idle consumers.
+uint64_t Consumer::num_pending() {
+  uint64_t listed = last_per_subject_.size();
+  if (listed) return listed + count_matches_above(resume_after_);
+  if (spec.filters.empty()) return store().live_above(cursor_);
+  uint64_t last = store().last_seq();
+  if (!memo_.valid) {
+    memo_ = {true, last, count_matches_above(cursor_)};
+  } else if (memo_.upto < last) {
+    for (uint64_t s = next_match(memo_.upto + 1); s; s = next_match(s + 1)) memo_.count++;
+    memo_.upto = last;
+  }
+  return memo_.count;
+}
+
+void Consumer::message_removed(uint64_t seq, uint32_t subject) {
+  if (memo_.valid && seq > cursor_ && seq <= memo_.upto && matches(subject)) memo_.count--;
+  if (PendingDelivery* p = pending_.find(seq)) {
+    uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
+    forget(p);
+    ack_floor_after(consumer_seq);
+    advise("terminated", seq, consumer_seq, deliveries, 0, "Message deleted by stream limits");
+  }
+  if (!exceeded_.empty()) exceeded_.erase(seq);
+  if (!last_per_subject_.empty()) {
+    auto it = std::lower_bound(last_per_subject_.begin(), last_per_subject_.end(), seq);
+    if (it != last_per_subject_.end() && *it == seq) last_per_subject_.erase(it);
+    if (last_per_subject_.empty()) cursor_ = std::max(cursor_, resume_after_);
+  }
+}
+
+void Consumer::many_removed() {
+  memo_ = {};
+  MessageStore& m = store();
+  uint64_t highest = 0;
+  for (PendingDelivery* p = pending_.first(); p;) {
+    PendingDelivery* next = pending_.next(p);
+    if (!m.live(p->stream_seq)) {
+      highest = p->consumer_seq;
+      forget(p);
+      if (highest == floor_consumer_seq_ + 1 || pending_.empty()) ack_floor_after(highest);
+    }
+    p = next;
+  }
+  for (auto it = exceeded_.begin(); it != exceeded_.end();) it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
+  last_per_subject_.erase(std::remove_if(last_per_subject_.begin(), last_per_subject_.end(), [&](uint64_t s) { return !m.live(s); }),
+                          last_per_subject_.end());
+  if (m.first_seq() > 0 && cursor_ + 1 < m.first_seq()) {
+    cursor_ = m.first_seq() - 1;
+    if (pending_.empty()) floor_stream_seq_ = std::max(floor_stream_seq_, cursor_);
+  }
+}
+
+// ------------------------------------------------------------------ acknowledgements as they arrive
+
+void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body) {
+  if (stream_seq == 0 || stream_seq > cursor_) return;  // never delivered: no answer (C-115)
+  if (spec.ack_policy == AckPolicy::none) return;
+  last_activity_ns_ = kernel().now.wall_ns;
+  auto answer = [&] {
+    if (!reply.empty()) kernel().publish(stream_.account, reply, {}, {}, {});
+  };
+  if (body.empty() || body == "+ACK" || body == "+OK") {
+    // an acknowledgement
+  } else if (body.starts_with("-NAK")) {
+    on_nak(stream_seq, consumer_seq, deliveries, body.substr(4));
+    return answer();
+  } else if (body == "+WPI") {
+    int64_t now = kernel().now.wall_ns;
+    if (PendingDelivery* p = pending_.find(stream_seq)) propose_deadline(stream_seq, now, now + wait_ns(p->deliveries));
+    return answer();
+  } else if (body.starts_with("+NXT")) {
+    on_ack(deliveries, stream_seq, consumer_seq, {}, {});
+    if (!reply.empty()) on_pull(reply, body.substr(4));
+    return;
+  } else if (body.starts_with("+TERM")) {
+    string_view reason = body.substr(5);
+    while (!reason.empty() && (reason.front() == ' ' || reason.front() == '\t')) reason.remove_prefix(1);
+    if (pending_.find(stream_seq)) advise("terminated", stream_seq, consumer_seq, deliveries, 0, reason);
+  } else {
+    return answer();  // neither: ignored, but the sender hears that it was processed (C-116)
+  }
+  PendingDelivery* p = pending_.find(stream_seq);
+  if (p && !p->acking && spec.sample_percent > 0 && !body.starts_with("+TERM") &&
+      (int64_t)(kernel().random() % 100) < spec.sample_percent)
+    advise("ack_sample", stream_seq, consumer_seq, deliveries, kernel().now.wall_ns - p->sent_ns, {});
+  if (p) p->acking = true;
+  acks_.put64(stream_seq);
+  acks_.put64(consumer_seq);
+  ack_count_++;
+  if (!reply.empty()) {
+    ack_replies_.put16((uint16_t)reply.size());
+    ack_replies_.append(reply);
+    acks_durable_ = true;  // the sender waits for stable storage
+  }
+  js_.mark_acked(*this);
+}
+
+// The acks of a turn: one entry. Runs of consecutive sequences become ranges.
+void Consumer::propose_acks() {
+  if (ack_count_ == 0) return;
+  Reader in(acks_.view());
+  Buffer payload = js_.buffer();
+  payload.put32(id);
+  EntryKind kind = EntryKind::acks;
+  if (spec.ack_policy == AckPolicy::all) {
+    kind = EntryKind::ack_all;
+    uint64_t highest = 0, consumer_seq = 0;
+    for (uint32_t i = 0; i < ack_count_; i++) {
+      uint64_t s = in.get64(), d = in.get64();
+      if (s >= highest) highest = s, consumer_seq = d;
+    }
+    payload.put64(highest);
+    payload.put64(consumer_seq);
+  } else {
+    uint64_t start = 0, count = 0;
+    auto close_range = [&] {
+      if (count) payload.put64(start), payload.put32((uint32_t)count);
+    };
+    for (uint32_t i = 0; i < ack_count_; i++) {
+      uint64_t s = in.get64();
+      in.get64();
+      if (count && s == start + count) { count++; continue; }
+      close_range();
+      start = s, count = 1;
+    }
+    close_range();
+  }
+  payload.put64(0);  // ends the ranges; then when it happened
+  payload.put64((uint64_t)kernel().now.wall_ns);
+  acks_.clear();
+  ack_count_ = 0;
+  bool durable = acks_durable_ && !spec.memory;
+  acks_durable_ = false;
+  js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true);
+  ack_replies_ = Buffer();
+}
+
+void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, string_view body) {
+  if (consumer_seq <= floor_consumer_seq_ || consumer_seq > consumer_seq_) return;
+  PendingDelivery* p = pending_.find(stream_seq);
+  if (!p || p->acking) return;
+  advise("nak", stream_seq, consumer_seq, deliveries, 0, {});
+  while (!body.empty() && (body.front() == ' ' || body.front() == '\t')) body.remove_prefix(1);
+  int64_t delay = 0;
+  bool delayed = false;
+  if (!body.empty() && body[0] == '{') {
+    size_t key = body.find("\"delay\"");
+    size_t colon = key == string_view::npos ? key : body.find(':', key);
+    if (colon != string_view::npos) delay = strtoll(std::string(body.substr(colon + 1)).c_str(), nullptr, 10), delayed = true;
+  } else if (!body.empty()) {
+    delayed = parse_duration(body, delay);
+  }
+  if (delayed) {
+    int64_t now = kernel().now.wall_ns;
+    if (p->queued) {
+      p->queued = false;
+      redelivery_.erase(std::remove(redelivery_.begin(), redelivery_.end(), stream_seq), redelivery_.end());
+    }
+    return propose_deadline(stream_seq, now, now + delay);
+  }
+  queue_redelivery(p);
+  wake();
+}
+
+void Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns) {
+  Buffer payload = js_.buffer();
+  payload.put32(id);
+  payload.put64(stream_seq);
+  payload.put64((uint64_t)sent_ns);
+  payload.put64((uint64_t)deadline_ns);
+  js_.propose(stream_.group, EntryKind::deadline, std::move(payload), false, 0, {}, true);
+}
+
+// ------------------------------------------------------------------ the log
+
+void Consumer::apply_delivered(Reader& in) {
+  int64_t time_ns = (int64_t)in.get64();
+  uint32_t ranges = in.get32();
+  delivered_ns_ = time_ns;
+  memo_ = {};
+  for (uint32_t r = 0; r < ranges && in.ok(); r++) {
+    uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
+    uint32_t count = in.get32(), deliveries = in.get32();
+    for (uint32_t i = 0; i < count; i++, stream_seq++, consumer_seq++) {
+      consumer_seq_ = std::max(consumer_seq_, consumer_seq);
+      if (deliveries == 1) {
+        cursor_ = std::max(cursor_, stream_seq);
+        while (!last_per_subject_.empty() && last_per_subject_.front() <= stream_seq) last_per_subject_.pop_front();
+      }
+      if (spec.ack_policy == AckPolicy::none) {
+        floor_consumer_seq_ = consumer_seq;
+        floor_stream_seq_ = stream_seq;
+        continue;
+      }
+      PendingDelivery* p = pending_.find(stream_seq);
+      if (!p) {
+        if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, time_ns + wait_ns(deliveries), deliveries);
+        continue;
+      }
+      pending_.set_deliveries(p, deliveries);
+      p->sent_ns = time_ns;
+      pending_.set_deadline(p, time_ns + wait_ns(deliveries));
+    }
+  }
+  if (resume_after_ && last_per_subject_.empty() && spec.deliver_policy == DeliverPolicy::last_per_subject)
+    cursor_ = std::max(cursor_, resume_after_);
+}
+
+void Consumer::forget(PendingDelivery* p) {
+  if (p->queued) redelivery_.erase(std::find(redelivery_.begin(), redelivery_.end(), p->stream_seq));
+  pending_.erase(p);
+}
+
+// nats-server's rule: nothing pending -> all that was delivered; the oldest acknowledged -> up to the next pending one.
+void Consumer::ack_floor_after(uint64_t consumer_seq) {
+  if (PendingDelivery* first = pending_.first()) {
+    if (consumer_seq != floor_consumer_seq_ + 1) return;
+    floor_consumer_seq_ = first->consumer_seq - 1;
+    floor_stream_seq_ = first->stream_seq - 1;
+  } else {
+    floor_consumer_seq_ = consumer_seq_;
+    floor_stream_seq_ = cursor_;
+  }
+}
+
+void Consumer::apply_acks(Reader& in) {
+  bool was_stalled = stalled_by_ack_pending();
+  while (in.ok()) {
+    uint64_t seq = in.get64();
+    if (seq == 0) break;
+    for (uint32_t n = in.get32(); n; n--, seq++) {
+      if (!exceeded_.empty()) exceeded_.erase(seq);
+      PendingDelivery* p = pending_.find(seq);
+      if (!p) continue;
+      uint64_t consumer_seq = p->consumer_seq;
+      forget(p);
+      ack_floor_after(consumer_seq);
+    }
+  }
+  acked_ns_ = (int64_t)in.get64();
+  if (was_stalled && pull_subscription_) wake();
+}
+
+void Consumer::apply_ack_all(Reader& in) {
+  uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
+  in.get64();
+  acked_ns_ = (int64_t)in.get64();
+  if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
+  bool was_stalled = stalled_by_ack_pending();
+  floor_consumer_seq_ = consumer_seq;
+  floor_stream_seq_ = stream_seq;
+  for (PendingDelivery* p = pending_.first(); p;) {
+    PendingDelivery* next = pending_.next(p);
+    if (p->stream_seq > stream_seq) break;  // first deliveries go up in both sequences
+    forget(p);
+    p = next;
+  }
+  exceeded_.erase(exceeded_.begin(), exceeded_.upper_bound(stream_seq));
+  if (was_stalled && pull_subscription_) wake();
+}
+
+void Consumer::apply_deadline(Reader& in) {
+  uint64_t stream_seq = in.get64();
+  int64_t sent_ns = (int64_t)in.get64(), deadline_ns = (int64_t)in.get64();
+  PendingDelivery* p = pending_.find(stream_seq);
+  if (!p) return;
+  p->sent_ns = sent_ns;
+  pending_.set_deadline(p, deadline_ns);
+  if (pull_subscription_) rearm();
+}
+
+void Consumer::apply_exceeded(Reader& in) {
+  uint64_t stream_seq = in.get64();
+  PendingDelivery* p = pending_.find(stream_seq);
+  if (!p) return;
+  bool was_stalled = stalled_by_ack_pending();
+  forget(p);
+  exceeded_.insert(stream_seq);
+  if (was_stalled && pull_subscription_) wake();
+}
+
+void Consumer::snapshot(Buffer& out) const {
+  out.put32(id);
+  out.put_text(name);
+  out.put_text(description);
+  spec.encode(out);
+  for (uint64_t v : {cursor_, consumer_seq_, floor_consumer_seq_, floor_stream_seq_, (uint64_t)delivered_ns_, (uint64_t)acked_ns_, resume_after_})
+    out.put64(v);
+  auto& table = const_cast<PendingTable&>(pending_);
+  out.put32((uint32_t)table.size());
+  for (PendingDelivery* p = table.first(); p; p = table.next(p)) {
+    out.put64(p->stream_seq), out.put64(p->consumer_seq), out.put64((uint64_t)p->sent_ns), out.put64((uint64_t)p->deadline_ns);
+    out.put32(p->deliveries);
+  }
+  out.put32((uint32_t)exceeded_.size());
+  for (uint64_t s : exceeded_) out.put64(s);
+  out.put32((uint32_t)last_per_subject_.size());
+  for (uint64_t s : last_per_subject_) out.put64(s);
+}
+
+bool Consumer::load(Reader& in) {
+  for (uint64_t* v : {&cursor_, &consumer_seq_, &floor_consumer_seq_, &floor_stream_seq_}) *v = in.get64();
+  delivered_ns_ = (int64_t)in.get64();
+  acked_ns_ = (int64_t)in.get64();
+  resume_after_ = in.get64();
+  uint32_t n = in.get32();
+  for (uint32_t i = 0; i < n && in.ok(); i++) {
+    uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
+    int64_t sent = (int64_t)in.get64(), deadline = (int64_t)in.get64();
+    uint32_t deliveries = in.get32();
+    if (in.ok()) pending_.insert(stream_seq, consumer_seq, sent, deadline, deliveries);
+  }
+  n = in.get32();
+  for (uint32_t i = 0; i < n && in.ok(); i++) exceeded_.insert(in.get64());
+  n = in.get32();
+  for (uint32_t i = 0; i < n && in.ok(); i++) last_per_subject_.push_back(in.get64());
+  return in.ok();
+}
+
+// ------------------------------------------------------------------ what INFO shows
+
+ConsumerView Consumer::view() {
+  ConsumerView v{};
+  v.consumer_seq = consumer_seq_;
+  v.stream_seq = last_per_subject_.empty() ? cursor_ : std::min(cursor_, last_per_subject_.front() - 1);
+  v.floor_consumer_seq = floor_consumer_seq_;
+  v.floor_stream_seq = floor_stream_seq_;
+  v.ack_pending = pending_.size();
+  v.redelivered = spec.max_deliver == 1 ? 0 : pending_.redelivered() + exceeded_.size();
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    bool gone = (it->expires_ns && it->expires_ns <= kernel().now.wall_ns) || resolve(it->target) == 0;
+    it = gone ? waiting_.erase(it) : std::next(it);
+  }
+  v.waiting = waiting_.size();
+  v.pending = num_pending();
+  v.delivered_ns = delivered_ns_;
+  v.acked_ns = acked_ns_;
+  v.push_bound = spec.push() && active_;
+  v.paused_until_ns = spec.pause_until_ns;
+  return v;
+}
+
+void Consumer::check() const {
+  auto& self = const_cast<Consumer&>(*this);
+  auto demand = [&](bool ok, const char* what) {
+    if (!ok) throw std::runtime_error("consumer " + name + ": " + what);
+  };
+  demand(floor_consumer_seq_ <= consumer_seq_, "the ack floor is beyond what was delivered");
+  for (PendingDelivery* p = self.pending_.first(); p; p = self.pending_.next(p)) {
+    demand(p->stream_seq <= cursor_ || !last_per_subject_.empty(), "a pending delivery is beyond the cursor");
+    demand(store().live(p->stream_seq), "a pending delivery's message is gone");
+  }
+  if (memo_.valid && last_per_subject_.empty()) {
+    uint64_t n = 0;
+    for (uint64_t s = self.next_match(cursor_ + 1); s && s <= memo_.upto; s = self.next_match(s + 1)) n++;
+    demand(n == memo_.count, "num_pending differs from a count");
+  }
+}
+
+}  // namespace slipstream

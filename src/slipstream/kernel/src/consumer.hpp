@@ -1,0 +1,159 @@
+// A consumer: a cursor into its stream, the deliveries that wait for acknowledgement, an ack floor, a redelivery queue,
+// and the pull requests (or the push subject) to which it delivers. Its existence, configuration and progress are
+// entries of its stream's log; apply_*() are the state machine, the rest runs on the leader.
+#pragma once
+#include <deque>
+#include <list>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "group.hpp"
+#include "message_store.hpp"
+#include "pending_table.hpp"
+#include "pull_request.hpp"
+#include "specs.hpp"
+#include "timers.hpp"
+
+namespace slipstream {
+
+class Stream;
+class JetStream;
+class Kernel;
+struct Subscription;
+
+struct ConsumerView {  // what INFO shows
+  uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending;
+  int64_t delivered_ns, acked_ns, paused_until_ns;
+  bool push_bound;
+};
+
+class Consumer {
+ public:
+  Consumer(Stream& stream, uint32_t id, std::string name, std::string description, ConsumerSpec spec);
+  ~Consumer();
+
+  // --- life
+  void start_position();                 // at creation, from the stream as it is
+  void attach();                         // subscriptions and timers, on the leader
+  void detach(const char* farewell);     // farewell: status for waiting pulls ("409 Consumer Deleted")
+  void update(std::string description, ConsumerSpec spec);
+
+  // --- what clients send
+  void on_pull(string_view reply, string_view body);
+  void on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body);
+  void on_flow_reply(string_view subject);
+  void interest_changed();
+  void on_timer();
+
+  // --- the turn
+  bool run();            // delivers; true when it has more to do at once
+  void propose_acks();   // the acks of this turn, as one entry
+  void propose_delivered();
+  void wake();           // run() in this turn
+
+  // --- the log
+  void apply_delivered(Reader& in);
+  void apply_acks(Reader& in);
+  void apply_ack_all(Reader& in);
+  void apply_deadline(Reader& in);
+  void apply_exceeded(Reader& in);
+
+  // --- the stream changed
+  void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
+  void many_removed();                                   // after a purge
+  void subject_renewed(uint32_t subject);                // its id may stand for another name now
+
+  void snapshot(Buffer& out) const;
+  bool load(Reader& in);
+  ConsumerView view();
+  void check() const;
+
+  const uint32_t id;
+  const std::string name;
+  std::string description;
+  ConsumerSpec spec;
+  bool ready = false;    // stands in JetStream::ready_
+  bool acked = false;    // stands in JetStream::acked_
+  bool delivered_dirty = false;
+
+ private:
+  friend class Stream;
+  bool matches(uint32_t subject);
+  uint64_t next_match(uint64_t from);
+  uint64_t num_pending();
+  uint64_t count_matches_above(uint64_t seq);
+  uint64_t next_redelivery();
+  void queue_redelivery(PendingDelivery* p);
+  void clamp_to_stream();
+  int64_t wait_ns(uint32_t deliveries) const;
+  bool stalled_by_ack_pending() const;
+  enum class Outcome : uint8_t { delivered, wait, again };
+  Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
+  PullRequest* request_for(size_t bytes);
+  void drop_request(std::list<PullRequest>::iterator r);
+  bool held_back(const StoredMessage& message);
+  void send(DeliveryTarget& target, const StoredMessage& message, string_view ack_reply);
+  size_t resolve(DeliveryTarget& target);
+  bool congested(DeliveryTarget& target);
+  void record_delivery(uint64_t seq, PendingDelivery* again, uint32_t deliveries);
+  void status(string_view to, const std::string& line, const PullRequest* left = nullptr, string_view reply = {});
+  void heartbeat(string_view to);
+  void serve_requests(bool end_of_stream);
+  void flow_control(size_t bytes);
+  bool acquire_rate(size_t bytes);
+  void ack_floor_after(uint64_t consumer_seq);
+  void forget(PendingDelivery* p);
+  void on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, string_view body);
+  void propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns);
+  void expire_deliveries();
+  void rearm();
+  bool paused() const;
+  void advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason);
+  Kernel& kernel() const;
+  MessageStore& store() const;
+
+  Stream& stream_;
+  JetStream& js_;
+  std::string ack_prefix_, flow_prefix_;
+
+  // Replicated state.
+  uint64_t cursor_ = 0;         // last stream sequence considered
+  uint64_t consumer_seq_ = 0;   // last delivered
+  uint64_t floor_consumer_seq_ = 0, floor_stream_seq_ = 0;
+  int64_t delivered_ns_ = 0, acked_ns_ = 0;
+  PendingTable pending_;
+  std::set<uint64_t> exceeded_; // max_deliver reached; counted as redelivered while the message lives
+  std::deque<uint64_t> last_per_subject_;
+  uint64_t resume_after_ = 0;   // where the cursor goes when last_per_subject_ is used up
+
+  // Derived, and of the leader alone.
+  std::deque<uint64_t> redelivery_;
+  std::list<PullRequest> waiting_;
+  size_t no_waits_ = 0;         // of waiting_
+  DeliveryTarget push_target_;
+  bool active_ = false;         // push: somebody listens
+  int64_t last_activity_ns_ = 0, next_heartbeat_ns_ = 0, next_request_ns_ = INT64_MAX;
+  Timer timer_{TimerKind::consumer, this};
+  Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
+  ReadBuffer reader_;
+  bool parked_on_read_ = false;
+  std::vector<uint8_t> verdicts_;   // subject id -> 0 unknown, 1 matches, 2 does not
+  std::set<std::string, std::less<>> literal_filters_;
+  std::vector<std::string> wildcard_filters_;
+  struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (cursor_, upto]
+  struct Range { uint64_t stream_seq, consumer_seq; uint32_t count, deliveries; };
+  std::vector<Range> delivered_;
+  Buffer acks_, ack_replies_;
+  uint32_t ack_count_ = 0;
+  bool acks_durable_ = false;
+  std::string flow_id_;
+  int64_t window_bytes_ = 0, window_used_ = 0, window_asked_ = 0;
+  double tokens_ = 0;
+  int64_t tokens_at_ns_ = 0, not_before_ns_ = 0;
+  int64_t replay_last_ns_ = 0, replay_sent_ns_ = 0;
+  uint64_t replay_upto_ = 0;
+  bool inactive_reported_ = false;
+};
+
+}  // namespace slipstream

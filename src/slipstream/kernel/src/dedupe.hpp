@@ -1,0 +1,120 @@
+// Message ids inside the duplicate window: 32 bytes in a ring, in order of time, and a 4-byte slot in a hash table.
+//
+// An id is remembered as a 128-bit keyed hash; the key is drawn when the stream is created and is part of its log, so that
+// every replica agrees and nobody can aim for a collision.
+#pragma once
+#include <vector>
+
+#include "bytes.hpp"
+
+namespace slipstream {
+
+class DedupeWindow {
+ public:
+  void set_key(uint64_t a, uint64_t b) { key_a_ = a, key_b_ = b; }
+
+  // The sequence under which the id was stored, 0 if it is not in the window.
+  uint64_t find(string_view id) const {
+    if (count_ == 0) return 0;
+    uint64_t a = hash_bytes(id, key_a_), b = hash_bytes(id, key_b_);
+    for (size_t i = a & mask();; i = (i + 1) & mask()) {
+      if (slots_[i] == 0) return 0;
+      const Id& e = at(slots_[i]);
+      if (e.a == a && e.b == b) return e.seq;
+    }
+  }
+
+  void insert(string_view id, uint64_t seq, int64_t time_ns) { insert({hash_bytes(id, key_a_), hash_bytes(id, key_b_), seq, time_ns}); }
+
+  void expire(int64_t now_ns, int64_t window_ns) {
+    while (count_ && now_ns - ring_[head_].time_ns >= window_ns) drop_oldest();
+  }
+
+  void clear() {
+    ring_.clear();
+    slots_.clear();
+    head_ = count_ = 0;
+    first_number_ = 1;
+  }
+  size_t size() const { return count_; }
+  size_t memory() const { return ring_.capacity() * sizeof(Id) + slots_.capacity() * 4; }
+
+  void snapshot(Buffer& out) const {
+    out.put64(key_a_), out.put64(key_b_), out.put64(count_);
+    for (size_t i = 0; i < count_; i++) {
+      const Id& e = ring_[(head_ + i) & (ring_.size() - 1)];
+      out.put64(e.a), out.put64(e.b), out.put64(e.seq), out.put64((uint64_t)e.time_ns);
+    }
+  }
+  bool load(Reader& in) {
+    clear();
+    key_a_ = in.get64(), key_b_ = in.get64();
+    uint64_t n = in.get64();
+    for (uint64_t i = 0; i < n && in.ok(); i++) {
+      Id e{};
+      e.a = in.get64(), e.b = in.get64(), e.seq = in.get64(), e.time_ns = (int64_t)in.get64();
+      if (in.ok()) insert(e);
+    }
+    return in.ok();
+  }
+
+ private:
+  struct Id { uint64_t a, b, seq; int64_t time_ns; };
+
+  // Ids are numbered 1, 2, ... (mod 2^32, never 0 in use at once); a slot holds the number, the ring its place.
+  size_t mask() const { return slots_.size() - 1; }
+  const Id& at(uint32_t number) const { return ring_[(head_ + (uint32_t)(number - first_number_)) & (ring_.size() - 1)]; }
+
+  void insert(Id e) {
+    if (count_ == ring_.size() || slots_.empty() || (uint32_t)(first_number_ + count_) == 0) rebuild();
+    ring_[(head_ + count_) & (ring_.size() - 1)] = e;
+    place(e.a, (uint32_t)(first_number_ + count_));
+    count_++;
+  }
+  void place(uint64_t a, uint32_t number) {
+    size_t i = a & mask();
+    while (slots_[i]) i = (i + 1) & mask();
+    slots_[i] = number;
+  }
+  void rebuild() {
+    std::vector<Id> old;
+    old.reserve(count_);
+    for (size_t i = 0; i < count_; i++) old.push_back(ring_[(head_ + i) & (ring_.size() - 1)]);
+    size_t cap = 64;
+    while (cap < count_ + count_ / 2 + 1) cap *= 2;
+    ring_.assign(cap, {});
+    slots_.assign(cap * 2, 0);
+    head_ = 0;
+    first_number_ = 1;
+    for (size_t i = 0; i < old.size(); i++) {
+      ring_[i] = old[i];
+      place(old[i].a, (uint32_t)(1 + i));
+    }
+  }
+  void drop_oldest() {
+    size_t i = ring_[head_].a & mask();
+    while (slots_[i] != first_number_) i = (i + 1) & mask();
+    for (size_t j = i;;) {  // close the gap (linear probing)
+      j = (j + 1) & mask();
+      if (slots_[j] == 0) break;
+      size_t home = at(slots_[j]).a & mask();
+      bool between = i <= j ? (home > i && home <= j) : (home > i || home <= j);
+      if (between) continue;
+      slots_[i] = slots_[j];
+      i = j;
+    }
+    slots_[i] = 0;
+    head_ = (head_ + 1) & (ring_.size() - 1);
+    first_number_++;
+    count_--;
+    if (first_number_ == 0) first_number_ = 1, rebuild();
+  }
+
+  std::vector<Id> ring_;
+  std::vector<uint32_t> slots_;
+  size_t head_ = 0, count_ = 0;
+  uint32_t first_number_ = 1;
+  uint64_t key_a_ = 1, key_b_ = 2;
+};
+
+}  // namespace slipstream

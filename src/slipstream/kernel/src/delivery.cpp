@@ -1,0 +1,506 @@
+// Delivery: which message goes out next, to whom, and when. Pull requests, push subjects, heartbeats, flow control,
+// redelivery timers. Runs on the leader, in the turn; what it did is told to the log as one entry per turn.
+#include <algorithm>
+
+#include "consumer.hpp"
+#include "jetstream.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr int kMessagesPerRun = 2048;
+constexpr size_t kBytesPerRun = 2 << 20;          // then other consumers have their turn
+constexpr size_t kCongestedBytes = 4 << 20;       // pending output of the receiver at which delivery waits
+constexpr int64_t kWindowMax = 32 << 20;          // push flow control (C-103)
+constexpr int64_t kMillisecond = 1'000'000;
+
+}  // namespace
+
+void Consumer::wake() { js_.mark_ready(*this); }
+
+bool Consumer::paused() const { return spec.pause_until_ns > kernel().now.wall_ns; }
+
+int64_t Consumer::wait_ns(uint32_t deliveries) const {
+  if (spec.backoff_ns.empty()) return spec.ack_wait_ns;
+  return spec.backoff_ns[std::min<size_t>(deliveries ? deliveries - 1 : 0, spec.backoff_ns.size() - 1)];
+}
+
+bool Consumer::stalled_by_ack_pending() const {
+  return spec.ack_policy != AckPolicy::none && spec.max_ack_pending > 0 && pending_.size() >= (size_t)spec.max_ack_pending;
+}
+
+// ------------------------------------------------------------------ receivers
+
+// The number of receivers that `target` has now.
+size_t Consumer::resolve(DeliveryTarget& t) {
+  SubjectTrie& trie = stream_.account.trie;
+  if (t.seen_changes != trie.changes()) {
+    trie.match_uncached(t.subject, t.match);
+    t.seen_changes = trie.changes();
+  }
+  return t.match.plain.size() + t.match.queues.size();
+}
+
+// A push target is looked up when interest in its subject changes, a pull target before each use.
+bool Consumer::congested(DeliveryTarget& t) {
+  if (!spec.push()) resolve(t);
+  if (t.match.plain.size() != 1) return false;
+  Subscription* s = t.match.plain[0];
+  return s->connection && s->connection->pending() > kCongestedBytes;
+}
+
+void Consumer::send(DeliveryTarget& t, const StoredMessage& m, string_view ack_reply) {
+  if (t.match.plain.size() == 1 && t.match.queues.empty() && t.match.plain[0]->kind == SubscriptionKind::client)
+    return kernel().deliver(t.match.plain[0], m.subject, ack_reply, m.header, m.body);
+  kernel().route(stream_.account, t.match, m.subject, ack_reply, m.header, m.body, nullptr);
+}
+
+void Consumer::status(string_view to, const std::string& line, const PullRequest* left, string_view reply) {
+  std::string header = "NATS/1.0 " + line + "\r\n";
+  if (left)
+    header += "Nats-Pending-Messages: " + std::to_string(left->batch) + "\r\nNats-Pending-Bytes: " + std::to_string(left->max_bytes) + "\r\n";
+  header += "\r\n";
+  kernel().publish(stream_.account, to, reply, header, {});
+}
+
+void Consumer::heartbeat(string_view to) {
+  std::string line = "100 Idle Heartbeat\r\nNats-Last-Consumer: " + std::to_string(consumer_seq_) +
+                     "\r\nNats-Last-Stream: " + std::to_string(cursor_);
+  if (!flow_id_.empty()) line += "\r\nNats-Consumer-Stalled: " + flow_id_;
+  status(to, line);
+}
+
+// Push: is there somebody to deliver to? With a group, only members of that queue group count.
+void Consumer::interest_changed() {
+  if (!spec.push()) return;
+  resolve(push_target_);
+  MatchResult& m = push_target_.match;
+  bool now_active = !m.empty();
+  if (!spec.deliver_group.empty()) {
+    m.plain.clear();
+    std::erase_if(m.queues, [&](auto& q) { return q.empty() || q[0]->queue != spec.deliver_group; });
+    now_active = !m.queues.empty();
+  }
+  if (now_active != active_) last_activity_ns_ = kernel().now.wall_ns;
+  active_ = now_active;
+  inactive_reported_ = false;
+  if (active_) wake();
+  else rearm();
+}
+
+// ------------------------------------------------------------------ pull requests
+
+void Consumer::on_pull(string_view reply, string_view body) {
+  if (reply.empty()) return;
+  int64_t now = kernel().now.wall_ns;
+  last_activity_ns_ = now;
+  inactive_reported_ = false;
+  if (spec.push()) return status(reply, "409 Consumer is push based");
+  PullBody asked;
+  std::string error;
+  if (!parse_pull_body(body, asked, error)) return status(reply, "400 Bad Request - " + error);
+  if (spec.max_batch > 0 && asked.batch > spec.max_batch)
+    return status(reply, "409 Exceeded MaxRequestBatch of " + std::to_string(spec.max_batch));
+  if (asked.expires_ns > 0 && spec.max_expires_ns > 0 && asked.expires_ns > spec.max_expires_ns)
+    return status(reply, "409 Exceeded MaxRequestExpires of " + format_duration(spec.max_expires_ns));
+  if (asked.max_bytes > 0 && spec.max_bytes > 0 && asked.max_bytes > spec.max_bytes)
+    return status(reply, "409 Exceeded MaxRequestMaxBytes of " + std::to_string(spec.max_bytes));
+  if (asked.min_pending || asked.min_ack_pending) return status(reply, "400 Bad Request - Not a Overflow Priority consumer");
+  if (!asked.id.empty()) return status(reply, "400 Bad Request - Not a Pinned Client Priority consumer");
+  if (asked.priority < 0 || asked.priority > 9) return status(reply, "400 Bad Request - Priority must be between 0 and 9");
+  if (spec.max_waiting > 0 && (int64_t)waiting_.size() >= spec.max_waiting) serve_requests(false);
+  if (asked.no_wait) {
+    uint64_t available = num_pending() + redelivery_.size();
+    if (available == 0 && asked.expires_ns == 0) return status(reply, "404 No Messages");
+    if (available > 0) {
+      serve_requests(false);
+      uint64_t claimed = 0;
+      for (const auto& r : waiting_) claimed += (uint64_t)std::max<int64_t>(r.batch, 0);
+      if (available < claimed) return status(reply, "408 Requests Pending");
+    }
+  }
+  if (spec.max_waiting > 0 && (int64_t)waiting_.size() >= spec.max_waiting) {
+    if (asked.heartbeat_ns == 0) status(reply, "409 Exceeded MaxWaiting");
+    return;
+  }
+  PullRequest& r = waiting_.emplace_back();
+  r.target.subject = reply;
+  r.batch = asked.batch;
+  r.max_bytes = asked.max_bytes;
+  r.limits_bytes = asked.max_bytes > 0;
+  r.no_wait = asked.no_wait;
+  no_waits_ += asked.no_wait;
+  if (asked.expires_ns > 0) r.expires_ns = now + asked.expires_ns;
+  if (asked.heartbeat_ns > 0) {
+    r.heartbeat_ns = asked.heartbeat_ns;
+    r.next_heartbeat_ns = now + asked.heartbeat_ns;
+    next_request_ns_ = std::min(next_request_ns_, r.next_heartbeat_ns);
+  }
+  if (r.expires_ns) next_request_ns_ = std::min(next_request_ns_, r.expires_ns);
+  if (next_request_ns_ != INT64_MAX) kernel().timers.set_earlier(timer_, kernel().monotonic_of(next_request_ns_));
+  wake();
+}
+
+void Consumer::drop_request(std::list<PullRequest>::iterator r) {
+  no_waits_ -= r->no_wait;
+  waiting_.erase(r);
+}
+
+// Ends what has expired or can get nothing more, drops those whose requester is gone, sends due heartbeats.
+void Consumer::serve_requests(bool end_of_stream) {
+  int64_t now = kernel().now.wall_ns;
+  next_request_ns_ = INT64_MAX;
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    auto r = it++;
+    if (r->expires_ns && r->expires_ns <= now) {
+      status(r->target.subject, "408 Request Timeout", &*r);
+      drop_request(r);
+      continue;
+    }
+    if (end_of_stream && r->no_wait && (r->expires_ns == 0 || r->delivered > 0)) {
+      status(r->target.subject, "404 No Messages");
+      drop_request(r);
+      continue;
+    }
+    if (resolve(r->target) == 0) {
+      drop_request(r);
+      continue;
+    }
+    if (r->heartbeat_ns) {
+      if (r->next_heartbeat_ns <= now) {
+        heartbeat(r->target.subject);
+        r->next_heartbeat_ns = now + r->heartbeat_ns;
+      }
+      next_request_ns_ = std::min(next_request_ns_, r->next_heartbeat_ns);
+    }
+    if (r->expires_ns) next_request_ns_ = std::min(next_request_ns_, r->expires_ns);
+  }
+}
+
+// The request that gets a message of this size: the first that is alive and has room.
+PullRequest* Consumer::request_for(size_t bytes) {
+  int64_t now = kernel().now.wall_ns;
+  while (!waiting_.empty()) {
+    auto r = waiting_.begin();
+    if (r->expires_ns && r->expires_ns <= now) {
+      status(r->target.subject, "408 Request Timeout", &*r);
+    } else if (r->limits_bytes && (int64_t)bytes > r->max_bytes) {
+      status(r->target.subject, "409 Message Size Exceeds MaxBytes", &*r);
+    } else if (resolve(r->target) > 0) {
+      return &*r;
+    }
+    drop_request(r);
+  }
+  return nullptr;
+}
+
+// ------------------------------------------------------------------ the run of a turn
+
+bool Consumer::run() {
+  if (stream_.deleted || !pull_subscription_) return false;
+  bool by_ack_limit = false;
+  size_t bytes = 0;
+  bool more = false;
+  for (int n = 0; !paused(); n++) {
+    if (spec.push() ? !active_ || (window_bytes_ > 0 && window_used_ > window_bytes_) : waiting_.empty()) break;
+    if (n == kMessagesPerRun || bytes >= kBytesPerRun) {
+      more = true;
+      break;
+    }
+    DeliveryTarget& next_target = spec.push() ? push_target_ : waiting_.front().target;
+    if (congested(next_target)) {
+      js_.park(*this);
+      break;
+    }
+    if (not_before_ns_ > kernel().now.wall_ns) break;
+    uint64_t seq = next_redelivery();
+    PendingDelivery* again = seq ? pending_.find(seq) : nullptr;
+    if (!seq) {
+      if ((by_ack_limit = stalled_by_ack_pending())) break;
+      seq = last_per_subject_.empty() ? next_match(cursor_ + 1) : last_per_subject_.front();
+      if (!seq) {
+        cursor_ = std::max(cursor_, store().last_seq());  // nothing of what lies before the end is for this consumer
+        break;
+      }
+    }
+    StoredMessage m;
+    ReadStatus read = store().read(seq, m, reader_);
+    if (read == ReadStatus::pending) {
+      reader_.ready = [this] { wake(); };
+      break;
+    }
+    if (read != ReadStatus::ok) {
+      js_.fail("message " + std::to_string(seq) + " of stream " + stream_.name + " is damaged");
+      break;
+    }
+    size_t size = m.subject.size() + m.header.size() + m.body.size();
+    Outcome outcome = deliver_one(seq, again, m);
+    if (outcome == Outcome::wait) break;
+    bytes += size;
+  }
+  int64_t now = kernel().now.wall_ns;
+  if (!more && !waiting_.empty() && ((no_waits_ && !by_ack_limit) || next_request_ns_ <= now)) serve_requests(!by_ack_limit);
+  if (PendingDelivery* p = pending_.earliest()) kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
+  if (not_before_ns_ > now) kernel().timers.set_earlier(timer_, kernel().monotonic_of(not_before_ns_));
+  return more;
+}
+
+uint64_t Consumer::next_redelivery() {
+  while (!redelivery_.empty()) {
+    uint64_t seq = redelivery_.front();
+    PendingDelivery* p = pending_.find(seq);
+    if (p && !p->acking) {
+      if (spec.max_deliver <= 0 || p->deliveries < (uint64_t)spec.max_deliver) return seq;
+      p->acking = true;  // it has had its last delivery: the log says so
+      advise("max_deliver", seq, p->consumer_seq, p->deliveries, 0, {});
+      Buffer payload = js_.buffer();
+      payload.put32(id);
+      payload.put64(seq);
+      js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true);
+    }
+    if (p) p->queued = false;
+    redelivery_.pop_front();
+  }
+  return 0;
+}
+
+void Consumer::queue_redelivery(PendingDelivery* p) {
+  if (p->queued || p->acking) return;
+  p->queued = true;
+  redelivery_.push_back(p->stream_seq);
+}
+
+// Rate limit and replay at the original pace: true when this message is not due yet.
+bool Consumer::held_back(const StoredMessage& m) {
+  int64_t now = kernel().now.wall_ns;
+  if (spec.replay_original && replay_last_ns_ && m.seq <= replay_upto_) {
+    int64_t due = replay_sent_ns_ + (m.time_ns - replay_last_ns_);
+    if (m.time_ns - replay_last_ns_ > kMillisecond && due > now) {
+      not_before_ns_ = due;
+      return true;
+    }
+  }
+  if (spec.rate_limit_bps > 0 && !acquire_rate(m.subject.size() + m.header.size() + m.body.size())) return true;
+  replay_last_ns_ = m.time_ns;
+  replay_sent_ns_ = now;
+  return false;
+}
+
+bool Consumer::acquire_rate(size_t bytes) {
+  int64_t now = kernel().now.wall_ns;
+  double rate = (double)spec.rate_limit_bps / 8, burst = (double)kernel().limits.max_payload;
+  if (tokens_at_ns_ == 0) tokens_ = burst;
+  else tokens_ = std::min(burst, tokens_ + rate * (double)(now - tokens_at_ns_) / 1e9);
+  tokens_at_ns_ = now;
+  if (tokens_ < 0) {
+    not_before_ns_ = now + (int64_t)(-tokens_ / rate * 1e9) + kMillisecond;
+    return false;
+  }
+  tokens_ -= (double)bytes;  // may go below zero: the next one waits for it
+  return true;
+}
+
+Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage m) {
+  uint32_t deliveries = again ? again->deliveries + 1 : 1;
+  if (held_back(m)) return Outcome::wait;
+  uint64_t left = num_pending();
+  if (!again && left) left--;
+  char ack[600];
+  size_t n = ack_prefix_.size();
+  memcpy(ack, ack_prefix_.data(), n);
+  for (uint64_t v : {(uint64_t)deliveries, seq, consumer_seq_ + 1, (uint64_t)m.time_ns}) {
+    n += format_u64(ack + n, v);
+    ack[n++] = '.';
+  }
+  n += format_u64(ack + n, left);
+  string_view ack_reply(ack, n);
+  std::string sized;
+  if (spec.headers_only) {
+    sized = m.header.empty() ? std::string("NATS/1.0\r\n") : std::string(m.header.substr(0, m.header.size() - 2));
+    sized += "Nats-Msg-Size: " + std::to_string(m.body.size()) + "\r\n\r\n";
+    m.header = sized;
+    m.body = {};
+  }
+  size_t size = m.subject.size() + n + m.header.size() + m.body.size();
+  if (spec.push()) {
+    record_delivery(seq, again, deliveries);
+    send(push_target_, m, ack_reply);
+    if (spec.flow_control) flow_control(size);
+    if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
+    return Outcome::delivered;
+  }
+  PullRequest* r = request_for(size);
+  if (!r) return Outcome::wait;
+  record_delivery(seq, again, deliveries);
+  r->delivered++;
+  r->batch--;
+  if (r->limits_bytes) r->max_bytes -= (int64_t)size;
+  bool bytes_used_up = r->limits_bytes && r->max_bytes == 0;
+  send(r->target, m, ack_reply);
+  if (r->batch <= 0 || bytes_used_up) {
+    if (r->limits_bytes && !bytes_used_up) {
+      r->batch = 0;
+      status(r->target.subject, "409 Batch Completed", r);
+    }
+    drop_request(waiting_.begin());
+  } else {
+    if (r->heartbeat_ns) r->next_heartbeat_ns = kernel().now.wall_ns + r->heartbeat_ns;
+    if (waiting_.size() > 1) waiting_.splice(waiting_.end(), waiting_, waiting_.begin());  // round robin
+  }
+  return Outcome::delivered;
+}
+
+void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t deliveries) {
+  int64_t now = kernel().now.wall_ns;
+  consumer_seq_++;
+  delivered_ns_ = last_activity_ns_ = now;
+  if (again) {
+    again->queued = false;
+    redelivery_.pop_front();
+    pending_.set_deliveries(again, deliveries);
+    again->sent_ns = now;
+    pending_.set_deadline(again, now + wait_ns(deliveries));
+  } else {
+    if (!last_per_subject_.empty()) {
+      last_per_subject_.pop_front();
+      cursor_ = last_per_subject_.empty() ? std::max(seq, resume_after_) : seq;
+    } else {
+      cursor_ = seq;
+      if (memo_.valid && seq <= memo_.upto && memo_.count) memo_.count--;
+    }
+    if (spec.ack_policy == AckPolicy::none) {
+      floor_consumer_seq_ = consumer_seq_;
+      floor_stream_seq_ = seq;
+    } else {
+      pending_.insert(seq, consumer_seq_, now, now + wait_ns(1), 1);
+    }
+  }
+  if (spec.memory) return;
+  if (!delivered_.empty()) {
+    Range& r = delivered_.back();
+    if (r.deliveries == 1 && deliveries == 1 && r.stream_seq + r.count == seq && r.consumer_seq + r.count == consumer_seq_) {
+      r.count++;
+      return;
+    }
+  }
+  delivered_.push_back({seq, consumer_seq_, 1, deliveries});
+  js_.mark_delivered(*this);
+}
+
+void Consumer::propose_delivered() {
+  if (delivered_.empty()) return;
+  Buffer payload = js_.buffer();
+  payload.put32(id);
+  payload.put64((uint64_t)kernel().now.wall_ns);
+  payload.put32((uint32_t)delivered_.size());
+  for (const Range& r : delivered_) {
+    payload.put64(r.stream_seq), payload.put64(r.consumer_seq);
+    payload.put32(r.count), payload.put32(r.deliveries);
+  }
+  delivered_.clear();
+  js_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true);
+}
+
+// ------------------------------------------------------------------ flow control
+
+void Consumer::flow_control(size_t bytes) {
+  window_used_ += (int64_t)bytes;
+  if (flow_id_.empty()) {
+    if (window_used_ <= window_bytes_ / 2) return;
+    static const char kDigits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    flow_id_ = flow_prefix_;
+    for (int i = 0; i < 4; i++) flow_id_ += kDigits[kernel().random() % 62];
+    window_asked_ = window_used_;
+    status(spec.deliver_subject, "100 FlowControl Request", nullptr, flow_id_);
+  } else if (window_used_ - window_asked_ >= window_bytes_) {
+    window_asked_ += (int64_t)bytes;
+  }
+}
+
+void Consumer::on_flow_reply(string_view subject) {
+  if (subject != flow_id_) return;
+  window_bytes_ = std::min(window_bytes_ * 2, kWindowMax);
+  window_used_ = std::max<int64_t>(0, window_used_ - window_asked_);
+  window_asked_ = 0;
+  flow_id_.clear();
+  wake();
+}
+
+// ------------------------------------------------------------------ time
+
+void Consumer::expire_deliveries() {
+  int64_t now = kernel().now.wall_ns;
+  std::vector<uint64_t> due;
+  for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now; p = pending_.earliest()) {
+    if (!p->queued && !p->acking) due.push_back(p->stream_seq);
+    pending_.set_deadline(p, now + std::max<int64_t>(wait_ns(p->deliveries), kMillisecond));
+  }
+  std::sort(due.begin(), due.end());
+  for (uint64_t seq : due) queue_redelivery(pending_.find(seq));
+  if (!due.empty()) {
+    // The last delivery's end is announced now, not when somebody next pulls.
+    if (spec.max_deliver > 0) {
+      std::deque<uint64_t> rest;
+      rest.swap(redelivery_);
+      for (uint64_t seq : rest) {
+        redelivery_.assign(1, seq);
+        if (next_redelivery()) continue;
+      }
+      redelivery_.clear();
+      for (uint64_t seq : rest)
+        if (PendingDelivery* p = pending_.find(seq); p && p->queued) redelivery_.push_back(seq);
+    }
+    wake();
+  }
+}
+
+void Consumer::on_timer() {
+  int64_t now = kernel().now.wall_ns;
+  expire_deliveries();
+  if (next_request_ns_ <= now) serve_requests(true);
+  if (spec.push() && spec.idle_heartbeat_ns && now >= next_heartbeat_ns_) {
+    if (active_) heartbeat(spec.deliver_subject);
+    next_heartbeat_ns_ = now + spec.idle_heartbeat_ns;
+  }
+  if (spec.inactive_threshold_ns > 0 && !inactive_reported_) {
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+      auto r = it++;
+      if (resolve(r->target) == 0) drop_request(r);
+    }
+    bool in_use = spec.push() ? active_ : !waiting_.empty();
+    if (in_use) last_activity_ns_ = now;
+    int64_t outstanding = !spec.push() && !pending_.empty() ? spec.ack_wait_ns : 0;
+    if (now - last_activity_ns_ >= spec.inactive_threshold_ns + outstanding) {
+      inactive_reported_ = true;
+      EventRecord e{EventType::inactive};
+      e.a = stream_.group.id, e.b = id;
+      kernel().emit(std::move(e));
+    }
+  }
+  wake();
+  rearm();
+}
+
+// Sets the timer to whatever comes first of all that a consumer waits for.
+void Consumer::rearm() {
+  int64_t at = next_request_ns_, now = kernel().now.wall_ns;
+  if (PendingDelivery* p = pending_.earliest()) at = std::min(at, p->deadline_ns);
+  if (spec.push() && spec.idle_heartbeat_ns) at = std::min(at, next_heartbeat_ns_);
+  if (paused()) at = std::min(at, spec.pause_until_ns);
+  if (not_before_ns_ > now) at = std::min(at, not_before_ns_);
+  if (spec.inactive_threshold_ns > 0 && !inactive_reported_)
+    at = std::min(at, std::max(now + 100 * kMillisecond, last_activity_ns_ + spec.inactive_threshold_ns));
+  if (at == INT64_MAX) kernel().timers.cancel(timer_);
+  else kernel().timers.set(timer_, std::max(kernel().monotonic_of(at), kernel().now.monotonic_ns + kMillisecond / 10));
+}
+
+void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason) {
+  if (!pull_subscription_) return;  // recovering: nobody is told twice
+  EventRecord e{EventType::advisory};
+  e.a = stream_.group.id, e.b = id, e.c = stream_seq, e.d = consumer_seq, e.e = deliveries;
+  e.t0 = delay_ns;
+  e.s0 = kind, e.s1 = reason;
+  kernel().emit(std::move(e));
+}
+
+}  // namespace slipstream

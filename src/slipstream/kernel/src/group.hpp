@@ -1,0 +1,47 @@
+// A group's log with a single member: entries are proposed, committed, applied, in order.
+//
+// An entry is committed when nobody waits for its durability, or when the journal has synced it (durable mode) or written it
+// (relaxed mode). With RAFT behind it, commit() is what moves; streams and consumers see only propose and apply.
+#pragma once
+#include <deque>
+
+#include "bytes.hpp"
+
+namespace slipstream {
+
+enum class EntryKind : uint8_t {
+  stream_create = 1,  // meta group
+  stream_delete = 2,
+  messages = 16,
+  purge = 17,
+  remove = 18,
+  remove_below = 19,  // age limit
+  config = 20,
+  consumer_create = 21,
+  consumer_update = 22,
+  consumer_delete = 23,
+  delivered = 24,
+  acks = 25,          // explicit acknowledgements and terms
+  ack_all = 26,
+  deadline = 27,      // nak with delay, in progress
+  exceeded = 28,      // max_deliver reached
+};
+
+struct Entry {
+  EntryKind kind;
+  uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged
+  bool durable = false;
+  uint64_t token = 0;           // Python waits
+  Buffer payload;
+  Buffer replies;               // who is answered when it is applied; layout by kind
+};
+
+struct Group {
+  uint64_t id = 0, term = 1;
+  bool logged = true;
+  uint64_t last_index = 0, applied = 0, checkpointed = 0;
+  bool active = false;          // stands in JetStream::active_
+  std::deque<Entry> inflight;
+};
+
+}  // namespace slipstream

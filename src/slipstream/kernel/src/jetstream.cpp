@@ -1,0 +1,415 @@
+// The kernel's side of JetStream: dispatch of what clients send, the log of each group, proposals, the work at the end of a turn.
+// Opening, recovery and checkpoints are in store_lifecycle.cpp.
+#include "jetstream.hpp"
+
+#include <algorithm>
+
+namespace slipstream {
+namespace {
+
+constexpr size_t kSpareBuffers = 32, kSpareBufferBytes = 2 << 20;
+
+}  // namespace
+
+JetStream::JetStream(Kernel& k) : kernel(k) { meta_.id = 0; }
+
+JetStream::~JetStream() {
+  stop();
+  for (auto& [id, s] : streams_) s->consumers.clear();
+  streams_.clear();
+  dropped_.clear();
+  io_.reset();
+}
+
+// ------------------------------------------------------------------ from the kernel
+
+void JetStream::on_publish(void* target, Account&, string_view subject, string_view reply, string_view header, string_view body) {
+  static_cast<Stream*>(target)->ingest(subject, reply, header, body);
+}
+
+void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view, string_view body) {
+  if (s.dead) return;
+  switch (s.kind) {
+    case SubscriptionKind::pull:
+      return static_cast<Consumer*>(s.target)->on_pull(reply, body);
+    case SubscriptionKind::flow_reply:
+      return static_cast<Consumer*>(s.target)->on_flow_reply(subject);
+    case SubscriptionKind::direct_get:
+      return static_cast<Stream*>(s.target)->direct_get(subject, reply, body);
+    default:
+      return;
+  }
+}
+
+// $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>, or with <domain>.<account hash>
+// before the stream (C-110, C-111).
+size_t JetStream::on_ack(Account& account, string_view subject, string_view reply, string_view body) {
+  string_view tokens[14];
+  size_t n = 0, start = 8;
+  for (size_t i = 8; i <= subject.size() && n < 14; i++)
+    if (i == subject.size() || subject[i] == '.') {
+      tokens[n++] = subject.substr(start, i - start);
+      start = i + 1;
+    }
+  size_t first = n == 7 ? 0 : n >= 9 ? 2 : SIZE_MAX;
+  if (first == SIZE_MAX || account.id >= by_ack_name_.size()) return 0;
+  string_view key(tokens[first].data(), tokens[first].size() + 1 + tokens[first + 1].size());
+  auto& names = by_ack_name_[account.id];
+  auto it = names.find(key);
+  if (it == names.end()) return 0;
+  uint64_t v[3];
+  for (size_t i = 0; i < 3; i++) {
+    uint64_t x = 0;
+    for (char c : tokens[first + 2 + i]) {
+      if (c < '0' || c > '9') return 1;
+      x = x * 10 + (uint64_t)(c - '0');
+    }
+    v[i] = x;
+  }
+  while (!body.empty() && (body.back() == '\n' || body.back() == '\r')) body.remove_suffix(1);
+  it->second->on_ack(v[0], v[1], v[2], reply, body);
+  return 1;
+}
+
+void JetStream::interest_changed(Account& account, string_view subject) {
+  if (account.id >= push_consumers_.size()) return;
+  for (Consumer* c : push_consumers_[account.id])
+    if (subject_matches(subject, c->spec.deliver_subject)) c->interest_changed();
+}
+
+void JetStream::on_timer(Timer& t) {
+  switch (t.kind) {
+    case TimerKind::stream_age:
+      return static_cast<Stream*>(t.owner)->age_timer_fired();
+    case TimerKind::consumer:
+      return static_cast<Consumer*>(t.owner)->on_timer();
+    case TimerKind::journal:
+      if (journal_ && options_.sync_interval_ns > 0) {
+        journal_->sync_now();
+        kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
+      }
+      return;
+    default:
+      return;
+  }
+}
+
+void JetStream::end_of_turn() {
+  busy_ = false;
+  if (io_) io_->drain();
+  for (size_t i = 0; i < dirty_streams_.size(); i++) {
+    dirty_streams_[i]->dirty = false;
+    dirty_streams_[i]->seal();
+  }
+  dirty_streams_.clear();
+  for (size_t i = 0; i < acked_.size(); i++) {
+    acked_[i]->acked = false;
+    acked_[i]->propose_acks();
+  }
+  acked_.clear();
+  if (journal_) journal_->flush();
+  apply_committed();
+  run_consumers();
+  for (size_t i = 0; i < delivered_.size(); i++) {
+    delivered_[i]->delivered_dirty = false;
+    delivered_[i]->propose_delivered();
+  }
+  delivered_.clear();
+  apply_committed();
+  if (!ready_.empty()) busy_ = true;
+  if (journal_) {
+    journal_->flush();
+    if (journal_->failed() && failed_.empty()) fail(journal_->error());
+    checkpoint_step();
+  }
+  if (!failed_.empty() && !reported_) {
+    reported_ = true;
+    EventRecord e{EventType::failed};
+    e.s0 = failed_;
+    kernel.emit(std::move(e));
+  }
+  dropped_.clear();
+}
+
+void JetStream::run_consumers() {
+  std::vector<Consumer*> now;
+  now.swap(ready_);
+  for (Consumer* c : parked_) {
+    if (c->ready) continue;
+    c->ready = true;
+    now.push_back(c);
+  }
+  parked_.clear();
+  for (Consumer* c : now) {
+    c->ready = false;
+    if (c->run()) {
+      mark_ready(*c);
+      busy_ = true;
+    }
+  }
+  if (!dirty_streams_.empty()) busy_ = true;  // a delivery reached a stream
+}
+
+// ------------------------------------------------------------------ the log
+
+bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies, bool reserve) {
+  bool logged = group.logged && journal_;
+  if (logged && !failed_.empty()) return false;
+  uint64_t end = 0;
+  if (logged) {
+    end = journal_->append(group.id, group.term, group.last_index + 1, (uint8_t)kind, payload.view(), durable, reserve);
+    if (end == 0) {
+      if (journal_->failed()) fail(journal_->error());
+      return false;
+    }
+  }
+  Entry& e = group.inflight.emplace_back();
+  e.kind = kind;
+  e.index = ++group.last_index;
+  e.end = end;
+  e.durable = durable && logged;
+  e.token = token;
+  e.payload = std::move(payload);
+  e.replies = std::move(replies);
+  if (!group.active) {
+    group.active = true;
+    active_.push_back(&group);
+  }
+  return true;
+}
+
+bool JetStream::entry_committed(const Entry& e) const {
+  if (!e.durable) return true;
+  return (relaxed() ? journal_->written() : journal_->synced()) >= e.end;
+}
+
+void JetStream::apply_committed() {
+  for (size_t i = 0; i < active_.size(); i++) {
+    Group& g = *active_[i];
+    while (!g.inflight.empty() && entry_committed(g.inflight.front())) {
+      Entry e = std::move(g.inflight.front());
+      g.inflight.pop_front();
+      g.applied = e.index;
+      Reader in(e.payload.view());
+      if (g.id == 0) {
+        apply_meta(e.kind, in, &e);
+      } else if (Stream* s = stream(g.id)) {
+        s->apply(e.kind, in, &e);
+      }
+      recycle(std::move(e.payload));
+      recycle(std::move(e.replies));
+    }
+  }
+  std::erase_if(active_, [](Group* g) {
+    if (g->inflight.empty()) g->active = false;
+    return g->inflight.empty();
+  });
+}
+
+void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
+  uint64_t id = in.get64();
+  if (kind == EntryKind::stream_create) {
+    std::string account(in.get_text()), name(in.get_text()), description(in.get_text());
+    uint64_t key_a = in.get64(), key_b = in.get64();
+    StreamSpec spec;
+    if (!spec.decode(in)) return;
+    next_stream_id_ = std::max(next_stream_id_, id + 1);
+    auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
+    s->set_dedupe_key(key_a, key_b);
+    if (entry) s->attach();
+    streams_[id] = std::move(s);
+  } else if (kind == EntryKind::stream_delete) {
+    drop_stream(id);
+  }
+  if (entry && entry->token) committed(entry->token, 0);
+}
+
+void JetStream::drop_stream(uint64_t id) {
+  auto it = streams_.find(id);
+  if (it == streams_.end()) return;
+  Stream& s = *it->second;
+  s.detach();
+  s.consumers.clear();
+  s.store->drop();
+  std::erase(active_, &s.group);
+  std::erase(dirty_streams_, &s);
+  // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.
+  for (Entry& e : s.group.inflight)
+    if (e.token) committed(e.token, 0);
+  busy_ = true;  // the caller may be walking active_, which has just moved
+  dropped_ids_.push_back(id);
+  dropped_.push_back(std::move(it->second));
+  streams_.erase(it);
+  if (recovering_) dropped_.clear();
+}
+
+void JetStream::committed(uint64_t token, int64_t result) {
+  EventRecord e{EventType::committed};
+  e.a = token;
+  e.t0 = result;
+  kernel.emit(std::move(e));
+}
+
+void JetStream::fail(const std::string& why) {
+  if (failed_.empty()) failed_ = why.empty() ? "the store failed" : why;
+}
+
+// ------------------------------------------------------------------ proposals
+
+Stream* JetStream::stream(uint64_t id) {
+  auto it = streams_.find(id);
+  return it == streams_.end() ? nullptr : it->second.get();
+}
+
+uint64_t JetStream::create_stream(uint64_t token, Account& account, string_view name, string_view description, const StreamSpec& spec) {
+  uint64_t id = next_stream_id_++;
+  Buffer p = buffer();
+  p.put64(id);
+  p.put_text(account.name);
+  p.put_text(name);
+  p.put_text(description);
+  p.put64(kernel.random());
+  p.put64(kernel.random());
+  spec.encode(p);
+  if (!spec.memory) return propose(meta_, EntryKind::stream_create, std::move(p), true, token, {}, true) ? id : 0;
+  // A memory stream on one node lives as long as the process: nothing about it is logged.
+  Reader in(p.view());
+  Entry e;
+  e.token = token;
+  apply_meta(EntryKind::stream_create, in, &e);
+  return id;
+}
+
+bool JetStream::update_stream(uint64_t token, uint64_t id, string_view description, const StreamSpec& spec) {
+  Stream* s = stream(id);
+  if (!s) return false;
+  Buffer p = buffer();
+  p.put_text(description);
+  spec.encode(p);
+  return propose(s->group, EntryKind::config, std::move(p), true, token, {}, true);
+}
+
+bool JetStream::delete_stream(uint64_t token, uint64_t id) {
+  Stream* s = stream(id);
+  if (s && !s->group.logged) {
+    drop_stream(id);
+    committed(token, 0);
+    return true;
+  }
+  Buffer p = buffer();
+  p.put64(id);
+  return propose(meta_, EntryKind::stream_delete, std::move(p), true, token, {}, true);
+}
+
+bool JetStream::purge(uint64_t token, uint64_t id, string_view filter, uint64_t seq, uint64_t keep) {
+  Stream* s = stream(id);
+  if (!s) return false;
+  Buffer p = buffer();
+  p.put_text(filter);
+  p.put64(seq);
+  p.put64(keep);
+  return propose(s->group, EntryKind::purge, std::move(p), true, token, {}, true);
+}
+
+bool JetStream::remove_message(uint64_t token, uint64_t id, uint64_t seq, bool erase) {
+  Stream* s = stream(id);
+  if (!s) return false;
+  Buffer p = buffer();
+  p.put64(seq);
+  p.put8(erase);
+  return propose(s->group, EntryKind::remove, std::move(p), true, token, {}, true);
+}
+
+uint32_t JetStream::create_consumer(uint64_t token, uint64_t id, string_view name, string_view description, const ConsumerSpec& spec) {
+  Stream* s = stream(id);
+  if (!s) return 0;
+  uint32_t consumer = s->next_consumer_id++;
+  Buffer p = buffer();
+  p.put32(consumer);
+  p.put_text(name);
+  p.put_text(description);
+  spec.encode(p);
+  return propose(s->group, EntryKind::consumer_create, std::move(p), true, token, {}, true) ? consumer : 0;
+}
+
+bool JetStream::update_consumer(uint64_t token, uint64_t id, uint32_t consumer, string_view description, const ConsumerSpec& spec) {
+  Stream* s = stream(id);
+  if (!s) return false;
+  Buffer p = buffer();
+  p.put32(consumer);
+  p.put_text(description);
+  spec.encode(p);
+  return propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true);
+}
+
+bool JetStream::delete_consumer(uint64_t token, uint64_t id, uint32_t consumer) {
+  Stream* s = stream(id);
+  if (!s) return false;
+  Buffer p = buffer();
+  p.put32(consumer);
+  return propose(s->group, EntryKind::consumer_delete, std::move(p), true, token, {}, true);
+}
+
+// ------------------------------------------------------------------ lists of what has work to do
+
+void JetStream::mark_dirty(Stream& s) {
+  if (s.dirty) return;
+  s.dirty = true;
+  dirty_streams_.push_back(&s);
+}
+
+void JetStream::mark_ready(Consumer& c) {
+  if (c.ready) return;
+  c.ready = true;
+  ready_.push_back(&c);
+}
+
+void JetStream::mark_acked(Consumer& c) {
+  if (c.acked) return;
+  c.acked = true;
+  acked_.push_back(&c);
+}
+
+void JetStream::mark_delivered(Consumer& c) {
+  if (c.delivered_dirty) return;
+  c.delivered_dirty = true;
+  delivered_.push_back(&c);
+}
+
+void JetStream::park(Consumer& c) { parked_.push_back(&c); }
+
+void JetStream::forget(Consumer& c) {
+  for (auto* list : {&ready_, &acked_, &delivered_, &parked_})
+    if (!list->empty()) std::erase(*list, &c);
+}
+
+void JetStream::register_consumer(Consumer& c, Stream& s) {
+  uint32_t a = s.account.id;
+  if (by_ack_name_.size() <= a) by_ack_name_.resize(a + 1);
+  if (push_consumers_.size() <= a) push_consumers_.resize(a + 1);
+  by_ack_name_[a][s.name + "." + c.name] = &c;
+  if (c.spec.push()) push_consumers_[a].push_back(&c);
+}
+
+void JetStream::unregister_consumer(Consumer& c, Stream& s) {
+  uint32_t a = s.account.id;
+  if (by_ack_name_.size() <= a) return;
+  auto it = by_ack_name_[a].find(s.name + "." + c.name);
+  if (it != by_ack_name_[a].end() && it->second == &c) by_ack_name_[a].erase(it);
+  std::erase(push_consumers_[a], &c);
+}
+
+Buffer JetStream::buffer() {
+  if (spare_buffers_.empty()) return Buffer();
+  Buffer b = std::move(spare_buffers_.back());
+  spare_buffers_.pop_back();
+  return b;
+}
+
+void JetStream::recycle(Buffer&& b) {
+  if (b.capacity() == 0 || b.capacity() > kSpareBufferBytes || spare_buffers_.size() >= kSpareBuffers) return;
+  b.clear();
+  spare_buffers_.push_back(std::move(b));
+}
+
+}  // namespace slipstream

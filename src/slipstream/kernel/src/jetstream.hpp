@@ -1,0 +1,128 @@
+// JetStream on one node: the groups and their journal, recovery, checkpoints, and the kernel's side of streams and consumers.
+#pragma once
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "checkpoint.hpp"
+#include "consumer.hpp"
+#include "journal.hpp"
+#include "kernel.hpp"
+#include "stream.hpp"
+
+namespace slipstream {
+
+struct OpenOptions {
+  std::string path;
+  Disk* disk = nullptr;  // a simulated one; owned by the caller
+  int64_t sync_interval_ns = 0;  // 0: durable
+  bool threads = true;
+  uint64_t journal_file_bytes = 16ull << 20, journal_bytes_max = 256ull << 20, segment_bytes_max = 16ull << 20;
+};
+
+struct JetStreamStats {
+  uint64_t memory_bytes = 0, file_bytes = 0, journal_bytes = 0, syncs = 0, sync_ns_total = 0, sync_ns_max = 0, checkpoints = 0;
+  std::string failed;
+};
+
+class JetStream {
+ public:
+  explicit JetStream(Kernel& kernel);
+  ~JetStream();
+
+  bool open(const OpenOptions& options, std::string& error);  // locks, recovers
+  void stop();
+
+  // --- from the kernel
+  void on_publish(void* stream, Account& account, string_view subject, string_view reply, string_view header, string_view body);
+  void on_request(Subscription& s, Account& account, string_view subject, string_view reply, string_view header, string_view body);
+  size_t on_ack(Account& account, string_view subject, string_view reply, string_view body);
+  void interest_changed(Account& account, string_view subject);
+  void on_timer(Timer& t);
+  void end_of_turn();
+  bool busy() const { return busy_; }
+
+  // --- from Python: proposals (results arrive as committed events)
+  uint64_t create_stream(uint64_t token, Account& account, string_view name, string_view description, const StreamSpec& spec);
+  bool update_stream(uint64_t token, uint64_t stream, string_view description, const StreamSpec& spec);
+  bool delete_stream(uint64_t token, uint64_t stream);
+  bool purge(uint64_t token, uint64_t stream, string_view filter, uint64_t seq, uint64_t keep);
+  bool remove_message(uint64_t token, uint64_t stream, uint64_t seq, bool erase);
+  uint32_t create_consumer(uint64_t token, uint64_t stream, string_view name, string_view description, const ConsumerSpec& spec);
+  bool update_consumer(uint64_t token, uint64_t stream, uint32_t consumer, string_view description, const ConsumerSpec& spec);
+  bool delete_consumer(uint64_t token, uint64_t stream, uint32_t consumer);
+  Stream* stream(uint64_t id);
+  const std::unordered_map<uint64_t, std::unique_ptr<Stream>>& streams() const { return streams_; }
+  JetStreamStats stats() const;
+  void request_checkpoint() { checkpoint_wanted_ = true; }
+
+  // --- from streams and consumers
+  // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
+  bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {}, bool reserve = false);
+  void mark_dirty(Stream& s);
+  void mark_ready(Consumer& c);
+  void mark_acked(Consumer& c);
+  void mark_delivered(Consumer& c);
+  void park(Consumer& c);     // try again next turn
+  void forget(Consumer& c);
+  void register_consumer(Consumer& c, Stream& s);
+  void unregister_consumer(Consumer& c, Stream& s);
+  void fail(const std::string& why);
+  bool failed() const { return !failed_.empty(); }
+  void committed(uint64_t token, int64_t result);
+  Buffer buffer();            // a recycled one
+  void recycle(Buffer&& b);
+  MessageStore* new_store(uint64_t stream, bool memory);
+  Kernel& kernel;
+  bool relaxed() const { return options_.sync_interval_ns > 0; }
+
+ private:
+  bool prepare_folder(std::string& error);
+  bool recover(std::string& error);
+  void recover_record(const JournalRecord& record);
+  void apply_meta(EntryKind kind, Reader& in, Entry* entry);
+  void apply_committed();
+  bool entry_committed(const Entry& e) const;
+  void run_consumers();
+  void checkpoint_step();
+  void begin_checkpoint();
+  bool snapshot_groups();
+  void finish_checkpoint(bool ok);
+  void drop_stream(uint64_t id);
+
+  OpenOptions options_;
+  std::unique_ptr<Disk> own_disk_;
+  Disk* disk_ = nullptr;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Checkpoints> checkpoints_;
+  std::unique_ptr<IoPool> io_;
+  Group meta_;
+  uint64_t next_stream_id_ = 1;
+  std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Stream>> dropped_;     // freed at the end of the turn
+  std::vector<uint64_t> dropped_ids_;                // for the next checkpoint
+  std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
+  std::vector<std::vector<Consumer*>> push_consumers_;  // per account
+  std::vector<Group*> active_;
+  std::vector<Stream*> dirty_streams_;
+  std::vector<Consumer*> ready_, acked_, delivered_, parked_;
+  std::vector<Buffer> spare_buffers_;
+  std::string failed_;
+  bool busy_ = false, recovering_ = false, stopped_ = false, reported_ = false;
+  Timer journal_timer_{TimerKind::journal, this};
+
+  enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing };
+  CheckpointPhase phase_ = CheckpointPhase::idle;
+  bool checkpoint_wanted_ = false;
+  uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;
+  std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
+  std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
+  std::vector<SyncStep> checkpoint_syncs_;
+  std::shared_ptr<bool> write_ok_;
+
+  Consumer* last_acked_ = nullptr;  // the consumer of the last ack subject
+  std::string last_ack_key_;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,508 @@
+// Life of the kernel: the turn, sockets, connections and their timers. What a command means stands in routing.cpp.
+#include "kernel.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <cerrno>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "jetstream.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr size_t kReadBytes = 128 << 10;        // one recv at most per connection and turn
+constexpr size_t kFlushBytes = 256 << 10;       // pending output that is sent before the turn ends
+constexpr size_t kBehindBytes = 8 << 20;        // publishers to a subscriber with more pending wait
+constexpr int64_t kStallNs = 1'000'000'000;     // ... unless it made no progress for so long
+constexpr size_t kKeepOutBytes = 1 << 20;       // output buffers larger than this are given back when empty
+constexpr int64_t kFirstPingNs = 2'000'000'000;
+
+void set_epoll(int ep, int fd, void* p, uint32_t events, int op) {
+  epoll_event e{};
+  e.events = events;
+  e.data.ptr = p;
+  epoll_ctl(ep, op, fd, &e);
+}
+
+void describe_peer(int fd, std::string& ip, int& port) {
+  sockaddr_storage a{};
+  socklen_t n = sizeof a;
+  if (getpeername(fd, (sockaddr*)&a, &n) != 0) return;
+  char text[INET6_ADDRSTRLEN] = "";
+  if (a.ss_family == AF_INET) {
+    auto* v4 = (sockaddr_in*)&a;
+    inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
+    port = ntohs(v4->sin_port);
+  } else if (a.ss_family == AF_INET6) {
+    auto* v6 = (sockaddr_in6*)&a;
+    port = ntohs(v6->sin6_port);
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) inet_ntop(AF_INET, (char*)&v6->sin6_addr + 12, text, sizeof text);
+    else inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
+  }
+  ip = text;
+}
+
+}  // namespace
+
+Kernel::Kernel(const KernelLimits& l, uint64_t seed) : limits(l), random_state_(seed * 2 + 1) {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  set_epoll(epoll_, wake_fd_, nullptr, EPOLLIN, EPOLL_CTL_ADD);
+  shared_in_.resize(kReadBytes);
+  account("$G");
+  now = clock();
+}
+
+Kernel::~Kernel() {
+  stop();
+  jetstream.reset();
+  ::close(epoll_);
+  ::close(wake_fd_);
+}
+
+Time Kernel::clock() {
+  timespec a, b;
+  clock_gettime(CLOCK_REALTIME, &a);
+  clock_gettime(CLOCK_MONOTONIC, &b);
+  return {a.tv_sec * 1'000'000'000ll + a.tv_nsec, b.tv_sec * 1'000'000'000ll + b.tv_nsec};
+}
+
+uint64_t Kernel::random() {
+  uint64_t x = random_state_;  // xorshift64*; one seeded generator, so that a seed repeats a run
+  x ^= x >> 12;
+  x ^= x << 25;
+  x ^= x >> 27;
+  random_state_ = x;
+  return x * 0x2545F4914F6CDD1Dull;
+}
+
+Account& Kernel::account(string_view name) {
+  for (auto& a : accounts_)
+    if (a->name == name) return *a;
+  auto a = std::make_unique<Account>();
+  a->id = (uint32_t)accounts_.size();
+  a->name = name;
+  accounts_.push_back(std::move(a));
+  return *accounts_.back();
+}
+
+// ------------------------------------------------------------------ the thread and its lock
+
+void Kernel::start() {
+  stopping_ = false;
+  thread_ = std::thread([this] { thread_main(); });
+}
+
+void Kernel::thread_main() {
+  pthread_setname_np(pthread_self(), "kernel");
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    int64_t wait_ns;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      wait_ns = !resume_.empty() || (jetstream && jetstream->busy()) ? 0 : timers.next_ns() - clock().monotonic_ns;
+    }
+    int timeout_ms = wait_ns <= 0 ? 0 : wait_ns > 1'000'000'000 ? 1000 : (int)((wait_ns + 999'999) / 1'000'000);
+    epoll_event events[256];
+    int n = epoll_wait(epoll_, events, 256, timeout_ms);
+    if (n < 0) n = 0;
+    uint64_t entered = entered_.load();
+    for (int i = 0; i < 1000 && waiters_.load() > 0 && entered_.load() == entered; i++) std::this_thread::yield();
+    std::lock_guard<std::mutex> lock(mutex_);
+    ready_ = events;
+    process(clock(), n);
+  }
+}
+
+int Kernel::turn(Time t, int timeout_ms) {
+  epoll_event events[256];
+  int n = epoll_wait(epoll_, events, 256, timeout_ms);
+  if (n < 0) n = 0;
+  Guard guard(*this);
+  ready_ = events;
+  process(t, n);
+  return n;
+}
+
+int Kernel::process(Time t, int n) {
+  auto* events = (epoll_event*)ready_;
+  now = t;
+  int64_t began = clock().monotonic_ns;
+  for (int i = 0; i < n; i++) {
+    auto* c = (Connection*)events[i].data.ptr;
+    if (!c) {
+      uint64_t v;
+      while (read(wake_fd_, &v, 8) > 0) {}
+      continue;
+    }
+    if (c->listener) {
+      accept_sockets(*c);
+      continue;
+    }
+    if (c->gone()) continue;
+    if (events[i].events & EPOLLOUT) flush(*c);
+    if (!c->gone() && !c->doomed && (events[i].events & ~(uint32_t)EPOLLOUT)) readable(*c);
+  }
+  std::vector<Connection*> again;
+  again.swap(resume_);
+  for (Connection* c : again) {
+    c->resume = false;
+    if (c->gone() || c->doomed || c->paused || c->state == ConnectionState::held) continue;
+    size_t used = parse(*c, c->in.data() + c->in_start, c->in.size() - c->in_start);
+    c->in_start += used;
+    if (c->in_start == c->in.size()) c->in.clear(), c->in_start = 0;
+  }
+  while (Timer* timer = timers.pop_due(t.monotonic_ns)) on_timer(*timer);
+  settle();
+  if (jetstream) jetstream->end_of_turn();
+  end_turn();
+  uint64_t took = (uint64_t)(clock().monotonic_ns - began);
+  counters_.turns++;
+  counters_.turn_ns_total += took;
+  if (took > counters_.turn_ns_max) counters_.turn_ns_max = took;
+  return n;
+}
+
+void Kernel::end_turn() {
+  settle();
+  for (size_t i = 0; i < dirty_.size(); i++) {
+    Connection& c = *dirty_[i];
+    c.dirty = false;
+    if (!c.gone() && !c.want_write) flush(c);
+  }
+  dirty_.clear();
+  settle();
+  dead_subscriptions_.clear();
+  graveyard_.clear();
+  if (turn_events_.empty()) return;
+  {
+    std::lock_guard<std::mutex> lock(events_mutex_);
+    for (auto& e : turn_events_) events_.push_back(std::move(e));
+  }
+  turn_events_.clear();
+  events_ready_.notify_one();
+}
+
+void Kernel::settle() {
+  for (size_t i = 0; i < exhausted_.size(); i++) {
+    Subscription* s = exhausted_[i];
+    if (s->connection && !s->connection->gone()) unsubscribe(*s->connection, s);
+  }
+  exhausted_.clear();
+  for (size_t i = 0; i < doomed_.size(); i++)
+    if (Connection* c = find(doomed_[i].first)) close(*c, doomed_[i].second);
+  doomed_.clear();
+}
+
+void Kernel::stop() {
+  if (thread_.joinable()) {
+    stopping_ = true;
+    wake();
+    thread_.join();
+  }
+  Guard guard(*this);
+  stop_listening();
+  if (jetstream) jetstream->stop();
+  std::vector<uint64_t> cids;
+  for (auto& [cid, c] : connections_) cids.push_back(cid);
+  for (uint64_t cid : cids) close(*connections_[cid], "Server Shutdown");
+  end_turn();
+}
+
+void Kernel::wake() {
+  uint64_t one = 1;
+  (void)!::write(wake_fd_, &one, 8);
+}
+
+void Kernel::emit(EventRecord&& e) { turn_events_.push_back(std::move(e)); }
+
+bool Kernel::wait_events(double timeout_s, std::vector<EventRecord>& out) {
+  std::unique_lock<std::mutex> lock(events_mutex_);
+  if (events_.empty() && !wake_waiter_ && timeout_s > 0)
+    events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), [&] { return !events_.empty() || wake_waiter_; });
+  wake_waiter_ = false;
+  out.swap(events_);
+  return !out.empty();
+}
+
+void Kernel::wake_waiter() {
+  {
+    std::lock_guard<std::mutex> lock(events_mutex_);
+    wake_waiter_ = true;
+  }
+  events_ready_.notify_one();
+}
+
+// ------------------------------------------------------------------ sockets
+
+int Kernel::listen(int fd) {
+  auto c = std::make_unique<Connection>();
+  c->fd = fd;
+  c->listener = true;
+  set_epoll(epoll_, fd, c.get(), EPOLLIN, EPOLL_CTL_ADD);
+  listeners_.push_back(std::move(c));
+  return 0;
+}
+
+void Kernel::stop_listening() {
+  for (auto& c : listeners_) {
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, c->fd, nullptr);
+    ::close(c->fd);
+    c->state = ConnectionState::closed;
+    graveyard_.push_back(std::move(c));
+  }
+  listeners_.clear();
+}
+
+void Kernel::accept_sockets(Connection& listener) {
+  for (int i = 0; i < 64; i++) {
+    int fd = accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return;  // none left, or out of descriptors: epoll will tell again
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    std::string ip;
+    int port = 0;
+    describe_peer(fd, ip, port);
+    add_connection(fd, ip, port);
+  }
+}
+
+void Kernel::add_connection(int fd, const std::string& ip, int port) {
+  auto owned = std::make_unique<Connection>();
+  Connection& c = *owned;
+  c.cid = ++next_cid_;
+  c.fd = fd;
+  c.ip = ip;
+  c.port = port;
+  c.account = accounts_[0].get();
+  c.start_ns = c.last_activity_ns = now.wall_ns;
+  counters_.total_connections++;
+  connections_[c.cid] = std::move(owned);
+  set_epoll(epoll_, fd, &c, EPOLLIN, EPOLL_CTL_ADD);
+  if (limits.max_connections != 0 && (int64_t)connections_.size() > limits.max_connections) {
+    write_error(c, "maximum connections exceeded");
+    doom(c, "Maximum Connections Exceeded");
+    return;
+  }
+  append_info(c, info_);
+  timers.set(c.timer, now.monotonic_ns + (limits.auth_required ? limits.auth_timeout_ns : kFirstPingNs));
+}
+
+void Kernel::watch(Connection& c) {
+  uint32_t events = (c.paused || c.state == ConnectionState::held ? 0u : (uint32_t)EPOLLIN) | (c.want_write ? (uint32_t)EPOLLOUT : 0u);
+  set_epoll(epoll_, c.fd, &c, events, EPOLL_CTL_MOD);
+}
+
+void Kernel::readable(Connection& c) {
+  bool fresh = c.in.empty();
+  char* to = shared_in_.data();
+  size_t room = kReadBytes;
+  if (!fresh) {
+    if (c.in_start) {
+      memmove(c.in.data(), c.in.data() + c.in_start, c.in.size() - c.in_start);
+      c.in.resize(c.in.size() - c.in_start);
+      c.in_start = 0;
+    }
+    to = c.in.room(kReadBytes);
+  }
+  ssize_t r = recv(c.fd, to, room, 0);
+  if (r <= 0) {
+    if (r < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    close(c, r == 0 ? "Client Closed" : "Read Error");
+    return;
+  }
+  c.last_activity_ns = now.wall_ns;
+  if (!fresh) {
+    c.in.grow((size_t)r);
+    if (c.in.size() < c.in_wanted) return;
+    size_t used = parse(c, c.in.data(), c.in.size());
+    if (c.gone()) return;
+    c.in_start = used;
+    if (used == c.in.size()) {
+      c.in_start = 0;
+      if (c.in.capacity() > kReadBytes * 2) c.in.release();
+      else c.in.clear();
+    }
+    return;
+  }
+  size_t used = parse(c, to, (size_t)r);
+  if (!c.gone() && used < (size_t)r) c.in.append(to + used, (size_t)r - used);
+}
+
+void Kernel::write(Connection& c, string_view bytes) {
+  memcpy(c.room(bytes.size()), bytes.data(), bytes.size());
+  c.out.grow(bytes.size());
+  mark_dirty(c);
+}
+
+void Kernel::write_error(Connection& c, string_view error) {
+  std::string line = "-ERR '" + std::string(error) + "'\r\n";
+  write(c, line);
+}
+
+void Kernel::mark_dirty(Connection& c) {
+  if (c.dirty) return;
+  c.dirty = true;
+  dirty_.push_back(&c);
+}
+
+void Kernel::flush(Connection& c) {
+  while (c.pending()) {
+    ssize_t r = send(c.fd, c.out.data() + c.out_start, c.pending(), MSG_NOSIGNAL);
+    if (r < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) {
+        c.out_start = c.out.size();
+        doom(c, "Write Error");
+        return;
+      }
+      if (!c.want_write) {
+        c.want_write = true;
+        watch(c);
+        timers.set(c.write_timer, now.monotonic_ns + limits.write_deadline_ns);
+      }
+      if (c.behind && c.pending() < kBehindBytes / 2) drained(c);
+      return;
+    }
+    c.out_start += (size_t)r;
+    if (c.want_write) timers.set(c.write_timer, now.monotonic_ns + limits.write_deadline_ns);
+  }
+  c.out_start = 0;
+  if (c.out.capacity() > kKeepOutBytes) c.out.release();
+  else c.out.clear();
+  if (c.behind) drained(c);
+  if (c.want_write) {
+    c.want_write = false;
+    timers.cancel(c.write_timer);
+    watch(c);
+  }
+}
+
+// ------------------------------------------------------------------ back-pressure
+
+void Kernel::fell_behind(Connection& c) {
+  if (!c.behind) {
+    c.behind = true;
+    c.out_at_stall = c.out_bytes - c.pending();
+    timers.set(c.stall_timer, now.monotonic_ns + kStallNs);
+  }
+  if (!c.stall_exempt) blocked_by_ = &c;
+}
+
+void Kernel::pause(Connection& c) {
+  c.paused = true;
+  counters_.stalls++;
+  blocked_by_->stalled.push_back(c.cid);
+  watch(c);
+}
+
+// A subscriber has caught up, was given up, or is gone: those that waited for it go on.
+void Kernel::drained(Connection& c) {
+  if (c.pending() < kBehindBytes / 2) {
+    c.behind = false;
+    c.stall_exempt = false;
+    timers.cancel(c.stall_timer);
+  }
+  std::vector<uint64_t> stalled;
+  stalled.swap(c.stalled);
+  for (uint64_t cid : stalled) {
+    Connection* p = find(cid);
+    if (!p || !p->paused) continue;
+    p->paused = false;
+    watch(*p);
+    if (!p->resume && !p->in.empty()) {
+      p->resume = true;
+      resume_.push_back(p);
+    }
+  }
+}
+
+// ------------------------------------------------------------------ closing and timers
+
+void Kernel::doom(Connection& c, const char* reason) {
+  if (c.doomed || c.gone()) return;
+  c.doomed = true;
+  doomed_.emplace_back(c.cid, reason);
+}
+
+void Kernel::close(Connection& c, const char* reason) {
+  if (c.gone()) return;
+  if (c.pending() && !c.want_write) (void)!send(c.fd, c.out.data() + c.out_start, c.pending(), MSG_NOSIGNAL);
+  size_t subscriptions = c.subscriptions.size();
+  while (!c.subscriptions.empty()) unsubscribe(c, c.subscriptions.begin()->second.get());
+  c.state = ConnectionState::closed;
+  if (c.behind || !c.stalled.empty()) c.out_start = c.out.size(), drained(c);
+  timers.cancel(c.timer);
+  timers.cancel(c.write_timer);
+  timers.cancel(c.stall_timer);
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, c.fd, nullptr);
+  ::close(c.fd);
+  EventRecord e{EventType::closed};
+  e.a = c.cid;
+  e.b = c.in_msgs, e.c = c.in_bytes, e.d = c.out_msgs, e.e = c.out_bytes, e.f = subscriptions, e.g = (uint64_t)c.port;
+  e.t0 = c.start_ns, e.t1 = now.wall_ns, e.t2 = c.last_activity_ns, e.t3 = c.rtt_ns;
+  e.s0 = reason, e.s1 = c.ip;
+  emit(std::move(e));
+  if (blocked_by_ == &c) blocked_by_ = nullptr;
+  if (c.resume) resume_.erase(std::find(resume_.begin(), resume_.end(), &c));
+  auto it = connections_.find(c.cid);
+  graveyard_.push_back(std::move(it->second));
+  connections_.erase(it);
+}
+
+void Kernel::on_timer(Timer& t) {
+  switch (t.kind) {
+    case TimerKind::connection:
+      return connection_timer(*(Connection*)t.owner);
+    case TimerKind::write_deadline: {
+      auto& c = *(Connection*)t.owner;
+      counters_.slow_consumers++;
+      return doom(c, "Slow Consumer (Write Deadline)");
+    }
+    case TimerKind::stall: {
+      auto& c = *(Connection*)t.owner;
+      uint64_t sent = c.out_bytes - c.pending();
+      c.stall_exempt = sent == c.out_at_stall;
+      c.out_at_stall = sent;
+      if (c.stall_exempt) drained(c);
+      timers.set(c.stall_timer, now.monotonic_ns + kStallNs);
+      return;
+    }
+    case TimerKind::stream_age:
+    case TimerKind::consumer:
+    case TimerKind::journal:
+      jetstream->on_timer(t);
+  }
+}
+
+void Kernel::connection_timer(Connection& c) {
+  if (limits.auth_required && !c.accepted) {
+    write_error(c, "Authentication Timeout");
+    return doom(c, "Authentication Timeout");
+  }
+  bool first = c.ping_sent_ns == 0;
+  if (first || now.wall_ns - c.last_activity_ns >= limits.ping_interval_ns) {
+    if (c.pings_out + 1 > limits.ping_max) {
+      counters_.stale_connections++;
+      write_error(c, "Stale Connection");
+      return doom(c, "Stale Connection");
+    }
+    send_ping(c);
+  }
+  timers.set(c.timer, now.monotonic_ns + limits.ping_interval_ns);
+}
+
+void Kernel::send_ping(Connection& c) {
+  if (c.state == ConnectionState::fresh) return;  // it has not spoken yet; auth_timeout or its own patience decides
+  c.pings_out++;
+  c.ping_sent_ns = now.wall_ns;
+  write(c, "PING\r\n");
+}
+
+}  // namespace slipstream

@@ -1,0 +1,196 @@
+// The kernel: one server's data plane. A turn reads every ready socket, parses whole buffers, routes, lets JetStream
+// append, apply and deliver, and flushes every dirty connection with one send. turn() never calls Python: what Python must know
+// leaves as events; what Python wants comes in as method calls between turns.
+//
+// Locking: the kernel's thread holds `mutex_` for the working part of a turn and gives it up around epoll_wait. Guard is
+// what every other caller takes; the thread lets waiting callers in before its next turn, so that a busy loop cannot starve them.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "connection.hpp"
+#include "protocol_parser.hpp"
+#include "subjects.hpp"
+#include "timers.hpp"
+
+namespace slipstream {
+
+class JetStream;
+
+struct Account {
+  uint32_t id = 0;
+  std::string name;
+  SubjectTrie trie;
+  uint64_t ack_listeners = 0;  // client subscriptions that may match $JS.ACK subjects
+};
+
+struct KernelLimits {
+  int64_t max_payload = 1048576;
+  int64_t max_control_line = 4096;
+  int64_t max_pending = 64 << 20;
+  int64_t max_connections = 65536;
+  int64_t max_subscriptions = 0;
+  int64_t ping_interval_ns = 120'000'000'000;
+  int64_t ping_max = 2;
+  int64_t write_deadline_ns = 10'000'000'000;
+  int64_t auth_timeout_ns = 2'000'000'000;
+  bool auth_required = false;
+  bool headers = true;
+};
+
+enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, failed };
+
+// One event of any type; the binding turns it into the NamedTuple of events.py.
+struct EventRecord {
+  explicit EventRecord(EventType t) : type(t) {}
+  EventType type;
+  uint64_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0;
+  int64_t t0 = 0, t1 = 0, t2 = 0, t3 = 0;
+  std::string s0, s1, s2, s3;
+};
+
+struct KernelCounters {
+  uint64_t total_connections = 0, in_msgs = 0, in_bytes = 0, out_msgs = 0, out_bytes = 0, slow_consumers = 0,
+           stale_connections = 0, stalls = 0, turns = 0, turn_ns_max = 0, turn_ns_total = 0, requests_dropped = 0;
+};
+
+struct Time {
+  int64_t wall_ns = 0;       // unix; stamps messages
+  int64_t monotonic_ns = 0;  // runs timers
+};
+
+class Kernel {
+ public:
+  Kernel(const KernelLimits& limits, uint64_t seed);
+  ~Kernel();
+
+  // --- called between turns, under a Guard (the binding takes it)
+  class Guard {
+   public:
+    explicit Guard(Kernel& k) : k_(k) {
+      k_.waiters_.fetch_add(1);
+      k_.mutex_.lock();
+      k_.waiters_.fetch_sub(1);
+      k_.entered_.fetch_add(1);
+    }
+    ~Guard() { k_.mutex_.unlock(); }
+
+   private:
+    Kernel& k_;
+  };
+
+  KernelLimits limits;
+  void set_info(std::string json);
+  void broadcast_info(const std::string& json);
+  void send_info(uint64_t cid, const std::string& json);
+  int listen(int fd);
+  void stop_listening();
+  void start();
+  void stop();
+  int turn(Time now, int timeout_ms);
+  bool wait_events(double timeout_s, std::vector<EventRecord>& out);
+  void wake_waiter();
+  void wake();  // makes the kernel's thread start a turn
+
+  bool accept(uint64_t cid, uint32_t account, const ConnectOptions& options);
+  void refuse(uint64_t cid, string_view error, const char* reason);
+  void disconnect(uint64_t cid, const char* reason);
+  void send_error(uint64_t cid, string_view error);
+  Connection* find(uint64_t cid);
+  const std::unordered_map<uint64_t, std::unique_ptr<Connection>>& connections() const { return connections_; }
+  const KernelCounters& counters() const { return counters_; }
+
+  Account& account(string_view name);
+  Account* account(uint32_t id) { return id < accounts_.size() ? accounts_[id].get() : nullptr; }
+  const std::vector<std::unique_ptr<Account>>& accounts() const { return accounts_; }
+  void serve(Account& account, string_view subject, uint32_t service);
+
+  // --- for JetStream
+  // Publishes as the server itself. Returns the number of receivers.
+  size_t publish(Account& account, string_view subject, string_view reply, string_view header, string_view body);
+  // Hands a message to the subscriptions of `match`, showing `subject`; `from` may be null.
+  size_t route(Account& account, const MatchResult& match, string_view subject, string_view reply, string_view header,
+               string_view body, Connection* from);
+  void deliver(Subscription* s, string_view subject, string_view reply, string_view header, string_view body);
+  Subscription* add_subscription(Account& account, SubscriptionKind kind, string_view subject, string_view queue, void* target);
+  void remove_subscription(Account& account, Subscription* s);  // one that add_subscription made
+  void emit(EventRecord&& e);
+  TimerHeap timers;
+  Time now;
+  int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }
+  uint64_t random();
+  std::unique_ptr<JetStream> jetstream;
+
+  static Time clock();
+
+ private:
+  friend class Guard;
+  void thread_main();
+  int process(Time now, int ready);
+  void accept_sockets(Connection& listener);
+  void add_connection(int fd, const std::string& ip, int port);
+  void readable(Connection& c);
+  size_t parse(Connection& c, const char* p, size_t n);  // returns the bytes consumed
+  bool run(Connection& c, const Command& cmd);           // false: stop parsing (held, closed or paused)
+  void on_publish(Connection& c, const Command& cmd);
+  void on_subscribe(Connection& c, const Command& cmd);
+  void on_unsubscribe(Connection& c, const Command& cmd);
+  void on_connect(Connection& c, const Command& cmd);
+  void on_ping(Connection& c);
+  void on_pong(Connection& c);
+  void parse_failed(Connection& c, ParseStatus status, const ProtocolParser& parser);
+  void no_responders(Connection& c, string_view subject, string_view reply);
+  void unsubscribe(Connection& c, Subscription* s);
+  void write(Connection& c, string_view bytes);
+  void write_error(Connection& c, string_view error);
+  void mark_dirty(Connection& c);
+  void flush(Connection& c);
+  void drained(Connection& c);
+  void fell_behind(Connection& c);
+  void pause(Connection& c);
+  void close(Connection& c, const char* reason);
+  void doom(Connection& c, const char* reason);  // closes at the end of the turn: safe while results of a match are walked
+  void watch(Connection& c);
+  void on_timer(Timer& t);
+  void connection_timer(Connection& c);
+  void send_ping(Connection& c);
+  void append_info(Connection& c, const std::string& json);
+  void end_turn();
+  void settle();  // closes the doomed, removes the exhausted
+
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> listeners_, graveyard_;
+  std::vector<std::unique_ptr<Subscription>> dead_subscriptions_;
+  std::vector<std::unique_ptr<Account>> accounts_;
+  std::vector<Connection*> dirty_, resume_;
+  std::vector<std::pair<uint64_t, const char*>> doomed_;
+  std::vector<Subscription*> exhausted_;  // reached their maximum while results of a match were walked
+  std::unordered_map<Subscription*, std::unique_ptr<Subscription>> own_subscriptions_;
+  KernelCounters counters_;
+  std::string info_;
+  Buffer shared_in_;
+  void* ready_ = nullptr;  // the epoll events of this turn
+  Connection* blocked_by_ = nullptr;  // a subscriber fell behind while the current connection was parsed
+  uint64_t next_cid_ = 0;
+  uint64_t random_state_;
+  int epoll_ = -1, wake_fd_ = -1;
+
+  std::mutex mutex_;
+  std::atomic<int> waiters_{0};
+  std::atomic<uint64_t> entered_{0};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+
+  std::mutex events_mutex_;
+  std::condition_variable events_ready_;
+  std::vector<EventRecord> events_, turn_events_;
+  bool wake_waiter_ = false;
+};
+
+}  // namespace slipstream

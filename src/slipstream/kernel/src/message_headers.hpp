@@ -1,0 +1,62 @@
+// The headers of a published message that JetStream acts on, found in one pass over the block.
+#pragma once
+#include "bytes.hpp"
+
+namespace slipstream {
+
+struct PublishHeaders {
+  string_view msg_id, expected_stream, expected_last_seq, expected_last_subject_seq, expected_subject, expected_last_msg_id,
+      rollup, ttl, incr, schedule, batch_id, stream_source;
+  bool any = false;
+};
+
+// Names match exactly (case-sensitive), the first occurrence wins, leading blanks of a value do not count (S-129).
+inline PublishHeaders scan_headers(string_view block) {
+  PublishHeaders h;
+  const char *p = block.data(), *end = p + block.size();
+  auto first = [&](string_view& field, string_view value) {
+    if (field.data() == nullptr) field = value;
+    h.any = true;
+  };
+  while (p < end) {
+    const char* nl = (const char*)memchr(p, '\n', (size_t)(end - p));
+    if (!nl) break;
+    const char* line_end = nl > p && nl[-1] == '\r' ? nl - 1 : nl;
+    if (line_end - p > 6 && p[0] == 'N' && memcmp(p, "Nats-", 5) == 0) {
+      const char* colon = (const char*)memchr(p, ':', (size_t)(line_end - p));
+      if (colon) {
+        string_view name(p + 5, (size_t)(colon - p - 5));
+        const char* v = colon + 1;
+        while (v < line_end && (*v == ' ' || *v == '\t')) v++;
+        string_view value(v, (size_t)(line_end - v));
+        if (name == "Msg-Id") first(h.msg_id, value);
+        else if (name == "Expected-Stream") first(h.expected_stream, value);
+        else if (name == "Expected-Last-Sequence") first(h.expected_last_seq, value);
+        else if (name == "Expected-Last-Subject-Sequence") first(h.expected_last_subject_seq, value);
+        else if (name == "Expected-Last-Subject-Sequence-Subject") first(h.expected_subject, value);
+        else if (name == "Expected-Last-Msg-Id") first(h.expected_last_msg_id, value);
+        else if (name == "Rollup") first(h.rollup, value);
+        else if (name == "TTL") first(h.ttl, value);
+        else if (name == "Incr") first(h.incr, value);
+        else if (name == "Schedule") first(h.schedule, value);
+        else if (name == "Batch-Id") first(h.batch_id, value);
+        else if (name == "Stream-Source") first(h.stream_source, value);
+      }
+    }
+    p = nl + 1;
+  }
+  return h;
+}
+
+// A decimal number; -1 when it is none.
+inline int64_t parse_number(string_view s) {
+  if (s.empty() || s.size() > 19) return -1;
+  uint64_t v = 0;
+  for (char c : s) {
+    if (c < '0' || c > '9') return -1;
+    v = v * 10 + (uint64_t)(c - '0');
+  }
+  return v > INT64_MAX ? -1 : (int64_t)v;
+}
+
+}  // namespace slipstream

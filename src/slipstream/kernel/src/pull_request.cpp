@@ -1,0 +1,109 @@
+#include "pull_request.hpp"
+
+#include <cmath>
+
+#include "json_reader.hpp"
+
+namespace slipstream {
+namespace {
+
+string_view trim(string_view s) {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t' || s.front() == '\r' || s.front() == '\n')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t' || s.back() == '\r' || s.back() == '\n')) s.remove_suffix(1);
+  return s;
+}
+
+bool pull_field(JsonObjectReader& in, const std::string& key, PullBody& out) {
+  if (in.null()) return true;
+  if (key == "batch") return in.number(out.batch);
+  if (key == "expires") return in.number(out.expires_ns);
+  if (key == "max_bytes") return in.number(out.max_bytes);
+  if (key == "idle_heartbeat") return in.number(out.heartbeat_ns);
+  if (key == "min_pending") return in.number(out.min_pending);
+  if (key == "min_ack_pending") return in.number(out.min_ack_pending);
+  if (key == "priority") return in.number(out.priority);
+  if (key == "no_wait") return in.boolean(out.no_wait);
+  if (key == "group") return in.text(out.group);
+  if (key == "id") return in.text(out.id);
+  return in.skip();
+}
+
+}  // namespace
+
+bool parse_pull_body(string_view body, PullBody& out, std::string& error) {
+  body = trim(body);
+  if (body.empty()) return true;
+  if (body[0] == '{') {
+    out.batch = 0;
+    JsonObjectReader reader(body);
+    if (!reader.read([&](const std::string& key) { return pull_field(reader, key, out); })) {
+      error = reader.error;
+      return false;
+    }
+    if (out.heartbeat_ns > 0 && out.heartbeat_ns * 2 > out.expires_ns) {
+      error = "heartbeat value too large";
+      return false;
+    }
+    return true;
+  }
+  bool negative = body[0] == '-';
+  string_view digits = negative || body[0] == '+' ? body.substr(1) : body;
+  int64_t v = 0;
+  if (digits.empty() || digits.size() > 18) return true;
+  for (char c : digits) {
+    if (c < '0' || c > '9') return true;
+    v = v * 10 + (c - '0');
+  }
+  out.batch = negative ? -v : v;
+  return true;
+}
+
+bool parse_duration(string_view s, int64_t& ns) {
+  bool negative = false;
+  if (!s.empty() && (s[0] == '-' || s[0] == '+')) negative = s[0] == '-', s.remove_prefix(1);
+  if (s == "0") { ns = 0; return true; }
+  if (s.empty()) return false;
+  double total = 0;
+  while (!s.empty()) {
+    size_t i = 0;
+    while (i < s.size() && ((s[i] >= '0' && s[i] <= '9') || s[i] == '.')) i++;
+    if (i == 0 || s.substr(0, i) == ".") return false;
+    double v = strtod(std::string(s.substr(0, i)).c_str(), nullptr);
+    s.remove_prefix(i);
+    size_t u = 0;
+    while (u < s.size() && s[u] != '.' && (s[u] < '0' || s[u] > '9')) u++;
+    string_view unit = s.substr(0, u);
+    double scale = unit == "ns" ? 1 : unit == "us" || unit == "\xC2\xB5s" || unit == "\xCE\xBCs" ? 1e3 : unit == "ms" ? 1e6
+                 : unit == "s" ? 1e9 : unit == "m" ? 60e9 : unit == "h" ? 3600e9 : 0;
+    if (scale == 0) return false;
+    total += v * scale;
+    s.remove_prefix(u);
+  }
+  if (total > 9.2e18) return false;
+  ns = (int64_t)llround(negative ? -total : total);
+  return true;
+}
+
+std::string format_duration(int64_t ns) {
+  if (ns == 0) return "0s";
+  std::string sign = ns < 0 ? "-" : "";
+  uint64_t v = ns < 0 ? (uint64_t)-ns : (uint64_t)ns;
+  auto decimal = [](uint64_t whole, uint64_t fraction, int digits) {
+    std::string out = std::to_string(whole);
+    if (!fraction) return out;
+    std::string f = std::to_string(fraction);
+    f.insert(0, (size_t)digits - f.size(), '0');
+    while (f.back() == '0') f.pop_back();
+    return out + "." + f;
+  };
+  if (v < 1000) return sign + std::to_string(v) + "ns";
+  if (v < 1'000'000) return sign + decimal(v / 1000, v % 1000, 3) + "\xC2\xB5s";
+  if (v < 1'000'000'000) return sign + decimal(v / 1'000'000, v % 1'000'000, 6) + "ms";
+  uint64_t s = v / 1'000'000'000;
+  std::string out = decimal(s % 60, v % 1'000'000'000, 9) + "s";
+  if (s >= 60) out = std::to_string(s / 60 % 60) + "m" + out;
+  if (s >= 3600) out = std::to_string(s / 3600) + "h" + out;
+  return sign + out;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,417 @@
+// What a client's commands do: connect, subscribe, publish. And the way of a message to its receivers.
+#include <algorithm>
+
+#include "jetstream.hpp"
+#include "kernel.hpp"
+
+namespace slipstream {
+namespace {
+
+// May a subscription on `filter` match subjects below $JS.ACK? Then acks must also go through the trie.
+bool hears_acks(string_view filter) {
+  return filter[0] == '*' || filter[0] == '>' || filter.starts_with("$JS.ACK") || filter.starts_with("$JS.*") ||
+         filter.starts_with("$JS.>");
+}
+
+// Parts of the API that the kernel serves itself: Python's subscription on $JS.API.> does not count as a responder for them.
+bool served_by_kernel(string_view subject) {
+  return subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") || subject.starts_with("$JS.API.DIRECT.GET.");
+}
+
+char* put(char* o, string_view s) {
+  memcpy(o, s.data(), s.size());
+  return o + s.size();
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------ from bytes to commands
+
+size_t Kernel::parse(Connection& c, const char* p, size_t n) {
+  ProtocolParser parser;
+  parser.limits = {(size_t)limits.max_control_line, limits.max_payload};
+  size_t used = 0;
+  c.in_wanted = 0;
+  Command cmd;
+  while (used < n) {
+    ParseStatus status = parser.next(p + used, n - used, cmd);
+    if (status == ParseStatus::need_more) {
+      c.in_wanted = parser.wanted;
+      break;
+    }
+    if (status != ParseStatus::command) {
+      parse_failed(c, status, parser);
+      return n;
+    }
+    used += parser.consumed;
+    bool go_on = run(c, cmd);
+    if (c.doomed) return n;
+    if (!go_on) break;
+    if (blocked_by_) {
+      Connection* by = blocked_by_;
+      if (by != &c && !by->doomed) {
+        pause(c);
+        blocked_by_ = nullptr;
+        break;
+      }
+      blocked_by_ = nullptr;
+    }
+  }
+  return used;
+}
+
+void Kernel::parse_failed(Connection& c, ParseStatus status, const ProtocolParser&) {
+  switch (status) {
+    case ParseStatus::line_long:
+      write_error(c, "maximum control line exceeded");
+      return doom(c, "Maximum Control Line Exceeded");
+    case ParseStatus::payload_big:
+      write_error(c, "Maximum Payload Violation");
+      return doom(c, "Maximum Message Payload Exceeded");
+    default:
+      if (limits.auth_required && !c.accepted) {
+        write_error(c, "Authorization Violation");
+        return doom(c, "Authentication Failure");
+      }
+      write_error(c, "Unknown Protocol Operation");
+      return doom(c, "Parse Error");
+  }
+}
+
+bool Kernel::run(Connection& c, const Command& cmd) {
+  if (limits.auth_required && !c.accepted && cmd.verb != Verb::connect) {
+    write_error(c, "Authorization Violation");
+    doom(c, "Authentication Failure");
+    return false;
+  }
+  switch (cmd.verb) {
+    case Verb::pub:
+      on_publish(c, cmd);
+      return true;
+    case Verb::hpub:
+      if (!limits.headers || !c.options.headers) {
+        write_error(c, "message headers not supported");
+        doom(c, "Message Header Violation");
+        return false;
+      }
+      on_publish(c, cmd);
+      return true;
+    case Verb::sub:
+      on_subscribe(c, cmd);
+      break;
+    case Verb::unsub:
+      on_unsubscribe(c, cmd);
+      break;
+    case Verb::ping:
+      on_ping(c);
+      return true;
+    case Verb::pong:
+      on_pong(c);
+      return true;
+    case Verb::connect:
+      on_connect(c, cmd);
+      return false;
+    case Verb::err:
+      doom(c, "Client Closed");
+      return false;
+    case Verb::none:
+    case Verb::info:
+    case Verb::ok:
+      return true;
+  }
+  return !c.doomed;
+}
+
+void Kernel::on_connect(Connection& c, const Command& cmd) {
+  c.state = ConnectionState::held;
+  watch(c);
+  EventRecord e{EventType::connect};
+  e.a = c.cid, e.b = (uint64_t)c.port, e.c = c.accepted;
+  e.s0 = cmd.text, e.s1 = c.ip;
+  emit(std::move(e));
+}
+
+void Kernel::on_ping(Connection& c) {
+  c.pings_out = 0;
+  write(c, "PONG\r\n");
+  if (c.pinged) return;
+  c.pinged = true;
+  if (c.options.protocol < 1) return;
+  EventRecord e{EventType::first_ping};
+  e.a = c.cid;
+  emit(std::move(e));
+}
+
+void Kernel::on_pong(Connection& c) {
+  c.pings_out = 0;
+  if (c.ping_sent_ns) c.rtt_ns = now.wall_ns - c.ping_sent_ns;
+}
+
+// ------------------------------------------------------------------ subscriptions
+
+void Kernel::on_subscribe(Connection& c, const Command& cmd) {
+  if (!valid_subject(cmd.subject)) {
+    write_error(c, "Invalid Subject");
+    return;
+  }
+  if (c.subscriptions.find(cmd.sid) == c.subscriptions.end()) {
+    if (limits.max_subscriptions > 0 && (int64_t)c.subscriptions.size() >= limits.max_subscriptions) {
+      write_error(c, "maximum subscriptions exceeded");
+      return;
+    }
+    auto owned = std::make_unique<Subscription>();
+    Subscription* s = owned.get();
+    s->connection = &c;
+    s->subject = cmd.subject;
+    s->queue = cmd.queue;
+    s->sid = cmd.sid;
+    c.subscriptions.emplace(s->sid, std::move(owned));
+    c.account->trie.insert(s);
+    if (hears_acks(s->subject)) c.account->ack_listeners++;
+    if (jetstream) jetstream->interest_changed(*c.account, s->subject);
+  }
+  if (c.options.verbose) write(c, "+OK\r\n");
+}
+
+void Kernel::on_unsubscribe(Connection& c, const Command& cmd) {
+  auto it = c.subscriptions.find(cmd.sid);
+  if (it != c.subscriptions.end()) {
+    Subscription* s = it->second.get();
+    s->max = cmd.max;
+    if (cmd.max == 0 || s->delivered >= cmd.max) unsubscribe(c, s);
+  }
+  if (c.options.verbose) write(c, "+OK\r\n");
+}
+
+void Kernel::unsubscribe(Connection& c, Subscription* s) {
+  c.account->trie.remove(s);
+  s->dead = true;
+  if (hears_acks(s->subject)) c.account->ack_listeners--;
+  auto it = c.subscriptions.find(s->sid);
+  dead_subscriptions_.push_back(std::move(it->second));
+  c.subscriptions.erase(it);
+  if (jetstream) jetstream->interest_changed(*c.account, s->subject);
+}
+
+Subscription* Kernel::add_subscription(Account& a, SubscriptionKind kind, string_view subject, string_view queue,
+                                       void* target) {
+  auto owned = std::make_unique<Subscription>();
+  Subscription* s = owned.get();
+  s->kind = kind;
+  s->subject = subject;
+  s->queue = queue;
+  s->target = target;
+  own_subscriptions_[s] = std::move(owned);
+  a.trie.insert(s);
+  return s;
+}
+
+void Kernel::remove_subscription(Account& a, Subscription* s) {
+  a.trie.remove(s);
+  s->dead = true;
+  auto it = own_subscriptions_.find(s);
+  dead_subscriptions_.push_back(std::move(it->second));
+  own_subscriptions_.erase(it);
+}
+
+void Kernel::serve(Account& a, string_view subject, uint32_t service) {
+  add_subscription(a, SubscriptionKind::service, subject, {}, nullptr)->service = service;
+}
+
+// ------------------------------------------------------------------ messages
+
+void Kernel::on_publish(Connection& c, const Command& cmd) {
+  c.in_msgs++;
+  c.in_bytes += cmd.header.size() + cmd.body.size();
+  counters_.in_msgs++;
+  counters_.in_bytes += cmd.header.size() + cmd.body.size();
+  if (c.options.pedantic && !valid_literal(cmd.subject)) write_error(c, "Invalid Publish Subject");
+  if (cmd.reply.size() > 8 && cmd.reply.starts_with("$JS.ACK.")) {
+    write_error(c, "Permissions Violation for Publish with Reply of \"" + std::string(cmd.reply) + "\"");
+    return;
+  }
+  Account& a = *c.account;
+  size_t receivers = 0;
+  bool is_ack = jetstream && cmd.subject.size() > 8 && memcmp(cmd.subject.data(), "$JS.ACK.", 8) == 0;
+  if (is_ack) receivers = jetstream->on_ack(a, cmd.subject, cmd.reply, cmd.body);
+  if (!is_ack || a.ack_listeners)
+    receivers += route(a, a.trie.match(cmd.subject), cmd.subject, cmd.reply, cmd.header, cmd.body, &c);
+  if (receivers == 0 && !cmd.reply.empty() && c.options.no_responders) no_responders(c, cmd.subject, cmd.reply);
+  if (c.options.verbose) write(c, "+OK\r\n");
+}
+
+size_t Kernel::publish(Account& a, string_view subject, string_view reply, string_view header, string_view body) {
+  return route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
+}
+
+size_t Kernel::route(Account& account, const MatchResult& match, string_view subject, string_view reply, string_view header,
+                     string_view body, Connection* from) {
+  // Receivers that answer at once would match again and so overwrite `match`: they come last, from a list of their own.
+  Subscription* later[8];
+  size_t later_count = 0, receivers = 0;
+  auto hand_to = [&](Subscription* s) {
+    switch (s->kind) {
+      case SubscriptionKind::client:
+        if (s->connection == from && !from->options.echo) return;
+        deliver(s, subject, reply, header, body);
+        break;
+      case SubscriptionKind::stream:
+        jetstream->on_publish(s->target, account, subject, reply, header, body);
+        break;
+      case SubscriptionKind::service:
+        if (served_by_kernel(subject)) return;
+        [[fallthrough]];
+      default:
+        if (later_count < 8) later[later_count++] = s;
+    }
+    receivers++;
+  };
+  for (Subscription* s : match.plain)
+    if (!s->dead) hand_to(s);
+  for (const auto& members : match.queues) {
+    size_t n = members.size(), start = n > 1 ? (size_t)(random() % n) : 0;
+    for (size_t i = 0; i < n; i++) {
+      Subscription* s = members[start + i < n ? start + i : start + i - n];
+      if (s->dead || (s->connection && s->connection->doomed)) continue;
+      if (s->connection && s->connection == from && !from->options.echo) continue;
+      hand_to(s);
+      break;
+    }
+  }
+  for (size_t i = 0; i < later_count; i++) {
+    Subscription* s = later[i];
+    if (s->kind == SubscriptionKind::service) {
+      EventRecord e{EventType::request};
+      e.a = s->service, e.b = account.id, e.c = from ? from->cid : 0;
+      e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
+      emit(std::move(e));
+    } else {
+      jetstream->on_request(*s, account, subject, reply, header, body);
+    }
+  }
+  return receivers;
+}
+
+void Kernel::deliver(Subscription* s, string_view subject, string_view reply, string_view header, string_view body) {
+  Connection& c = *s->connection;
+  if (s->dead || c.doomed || c.gone()) return;
+  if (s->max && s->delivered >= s->max) return;
+  if (!c.options.headers) header = {};
+  char* start = c.room(subject.size() + reply.size() + s->sid.size() + header.size() + body.size() + 64);
+  char* o = put(start, header.empty() ? string_view("MSG ") : string_view("HMSG "));
+  o = put(o, subject);
+  *o++ = ' ';
+  o = put(o, s->sid);
+  *o++ = ' ';
+  if (!reply.empty()) {
+    o = put(o, reply);
+    *o++ = ' ';
+  }
+  if (!header.empty()) {
+    o += format_u64(o, header.size());
+    *o++ = ' ';
+  }
+  o += format_u64(o, header.size() + body.size());
+  o = put(o, "\r\n");
+  if (!header.empty()) o = put(o, header);
+  if (!body.empty()) o = put(o, body);
+  o = put(o, "\r\n");
+  c.out.grow((size_t)(o - start));
+  mark_dirty(c);
+  s->delivered++;
+  size_t payload = header.size() + body.size();
+  c.out_msgs++;
+  c.out_bytes += payload;
+  counters_.out_msgs++;
+  counters_.out_bytes += payload;
+  if (s->max && s->delivered >= s->max) exhausted_.push_back(s);
+  size_t pending = c.pending();
+  if (pending <= 256u << 10) return;
+  if (!c.want_write) {
+    flush(c);
+    pending = c.pending();
+  }
+  if (pending > 8u << 20) fell_behind(c);
+  if ((int64_t)pending > limits.max_pending) {
+    counters_.slow_consumers++;
+    c.out_start = c.out.size();
+    doom(c, "Slow Consumer (Pending Bytes)");
+  }
+}
+
+void Kernel::no_responders(Connection& c, string_view subject, string_view reply) {
+  const MatchResult& match = c.account->trie.match(reply);
+  auto own = [&](const std::vector<Subscription*>& v) -> Subscription* {
+    for (Subscription* s : v)
+      if (s->connection == &c && !s->dead) return s;
+    return nullptr;
+  };
+  Subscription* s = own(match.plain);
+  for (size_t i = 0; !s && i < match.queues.size(); i++) s = own(match.queues[i]);
+  if (!s) return;
+  std::string header = "NATS/1.0 503\r\nNats-Subject: " + std::string(subject) + "\r\n\r\n";
+  deliver(s, reply, {}, header, {});
+}
+
+// ------------------------------------------------------------------ what Python says about connections
+
+Connection* Kernel::find(uint64_t cid) {
+  auto it = connections_.find(cid);
+  return it == connections_.end() ? nullptr : it->second.get();
+}
+
+bool Kernel::accept(uint64_t cid, uint32_t account_id, const ConnectOptions& options) {
+  Connection* c = find(cid);
+  Account* a = account(account_id);
+  if (!c || c->doomed || !a) return false;
+  if (c->account != a)
+    while (!c->subscriptions.empty()) unsubscribe(*c, c->subscriptions.begin()->second.get());
+  c->account = a;
+  c->options = options;
+  c->state = ConnectionState::open;
+  if (!c->accepted) timers.set(c->timer, now.monotonic_ns + 2'000'000'000 + (int64_t)(random() % 400'000'000));
+  c->accepted = true;
+  if (options.verbose) write(*c, "+OK\r\n");
+  watch(*c);
+  if (!c->in.empty() && !c->resume) {
+    c->resume = true;
+    resume_.push_back(c);
+  }
+  wake();
+  return true;
+}
+
+void Kernel::refuse(uint64_t cid, string_view error, const char* reason) {
+  Connection* c = find(cid);
+  if (!c) return;
+  if (!error.empty()) write_error(*c, error);
+  doom(*c, reason);
+  wake();
+}
+
+void Kernel::disconnect(uint64_t cid, const char* reason) { refuse(cid, {}, reason); }
+
+void Kernel::send_error(uint64_t cid, string_view error) {
+  if (Connection* c = find(cid)) write_error(*c, error), wake();
+}
+
+void Kernel::set_info(std::string json) { info_ = std::move(json); }
+
+void Kernel::append_info(Connection& c, const std::string& json) {
+  std::string line = "INFO " + json.substr(0, json.rfind('}'));
+  if (line.back() != '{') line += ',';
+  line += "\"client_id\":" + std::to_string(c.cid) + ",\"client_ip\":\"" + c.ip + "\"} \r\n";
+  write(c, line);
+}
+
+void Kernel::send_info(uint64_t cid, const std::string& json) {
+  if (Connection* c = find(cid)) append_info(*c, json), wake();
+}
+
+void Kernel::broadcast_info(const std::string& json) {
+  for (auto& [cid, c] : connections_)
+    if (c->options.protocol >= 1 && c->pinged && !c->doomed) append_info(*c, json);
+  wake();
+}
+
+}  // namespace slipstream

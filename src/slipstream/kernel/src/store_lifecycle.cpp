@@ -1,0 +1,293 @@
+// Opening a store, recovering from it, and checkpoints that let the journal be recycled.
+//
+// A checkpoint round: note the journal's position; wait until all entries before it are applied; serialize the groups that changed,
+// some each turn; sync their segments and write the round in the I/O thread; then the journal up to that position is free.
+// Recovery is the reverse: newest snapshots, then every journal entry behind them.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sys/stat.h>
+
+#include "jetstream.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr const char* kMarker = "slipstream.store";
+constexpr const char* kMarkerText = "slipstream store, format 1\n";
+constexpr int64_t kSerializeNs = 500'000;  // of one turn
+
+}  // namespace
+
+MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
+  StoreOptions o;
+  char folder[40];
+  snprintf(folder, sizeof folder, "streams/%016llx", (unsigned long long)stream);
+  o.folder = folder;
+  o.memory = memory;
+  o.segment_bytes_max = options_.segment_bytes_max;
+  return MessageStore::create(disk_, io_.get(), o).release();
+}
+
+bool JetStream::prepare_folder(std::string& error) {
+  if (!options_.disk) {
+    struct stat st;
+    if (stat((options_.path + "/jetstream").c_str(), &st) == 0) {
+      error = options_.path + " holds a store of nats-server (folder 'jetstream'); it was left untouched. Choose another store folder.";
+      return false;
+    }
+    own_disk_.reset(new_real_disk(options_.path));
+    disk_ = own_disk_.get();
+  } else {
+    disk_ = options_.disk;
+  }
+  int r = disk_->lock("LOCK");
+  if (r < 0) {
+    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). Stop that server or choose another store folder."
+                              : "cannot lock " + options_.path + ": " + strerror(-r);
+    return false;
+  }
+  int h = disk_->open(kMarker, kOpenRead);
+  if (h >= 0) {
+    char text[64] = "";
+    ssize_t n = disk_->pread(h, text, sizeof text - 1, 0);
+    disk_->close(h);
+    if (n < 0 || std::string(text, (size_t)n) != kMarkerText) {
+      error = "the store in " + options_.path + " has a format that this version does not know; it was left untouched.";
+      return false;
+    }
+  } else {
+    std::vector<std::string> names;
+    disk_->list("", names);
+    for (const auto& n : names)
+      if (n == "journal" || n == "streams" || n == "checkpoints") {
+        error = "the store in " + options_.path + " has no file '" + kMarker + "', but has '" + n + "'; it was left untouched.";
+        return false;
+      }
+    h = disk_->open(kMarker, kOpenWrite | kOpenCreate);
+    ssize_t n = h < 0 ? h : disk_->pwrite(h, kMarkerText, strlen(kMarkerText), 0);
+    if (n >= 0) n = disk_->sync(h);
+    if (h >= 0) disk_->close(h);
+    if (n < 0) {
+      error = "cannot write to " + options_.path + ": " + strerror((int)-n);
+      return false;
+    }
+  }
+  if (disk_->make_folder("streams") < 0 || disk_->sync_folder("") < 0) {
+    error = "cannot make folders in " + options_.path;
+    return false;
+  }
+  return true;
+}
+
+bool JetStream::open(const OpenOptions& options, std::string& error) {
+  options_ = options;
+  if (!prepare_folder(error)) return false;
+  auto wake = [this] { kernel.wake(); };
+  io_ = IoPool::create(options.threads, wake);
+  checkpoints_ = Checkpoints::open(*disk_, "checkpoints", error);
+  if (!checkpoints_) return false;
+  JournalOptions jo;
+  jo.file_bytes = options.journal_file_bytes;
+  jo.bytes_max = options.journal_bytes_max;
+  jo.mode = relaxed() ? SyncMode::relaxed : SyncMode::durable;
+  jo.threaded = options.threads;
+  jo.wake = wake;
+  journal_ = Journal::open(*disk_, jo, error);
+  if (!journal_) return false;
+  if (!recover(error)) return false;
+  for (auto& [id, s] : streams_) s->attach();
+  if (relaxed()) kernel.timers.set(journal_timer_, Kernel::clock().monotonic_ns + options_.sync_interval_ns);
+  return true;
+}
+
+bool JetStream::recover(std::string& error) {
+  recovering_ = true;
+  std::string damage;
+  bool ok = checkpoints_->load([&](uint64_t group, uint64_t applied, string_view payload) {
+    Reader in(payload);
+    uint16_t format = in.get16();
+    if (format != 1) {
+      damage = "a checkpoint has format " + std::to_string(format) + ", which this version does not know";
+    } else if (group == 0) {
+      next_stream_id_ = in.get64();
+      meta_.last_index = meta_.applied = meta_.checkpointed = applied;
+    } else {
+      std::string account(in.get_text()), name(in.get_text()), description(in.get_text());
+      StreamSpec spec;
+      if (!spec.decode(in)) {
+        damage = "the checkpoint of a stream cannot be read";
+        return;
+      }
+      auto s = std::make_unique<Stream>(*this, group, kernel.account(account), name, description, std::move(spec));
+      s->group.last_index = s->group.applied = s->group.checkpointed = applied;
+      if (!s->load(in)) damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
+      streams_[group] = std::move(s);
+    }
+  });
+  if (!ok || !damage.empty()) {
+    error = ok ? damage : checkpoints_->error();
+    return false;
+  }
+  if (!journal_->recover([this](const JournalRecord& r) { recover_record(r); })) {
+    error = journal_->error();
+    return false;
+  }
+  recovering_ = false;
+  if (!failed_.empty()) {
+    error = failed_;
+    return false;
+  }
+  return true;
+}
+
+void JetStream::recover_record(const JournalRecord& r) {
+  Group* g = &meta_;
+  Stream* s = nullptr;
+  if (r.group != 0) {
+    s = stream(r.group);
+    if (!s) return;  // deleted later on
+    g = &s->group;
+  }
+  if (r.index <= g->applied) return;
+  g->last_index = g->applied = r.index;
+  g->term = r.term;
+  Reader in(r.payload);
+  if (s) s->apply((EntryKind)r.kind, in, nullptr);
+  else apply_meta((EntryKind)r.kind, in, nullptr);
+}
+
+// ------------------------------------------------------------------ checkpoints
+
+void JetStream::checkpoint_step() {
+  if (!failed_.empty() || stopped_) return;
+  switch (phase_) {
+    case CheckpointPhase::idle:
+      if (checkpoint_wanted_ || journal_->in_use() > options_.journal_bytes_max / 2) begin_checkpoint();
+      return;
+    case CheckpointPhase::waiting: {
+      // Entries before the noted position must be applied before their groups are described.
+      auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
+      for (Group* g : active_)
+        if (open(*g)) return;
+      checkpoint_groups_.clear();
+      if (meta_.applied != meta_.checkpointed || !dropped_ids_.empty()) checkpoint_groups_.push_back(0);
+      for (auto& [id, s] : streams_)
+        if (s->group.logged && s->group.applied != s->group.checkpointed) checkpoint_groups_.push_back(id);
+      checkpoint_taken_.clear();
+      checkpoint_syncs_.clear();
+      checkpoints_->begin();
+      for (uint64_t id : dropped_ids_) checkpoints_->drop(id);
+      dropped_ids_.clear();
+      phase_ = CheckpointPhase::serializing;
+      busy_ = true;
+      return;
+    }
+    case CheckpointPhase::serializing:
+      busy_ = true;
+      if (!snapshot_groups()) return;
+      phase_ = CheckpointPhase::writing;
+      write_ok_ = std::make_shared<bool>(false);
+      io_->submit(
+          [this, ok = write_ok_, steps = checkpoint_syncs_] {
+            for (const SyncStep& sync : steps)
+              if (sync() < 0) return;
+            *ok = checkpoints_->write();
+          },
+          [this, ok = write_ok_] { finish_checkpoint(*ok); });
+      return;
+    case CheckpointPhase::writing:
+      return;
+  }
+}
+
+void JetStream::begin_checkpoint() {
+  checkpoint_wanted_ = false;
+  checkpoint_position_ = journal_->position();
+  phase_ = CheckpointPhase::waiting;
+  journal_->sync_now();
+}
+
+// Serializes for a bounded time; true when nothing is left.
+bool JetStream::snapshot_groups() {
+  int64_t began = Kernel::clock().monotonic_ns;
+  while (!checkpoint_groups_.empty()) {
+    if (options_.threads && Kernel::clock().monotonic_ns - began > kSerializeNs) return false;
+    uint64_t id = checkpoint_groups_.back();
+    checkpoint_groups_.pop_back();
+    Buffer out;
+    if (id == 0) {
+      out.put16(1);
+      out.put64(next_stream_id_);
+      checkpoints_->add(0, meta_.applied, out.view());
+      checkpoint_taken_.emplace_back(0, meta_.applied);
+      continue;
+    }
+    Stream* s = stream(id);
+    if (!s) continue;
+    if (!s->snapshot(out, checkpoint_syncs_)) {
+      fail(s->store->error());
+      return false;
+    }
+    checkpoints_->add(id, s->group.applied, out.view());
+    checkpoint_taken_.emplace_back(id, s->group.applied);
+  }
+  return true;
+}
+
+void JetStream::finish_checkpoint(bool ok) {
+  phase_ = CheckpointPhase::idle;
+  if (!ok) return fail(checkpoints_->error().empty() ? "a segment could not be synced" : checkpoints_->error());
+  checkpoints_done_++;
+  for (auto [id, applied] : checkpoint_taken_) {
+    if (id == 0) {
+      meta_.checkpointed = applied;
+    } else if (Stream* s = stream(id)) {
+      s->group.checkpointed = applied;
+      s->store->checkpoint_durable();
+    }
+  }
+  journal_->release(checkpoint_position_);
+}
+
+// A clean stop: everything is synced, and a last checkpoint makes the next start quick.
+void JetStream::stop() {
+  if (stopped_) return;
+  if (journal_ && failed_.empty()) {
+    for (auto& [id, s] : streams_)
+      for (auto& [cid, c] : s->consumers) c->propose_acks(), c->propose_delivered();
+    for (auto& [id, s] : streams_) s->seal();
+    if (journal_->wait_synced()) {
+      apply_committed();
+      while (!io_->idle() || phase_ == CheckpointPhase::writing) io_->drain();
+      phase_ = CheckpointPhase::idle;
+      checkpoint_wanted_ = true;
+      bool threads = options_.threads;
+      options_.threads = false;
+      for (int i = 0; i < 8 && (checkpoint_wanted_ || phase_ != CheckpointPhase::idle); i++) {
+        checkpoint_step();
+        while (phase_ == CheckpointPhase::writing && failed_.empty()) io_->drain();
+      }
+      options_.threads = threads;
+    }
+  }
+  stopped_ = true;
+  for (auto& [id, s] : streams_)
+    for (auto& [cid, c] : s->consumers) c->detach(nullptr);
+  journal_.reset();
+}
+
+JetStreamStats JetStream::stats() const {
+  JetStreamStats out;
+  for (auto& [id, s] : streams_) (s->spec.memory ? out.memory_bytes : out.file_bytes) += s->store->bytes();
+  if (journal_) {
+    auto j = journal_->stats();
+    out.journal_bytes = journal_->in_use();
+    out.syncs = j.syncs, out.sync_ns_total = j.sync_ns_total, out.sync_ns_max = j.sync_ns_max;
+  }
+  out.checkpoints = checkpoints_done_;
+  out.failed = failed_;
+  return out;
+}
+
+}  // namespace slipstream

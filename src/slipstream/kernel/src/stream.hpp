@@ -1,0 +1,86 @@
+// A stream: which subjects it captures, what it keeps, and the state machine that decides about each message when its entry is
+// applied, from the entry alone, in the order of nats-server's checks (duplicate, expected sequence, limits). There is
+// no second book of messages in flight.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+
+#include "consumer.hpp"
+#include "dedupe.hpp"
+#include "group.hpp"
+#include "message_store.hpp"
+#include "specs.hpp"
+
+namespace slipstream {
+
+struct Account;
+struct PublishHeaders;
+
+struct PublishError {
+  int code, err_code;
+  const char* description;
+};
+
+class Stream {
+ public:
+  Stream(JetStream& js, uint64_t id, Account& account, std::string name, std::string description, StreamSpec spec);
+  ~Stream();
+
+  void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
+  void attach();   // subscriptions and timers
+  void detach();
+  void ingest(string_view subject, string_view reply, string_view header, string_view body);
+  void seal();     // what came in since the last seal becomes one entry
+  void apply(EntryKind kind, Reader& in, Entry* entry);  // entry: null while recovering
+  void age_timer_fired();
+
+  Consumer* find_consumer(string_view consumer_name);
+  Consumer* consumer(uint32_t consumer_id);
+  void answer(string_view reply, string_view json);
+  void answer_error(string_view reply, const PublishError& error);
+  bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
+  bool load(Reader& in);  // what follows account and name
+  void direct_get(string_view subject, string_view reply, string_view body);
+
+  JetStream& js;
+  Account& account;
+  const std::string name;
+  std::string description;
+  StreamSpec spec;
+  Group group;
+  std::unique_ptr<MessageStore> store;
+  std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
+  uint32_t next_consumer_id = 1;
+  bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
+  bool deleted = false;
+
+ private:
+  friend class Consumer;
+  struct Verdict { uint64_t seq = 0; bool duplicate = false; const PublishError* error = nullptr; std::string text; };
+  void apply_messages(Reader& in, Entry* entry);
+  void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  const PublishError* check_headers(const PublishHeaders& h, string_view subject, Verdict& verdict);
+  const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
+  void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
+  void enforce_limits(uint32_t subject);
+  void remove(uint64_t seq);
+  uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
+  uint64_t last_on(string_view subject) const;
+  void arm_age_timer();
+  void subscribe();
+  void unsubscribe();
+
+  Buffer open_, open_replies_;
+  uint32_t open_count_ = 0;
+  uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
+  DedupeWindow dedupe_;
+  std::string last_msg_id_;
+  int64_t last_time_ns_ = 0;
+  std::vector<Subscription*> subscriptions_;
+  Timer age_timer_{TimerKind::stream_age, this};
+  std::string ack_head_;   // {"stream":"NAME","seq":
+  ReadBuffer reader_;
+};
+
+}  // namespace slipstream
