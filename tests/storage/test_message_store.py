@@ -1,23 +1,20 @@
-"""Goal: the message store keeps exactly the messages it should, in memory, on files, and across a restart.
+"""Goal: the message store keeps exactly what it should: in memory, on files, and after a restart.
 
-Method: a state machine drives the compiled store and a dict (store_model.py) with the same random steps and compares
-every answer; the store asserts its own invariants after each step. Segments, tail and read-ahead are tiny, so that a few
-steps cross all their borders. Then one test for each thing that needs a particular disk: damage, cold reads, a full one.
+Method: a state machine drives the compiled store and a dict (store_model.py) with the same random
+steps and compares every answer; the store asserts its own invariants after each step. Segments,
+tail and read-ahead are tiny, so that a few steps cross all their borders.
 """
 
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from store_model import Message, StoreModel, subject_matches
 
 from slipstream.kernel._kernel import IoPool, MessageStore, ReadBuffer, SimDisk
-
-from store_model import Message, StoreModel, subject_matches
 
 TINY = {
     "segment_bytes_min": 1024,
@@ -232,7 +229,7 @@ class FileMachine(StoreMachine):
 
     @rule()
     def restart(self) -> None:
-        """From the last durable checkpoint; what came later is lost, as the journal would bring it."""
+        """From the last durable checkpoint; bringing back what came later is the journal's part."""
         if self.durable is None:
             return
         snapshot, self.model = self.durable[0], copy.deepcopy(self.durable[1])

@@ -1,8 +1,8 @@
-"""Goal: the store says what its disk does to it: damage, cold pages, no room, lost and leftover files; and it rewrites
-what is mostly dead.
+"""Goal: the store says what its disk does to it: damage, cold pages, no room, lost and leftover
+files; and it rewrites what is mostly dead.
 
-Method: one small test for each, on the simulated disk (and the round trip on the real one too), with segments of a few
-KiB. Where a job runs on the I/O thread, the test waits for the pool.
+Method: one small test for each, on the simulated disk (and the round trip on the real one too),
+with segments of a few KiB. Where a job runs on the I/O thread, the test waits for the pool.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Stream:
     def fill(self, n: int, size: int = 100, subjects: int = 7) -> None:
         for _ in range(n):
             seq = self.store.last_seq + 1
-            assert self.store.append(seq, seq * 10, b"s.%d" % (seq % subjects), b"", self.body(seq, size))
+            assert self.store.append(
+                seq, seq * 10, b"s.%d" % (seq % subjects), b"", self.body(seq, size)
+            )
 
     @staticmethod
     def body(seq: int, size: int = 100) -> bytes:
@@ -99,7 +101,9 @@ def test_a_restart_on_the_real_disk(tmp_path: Path) -> None:
     assert (stream.store.first_seq, stream.store.last_seq, stream.store.messages) == (100, 500, 400)
     assert stream.read(499) == Stream.body(499)
     stream.fill(300)
-    assert [stream.read(seq) for seq in (501, 650, 800)] == [Stream.body(s) for s in (501, 650, 800)]
+    assert [stream.read(seq) for seq in (501, 650, 800)] == [
+        Stream.body(s) for s in (501, 650, 800)
+    ]
     snapshot = stream.checkpoint()
     assert stream.restart(snapshot), stream.store.error
     assert stream.read(700) == Stream.body(700)
@@ -237,6 +241,9 @@ def test_mostly_dead_segments_are_rewritten() -> None:
     assert size < 3000 * 139 / 4
     assert [stream.read(seq) for seq in kept] == [Stream.body(seq) for seq in kept]
     assert stream.store.memory()["index"] < 3000 * 16 / 2
+    for time_ns in range(0, 30_100, 10):  # times stay exact, also across blocks that were joined
+        wanted = min((seq for seq in kept if seq * 10 >= time_ns), default=3001)
+        assert stream.store.first_at_or_after(time_ns, stream.buffer) == wanted
     assert stream.restart(stream.checkpoint()), stream.store.error
     stream.store.check()
     assert [stream.read(seq) for seq in kept] == [Stream.body(seq) for seq in kept]
