@@ -111,6 +111,10 @@ class RunningServer:
         return "".join(self._log[-LOG_LINES_SHOWN:])
 
     @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    @property
     def process(self) -> ServerProcess:
         assert self._process is not None, "the server does not run"
         return ServerProcess(self._process.pid)
@@ -154,22 +158,27 @@ class RunningServer:
         assert self._process is None, "the server still writes"
         shutil.rmtree(self.store)
         shutil.copytree(kept, self.store, symlinks=True)
+        for path in self._store_files():
+            sync_file(path)  # or the kernel would write the copy back while the server starts
+
+    def _store_files(self) -> list[Path]:
+        return [Path(folder) / name for folder, _, names in os.walk(self.store) for name in names]
 
     def drop_cached_files(self) -> None:
         """Has the kernel forget the store's pages, so that the next reads come from the disk."""
-        for folder, _, names in os.walk(self.store):
-            for name in names:
-                drop_cached(Path(folder) / name)
+        for path in self._store_files():
+            sync_file(path, drop_pages=True)
 
 
-def drop_cached(path: Path) -> None:
+def sync_file(path: Path, drop_pages: bool = False) -> None:
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return  # the server removed it since
     try:
         os.fsync(handle)  # only clean pages can be dropped
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        if drop_pages:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
 
