@@ -5,6 +5,18 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from slipstream.kernel.events import Event
+from slipstream.kernel.values import (
+    ConnectionStats,
+    ConsumerRecord,
+    ConsumerState,
+    KernelStats,
+    StoreError,
+    StoreStats,
+    StoredMessage,
+    StreamRecord,
+    StreamState,
+    Subscription,
+)
 
 # ---------------------------------------------------------------- storage: for tests and tools
 
@@ -117,105 +129,19 @@ class Journal:
     @property
     def stats(self) -> dict[str, int]: ...
 
+class Checkpoints:
+    def __init__(self, disk: Disk, folder: str = "checkpoints") -> None: ...
+    def load(self) -> dict[int, tuple[int, bytes]]: ...
+    def begin(self) -> None: ...
+    def add(self, group: int, applied: int, payload: bytes) -> None: ...
+    def drop(self, group: int) -> None: ...
+    def write(self) -> bool: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def bytes_written(self) -> int: ...
+
 # ---------------------------------------------------------------- kernel
-
-class ConnectionStats(NamedTuple):
-    cid: int
-    account: int
-    ip: str
-    port: int
-    start_ns: int
-    last_activity_ns: int
-    in_msgs: int
-    in_bytes: int
-    out_msgs: int
-    out_bytes: int
-    pending_bytes: int
-    subscriptions: int
-    rtt_ns: int
-
-class Subscription(NamedTuple):
-    cid: int
-    account: int
-    subject: bytes
-    queue: bytes
-    sid: bytes
-    delivered: int
-    max_delivered: int
-
-class KernelStats(NamedTuple):
-    connections: int
-    total_connections: int
-    subscriptions: int
-    in_msgs: int
-    in_bytes: int
-    out_msgs: int
-    out_bytes: int
-    slow_consumers: int
-    stale_connections: int
-    stalls: int
-    turns: int
-    turn_ns_max: int
-    turn_ns_total: int
-    cache_hits: int
-    cache_misses: int
-
-class StoreStats(NamedTuple):
-    """Of the whole store. `failed` is empty while it is healthy."""
-
-    memory_bytes: int
-    file_bytes: int
-    journal_bytes: int
-    syncs: int
-    sync_ns_total: int
-    sync_ns_max: int
-    checkpoints: int
-    failed: str
-
-class StreamState(NamedTuple):
-    messages: int
-    bytes: int
-    first_seq: int
-    first_time_ns: int  # 0: never (an empty stream)
-    last_seq: int
-    last_time_ns: int  # 0: never
-    num_subjects: int
-    num_deleted: int
-    consumers: int
-
-class ConsumerState(NamedTuple):
-    """Of a consumer; times 0 = never."""
-
-    delivered_consumer_seq: int
-    delivered_stream_seq: int
-    delivered_last_ns: int
-    ack_floor_consumer_seq: int
-    ack_floor_stream_seq: int
-    ack_floor_last_ns: int
-    num_ack_pending: int
-    num_redelivered: int
-    num_waiting: int
-    num_pending: int
-    push_bound: bool
-    paused_until_ns: int
-
-class StoredMessage(NamedTuple):
-    subject: bytes
-    seq: int
-    header: bytes
-    body: bytes
-    time_ns: int
-
-class StreamRecord(NamedTuple):
-    """What recovery found. `description` is the opaque text that was given with the proposal (JSON of config, created, ...)."""
-
-    stream: int
-    account: bytes
-    description: bytes
-
-class ConsumerRecord(NamedTuple):
-    consumer: int
-    description: bytes
 
 class Kernel:
     """One server's data plane: connections, subjects, streams, consumers, the journal.
@@ -350,6 +276,6 @@ class Kernel:
         """The first message at or behind seq whose subject matches (empty: any)."""
     def first_at_or_after(self, stream: int, time_ns: int) -> int:
         """Smallest sequence with a time at or behind; last + 1 if there is none."""
+    def check(self) -> None:
+        """Asserts the invariants of every stream and consumer; slow, for tests."""
 
-class StoreError(Exception):
-    """The store cannot be opened or has failed; the text names cause and next step."""

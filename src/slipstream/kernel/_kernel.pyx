@@ -3,3 +3,4 @@
 
 include "storage.pxi"
 include "store.pxi"
+include "kernel.pxi"

@@ -57,6 +57,7 @@ cdef extern from "sim_disk.hpp" namespace "slipstream" nogil:
 cdef extern from *:
     """
     #include <sys/eventfd.h>
+    #include "checkpoint.hpp"
     #include "journal.hpp"
     namespace slipstream {
     // Records copied out of a callback, so that Python sees them after the call.
@@ -68,6 +69,12 @@ cdef extern from *:
     }
     inline void wake_by_eventfd(JournalOptions& options, int fd) {
       options.wake = [fd] { eventfd_write(fd, 1); };
+    }
+    struct SnapshotCopy { uint64_t group, applied; std::string payload; };
+    inline bool load_into(Checkpoints& checkpoints, std::vector<SnapshotCopy>& snapshots) {
+      return checkpoints.load([&](uint64_t group, uint64_t applied, string_view payload) {
+        snapshots.push_back({group, applied, std::string(payload)});
+      });
     }
     // `count` records of the same payload, a flush after every `per_flush`, at most `in_flight_max` bytes not synced: what
     // the journal does without Python around it. Blocks on the eventfd; the number appended is less when refused for good.
@@ -136,6 +143,24 @@ cdef extern from "journal.hpp" namespace "slipstream" nogil:
     void wake_by_eventfd(JournalOptions& options, int fd)
     uint64_t append_many(CJournal& journal, int wake_fd, uint64_t count, uint64_t per_flush, uint64_t in_flight_max,
                          string_view payload, cbool durable)
+
+
+cdef extern from "checkpoint.hpp" namespace "slipstream" nogil:
+    cdef cppclass SnapshotCopy "slipstream::SnapshotCopy":
+        uint64_t group, applied
+        string payload
+
+    cdef cppclass CCheckpoints "slipstream::Checkpoints":
+        @staticmethod
+        unique_ptr[CCheckpoints] open(CDisk& disk, const string& folder, string& error)
+        void begin()
+        void add(uint64_t group, uint64_t applied, string_view payload)
+        void drop(uint64_t group)
+        cbool write()
+        string error() const
+        uint64_t bytes_written() const
+
+    cbool load_into(CCheckpoints& checkpoints, vector[SnapshotCopy]& snapshots)
 
 
 OPEN_READ, OPEN_WRITE, OPEN_CREATE, OPEN_EXCLUSIVE, OPEN_TRUNCATE = 0, 1, 2, 4, 8
@@ -420,3 +445,52 @@ cdef class Journal:
         cdef JournalStats s = self.opened().stats()
         return {"syncs": s.syncs, "sync_ns_total": s.sync_ns_total, "sync_ns_max": s.sync_ns_max,
                 "bytes_written": s.bytes_written, "writes": s.writes}
+
+
+cdef class Checkpoints:
+    """Checkpoints in a folder of a disk: begin, add and drop, then write."""
+    cdef unique_ptr[CCheckpoints] checkpoints
+    cdef Disk disk
+
+    def __cinit__(self, Disk disk, str folder="checkpoints"):
+        cdef string name = folder.encode()
+        cdef string error
+        self.disk = disk
+        with nogil:
+            self.checkpoints = CCheckpoints.open(self.disk.disk[0], name, error)
+        if not self.checkpoints:
+            raise StorageError(text_of(error))
+
+    def load(self):
+        """The newest durable snapshot of each group: {group: (applied, payload)}."""
+        cdef vector[SnapshotCopy] snapshots
+        cdef cbool ok
+        with nogil:
+            ok = load_into(self.checkpoints.get()[0], snapshots)
+        if not ok:
+            raise StorageError(self.error)
+        return {s.group: (s.applied, <bytes>s.payload) for s in snapshots}
+
+    def begin(self):
+        self.checkpoints.get().begin()
+
+    def add(self, uint64_t group, uint64_t applied, bytes payload):
+        cdef const char* start = payload
+        self.checkpoints.get().add(group, applied, string_view(start, <size_t>len(payload)))
+
+    def drop(self, uint64_t group):
+        self.checkpoints.get().drop(group)
+
+    def write(self):
+        cdef cbool ok
+        with nogil:
+            ok = self.checkpoints.get().write()
+        return ok
+
+    @property
+    def error(self):
+        return text_of(self.checkpoints.get().error())
+
+    @property
+    def bytes_written(self):
+        return self.checkpoints.get().bytes_written()

@@ -1,0 +1,30 @@
+"""The JetStream API: requests on `$JS.API.>` in, answers, proposals and advisories out.
+
+Sans-IO: no socket, clock, thread or randomness inside. The server shell uses it so:
+
+    options = Options(server_name=..., server_version=..., limits=ServerLimits(...))
+    api = JetStreamApi(kernel, options, IdSource(random_bits), describe_client)
+    api.add_account("$G", AccountLimits())  # also asks the kernel for the account's requests
+    api.recover(kernel.open_store(...))     # once, after the accounts
+    for event in kernel.wait_events(...):
+        api.handle(event, now_ns)           # events of other parts are ignored
+    while api.step(now_ns): ...             # slices of long answers; look at new events between
+    api.deadline_ns()                       # when to call step even without an event, or None
+
+`describe_client(cid)` tells who is behind a connection, for the audit advisories. `handle` and
+`step` each stay near a millisecond. For monitoring: `statistics()` and `account_details(...)` (in
+monitoring.py's words: what /jsz shows), and `api.account_statistics(name)`, the numbers that an
+account's own INFO request is answered with.
+
+    core.py         what every request needs: answering, proposing, commits, slices
+    router.py       subject -> handler, and the class above
+    account.py, streams.py, consumers.py, messages.py   the handlers
+    advisories.py   $JS.EVENT.>
+    state.py        state of streams and consumers as JSON objects
+    monitoring.py   numbers and details for /jsz
+"""
+
+from slipstream.jetstream.api.core import ClientDescription, Options
+from slipstream.jetstream.api.router import JETSTREAM_SERVICE, JetStreamApi
+
+__all__ = ["JETSTREAM_SERVICE", "ClientDescription", "JetStreamApi", "Options"]

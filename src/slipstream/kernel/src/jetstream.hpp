@@ -118,7 +118,7 @@ class JetStream {
   uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;
   std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
-  std::vector<int> checkpoint_handles_;
+  std::vector<SyncStep> checkpoint_syncs_;
   std::shared_ptr<bool> write_ok_;
 
   Consumer* last_acked_ = nullptr;  // the consumer of the last ack subject

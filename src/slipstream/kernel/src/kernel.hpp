@@ -48,6 +48,7 @@ enum class EventType : uint8_t { connect, closed, first_ping, request, committed
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
 struct EventRecord {
+  explicit EventRecord(EventType t) : type(t) {}
   EventType type;
   uint64_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0;
   int64_t t0 = 0, t1 = 0, t2 = 0, t3 = 0;

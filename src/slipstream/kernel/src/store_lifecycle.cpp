@@ -175,7 +175,7 @@ void JetStream::checkpoint_step() {
       for (auto& [id, s] : streams_)
         if (s->group.logged && s->group.applied != s->group.checkpointed) checkpoint_groups_.push_back(id);
       checkpoint_taken_.clear();
-      checkpoint_handles_.clear();
+      checkpoint_syncs_.clear();
       checkpoints_->begin();
       for (uint64_t id : dropped_ids_) checkpoints_->drop(id);
       dropped_ids_.clear();
@@ -189,9 +189,9 @@ void JetStream::checkpoint_step() {
       phase_ = CheckpointPhase::writing;
       write_ok_ = std::make_shared<bool>(false);
       io_->submit(
-          [this, ok = write_ok_, handles = checkpoint_handles_] {
-            for (int h : handles)
-              if (disk_->sync(h) < 0) return;
+          [this, ok = write_ok_, steps = checkpoint_syncs_] {
+            for (const SyncStep& sync : steps)
+              if (sync() < 0) return;
             *ok = checkpoints_->write();
           },
           [this, ok = write_ok_] { finish_checkpoint(*ok); });
@@ -225,11 +225,10 @@ bool JetStream::snapshot_groups() {
     }
     Stream* s = stream(id);
     if (!s) continue;
-    if (!s->store->write_tail()) {
+    if (!s->snapshot(out, checkpoint_syncs_)) {
       fail(s->store->error());
       return false;
     }
-    s->snapshot(out, checkpoint_handles_);
     checkpoints_->add(id, s->group.applied, out.view());
     checkpoint_taken_.emplace_back(id, s->group.applied);
   }

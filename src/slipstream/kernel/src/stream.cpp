@@ -493,7 +493,7 @@ Consumer* Stream::consumer(uint32_t id) {
   return it == consumers.end() ? nullptr : it->second.get();
 }
 
-void Stream::snapshot(Buffer& out, std::vector<int>& handles) {
+bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   out.put16(1);
   out.put_text(account.name);
   out.put_text(name);
@@ -507,7 +507,7 @@ void Stream::snapshot(Buffer& out, std::vector<int>& handles) {
   out.put32(logged);
   for (auto& [id, c] : consumers)
     if (!c->spec.memory) c->snapshot(out);
-  store->snapshot(out, handles);
+  return store->snapshot(out, sync);
 }
 
 bool Stream::load(Reader& in) {

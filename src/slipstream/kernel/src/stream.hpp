@@ -39,7 +39,7 @@ class Stream {
   Consumer* consumer(uint32_t consumer_id);
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
-  void snapshot(Buffer& out, std::vector<int>& handles_to_sync);
+  bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
   bool load(Reader& in);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view body);
 

@@ -1,0 +1,88 @@
+"""What nats-server knows and this server does not do yet. Such keys and flags are refused by name:
+a setting that is accepted and ignored would let somebody believe in a protection or a limit that is
+not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from slipstream.config.options import Authorization, JetStream, JetStreamLimits, Options, User
+
+_ALONE = "this server runs alone"
+_PLAIN = "this server speaks plain TCP"
+_ONE_ACCOUNT = 'every user belongs to the account "$G"'
+_NO_PERMISSIONS = "every user may publish and subscribe to everything"
+_PASSWORDS = "users log in with a token or a password"
+_OWN_LIMIT = "this server has limits of its own in its place"
+
+UNBUILT: Mapping[type, Mapping[str, str]] = {
+    Options: {
+        **dict.fromkeys(
+            ("cluster", "gateway", "leaf", "leafnodes", "connect_error_reports"), _ALONE
+        ),
+        **dict.fromkeys(("reconnect_error_reports", "default_js_domain"), _ALONE),
+        **dict.fromkeys(
+            ("tls", "allow_non_tls", "ocsp", "ocsp_cache", "https", "https_port"), _PLAIN
+        ),
+        **dict.fromkeys(("websocket", "ws", "mqtt", "proxy_protocol", "proxies"), _PLAIN),
+        **dict.fromkeys(("accounts", "mappings", "maps"), _ONE_ACCOUNT),
+        **dict.fromkeys(("system_account", "system"), _ONE_ACCOUNT),
+        **dict.fromkeys(("no_system_account", "no_system", "no_sys_acc"), _ONE_ACCOUNT),
+        **dict.fromkeys(("operator", "operators", "root", "roots"), _PASSWORDS),
+        **dict.fromkeys(("root_operator", "root_operators"), _PASSWORDS),
+        **dict.fromkeys(("resolver", "account_resolver", "accounts_resolver"), _PASSWORDS),
+        **dict.fromkeys(
+            ("resolver_tls", "resolver_preload", "resolver_pinned_accounts"), _PASSWORDS
+        ),
+        **dict.fromkeys(("trusted", "trusted_keys", "default_sentinel"), _PASSWORDS),
+        **dict.fromkeys(("syslog", "remote_syslog"), "logs go to stderr or to a file"),
+        **dict.fromkeys(("prof_port", "prof_block_rate"), "there is no profiling port"),
+        **dict.fromkeys(("trace_headers", "max_traced_msg_len"), "message traces are not written"),
+        **dict.fromkeys(
+            ("max_sub_tokens", "max_subscription_tokens"), "subjects have no such limit"
+        ),
+        **dict.fromkeys(("disable_sublist_cache", "no_sublist_cache"), _OWN_LIMIT),
+        "no_header_support": "headers are always on",
+        "no_fast_producer_stall": _OWN_LIMIT,
+        "write_timeout": "a client that misses write_deadline is disconnected",
+        "feature_flags": "there are none",
+    },
+    Authorization: {
+        **dict.fromkeys(
+            ("permissions", "default_permission", "default_permissions"), _NO_PERMISSIONS
+        ),
+        **dict.fromkeys(("auth_callout", "auth_hook"), _PASSWORDS),
+        "proxy_required": _PLAIN,
+    },
+    User: {
+        **dict.fromkeys(("permission", "permissions", "authorization"), _NO_PERMISSIONS),
+        "nkey": _PASSWORDS,
+        "proxy_required": _PLAIN,
+    },
+    JetStream: {
+        **dict.fromkeys(
+            ("domain", "extension_hint", "unique_tag", "max_outstanding_catchup"), _ALONE
+        ),
+        **dict.fromkeys(("meta_compact", "meta_compact_size", "meta_compact_sync"), _ALONE),
+        **dict.fromkeys(
+            ("key", "ek", "encryption_key", "cipher", "tpm"), "the store is not encrypted"
+        ),
+        **dict.fromkeys(
+            ("prev_key", "prev_ek", "prev_encryption_key"), "the store is not encrypted"
+        ),
+        **dict.fromkeys(
+            ("max_buffered_size", "max_buffered_msgs", "max_concurrent_io"), _OWN_LIMIT
+        ),
+        **dict.fromkeys(("request_queue_limit", "info_queue_limit"), _OWN_LIMIT),
+    },
+    JetStreamLimits: {
+        "max_ha_assets": _ALONE,
+        "batch": "batch publishing is not there",
+    },
+}
+"""Reasons by block and key."""
+
+
+def sentence(name: str, reason: str) -> str:
+    return f'"{name}" is not supported yet: {reason}'

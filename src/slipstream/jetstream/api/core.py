@@ -1,0 +1,316 @@
+"""What every handler needs: the request, how to answer it, how to propose a change and be called
+when it is committed.
+
+A handler either answers at once, or proposes and answers from the commit's callback, or is a
+generator whose answer is too long for one step: it yields between slices. Whatever it raises as
+ApiError is the answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.jetstream.ids import IdSource
+from slipstream.jetstream.json.encode import encode
+from slipstream.jetstream.limits import ServerLimits
+from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
+from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.protocol.errors import ApiError, ErrorCode
+
+# Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
+LONG_ANSWERS_MAX = 10_000
+_REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
+
+
+class KernelApi(Protocol):
+    """What the API uses of the kernel; see _kernel.pyi."""
+
+    def account(self, name: bytes) -> int: ...
+    def serve(self, account: int, subject: bytes, service: int) -> None: ...
+    def publish(
+        self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
+    ) -> int: ...
+    def interest(self, account: int, subject: bytes) -> int: ...
+    def consumers(self, stream: int) -> list[Any]: ...
+    def propose_stream_create(
+        self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
+    ) -> int: ...
+    def propose_stream_update(
+        self, token: int, stream: int, description: bytes, spec: StreamSpec
+    ) -> None: ...
+    def propose_stream_delete(self, token: int, stream: int) -> None: ...
+    def propose_purge(
+        self, token: int, stream: int, subject_filter: bytes, seq: int, keep: int, /
+    ) -> None: ...
+    def propose_delete(self, token: int, stream: int, seq: int, erase: bool) -> None: ...
+    def propose_consumer_create(
+        self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
+    ) -> int: ...
+    def propose_consumer_update(
+        self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
+    ) -> None: ...
+    def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None: ...
+    def stream_state(self, stream: int) -> Any: ...
+    def stream_deleted(self, stream: int, limit: int) -> list[int]: ...
+    def stream_subjects(
+        self, stream: int, subject_filter: bytes, offset: int, limit: int, /
+    ) -> tuple[int, list[tuple[bytes, int]]]: ...
+    def consumer_state(self, stream: int, consumer: int) -> Any: ...
+    def get_message(self, stream: int, seq: int) -> Any: ...
+    def get_last(self, stream: int, subject: bytes) -> Any: ...
+    def get_next(self, stream: int, subject: bytes, seq: int) -> Any: ...
+    def first_at_or_after(self, stream: int, time_ns: int) -> int: ...
+
+
+class Options(NamedTuple):
+    """Of the server. `strict` refuses unknown fields in requests; a domain is "" when there is
+    none.
+    """
+
+    server_name: str
+    server_version: str
+    limits: ServerLimits
+    strict: bool = True
+    domain: str = ""
+
+
+class ClientDescription(NamedTuple):
+    """Who sent a request, for the audit."""
+
+    start_ns: int
+    host: str
+    user: str = ""
+    name: str = ""
+    lang: str = ""
+    version: str = ""
+    rtt_ns: int = 0
+    kind: str = "Client"
+    client_type: str = "nats"
+
+
+class Request(NamedTuple):
+    """`type` is the suffix of the answer's type; `on_error` are the fields that Go shows beside an
+    error.
+    """
+
+    account: Account
+    cid: int
+    subject: str
+    reply: bytes
+    header: bytes
+    body: bytes
+    words: list[str]  # the subject's tokens behind the verb
+    type: str
+    on_error: Mapping[str, Any]
+
+
+Handler = Callable[["ApiCore", Request, int], Iterator[None] | None]
+Committed = Callable[[int, int], None]  # (result, now_ns)
+
+
+class Advisories(Protocol):
+    """advisories.py, seen from here."""
+
+    def audit(self, request: Request, response: bytes, now_ns: int) -> None: ...
+    def stream_action(self, stream: Stream, action: str, now_ns: int) -> None: ...
+    def consumer_action(self, consumer: Consumer, action: str, now_ns: int) -> None: ...
+    def consumer_pause(self, consumer: Consumer, now_ns: int) -> None: ...
+
+
+class ApiCore:
+    def __init__(
+        self, kernel: KernelApi, options: Options, ids: IdSource, advisories: Advisories
+    ) -> None:
+        self.kernel = kernel
+        self.options = options
+        self.ids = ids
+        self.advisories = advisories
+        self.registry = Registry()
+        self.failure = ""  # of the store; not empty: no change is possible any more
+        self._next_token = 1
+        self._waiting: dict[int, list[tuple[Request | None, Committed]]] = {}
+        self._pause_ends: list[tuple[int, int, int]] = []
+        self._long_answers: deque[tuple[Request, Iterator[None]]] = deque()
+
+    # -- answers
+
+    def answer(self, request: Request, fields: Mapping[str, Any], now_ns: int) -> None:
+        self._send(request, encode({"type": _type(request)} | dict(fields)), now_ns)
+
+    def answer_unaudited(self, request: Request, fields: Mapping[str, Any]) -> None:
+        """Reading a message is neither counted nor audited (S-108)."""
+        self._publish_reply(request, encode({"type": _type(request)} | dict(fields)))
+
+    def refuse(self, request: Request, error: ApiError, now_ns: int) -> None:
+        request.account.api_errors += 1
+        body = {"type": _type(request), "error": error.to_json_object()} | dict(request.on_error)
+        self._send(request, encode(body), now_ns)
+
+    def fail_operation(self, request: Request, error: ApiError, now_ns: int) -> None:
+        """An error that nats-server does not count as one: the request was right, the operation
+        failed.
+        """
+        fields = {"error": error.to_json_object()} | dict(request.on_error)
+        self.answer(request, fields, now_ns)
+
+    def _send(self, request: Request, body: bytes, now_ns: int) -> None:
+        request.account.api_total += 1
+        self._publish_reply(request, body)
+        self.advisories.audit(request, body, now_ns)
+
+    def _publish_reply(self, request: Request, body: bytes) -> None:
+        if request.reply:
+            self.kernel.publish(request.account.id, request.reply, b"", b"", body)
+
+    # -- handlers
+
+    def run(
+        self, handler: Handler, request: Request, now_ns: int, *, level_first: bool = True
+    ) -> None:
+        try:
+            if level_first:
+                self.require_level(request)
+            long_answer = handler(self, request, now_ns)
+        except ApiError as error:
+            self.refuse(request, error, now_ns)
+            return
+        if long_answer is not None and len(self._long_answers) < LONG_ANSWERS_MAX:
+            self._long_answers.append((request, long_answer))
+
+    def run_slice(self, now_ns: int) -> bool:
+        """One slice of the oldest long answer, then it is the others' turn. False when there is
+        none.
+        """
+        if not self._long_answers:
+            return False
+        request, answer = self._long_answers.popleft()
+        try:
+            next(answer)
+        except StopIteration:
+            return bool(self._long_answers)
+        except ApiError as error:
+            self.refuse(request, error, now_ns)
+            return bool(self._long_answers)
+        self._long_answers.append((request, answer))
+        return True
+
+    def require_level(self, request: Request) -> None:
+        """The sender may ask for a minimal API level (S-111)."""
+        wanted = header_value(request.header, _REQUIRED_LEVEL_HEADER)
+        if not wanted:
+            return
+        try:
+            enough = int(wanted) <= API_LEVEL
+        except ValueError:
+            enough = False
+        if not enough:
+            raise ApiError(ErrorCode.REQUIRED_API_LEVEL)
+
+    # -- pauses
+
+    def watch_pause(self, consumer: Consumer) -> None:
+        """When the pause ends by itself, an advisory says so."""
+        entry = (consumer.config.pause_until_ns, consumer.stream.id, consumer.id)
+        heapq.heappush(self._pause_ends, entry)
+
+    def next_pause_end_ns(self) -> int | None:
+        return self._pause_ends[0][0] if self._pause_ends else None
+
+    def end_pauses(self, now_ns: int) -> None:
+        while self._pause_ends and self._pause_ends[0][0] <= now_ns:
+            end_ns, stream_id, consumer_id = heapq.heappop(self._pause_ends)
+            stream = self.registry.streams.get(stream_id)
+            consumer = stream.consumers_by_id.get(consumer_id) if stream is not None else None
+            if consumer is not None and consumer.config.pause_until_ns == end_ns:
+                self.advisories.consumer_pause(consumer, now_ns)
+
+    # -- proposals
+
+    def token(self, request: Request | None, callback: Committed) -> int:
+        """A token for a proposal; the callback runs when it is committed.
+
+        The request is refused instead when the proposal never can be, or when the callback raises
+        ApiError.
+        """
+        if self.failure:
+            raise self._store_error()
+        token = self._next_token
+        self._next_token += 1
+        self._waiting[token] = [(request, callback)]
+        return token
+
+    def when_committed(self, token: int, request: Request, callback: Committed) -> None:
+        """Adds to a proposal that is under way."""
+        self._waiting[token].append((request, callback))
+
+    def committed(self, token: int, result: int, now_ns: int) -> None:
+        for request, callback in self._waiting.pop(token):
+            try:
+                callback(result, now_ns)
+            except ApiError as error:
+                if request is None:
+                    raise
+                self.refuse(request, error, now_ns)
+
+    def store_failed(self, text: str, now_ns: int) -> None:
+        """What is under way is refused, and every later change."""
+        self.failure = text
+        waiting, self._waiting = self._waiting, {}
+        for callers in waiting.values():
+            for request, _ in callers:
+                if request is not None:
+                    self.refuse(request, self._store_error(), now_ns)
+
+    def _store_error(self) -> ApiError:
+        return ApiError(ErrorCode.STREAM_STORE_FAILED, err=self.failure)
+
+    # -- lookups
+
+    def stream(self, request: Request, name: str) -> Stream:
+        """For readers."""
+        stream = request.account.find(name)
+        if stream is None:
+            raise ApiError(ErrorCode.STREAM_NOT_FOUND)
+        return stream
+
+    def stream_to_change(self, request: Request, name: str) -> Stream:
+        """Includes one whose creation is under way: its log takes further proposals already."""
+        stream = request.account.streams.get(name)
+        if stream is None:
+            raise ApiError(ErrorCode.STREAM_NOT_FOUND)
+        return stream
+
+    def stream_state(self, stream: Stream) -> Any:
+        """The kernel may have applied a later deletion already; then there is no such stream for
+        this request either.
+        """
+        try:
+            return self.kernel.stream_state(stream.id)
+        except KeyError:
+            raise ApiError(ErrorCode.STREAM_NOT_FOUND) from None
+
+    def consumer_state(self, consumer: Consumer) -> Any:
+        try:
+            return self.kernel.consumer_state(consumer.stream.id, consumer.id)
+        except KeyError:
+            raise ApiError(ErrorCode.CONSUMER_NOT_FOUND) from None
+
+    def domain_field(self) -> dict[str, str]:
+        return {"domain": self.options.domain} if self.options.domain else {}
+
+
+def _type(request: Request) -> str:
+    return f"io.nats.jetstream.api.v1.{request.type}"
+
+
+def header_value(header: bytes, name: bytes) -> bytes:
+    """Exact name, first occurrence, without leading spaces (S-129); empty if it is not there."""
+    start = header.find(b"\r\n" + name + b":")
+    if start < 0:
+        return b""
+    start += len(name) + 3
+    return header[start : header.index(b"\r\n", start)].strip(b" \t")

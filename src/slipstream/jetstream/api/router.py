@@ -1,0 +1,248 @@
+"""Which subject is whose: the table of the API, and the object that the server shell drives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from slipstream.jetstream.api import account, consumers, messages, monitoring, refused, streams
+from slipstream.jetstream.api.advisories import AdvisoryWriter
+from slipstream.jetstream.api.core import (
+    ApiCore,
+    ClientDescription,
+    Handler,
+    KernelApi,
+    Options,
+    Request,
+)
+from slipstream.jetstream.descriptions import read_consumer, read_stream
+from slipstream.jetstream.ids import IdSource
+from slipstream.jetstream.json.times import ZERO_TIME
+from slipstream.jetstream.limits import AccountLimits
+from slipstream.jetstream.registry import Account, Consumer, Stream
+from slipstream.kernel.events import (
+    AdvisoryEvent,
+    CommittedEvent,
+    Event,
+    FailedEvent,
+    InactiveEvent,
+    RequestEvent,
+)
+from slipstream.protocol.errors import ApiError, ErrorCode
+
+# The number under which the kernel reports requests to this API.
+JETSTREAM_SERVICE = 1
+_PREFIX = "$JS.API."
+_NO_RESPONDERS = "NATS/1.0 503\r\nNats-Subject: {}\r\n\r\n"
+
+
+class Route(NamedTuple):
+    """`words` is how many tokens may follow the verb. With `level_first` the header with the
+    minimal level is judged first.
+    """
+
+    handler: Handler
+    type: str
+    words: range
+    on_error: Mapping[str, Any] = {}
+    level_first: bool = True
+
+
+_NONE, _ONE, _TWO, _ANY = range(0, 1), range(1, 2), range(2, 3), range(1, 1_000_000)
+_NO_PAGE = {"total": 0, "offset": 0, "limit": 0}
+_NOT_PAUSED = {"paused": False, "pause_until": ZERO_TIME}
+
+ROUTES = {
+    "INFO": Route(account.account_info, "account_info_response", _NONE),
+    "STREAM.CREATE": Route(streams.create, "stream_create_response", _ONE),
+    "STREAM.UPDATE": Route(streams.update, "stream_update_response", _ONE),
+    "STREAM.DELETE": Route(streams.delete, "stream_delete_response", _ONE),
+    "STREAM.PURGE": Route(streams.purge, "stream_purge_response", _ONE, {"purged": 0}),
+    "STREAM.INFO": Route(streams.info, "stream_info_response", _ONE, _NO_PAGE),
+    "STREAM.NAMES": Route(
+        streams.names, "stream_names_response", _NONE, _NO_PAGE | {"streams": None}
+    ),
+    "STREAM.LIST": Route(streams.list_, "stream_list_response", _NONE, _NO_PAGE | {"streams": []}),
+    "STREAM.MSG.GET": Route(messages.get, "stream_msg_get_response", _ONE),
+    "STREAM.MSG.DELETE": Route(messages.delete, "stream_msg_delete_response", _ONE),
+    "CONSUMER.CREATE": Route(consumers.create, "consumer_create_response", _ANY, level_first=False),
+    "CONSUMER.DURABLE.CREATE": Route(
+        consumers.create_durable, "consumer_create_response", _TWO, level_first=False
+    ),
+    "CONSUMER.DELETE": Route(consumers.delete, "consumer_delete_response", _TWO),
+    "CONSUMER.INFO": Route(consumers.info, "consumer_info_response", _TWO, level_first=False),
+    "CONSUMER.NAMES": Route(
+        consumers.names, "consumer_names_response", _ONE, _NO_PAGE | {"consumers": []}
+    ),
+    "CONSUMER.LIST": Route(
+        consumers.list_, "consumer_list_response", _ONE, _NO_PAGE | {"consumers": []}
+    ),
+    "CONSUMER.PAUSE": Route(
+        consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
+    ),
+    "CONSUMER.UNPIN": Route(refused.unpin, "consumer_unpin_response", _TWO),
+    "CONSUMER.RESET": Route(refused.reset, "consumer_reset_response", _TWO, {"reset_seq": 0}),
+    "STREAM.SNAPSHOT": Route(refused.snapshot, "stream_snapshot_response", _ONE),
+    "STREAM.RESTORE": Route(
+        refused.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
+    ),
+    **{
+        verb: Route(refused.needs_cluster, f"{type_}_response", words, level_first=False)
+        for verb, type_, words in (
+            ("STREAM.LEADER.STEPDOWN", "stream_leader_stepdown", _ONE),
+            ("CONSUMER.LEADER.STEPDOWN", "consumer_leader_stepdown", _TWO),
+            ("STREAM.PEER.REMOVE", "stream_remove_peer", _ONE),
+            ("STREAM.PEER.EVACUATE", "stream_remove_peer", _ONE),
+            ("STREAM.CANCEL_MOVE", "stream_cancel_move", _ONE),
+        )
+    },
+}
+_VERB_TOKENS_MAX = 3
+
+
+def find_route(tokens: Sequence[str]) -> tuple[Route, list[str]] | None:
+    """The route and the words behind its verb; the longest verb wins."""
+    for length in range(min(_VERB_TOKENS_MAX, len(tokens)), 0, -1):
+        route = ROUTES.get(".".join(tokens[:length]))
+        if route is not None and len(tokens) - length in route.words:
+            return route, list(tokens[length:])
+    return None
+
+
+class JetStreamApi:
+    """See the package's docstring for the order of use."""
+
+    def __init__(
+        self,
+        kernel: KernelApi,
+        options: Options,
+        ids: IdSource,
+        describe_client: Callable[[int], ClientDescription | None],
+    ) -> None:
+        self._advisories = AdvisoryWriter(kernel, options, ids, describe_client)
+        self._core = ApiCore(kernel, options, ids, self._advisories)
+        self._kernel = kernel
+
+    def add_account(self, name: str, limits: AccountLimits) -> None:
+        """Enables JetStream for an account. At most once for each."""
+        id_ = self._kernel.account(name.encode())
+        self._core.registry.add_account(Account(name, id_, limits))
+        self._kernel.serve(id_, f"{_PREFIX}>".encode(), JETSTREAM_SERVICE)
+        if domain := self._core.options.domain:
+            self._kernel.serve(id_, f"$JS.{domain}.API.>".encode(), JETSTREAM_SERVICE)
+
+    def recover(self, records: Sequence[Any]) -> None:
+        """`records` are the kernel's StreamRecords. Raises DecodeError or KeyError for what no
+        server of ours wrote.
+        """
+        accounts = {a.name: a for a in self._core.registry.accounts.values()}
+        for record in records:
+            description = read_stream(record.description)
+            owner = accounts[record.account.decode()]
+            stream = Stream(owner, record.stream, description.config, description.created_ns)
+            self._core.registry.add_stream(stream)
+            for found in self._kernel.consumers(record.stream):
+                known = read_consumer(found.description)
+                consumer = Consumer(
+                    stream, found.consumer, known.name, known.config, known.created_ns
+                )
+                stream.add_consumer(consumer)
+                if known.config.pause_until is not None:
+                    self._core.watch_pause(consumer)
+
+    def handle(self, event: Event, now_ns: int) -> None:
+        """One event of the kernel. Those that are not JetStream's are ignored."""
+        core = self._core
+        if isinstance(event, RequestEvent):
+            if event.service == JETSTREAM_SERVICE:
+                self._request(event, now_ns)
+        elif isinstance(event, CommittedEvent):
+            core.committed(event.token, event.result, now_ns)
+        elif isinstance(event, AdvisoryEvent):
+            if (consumer := self._find(event.stream, event.consumer)) is not None:
+                self._advisories.delivery(consumer, event, now_ns)
+        elif isinstance(event, InactiveEvent):
+            consumer = self._find(event.stream, event.consumer)
+            if consumer is not None and not core.failure:
+                consumers.delete_inactive(core, consumer)
+        elif isinstance(event, FailedEvent):
+            core.store_failed(event.text, now_ns)
+
+    def step(self, now_ns: int) -> bool:
+        """Due timers and one slice of a long answer. True while there is more to do at once."""
+        self._core.end_pauses(now_ns)
+        return self._core.run_slice(now_ns)
+
+    def deadline_ns(self) -> int | None:
+        """When `step` has a timer to serve."""
+        return self._core.next_pause_end_ns()
+
+    def account_statistics(self, name: str) -> dict[str, Any]:
+        """What the account's own INFO request is answered with, without its type."""
+        return monitoring.account_statistics(self._core, self._account(name))
+
+    def statistics(self) -> monitoring.ServerStatistics:
+        return monitoring.server_statistics(self._core)
+
+    def account_details(
+        self,
+        name: str,
+        now_ns: int,
+        *,
+        streams: bool = False,
+        consumers: bool = False,
+        config: bool = False,
+    ) -> dict[str, Any]:
+        """An entry of account_details in /jsz; each flag adds detail to the one before it."""
+        detail = monitoring.Detail(streams, consumers, config)
+        return monitoring.account_details(self._core, self._account(name), detail, now_ns)
+
+    def account_names(self) -> list[str]:
+        return [account.name for account in self._core.registry.accounts.values()]
+
+    def check(self) -> None:
+        """Invariants, for tests."""
+        self._core.registry.check()
+
+    def _account(self, name: str) -> Account:
+        return next(a for a in self._core.registry.accounts.values() if a.name == name)
+
+    def _find(self, stream_id: int, consumer_id: int) -> Consumer | None:
+        stream = self._core.registry.streams.get(stream_id)
+        return stream.consumers_by_id.get(consumer_id) if stream is not None else None
+
+    def _request(self, event: RequestEvent, now_ns: int) -> None:
+        subject = event.subject.decode("utf-8", "replace")
+        tokens = subject.split(".")
+        # $JS.API.<verb> or $JS.<domain>.API.<verb>
+        tokens = tokens[2:] if tokens[1] == "API" else tokens[3:]
+        found = find_route(tokens)
+        if found is None:
+            self._unknown(event, subject, tokens)
+            return
+        route, words = found
+        known = self._core.registry.accounts.get(event.account)
+        request = Request(
+            account=known or Account("", event.account, AccountLimits()),
+            cid=event.cid,
+            subject=subject,
+            reply=event.reply,
+            header=event.header,
+            body=event.body,
+            words=words,
+            type=route.type,
+            on_error=route.on_error,
+        )
+        if known is None:
+            self._core.refuse(request, ApiError(ErrorCode.NOT_ENABLED_FOR_ACCOUNT), now_ns)
+            return
+        self._core.run(route.handler, request, now_ns, level_first=route.level_first)
+
+    def _unknown(self, event: RequestEvent, subject: str, tokens: Sequence[str]) -> None:
+        """Nobody answers an unknown verb; two verbs are subscriptions of their own, and their
+        absence shows (S-096).
+        """
+        if tokens[:2] == ["DIRECT", "GET"] or tokens[:3] == ["CONSUMER", "MSG", "NEXT"]:
+            header = _NO_RESPONDERS.format(subject).encode()
+            if event.reply:
+                self._kernel.publish(event.account, event.reply, b"", header, b"")

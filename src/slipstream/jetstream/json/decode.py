@@ -1,0 +1,91 @@
+"""Requests into structs, with Go's tolerance and Go's complaints (S-050, C-016).
+
+nats-server reads a request as a stream of JSON values, each over the one before; an empty request
+is an empty struct. The first field that does not fit is reported, in the order of the text, unless
+the text is not JSON at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Never, TypeVar
+
+from slipstream.jetstream.json.objects import (
+    BindFault,
+    GoStruct,
+    JsonObject,
+    Number,
+    Place,
+    bind_struct,
+)
+from slipstream.jetstream.json.syntax import explain
+
+_SPACE = " \t\r\n"
+T = TypeVar("T", bound=GoStruct)
+
+
+class DecodeError(Exception):
+    """str() is what stands behind "invalid JSON: "."""
+
+
+def decode(text: bytes, struct: type[T], *, strict: bool = True) -> T:
+    """Raises DecodeError. With strict off, unknown fields are ignored."""
+    result: T = struct()
+    for value in _values(text):
+        try:
+            result = bind_struct(struct, value, Place(struct.go_type), result, strict)
+        except BindFault as fault:
+            raise DecodeError(str(fault)) from None
+    return result
+
+
+def is_empty_request(text: bytes) -> bool:
+    """Nothing, or one JSON object without members (C-007, S-077)."""
+    if not text or text == b"{}":
+        return True
+    try:
+        values = list(_values(text))
+    except DecodeError:
+        return False
+    return len(values) == 1 and type(values[0]) is JsonObject and not values[0]
+
+
+def looks_like_json(text: bytes) -> bool:
+    """Where the request is optional, only what starts like an object or array is read (S-099)."""
+    return text.lstrip(b" \t\r\n")[:1] in (b"{", b"[")
+
+
+def _refuse_constant(_: str) -> Never:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=JsonObject,
+    parse_int=Number,
+    parse_float=Number,
+    parse_constant=_refuse_constant,
+)
+
+
+def _values(text: bytes) -> Iterator[Any]:
+    """One value after the other; a fault in a later one counts only after the earlier were read."""
+    # Go replaces bytes that are not UTF-8 inside strings; elsewhere they are no JSON either way.
+    characters = text.decode("utf-8", "replace")
+    position, end = 0, len(characters)
+    while position < end:
+        if characters[position] in _SPACE:
+            position += 1
+            continue
+        try:
+            value, position = _decoder.raw_decode(characters, position)
+        except (ValueError, RecursionError):
+            raise DecodeError(_explanation(text)) from None
+        yield value
+
+
+def _explanation(text: bytes) -> str:
+    try:
+        return explain(text)
+    except RecursionError:
+        return "exceeded max depth"

@@ -1,0 +1,190 @@
+"""Where and why a text is not JSON, in the words of the Go release that nats-server 2.15.1 was
+built with.
+
+Runs only when the fast parser has already refused the text, so clarity wins over speed. nats-server
+reads a request as a stream of values, therefore what follows a complete value is read as the next
+one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Never
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_INTEGER = re.compile(rb"-?(0|[1-9]\d*)")
+_HEX4 = re.compile(rb"[0-9a-fA-F]{4}")
+_ESCAPED = b'"\\/bfnrt'
+_DEPTH_MAX = 10_000
+
+
+class SyntaxFault(Exception):
+    """str() is the text behind "invalid JSON: "."""
+
+
+def explain(text: bytes) -> str:
+    """What Go says of a text that is not a sequence of JSON values; raises AssertionError if it is
+    one.
+    """
+    try:
+        position = _skip_space(text, 0)
+        while position < len(text):
+            position = _skip_space(text, _value(text, position, 0))
+    except SyntaxFault as fault:
+        return str(fault)
+    raise AssertionError("the text is valid JSON")
+
+
+def _skip_space(text: bytes, position: int) -> int:
+    found = _SPACE.match(text, position)
+    assert found is not None
+    return found.end()
+
+
+def _value(text: bytes, position: int, depth: int) -> int:
+    """The position behind the value that starts here."""
+    if depth > _DEPTH_MAX:
+        raise SyntaxFault("exceeded max depth")
+    first = _byte(text, position)
+    if first == b"{":
+        return _object(text, position, depth)
+    if first == b"[":
+        return _array(text, position, depth)
+    if first == b'"':
+        return _string(text, position)
+    if first == b"-" or first.isdigit():
+        return _number(text, position)
+    for literal in (b"true", b"false", b"null"):
+        if first == literal[:1]:
+            return _literal(text, position, literal)
+    _unexpected(text, position, "looking for beginning of value")
+
+
+def _object(text: bytes, position: int, depth: int) -> int:
+    position = _skip_space(text, position + 1)
+    if _byte(text, position) == b"}":
+        return position + 1
+    while True:
+        if _byte(text, position) != b'"':
+            _unexpected(text, position, "looking for beginning of object key string")
+        position = _skip_space(text, _string(text, position))
+        if _byte(text, position) != b":":
+            _unexpected(text, position, "after object key")
+        position = _skip_space(text, position + 1)
+        position = _skip_space(text, _value(text, position, depth + 1))
+        separator = _byte(text, position)
+        if separator == b"}":
+            return position + 1
+        if separator != b",":
+            _unexpected(text, position, "after object key:value pair")
+        position = _skip_space(text, position + 1)
+
+
+def _array(text: bytes, position: int, depth: int) -> int:
+    position = _skip_space(text, position + 1)
+    if _byte(text, position) == b"]":
+        return position + 1
+    while True:
+        position = _skip_space(text, _value(text, position, depth + 1))
+        separator = _byte(text, position)
+        if separator == b"]":
+            return position + 1
+        if separator != b",":
+            _unexpected(text, position, "after array element")
+        position = _skip_space(text, position + 1)
+
+
+def _string(text: bytes, position: int) -> int:
+    position += 1
+    while True:
+        byte = _byte(text, position)
+        if byte == b'"':
+            return position + 1
+        if byte < b" ":
+            _unexpected(text, position, "in string")
+        if byte == b"\\":
+            position = _escape(text, position)
+        else:
+            position += 1
+
+
+def _escape(text: bytes, position: int) -> int:
+    kind = _byte(text, position + 1)
+    if kind in _ESCAPED:
+        return position + 2
+    end = position + 2
+    if kind == b"u":
+        if _HEX4.match(text, position + 2):
+            return position + 6
+        end = position + 6
+        _byte(text, end - 1)
+    escape = text[position:end].decode("utf-8", "replace")
+    raise SyntaxFault(f"invalid escape sequence `{escape}` in string at offset {end}")
+
+
+def _number(text: bytes, position: int) -> int:
+    found = _INTEGER.match(text, position)
+    if found is None:
+        _byte(text, position + 1)
+        _unexpected(text, position + 1, "in numeric literal")
+    position = found.end()
+    if text[position : position + 1] == b".":
+        position = _digits(text, position + 1)
+    if text[position : position + 1] in (b"e", b"E"):
+        position += 1
+        if _byte(text, position) in b"+-":
+            position += 1
+        position = _digits(text, position)
+    return position
+
+
+def _digits(text: bytes, position: int) -> int:
+    if not _byte(text, position).isdigit():
+        _unexpected(text, position, "in numeric literal")
+    while text[position : position + 1].isdigit():
+        position += 1
+    return position
+
+
+def _literal(text: bytes, position: int, literal: bytes) -> int:
+    for index in range(1, len(literal)):
+        if _byte(text, position + index) != literal[index : index + 1]:
+            expecting = literal[index : index + 1].decode()
+            reason = f"in literal {literal.decode()} (expecting '{expecting}')"
+            _unexpected(text, position + index, reason)
+    return position + len(literal)
+
+
+def _byte(text: bytes, position: int) -> bytes:
+    byte = text[position : position + 1]
+    if not byte:
+        raise SyntaxFault("unexpected EOF")
+    return byte
+
+
+def _unexpected(text: bytes, position: int, where: str) -> Never:
+    character, size = _character(text, position)
+    raise SyntaxFault(f"invalid character {character} {where} at offset {position + size}")
+
+
+def _character(text: bytes, position: int) -> tuple[str, int]:
+    """The character as Go's strconv.QuoteRune prints it, and its length in bytes."""
+    for size in range(1, 5):
+        try:
+            character = text[position : position + size].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        break
+    else:
+        return f"'\\x{text[position]:02x}'", 1
+    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "'": "\\'", "\\": "\\\\"}
+    named |= {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
+    if character in named:
+        quoted = named[character]
+    elif character.isprintable():
+        quoted = character
+    elif len(character.encode()) == 1:
+        quoted = f"\\x{ord(character):02x}"
+    else:
+        quoted = f"\\u{ord(character):04x}"
+    return f"'{quoted}'", size

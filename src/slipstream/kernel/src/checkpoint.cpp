@@ -1,0 +1,363 @@
+// A round is one file, "<16 hex digits of the round>.checkpoint"; while it is written its name ends in ".new".
+//
+//   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round
+//   snapshot   u64 group, u64 applied, u32 length, u32 crc of group, applied and payload, payload, zeros to 8
+//   directory  of all groups, 32 bytes each: u64 group, u64 applied, u64 round, u32 offset / 8, u32 length
+//   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two, u32 version, "SLIPCEND"
+//
+// The file of the highest round has the valid directory. Files are synced before they get their name, so one with a
+// name that is not whole is damaged, not unfinished.
+#include "checkpoint.hpp"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <cassert>
+#include <map>
+#include <vector>
+
+#include "journal_format.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
+constexpr uint32_t kVersion = 1;
+constexpr size_t kHeaderBytes = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
+constexpr size_t kFilesMax = 64;            // above it the file with the least in it is emptied
+constexpr size_t kWriteBytes = 1 << 20;     // of one pwrite
+constexpr size_t kBufferKeptBytes = 1 << 20;
+
+struct Place {  // of a group's newest snapshot
+  uint64_t applied, round, offset;
+  uint32_t length;
+  size_t bytes() const { return (kSnapshotHeaderBytes + length + 7) & ~(size_t)7; }
+};
+
+struct RoundFile { uint64_t snapshot_bytes = 0, live_bytes = 0; };
+
+uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
+  char head[16];
+  store64(head, group);
+  store64(head + 8, applied);
+  return crc32c(crc32c(0, head, sizeof head), payload.data(), payload.size());
+}
+
+// Appends to a round in memory and says where it will lie.
+Place put_snapshot(Buffer& to, uint64_t round, uint64_t group, uint64_t applied, string_view payload) {
+  Place place{applied, round, to.size(), (uint32_t)payload.size()};
+  to.put64(group);
+  to.put64(applied);
+  to.put32(place.length);
+  to.put32(snapshot_crc(group, applied, payload));
+  to.append(payload);
+  while (to.size() % 8) to.put8(0);
+  return place;
+}
+
+class CheckpointsImpl final : public Checkpoints {
+ public:
+  CheckpointsImpl(Disk& disk, std::string folder) : disk_(disk), folder_(std::move(folder)) {}
+
+  bool find_files() {
+    std::vector<std::string> names;
+    int r = disk_.list(folder_, names);
+    if (r < 0) return fail("cannot list " + folder_, r);
+    for (const std::string& name : names) {
+      uint64_t round;
+      if (parse_hex16(name, ".checkpoint", round)) files_[round] = {};
+      else if (parse_hex16(name, ".new", round)) unfinished_.push_back(folder_ + "/" + name);
+      else continue;
+      round_max_ = std::max(round_max_, round);
+    }
+    return files_.empty() || read_directory(files_.rbegin()->first);
+  }
+
+  bool load(const std::function<void(uint64_t group, uint64_t applied, string_view payload)>& each) override {
+    std::vector<std::pair<uint64_t, Place>> places(index_.begin(), index_.end());
+    std::sort(places.begin(), places.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.second.round, a.second.offset) < std::pair(b.second.round, b.second.offset);
+    });
+    OpenRound open(disk_);
+    Buffer bytes;
+    for (const auto& [group, place] : places) {
+      if (!read_snapshot(open, group, place, bytes)) return false;
+      each(group, place.applied, payload_of(bytes, place));
+    }
+    return true;
+  }
+
+  void begin() override {
+    assert(!writing_);
+    round_max_++;
+    changes_.clear();
+    if (round_.capacity() > kBufferKeptBytes) round_.release();
+    else round_.clear();
+    round_.append(kMagic, 8);
+    round_.put32(kVersion);
+    round_.put32(crc32c(0, &round_max_, 8));
+    round_.put64(round_max_);
+    begun_ = true;
+  }
+
+  void add(uint64_t group, uint64_t applied, string_view payload) override {
+    assert(begun_ && !writing_ && payload.size() < (1u << 31));
+    changes_[group] = {true, put_snapshot(round_, round_max_, group, applied, payload)};
+  }
+
+  void drop(uint64_t group) override {
+    assert(begun_ && !writing_);
+    changes_[group] = {false, {}};
+  }
+
+  bool write() override {
+    assert(begun_ && !writing_);
+    begun_ = false;
+    writing_ = true;
+    bool written = write_round();
+    writing_ = false;
+    return written;
+  }
+
+  std::string error() const override { return error_; }
+  uint64_t bytes_written() const override { return bytes_written_; }
+
+ private:
+  struct Change { bool live; Place place; };
+
+  // Keeps the file of one round open while snapshots are read from it in order.
+  struct OpenRound {
+    explicit OpenRound(Disk& d) : disk(d) {}
+    OpenRound(const OpenRound&) = delete;
+    OpenRound& operator=(const OpenRound&) = delete;
+    ~OpenRound() { if (handle >= 0) disk.close(handle); }
+    int use(uint64_t wanted, const std::string& path) {
+      if (handle >= 0 && round == wanted) return handle;
+      if (handle >= 0) disk.close(handle);
+      round = wanted;
+      return handle = disk.open(path, kOpenRead);
+    }
+    Disk& disk;
+    uint64_t round = 0;
+    int handle = -1;
+  };
+
+  std::string path_of(uint64_t round) const { return folder_ + "/" + hex16(round) + ".checkpoint"; }
+
+  bool fail(const std::string& what, int r) {
+    error_ = what + ": " + strerror(-r);
+    return false;
+  }
+  bool damaged(uint64_t round, const std::string& what) {
+    error_ = path_of(round) + " " + what;
+    return false;
+  }
+  static string_view payload_of(const Buffer& bytes, const Place& place) {
+    return {bytes.data() + kSnapshotHeaderBytes, place.length};
+  }
+
+  bool read_exactly(int handle, uint64_t round, uint64_t offset, size_t n, Buffer& bytes) {
+    bytes.resize(n);
+    ssize_t r = disk_.pread(handle, bytes.data(), n, offset);
+    if (r < 0) return fail("cannot read " + path_of(round), (int)r);
+    return (size_t)r == n || damaged(round, "is shorter than it says");
+  }
+
+  bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes) {
+    int handle = open.use(place.round, path_of(place.round));
+    if (handle < 0) return fail("cannot open " + path_of(place.round), handle);
+    if (!read_exactly(handle, place.round, place.offset, kSnapshotHeaderBytes + place.length, bytes)) return false;
+    const char* p = bytes.data();
+    bool whole = load64(p) == group && load64(p + 8) == place.applied && load32(p + 16) == place.length &&
+                 load32(p + 20) == snapshot_crc(group, place.applied, payload_of(bytes, place));
+    return whole || damaged(place.round, "is damaged in the snapshot at byte " + std::to_string(place.offset));
+  }
+
+  bool read_directory(uint64_t round) {
+    OpenRound open(disk_);
+    int64_t size = open_sized(open, round);
+    if (size < 0) return false;
+    int handle = open.handle;
+    Buffer head, footer, directory;
+    if (!read_exactly(handle, round, 0, kHeaderBytes, head)) return false;
+    if (!read_exactly(handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer)) return false;
+    const char* h = head.data();
+    const char* f = footer.data();
+    if (memcmp(h, kMagic, 8) != 0) return damaged(round, "is not a checkpoint (its first bytes are wrong)");
+    if (load32(h + 8) != kVersion)
+      return damaged(round, "has format version " + std::to_string(load32(h + 8)) + ", this program knows " + std::to_string(kVersion));
+    uint64_t offset = load64(f), entries = load64(f + 8), room = (uint64_t)size - kFooterBytes;
+    bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8) && memcmp(f + 24, kEndMagic, 8) == 0 &&
+                  offset >= kHeaderBytes && offset <= room && entries == (room - offset) / kEntryBytes;
+    if (!shaped) return damaged(round, "is damaged in its header or footer");
+    if (!read_exactly(handle, round, offset, entries * kEntryBytes, directory)) return false;
+    if (load32(f + 16) != crc32c(crc32c(0, directory.data(), directory.size()), f, 16))
+      return damaged(round, "has a damaged directory");
+    return take_directory(directory, round);
+  }
+
+  bool take_directory(const Buffer& directory, uint64_t round) {
+    for (size_t at = 0; at < directory.size(); at += kEntryBytes) {
+      const char* e = directory.data() + at;
+      Place place{load64(e + 8), load64(e + 16), (uint64_t)load32(e + 24) * 8, load32(e + 28)};
+      if (!files_.count(place.round)) return damaged(round, "names " + path_of(place.round) + ", which is missing");
+      index_[load64(e)] = place;
+      files_[place.round].live_bytes += place.bytes();
+    }
+    for (auto& [number, file] : files_)
+      if (!read_snapshot_bytes(number, file)) return false;
+    return true;
+  }
+
+  // Where a file's directory begins is how much there is of snapshots, stale ones included.
+  bool read_snapshot_bytes(uint64_t round, RoundFile& file) {
+    OpenRound open(disk_);
+    Buffer footer;
+    int64_t size = open_sized(open, round);
+    if (size < 0 || !read_exactly(open.handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer)) return false;
+    file.snapshot_bytes = load64(footer.data());
+    bool shaped = memcmp(footer.data() + 24, kEndMagic, 8) == 0 && file.snapshot_bytes <= (uint64_t)size;
+    return shaped || damaged(round, "is damaged in its footer");
+  }
+
+  // Size of a file that is long enough for a header and a footer, or -1.
+  int64_t open_sized(OpenRound& open, uint64_t round) {
+    int handle = open.use(round, path_of(round));
+    int64_t size = handle < 0 ? handle : disk_.size(handle);
+    if (size < 0) fail("cannot open " + path_of(round), (int)size);
+    else if ((uint64_t)size < kHeaderBytes + kFooterBytes) damaged(round, "is too short for a checkpoint");
+    else return size;
+    return -1;
+  }
+
+  bool write_round() {
+    std::map<uint64_t, Place> index = index_;
+    for (const auto& [group, change] : changes_) {
+      if (change.live) index[group] = change.place;
+      else index.erase(group);
+    }
+    if (!empty_files(index)) return false;
+    uint64_t snapshot_bytes = round_.size();
+    put_directory(index);
+    if (!write_file()) return false;
+    files_[round_max_].snapshot_bytes = snapshot_bytes;
+    index_ = std::move(index);
+    count_live(index_, files_);
+    unlink_stale();
+    error_.clear();
+    return true;
+  }
+
+  static void count_live(const std::map<uint64_t, Place>& index, std::map<uint64_t, RoundFile>& files) {
+    for (auto& [round, file] : files) file.live_bytes = 0;
+    for (const auto& [group, place] : index) files[place.round].live_bytes += place.bytes();
+  }
+
+  // Copies what is live out of files that are mostly stale, or too many.
+  bool empty_files(std::map<uint64_t, Place>& index) {
+    std::map<uint64_t, RoundFile> files = files_;
+    files[round_max_].snapshot_bytes = round_.size();
+    count_live(index, files);
+    std::vector<std::pair<uint64_t, uint64_t>> by_live_bytes;
+    for (const auto& [round, file] : files)
+      if (round != round_max_ && file.live_bytes > 0) by_live_bytes.emplace_back(file.live_bytes, round);
+    std::sort(by_live_bytes.begin(), by_live_bytes.end());
+    std::map<uint64_t, bool> emptied;
+    size_t kept = by_live_bytes.size();
+    for (const auto& [live_bytes, round] : by_live_bytes)
+      if (live_bytes * 4 < files[round].snapshot_bytes || kept >= kFilesMax) { emptied[round] = true; kept--; }
+    if (emptied.empty()) return true;
+    OpenRound open(disk_);
+    Buffer bytes;
+    for (auto& [group, place] : index) {
+      if (!emptied.count(place.round)) continue;
+      if (!read_snapshot(open, group, place, bytes)) return false;
+      place = put_snapshot(round_, round_max_, group, place.applied, payload_of(bytes, place));
+    }
+    return true;
+  }
+
+  void put_directory(const std::map<uint64_t, Place>& index) {
+    uint64_t offset = round_.size();
+    for (const auto& [group, place] : index) {
+      assert(place.offset / 8 <= UINT32_MAX);
+      round_.put64(group);
+      round_.put64(place.applied);
+      round_.put64(place.round);
+      round_.put32((uint32_t)(place.offset / 8));
+      round_.put32(place.length);
+    }
+    uint32_t crc = crc32c(0, round_.data() + offset, round_.size() - offset);
+    char fields[16];
+    store64(fields, offset);
+    store64(fields + 8, index.size());
+    round_.append(fields, sizeof fields);
+    round_.put32(crc32c(crc, fields, sizeof fields));
+    round_.put32(kVersion);
+    round_.append(kEndMagic, 8);
+  }
+
+  // A file that may have its name, but not durably, does no harm: the next round has a higher number.
+  bool write_file() {
+    std::string path = path_of(round_max_), unfinished = folder_ + "/" + hex16(round_max_) + ".new";
+    int handle = disk_.open(unfinished, kOpenWrite | kOpenCreate | kOpenTruncate);
+    if (handle < 0) return fail("cannot make " + unfinished, handle);
+    unfinished_.push_back(unfinished);
+    int r = 0;
+    for (size_t at = 0; at < round_.size() && r >= 0; at += kWriteBytes)
+      r = (int)disk_.pwrite(handle, round_.data() + at, std::min(kWriteBytes, round_.size() - at), at);
+    if (r >= 0) r = disk_.sync(handle);
+    disk_.close(handle);
+    if (r < 0) {
+      fail("cannot write " + unfinished, r);
+      unlink_unfinished();  // on a full disk it would be in the way
+      return false;
+    }
+    r = disk_.rename(unfinished, path);
+    if (r < 0) return fail("cannot rename " + unfinished, r);
+    unfinished_.pop_back();
+    files_[round_max_] = {};
+    r = disk_.sync_folder(folder_);
+    if (r < 0) return fail("cannot sync " + folder_, r);
+    bytes_written_ += round_.size();
+    return true;
+  }
+
+  // The round is durable, so what cannot be unlinked now is stale for certain, and is tried again in the next round.
+  void unlink_stale() {
+    for (auto it = files_.begin(); it != files_.end();) {
+      bool stale = it->second.live_bytes == 0 && it->first != round_max_;
+      it = stale && disk_.unlink(path_of(it->first)) >= 0 ? files_.erase(it) : std::next(it);
+    }
+    unlink_unfinished();
+  }
+  void unlink_unfinished() {
+    std::erase_if(unfinished_, [&](const std::string& path) { return disk_.unlink(path) >= 0; });
+  }
+
+  Disk& disk_;
+  const std::string folder_;
+  std::map<uint64_t, Place> index_;       // of the last durable round
+  std::map<uint64_t, RoundFile> files_;   // by round
+  std::vector<std::string> unfinished_;   // temporaries that are left over
+  uint64_t round_max_ = 0;                // also the round that begin() opened
+  Buffer round_;
+  std::map<uint64_t, Change> changes_;
+  bool begun_ = false, writing_ = false;
+  uint64_t bytes_written_ = 0;
+  std::string error_;
+};
+
+}  // namespace
+
+std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& folder, std::string& error) {
+  int r = disk.make_folder(folder);
+  size_t slash = folder.rfind('/');
+  if (r >= 0) r = disk.sync_folder(slash == std::string::npos ? "" : folder.substr(0, slash));
+  if (r < 0) { error = "cannot make " + folder + ": " + strerror(-r); return nullptr; }
+  auto checkpoints = std::make_unique<CheckpointsImpl>(disk, folder);
+  if (!checkpoints->find_files()) { error = checkpoints->error(); return nullptr; }
+  return checkpoints;
+}
+
+}  // namespace slipstream

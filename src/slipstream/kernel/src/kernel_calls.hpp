@@ -1,0 +1,246 @@
+// What the Python binding calls: each takes the kernel's lock, does one thing, and returns plain values. No Python here.
+#pragma once
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "jetstream.hpp"
+#include "kernel.hpp"
+
+namespace slipstream {
+
+struct ConnectionRow {
+  uint64_t cid, in_msgs, in_bytes, out_msgs, out_bytes, pending, subscriptions;
+  uint32_t account;
+  std::string ip;
+  int port;
+  int64_t start_ns, last_activity_ns, rtt_ns;
+};
+
+struct SubscriptionRow {
+  uint64_t cid, delivered, max;
+  uint32_t account;
+  std::string subject, queue, sid;
+};
+
+struct StreamRow { uint64_t id; std::string account, description; };
+struct ConsumerRow { uint32_t id; std::string description; };
+struct StreamStateRow {
+  bool found;
+  uint64_t messages, bytes, first_seq, last_seq, subjects, deleted, consumers;
+  int64_t first_time_ns, last_time_ns;
+};
+struct MessageRow { bool found = false; uint64_t seq = 0; int64_t time_ns = 0; std::string subject, header, body; };
+struct SubjectRow { std::string subject; uint64_t count; };
+
+struct KernelCalls {
+  static std::vector<ConnectionRow> connections(Kernel& k) {
+    Kernel::Guard g(k);
+    std::vector<ConnectionRow> out;
+    for (auto& [cid, c] : k.connections())
+      out.push_back({cid, c->in_msgs, c->in_bytes, c->out_msgs, c->out_bytes, c->pending(), c->subscriptions.size(), c->account->id, c->ip,
+                     c->port, c->start_ns, c->last_activity_ns, c->rtt_ns});
+    std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.cid < b.cid; });
+    return out;
+  }
+
+  static std::vector<SubscriptionRow> subscriptions(Kernel& k, uint64_t cid) {
+    Kernel::Guard g(k);
+    std::vector<SubscriptionRow> out;
+    for (auto& [id, c] : k.connections()) {
+      if (cid && id != cid) continue;
+      for (auto& [sid, s] : c->subscriptions) out.push_back({id, s->delivered, s->max, c->account->id, s->subject, s->queue, s->sid});
+    }
+    std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.cid != b.cid ? a.cid < b.cid : a.sid < b.sid; });
+    return out;
+  }
+
+  static KernelCounters counters(Kernel& k, uint64_t& connections, uint64_t& subscriptions, uint64_t& hits, uint64_t& misses) {
+    Kernel::Guard g(k);
+    connections = k.connections().size();
+    for (auto& a : k.accounts()) subscriptions += a->trie.size(), hits += a->trie.hits, misses += a->trie.misses;
+    return k.counters();
+  }
+
+  static uint32_t account(Kernel& k, string_view name) { Kernel::Guard g(k); return k.account(name).id; }
+  static void serve(Kernel& k, uint32_t account, string_view subject, uint32_t service) {
+    Kernel::Guard g(k);
+    if (Account* a = k.account(account)) k.serve(*a, subject, service);
+  }
+  static uint64_t publish(Kernel& k, uint32_t account, string_view subject, string_view reply, string_view header, string_view body) {
+    Kernel::Guard g(k);
+    Account* a = k.account(account);
+    if (!a) return 0;
+    uint64_t n = k.publish(*a, subject, reply, header, body);
+    k.wake();
+    return n;
+  }
+  static uint64_t interest(Kernel& k, uint32_t account, string_view subject) {
+    Kernel::Guard g(k);
+    Account* a = k.account(account);
+    if (!a) return 0;
+    MatchResult m;
+    a->trie.match_uncached(subject, m);
+    return m.plain.size() + m.queues.size();
+  }
+
+  static std::string open_store(Kernel& k, const OpenOptions& options) {
+    Kernel::Guard g(k);
+    auto js = std::make_unique<JetStream>(k);
+    std::string error;
+    k.now = Kernel::clock();
+    bool ok = js->open(options, error);
+    if (ok) k.jetstream = std::move(js);
+    return ok ? "" : error.empty() ? "the store cannot be opened" : error;
+  }
+
+  static std::vector<StreamRow> streams(Kernel& k) {
+    Kernel::Guard g(k);
+    std::vector<StreamRow> out;
+    if (k.jetstream)
+      for (auto& [id, s] : k.jetstream->streams()) out.push_back({id, s->account.name, s->description});
+    std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.id < b.id; });
+    return out;
+  }
+  static std::vector<ConsumerRow> consumers(Kernel& k, uint64_t stream) {
+    Kernel::Guard g(k);
+    std::vector<ConsumerRow> out;
+    if (Stream* s = find(k, stream))
+      for (auto& [id, c] : s->consumers) out.push_back({id, c->description});
+    return out;
+  }
+
+  static StreamStateRow stream_state(Kernel& k, uint64_t stream) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    if (!s) return {};
+    MessageStore& m = *s->store;
+    uint64_t span = m.messages() ? m.last_seq() - m.first_seq() + 1 : 0;
+    return {true, m.messages(), m.bytes(), m.first_seq(), m.last_seq(), m.subjects(), span - m.messages(), s->consumers.size(),
+            m.first_time_ns(), m.last_time_ns()};
+  }
+  static std::vector<uint64_t> stream_deleted(Kernel& k, uint64_t stream, uint64_t limit) {
+    Kernel::Guard g(k);
+    std::vector<uint64_t> out;
+    Stream* s = find(k, stream);
+    if (!s || !s->store->messages()) return out;
+    for (uint64_t seq = s->store->first_seq(); seq < s->store->last_seq() && out.size() < limit;) {
+      uint64_t next = s->store->next_live(seq + 1);
+      for (uint64_t gap = seq + 1; gap < next && out.size() < limit; gap++) out.push_back(gap);
+      if (!next) break;
+      seq = next;
+    }
+    return out;
+  }
+  static std::vector<SubjectRow> stream_subjects(Kernel& k, uint64_t stream, string_view filter) {
+    Kernel::Guard g(k);
+    std::vector<SubjectRow> out;
+    Stream* s = find(k, stream);
+    if (!s) return out;
+    s->store->match_subjects(filter.empty() ? string_view(">") : filter, [&](uint32_t id) {
+      if (uint32_t n = s->store->subject_state(id).count) out.push_back({std::string(s->store->subject_name(id)), n});
+    });
+    return out;
+  }
+  static bool consumer_state(Kernel& k, uint64_t stream, uint32_t consumer, ConsumerView& out) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    Consumer* c = s ? s->consumer(consumer) : nullptr;
+    if (!c) return false;
+    k.now = Kernel::clock();
+    out = c->view();
+    return true;
+  }
+
+  enum class Select : uint8_t { exact, last, next };
+  static MessageRow get(Kernel& k, uint64_t stream, Select select, string_view subject, uint64_t seq) {
+    Kernel::Guard g(k);
+    MessageRow out;
+    Stream* s = find(k, stream);
+    if (!s) return out;
+    MessageStore& m = *s->store;
+    uint64_t found = seq;
+    if (select == Select::last) {
+      found = 0;
+      m.match_subjects(subject, [&](uint32_t id) { if (m.subject_state(id).count) found = std::max(found, m.subject_state(id).last); });
+    } else if (select == Select::next) {
+      uint64_t from = std::max<uint64_t>(seq, 1);
+      if (subject.empty() || subject == ">") {
+        found = m.next_live(from);
+      } else {
+        found = 0;
+        m.match_subjects(subject, [&](uint32_t id) {
+          uint64_t n = m.next_on_subject(id, from);
+          if (n && (!found || n < found)) found = n;
+        });
+      }
+    }
+    ReadBuffer buffer;
+    StoredMessage message;
+    if (!found || !m.live(found) || m.read_blocking(found, message, buffer) != ReadStatus::ok) return out;
+    return {true, message.seq, message.time_ns, std::string(message.subject), std::string(message.header), std::string(message.body)};
+  }
+  static uint64_t first_at_or_after(Kernel& k, uint64_t stream, int64_t time_ns) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    if (!s) return 0;
+    ReadBuffer buffer;
+    return s->store->messages() ? s->store->first_at_or_after(time_ns, buffer) : s->store->last_seq() + 1;
+  }
+  static void check_all(Kernel& k) {
+    Kernel::Guard g(k);
+    if (!k.jetstream) return;
+    for (auto& [id, s] : k.jetstream->streams()) {
+      s->store->check();
+      for (auto& [cid, c] : s->consumers) c->check();
+    }
+  }
+  static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }
+  static void checkpoint(Kernel& k) {
+    Kernel::Guard g(k);
+    if (k.jetstream) k.jetstream->request_checkpoint();
+    k.wake();
+  }
+
+  // Runs a proposal under the lock with the time of now, and wakes the kernel's thread to take it up.
+  template <class F>
+  static auto propose(Kernel& k, F f) -> decltype(f(*k.jetstream)) {
+    Kernel::Guard g(k);
+    if (!k.jetstream) return {};
+    auto r = f(*k.jetstream);
+    k.wake();
+    return r;
+  }
+  static uint64_t create_stream(Kernel& k, uint64_t token, uint32_t account, string_view name, string_view description, const StreamSpec& spec) {
+    return propose(k, [&](JetStream& js) -> uint64_t {
+      Account* a = k.account(account);
+      return a ? js.create_stream(token, *a, name, description, spec) : 0;
+    });
+  }
+  static bool update_stream(Kernel& k, uint64_t token, uint64_t stream, string_view description, const StreamSpec& spec) {
+    return propose(k, [&](JetStream& js) { return js.update_stream(token, stream, description, spec); });
+  }
+  static bool delete_stream(Kernel& k, uint64_t token, uint64_t stream) {
+    return propose(k, [&](JetStream& js) { return js.delete_stream(token, stream); });
+  }
+  static bool purge(Kernel& k, uint64_t token, uint64_t stream, string_view filter, uint64_t seq, uint64_t keep) {
+    return propose(k, [&](JetStream& js) { return js.purge(token, stream, filter, seq, keep); });
+  }
+  static bool remove_message(Kernel& k, uint64_t token, uint64_t stream, uint64_t seq, bool erase) {
+    return propose(k, [&](JetStream& js) { return js.remove_message(token, stream, seq, erase); });
+  }
+  static uint32_t create_consumer(Kernel& k, uint64_t token, uint64_t stream, string_view name, string_view description, const ConsumerSpec& spec) {
+    return propose(k, [&](JetStream& js) { return js.create_consumer(token, stream, name, description, spec); });
+  }
+  static bool update_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer, string_view description, const ConsumerSpec& spec) {
+    return propose(k, [&](JetStream& js) { return js.update_consumer(token, stream, consumer, description, spec); });
+  }
+  static bool delete_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer) {
+    return propose(k, [&](JetStream& js) { return js.delete_consumer(token, stream, consumer); });
+  }
+
+ private:
+  static Stream* find(Kernel& k, uint64_t stream) { return k.jetstream ? k.jetstream->stream(stream) : nullptr; }
+};
+
+}  // namespace slipstream

@@ -1,0 +1,116 @@
+"""What the kernel answers: plain values. Units: nanoseconds, bytes; times are unix nanoseconds, 0 = never."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class StoreError(Exception):
+    """The store cannot be opened, or has failed; the text names the cause and the next step."""
+
+
+class ConnectionStats(NamedTuple):
+    cid: int
+    account: int
+    ip: str
+    port: int
+    start_ns: int
+    last_activity_ns: int
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+    pending_bytes: int
+    subscriptions: int
+    rtt_ns: int
+
+
+class Subscription(NamedTuple):
+    cid: int
+    account: int
+    subject: bytes
+    queue: bytes
+    sid: bytes
+    delivered: int
+    max_delivered: int
+
+
+class KernelStats(NamedTuple):
+    connections: int
+    total_connections: int
+    subscriptions: int
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+    slow_consumers: int
+    stale_connections: int
+    stalls: int
+    turns: int
+    turn_ns_max: int
+    turn_ns_total: int
+    cache_hits: int
+    cache_misses: int
+
+
+class StoreStats(NamedTuple):
+    """Of the whole store. `failed` is empty while it is healthy."""
+
+    memory_bytes: int
+    file_bytes: int
+    journal_bytes: int
+    syncs: int
+    sync_ns_total: int
+    sync_ns_max: int
+    checkpoints: int
+    failed: str
+
+
+class StreamState(NamedTuple):
+    messages: int
+    bytes: int
+    first_seq: int
+    first_time_ns: int  # 0: never (an empty stream)
+    last_seq: int
+    last_time_ns: int  # 0: never
+    num_subjects: int
+    num_deleted: int
+    consumers: int
+
+
+class ConsumerState(NamedTuple):
+    """Of a consumer; times 0 = never."""
+
+    delivered_consumer_seq: int
+    delivered_stream_seq: int
+    delivered_last_ns: int
+    ack_floor_consumer_seq: int
+    ack_floor_stream_seq: int
+    ack_floor_last_ns: int
+    num_ack_pending: int
+    num_redelivered: int
+    num_waiting: int
+    num_pending: int
+    push_bound: bool
+    paused_until_ns: int
+
+
+class StoredMessage(NamedTuple):
+    subject: bytes
+    seq: int
+    header: bytes
+    body: bytes
+    time_ns: int
+
+
+class StreamRecord(NamedTuple):
+    """What recovery found. `description` is the opaque text that was given with the proposal (JSON of config, created, ...)."""
+
+    stream: int
+    account: bytes
+    description: bytes
+
+
+class ConsumerRecord(NamedTuple):
+    consumer: int
+    description: bytes

@@ -1,0 +1,120 @@
+"""Clients coming and going: CONNECT is answered with the kernel's `accept` or `refuse`, and both
+are logged as nats-server does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slipstream.kernel.events import ClosedEvent, ConnectEvent
+from slipstream.server.authentication import (
+    AUTHORIZATION_VIOLATION,
+    Authenticator,
+    Claim,
+    Connect,
+    ConnectError,
+    decode_connect,
+    redacted,
+    secrets_match,
+    violation_detail,
+    wrong_protocol,
+)
+from slipstream.server.clients import Client, label
+from slipstream.server.passwords import PasswordChecker
+
+if TYPE_CHECKING:
+    from slipstream.server.server import Server
+
+AUTHENTICATION_FAILURE = "Authentication Failure"
+
+
+class Admission:
+    """On the server's loop, except where it says otherwise."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._authenticator = Authenticator(server.options)
+        self._passwords = PasswordChecker()
+
+    def connect(self, event: ConnectEvent) -> None:
+        log = self._server.log
+        name = label(event.cid, event.ip, event.port, self._server.clients.get(event.cid))
+        log.trace(f"{name} - <<- [CONNECT {redacted(event.payload)}]")
+        try:
+            connect = decode_connect(event.payload)
+        except ConnectError as error:
+            log.error(f"{name} - {error}")
+            self._server.kernel.refuse(event.cid, b"", "Protocol Violation")
+            return
+        claim = self._authenticator.claim(connect)
+        if claim is None:
+            self._violation(event, connect)
+        elif claim.needs_hashing:
+            self._check_hash(event, connect, claim)
+        elif claim.trusted or secrets_match(claim.given, claim.identity.secret):
+            self._admit(event, connect, claim)
+        else:
+            self._violation(event, connect)
+
+    def _check_hash(self, event: ConnectEvent, connect: Connect, claim: Claim) -> None:
+        def verdict(matches: bool) -> None:  # on a thread of the checker
+            decide = self._admit if matches else self._violation_of_claim
+            self._server.loop.post(lambda: decide(event, connect, claim))
+
+        self._passwords.check(claim, verdict)
+
+    def _admit(self, event: ConnectEvent, connect: Connect, claim: Claim) -> None:
+        if not self._authenticator.still_valid(claim.identity):  # a reload came between
+            self._violation(event, connect)
+            return
+        if connect.account or connect.new_account:  # clients cannot choose accounts (K-040)
+            self._violation(event, connect)
+            return
+        if wrong := wrong_protocol(connect):
+            error, reason = wrong
+            self._server.kernel.refuse(event.cid, error, reason)
+            name = label(event.cid, event.ip, event.port)
+            self._server.log.error(f"{name} - {error.decode()}")
+            return
+        accepted = self._server.kernel.accept(
+            event.cid,
+            self._server.account,
+            verbose=connect.verbose,
+            pedantic=connect.pedantic,
+            echo=connect.echo,
+            headers=connect.headers,
+            no_responders=connect.no_responders,
+            protocol=connect.protocol,
+        )
+        if accepted:
+            client = Client(event.cid, event.ip, event.port, connect, claim.identity)
+            self._server.clients.add(client)
+
+    def _violation_of_claim(self, event: ConnectEvent, connect: Connect, claim: Claim) -> None:
+        self._violation(event, connect)
+
+    def _violation(self, event: ConnectEvent, connect: Connect) -> None:
+        client = self._server.clients.get(event.cid)
+        name = label(event.cid, event.ip, event.port, client)
+        self._server.log.error(f"{name} - {violation_detail(connect)}")
+        self._server.kernel.refuse(event.cid, AUTHORIZATION_VIOLATION, AUTHENTICATION_FAILURE)
+
+    def closed(self, event: ClosedEvent) -> None:
+        client = self._server.clients.close(event)
+        name = label(event.cid, event.ip, event.port, client)
+        if event.reason.startswith("Slow Consumer"):
+            self._server.log.info(f"{name} - Slow Consumer Detected: {event.reason}")
+        self._server.log.debug(f"{name} - Client connection closed: {event.reason}")
+
+    def reload(self) -> None:
+        """New credentials: clients that would not be let in with them have to leave."""
+        self._authenticator = Authenticator(self._server.options)
+        for client in self._server.clients.all():
+            if not self._authenticator.still_valid(client.identity):
+                self._server.log.error(f"{client.label()} - {violation_detail(client.connect)}")
+                self._server.kernel.refuse(
+                    client.cid, AUTHORIZATION_VIOLATION, AUTHENTICATION_FAILURE
+                )
+
+    def stop(self) -> None:
+        self._passwords.stop()

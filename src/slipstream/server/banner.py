@@ -1,0 +1,82 @@
+"""What a server says in its log when it starts (K-324, K-325, K-330), and the pid file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipstream.config.durations import format_duration
+from slipstream.config.options import Options
+from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.server.authentication import plaintext_secrets
+from slipstream.server.identity import name_hash
+from slipstream.server.log import Log
+from slipstream.version import NATS_VERSION, VERSION
+
+if TYPE_CHECKING:
+    from slipstream.server.server import Server
+
+MAX_PAYLOAD_DISCOURAGED = 8 * 1024 * 1024
+_UNITS = "KMGTP"
+RULE = "-" * 43
+DURABLE = "every acknowledged message is synced"
+
+
+def log_identity(server: Server) -> None:
+    # The first two lines and `Name`, `ID` are what log monitors look for, so they stay
+    # nats-server's.
+    log = server.log
+    log.info("Starting nats-server")
+    log.info(f"  Version:  {NATS_VERSION}")
+    log.info(f"  Server:   Slipstream {VERSION}")
+    log.info(f"  Name:     {server.name}")
+    if server.options.jetstream.enabled:
+        log.info(f"  Node:     {name_hash(server.name)}")
+    log.info(f"  ID:       {server.server_id}")
+
+
+def log_warnings(options: Options, log: Log) -> None:
+    if plaintext_secrets(options):
+        log.warn("Plaintext passwords detected, use nkeys or bcrypt")
+    if options.max_payload > MAX_PAYLOAD_DISCOURAGED:
+        log.warn(
+            f"Maximum payloads over {format_size(MAX_PAYLOAD_DISCOURAGED)} are generally "
+            "discouraged and could lead to poor performance"
+        )
+    if options.trace:
+        log.warn("Trace shows CONNECT only, not the messages")
+
+
+def log_jetstream(server: Server) -> None:
+    log, options = server.log, server.options
+    log.info("---------------- JETSTREAM ----------------")
+    log.info(f"  Strict:          {str(options.jetstream.strict).lower()}")
+    log.info(f"  Max Memory:      {format_size(options.jetstream.max_memory)}")
+    log.info(f"  Max Storage:     {format_size(options.jetstream.max_file)}")
+    log.info(f'  Store Directory: "{server.store_path}"')
+    log.info(f"  API Level:       {API_LEVEL}")
+    log.info(f"  Durability:      {durability(options)}")
+    log.info(RULE)
+
+
+def durability(options: Options) -> str:
+    if options.jetstream.durable:
+        return DURABLE
+    interval = format_duration(options.jetstream.sync_interval_ns)
+    return f"relaxed, synced every {interval}; a crash of the machine can lose that much"
+
+
+def format_size(size: int) -> str:
+    """`8.00 MB`; powers of 1024."""
+    if size < 1024:
+        return f"{size} B"
+    amount, power = float(size), 0
+    while amount >= 1024 and power < len(_UNITS):
+        amount, power = amount / 1024, power + 1
+    return f"{amount:.2f} {_UNITS[power - 1]}B"
+
+
+def write_pid(path: str) -> None:
+    """Raises OSError."""
+    Path(path).write_text(str(os.getpid()))

@@ -1,0 +1,24 @@
+"""The kernel's share of the options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipstream.config.durations import SECOND_NS
+from slipstream.config.options import Options
+
+
+def kernel_limits(options: Options) -> dict[str, Any]:
+    """By the names of the kernel's constructor; all of them can change while it runs."""
+    return {
+        "max_payload": options.max_payload,
+        "max_control_line": options.max_control_line,
+        "max_pending": options.max_pending,
+        "max_connections": options.max_connections,
+        "max_subscriptions": max(0, options.max_subscriptions),
+        "ping_interval_ns": options.ping_interval_ns,
+        "ping_max": options.ping_max,
+        "write_deadline_ns": options.write_deadline_ns,
+        "auth_timeout_ns": int(options.authorization.timeout_s * SECOND_NS),
+        "auth_required": options.authorization.required and not options.no_auth_user,
+    }

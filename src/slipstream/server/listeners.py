@@ -1,0 +1,82 @@
+"""Listening sockets and the addresses they are known by."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+BACKLOG = 4096
+
+
+class ListenError(Exception):
+    """A port cannot be listened on; the text is nats-server's."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A non-blocking listening socket; port -1 takes a free one. Raises ListenError."""
+    number = 0 if port == -1 else port
+    shown = f"{_bracketed(host)}:{number}"
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if family == socket.AF_INET:
+            addresses = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)
+            family = addresses[0][0]
+        listener = socket.create_server((host, number), family=family, backlog=BACKLOG)
+    except OverflowError:
+        raise ListenError(f"listen tcp: address {number}: invalid port") from None
+    except socket.gaierror as error:
+        raise ListenError(f"listen tcp: lookup {host}: {(error.strerror or str(error)).lower()}") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ListenError(f"listen tcp {shown}: bind: {reason}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def address(listener: socket.socket) -> tuple[str, int]:
+    host, port = listener.getsockname()[:2]
+    return host, port
+
+
+def host_port(host: str, port: int) -> str:
+    return f"{_bracketed(host)}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def reachable_hosts(host: str) -> list[str]:
+    """The addresses behind a listening host: for all interfaces those of this machine."""
+    if host not in ("0.0.0.0", "::"):
+        return [host]
+    found = {"127.0.0.1"} if host == "0.0.0.0" else {"::1"}
+    family = socket.AF_INET if host == "0.0.0.0" else socket.AF_UNSPEC
+    try:
+        resolved = socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_STREAM)
+    except socket.gaierror:
+        resolved = []  # a machine whose name means nothing still has its loopback
+    found.update(str(entry[4][0]) for entry in resolved)
+    return sorted(found)
+
+
+class PortsFile:
+    """`<program>_<pid>.ports`: the URLs in use, for harnesses that asked for free ports (K-326)."""
+
+    def __init__(self, folder: str, program: str) -> None:
+        self.path = Path(folder) / f"{program}_{os.getpid()}.ports"
+
+    def write(self, urls: dict[str, list[str]]) -> None:
+        """Raises OSError. Readers never see half a file."""
+        temporary = self.path.with_suffix(".ports.tmp")
+        temporary.write_text(json.dumps(urls, separators=(",", ":")))
+        temporary.replace(self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def urls(scheme: str, host: str, port: int) -> list[str]:
+    return [f"{scheme}://{host_port(one, port)}" for one in reachable_hosts(host)]

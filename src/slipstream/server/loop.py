@@ -1,0 +1,100 @@
+"""The server's loop: one thread that owns all Python state, and the ways in for every other thread.
+
+Kernel events, timers and calls that other threads post are handled here one after the other; so the
+rest of the server needs no locks. Each step is meant to take about a millisecond; the longest so
+far is kept for /varz.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from slipstream.kernel._kernel import Kernel
+from slipstream.kernel.events import Event
+from slipstream.server.timers import Timers
+
+T = TypeVar("T")
+
+WAIT_MAX_S = 1.0
+ANSWER_WAIT_MAX_S = 10.0
+
+
+class LoopStopped(Exception):
+    """The loop does not run (any more), so nobody answers."""
+
+
+class Loop:
+    """`run` belongs to one thread, `timers` too; `post` and `ask` may be called from any."""
+
+    def __init__(self, kernel: Kernel, handle: Callable[[Event], None]) -> None:
+        self._kernel = kernel
+        self._handle = handle
+        self._posted: deque[Callable[[], object]] = deque()
+        self._stopping = False
+        self._finished = threading.Event()
+        self.timers = Timers()
+        self.steps = 0
+        self.step_ns_max = 0
+        self.step_ns_total = 0
+
+    def run(self) -> None:
+        """Until `stop` was called."""
+        try:
+            while not self._stopping:
+                wait_s = self.timers.wait_s(time.monotonic(), WAIT_MAX_S)
+                if self._posted:
+                    wait_s = 0
+                self._step(self._kernel.wait_events(wait_s))
+        finally:
+            self._finished.set()
+
+    def _step(self, events: list[Event]) -> None:
+        started_ns = time.monotonic_ns()
+        for event in events:
+            self._handle(event)
+        while self._posted and not self._stopping:
+            self._posted.popleft()()
+        self.timers.fire(time.monotonic())
+        took_ns = time.monotonic_ns() - started_ns
+        self.steps += 1
+        self.step_ns_total += took_ns
+        self.step_ns_max = max(self.step_ns_max, took_ns)
+
+    def stop(self) -> None:
+        """Ends `run` after the current step; from any thread."""
+        self._stopping = True
+        self._kernel.wake()
+
+    def post(self, call: Callable[[], object]) -> None:
+        """Runs a call on the loop soon; from any thread."""
+        self._posted.append(call)
+        self._kernel.wake()
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Runs a question on the loop and waits for its answer. Not from the loop itself.
+
+        Raises LoopStopped when there is no loop to answer.
+        """
+        answers: list[T | BaseException] = []
+        answered = threading.Event()
+
+        def answer() -> None:
+            try:
+                answers.append(question())
+            except Exception as error:
+                answers.append(error)
+            answered.set()
+
+        self.post(answer)
+        deadline_s = time.monotonic() + ANSWER_WAIT_MAX_S
+        while not answered.wait(0.05 if self._finished.is_set() else WAIT_MAX_S):
+            if self._finished.is_set() or time.monotonic() > deadline_s:
+                raise LoopStopped("the server is stopping or too busy to answer")
+        first = answers[0]
+        if isinstance(first, BaseException):
+            raise first
+        return first

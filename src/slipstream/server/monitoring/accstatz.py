@@ -1,0 +1,38 @@
+"""/accstatz and the service of the same content: traffic by account (K-253, K-188)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.jetstream.json.times import format_time
+
+if TYPE_CHECKING:
+    from slipstream.server.server import Server
+
+
+def accstatz(server: Server) -> dict[str, Any]:
+    """All clients are in one account, so its traffic is the server's."""
+    stats = server.kernel.stats()
+    account = {
+        "acc": ACCOUNT_GLOBAL,
+        "name": ACCOUNT_GLOBAL,
+        "conns": stats.connections,
+        "leafnodes": 0,
+        "total_conns": stats.connections,
+        "num_subscriptions": stats.subscriptions,
+        "sent": _traffic(stats.out_msgs, stats.out_bytes),
+        "received": _traffic(stats.in_msgs, stats.in_bytes),
+        "slow_consumers": stats.slow_consumers,
+    }
+    return {
+        "server_id": server.server_id,
+        "now": format_time(time.time_ns()),
+        "account_statz": [account],
+    }
+
+
+def _traffic(messages: int, size: int) -> dict[str, Any]:
+    none = {"msgs": 0, "bytes": 0}
+    return {"msgs": messages, "bytes": size, "gateways": none, "routes": none, "leafs": none}

@@ -1,0 +1,113 @@
+"""/healthz: whether the server, its JetStream, a stream or a consumer is there (K-212, K-217,
+K-271, K-272).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.server.monitoring.parameters import Parameters
+
+if TYPE_CHECKING:
+    from slipstream.server.server import Server
+
+OK, BAD_REQUEST, NOT_FOUND, ERROR, UNAVAILABLE = 200, 400, 404, 500, 503
+
+
+@dataclass(frozen=True, slots=True)
+class HealthzOptions:
+    """K-261."""
+
+    jetstream_only: bool = False
+    server_only: bool = False
+    account: str = ""
+    stream: str = ""
+    consumer: str = ""
+    details: bool = False
+
+    @classmethod
+    def from_query(cls, query: Parameters) -> HealthzOptions:
+        """Raises BadParameter."""
+        jetstream_only = [query.flag(name) for name in ("js-enabled", "js-enabled-only")]
+        server_only = query.flag("js-server-only")
+        query.flag("js-meta-only")  # there is no meta group to look at
+        return cls(
+            jetstream_only=any(jetstream_only),
+            server_only=server_only,
+            account=query.text("account"),
+            stream=query.text("stream"),
+            consumer=query.text("consumer"),
+            details=query.flag("details"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    code: int
+    status: str
+    kind: str
+    text: str
+    account: str = ""
+    stream: str = ""
+    consumer: str = ""
+
+
+def healthz(server: Server, options: HealthzOptions) -> tuple[int, dict[str, Any]]:
+    """A status code and the body."""
+    problem = _problem(server, options)
+    if problem is None:
+        return OK, {"status": "ok"}
+    if not options.details:
+        return problem.code, {"status": problem.status, "error": problem.text}
+    detail = {"type": problem.kind}
+    for name in ("account", "stream", "consumer"):
+        if value := getattr(problem, name):
+            detail[name] = value
+    return problem.code, {"status": "error", "errors": [detail | {"error": problem.text}]}
+
+
+def _problem(server: Server, options: HealthzOptions) -> _Problem | None:
+    if options.stream and not options.account:
+        text = '"account" must not be empty when checking stream health'
+        return _Problem(BAD_REQUEST, "error", "BAD_REQUEST", text)
+    if options.consumer and not options.stream:
+        text = '"stream" must not be empty when checking consumer health'
+        return _Problem(BAD_REQUEST, "error", "BAD_REQUEST", text)
+    if not server.is_ready:
+        text = "the server does not accept connections"
+        return _Problem(ERROR, "error", "CONNECTION", text)
+    if options.server_only or not server.options.jetstream.enabled:
+        return None
+    if server.store_failure:
+        text = f"JetStream failed: {server.store_failure}"
+        return _Problem(UNAVAILABLE, "unavailable", "JETSTREAM", text)
+    if options.jetstream_only or not options.account:
+        return None
+    return _missing(server, options)
+
+
+def _missing(server: Server, options: HealthzOptions) -> _Problem | None:
+    """An account, stream or consumer that is asked for by name and is not there."""
+    account = options.account
+    if account != ACCOUNT_GLOBAL:
+        text = f'JetStream account "{account}" not found'
+        return _Problem(NOT_FOUND, "unavailable", "ACCOUNT", text, account)
+    if not options.stream:
+        return None
+    jetstream = server.jetstream
+    assert jetstream is not None
+    consumers = server.loop.ask(lambda: jetstream.consumer_names(options.stream))
+    if consumers is None:
+        text = f'JetStream stream "{options.stream}" not found on account "{account}"'
+        return _Problem(NOT_FOUND, "unavailable", "STREAM", text, account, options.stream)
+    if options.consumer and options.consumer not in consumers:
+        text = (
+            f'JetStream consumer "{options.consumer}" not found for stream '
+            f'"{options.stream}" on account "{account}"'
+        )
+        return _Problem(
+            NOT_FOUND, "unavailable", "CONSUMER", text, account, options.stream, options.consumer
+        )
+    return None

@@ -1,0 +1,134 @@
+"""/jsz: JetStream's accounts, streams and consumers (K-211, K-260, K-265..K-270, K-296..K-299)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.jetstream.json.times import format_time
+from slipstream.server.jetstream_link import AccountStatistics
+from slipstream.server.monitoring.parameters import Parameters
+
+if TYPE_CHECKING:
+    from slipstream.server.server import Server
+
+ACCOUNTS_LIMIT_DEFAULT = 1024
+NO_RESERVATION = 2**64 - 1  # what nats-server shows for an account without limits
+
+
+@dataclass(frozen=True, slots=True)
+class JszOptions:
+    account: str = ""
+    accounts: bool = False
+    streams: bool = False
+    consumers: bool = False
+    config: bool = False
+    offset: int = 0
+    limit: int = ACCOUNTS_LIMIT_DEFAULT
+
+    @classmethod
+    def from_query(cls, query: Parameters) -> JszOptions:
+        """Raises BadParameter."""
+        for ignored in ("leader-only", "stream-leader-only", "raft", "direct-consumers"):
+            query.flag(ignored)  # a server alone leads everything; a wrong value is still an error
+        account = query.text("acc")
+        consumers = query.flag("consumers")
+        streams = query.flag("streams") or consumers
+        return cls(
+            account=account,
+            accounts=query.flag("accounts") or (streams and not account),
+            streams=streams,
+            consumers=consumers,
+            config=query.flag("config"),
+            offset=max(0, query.integer("offset")),
+            limit=query.integer("limit") or ACCOUNTS_LIMIT_DEFAULT,
+        )
+
+
+def jsz(server: Server, options: JszOptions) -> dict[str, Any]:
+    identity: dict[str, Any] = {
+        "server_id": server.server_id,
+        "now": format_time(time.time_ns()),
+    }
+    if server.jetstream is None:
+        none = AccountStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        totals = {"streams": 0, "consumers": 0, "messages": 0, "bytes": 0, "total": 0}
+        shown = jetstream_stats(none, 0) | {"accounts": 0}
+        return shown | identity | {"disabled": True} | totals
+    stats = server.loop.ask(server.jetstream.account_statistics)
+    page = jetstream_stats(stats, API_LEVEL) | identity
+    page |= {
+        "config": jetstream_config(server),
+        "limits": jetstream_limits(server),
+        "streams": stats.streams,
+        "consumers": stats.consumers,
+        "messages": stats.messages,
+        "bytes": stats.bytes,
+    }
+    wanted = options.account == ACCOUNT_GLOBAL or (options.accounts and not options.account)
+    if wanted and options.offset == 0:
+        page["account_details"] = [_account(server, stats, options)]
+    return page | {"total": 1}
+
+
+def _account(server: Server, stats: AccountStatistics, options: JszOptions) -> dict[str, Any]:
+    """K-267."""
+    account = {"name": ACCOUNT_GLOBAL, "id": ACCOUNT_GLOBAL} | jetstream_stats(stats, 0)
+    account |= {
+        "reserved_memory": stats.reserved_memory_bytes or NO_RESERVATION,
+        "reserved_storage": stats.reserved_storage_bytes or NO_RESERVATION,
+        "accounts": 0,
+    }
+    if options.streams:
+        jetstream = server.jetstream
+        assert jetstream is not None
+        details = server.loop.ask(
+            lambda: jetstream.stream_details(config=options.config, consumers=options.consumers)
+        )
+        if details:
+            account["stream_detail"] = details
+    return account
+
+
+def jetstream_stats(stats: AccountStatistics, level: int) -> dict[str, Any]:
+    """K-297, K-298."""
+    return {
+        "memory": stats.memory_bytes,
+        "storage": stats.storage_bytes,
+        "reserved_memory": stats.reserved_memory_bytes,
+        "reserved_storage": stats.reserved_storage_bytes,
+        "accounts": 1,
+        "ha_assets": 0,
+        "api": {"level": level, "total": stats.api_total, "errors": stats.api_errors},
+    }
+
+
+def jetstream_config(server: Server) -> dict[str, Any]:
+    """K-296. A durable server is one that syncs always."""
+    jetstream = server.options.jetstream
+    found: dict[str, Any] = {
+        "max_memory": jetstream.max_memory,
+        "max_storage": jetstream.max_file,
+        "store_dir": str(server.store_path),
+    }
+    if jetstream.durable:
+        found["sync_always"] = True
+    else:
+        found["sync_interval"] = jetstream.sync_interval_ns
+    if jetstream.strict:
+        found["strict"] = True
+    return found
+
+
+def jetstream_limits(server: Server) -> dict[str, Any]:
+    """K-299: what is set."""
+    limits = server.options.jetstream.limits
+    found = {
+        "max_request_batch": limits.max_request_batch,
+        "max_ack_pending": limits.max_ack_pending,
+        "max_duplicate_window": limits.duplicate_window_ns,
+    }
+    return {key: value for key, value in found.items() if value}

@@ -1,0 +1,32 @@
+"""Compares passwords with bcrypt hashes on threads of its own: one comparison takes longer than
+thousands of messages, and bcrypt releases the interpreter while it works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from slipstream.server.authentication import Claim, secrets_match
+
+THREADS_MAX = 2
+
+
+class PasswordChecker:
+    """The number of waiting comparisons is bounded by the number of connections: each has one
+    CONNECT.
+    """
+
+    def __init__(self, threads: int = THREADS_MAX) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
+
+    def check(self, claim: Claim, verdict: Callable[[bool], None]) -> None:
+        """Calls `verdict` on one of the threads; it must hand over to the server's loop."""
+
+        def compare() -> None:
+            verdict(secrets_match(claim.given, claim.identity.secret))
+
+        self._pool.submit(compare)
+
+    def stop(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)

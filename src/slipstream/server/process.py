@@ -1,0 +1,74 @@
+"""A server as a process of its own: signals, log, exit code (K-318, K-331).
+
+Signals are blocked in every thread and taken one at a time by a thread that waits for them: the
+main thread sits in the kernel's wait, where Python's own handlers would not run.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from slipstream.config.options import Options
+from slipstream.server.errors import StartError
+from slipstream.server.log import ServerLog
+from slipstream.server.reload import configure_log
+from slipstream.server.server import Server
+
+HANDLED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
+NAMES = {
+    signal.SIGINT: "interrupt",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "hangup",
+    signal.SIGUSR1: "user defined signal 1",
+    signal.SIGUSR2: "user defined signal 2",
+}
+
+
+def run(options: Options, *, flags: Mapping[str, Any], program: str) -> int:
+    """Serves until a signal ends it. Returns the exit code."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # before any thread exists
+    log = ServerLog()
+    try:
+        configure_log(log, options)
+    except OSError as error:
+        print(f"{program}: error opening file: {error}", file=sys.stderr)
+        return 1
+    server = Server(options, log, flags=flags, program=program)
+    threading.Thread(target=_take_signals, args=(server, log), name="signals", daemon=True).start()
+    try:
+        server.start()
+    except StartError as error:
+        log.fatal(str(error))
+        return 1
+    server.run()
+    log.close()
+    return 0
+
+
+def _take_signals(server: Server, log: ServerLog) -> None:
+    while True:
+        received = signal.Signals(signal.sigwait(HANDLED))
+        log.info(f'Trapped "{NAMES[received]}" signal')
+        if received is signal.SIGINT or (
+            received is signal.SIGTERM and not server.lame_duck.is_active
+        ):
+            server.stop()
+        elif received is signal.SIGHUP:
+            server.reload()
+        elif received is signal.SIGUSR1:
+            _reopen(log)
+        elif received is signal.SIGUSR2:
+            server.enter_lame_duck()
+
+
+def _reopen(log: ServerLog) -> None:
+    try:
+        reopened = log.reopen()
+    except OSError as error:
+        log.error(f"File log re-open failed: {error}")
+        return
+    log.info("File log re-opened" if reopened else "File log re-open ignored, not a file logger")

@@ -1,0 +1,352 @@
+"""A whole server: kernel, JetStream, clients, monitoring, and the order in which they start and
+stop.
+
+`start` brings it up and returns when clients can connect; `run` is the loop and returns when the
+server has stopped. Everything else may be called from any thread. Log lines, their order and their
+texts are nats-server's, because harnesses wait for them (K-324..K-328).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from slipstream.config.durations import format_duration
+from slipstream.config.options import ACCOUNT_GLOBAL, ACCOUNT_SYSTEM, Options
+from slipstream.jetstream.api import JetStreamApi
+from slipstream.kernel._kernel import Kernel, StoreError
+from slipstream.kernel.events import (
+    ClosedEvent,
+    ConnectEvent,
+    Event,
+    FailedEvent,
+    FirstPingEvent,
+    RequestEvent,
+)
+from slipstream.server import banner, listeners, process_usage
+from slipstream.server.admission import Admission
+from slipstream.server.clients import Clients
+from slipstream.server.errors import StartError
+from slipstream.server.identity import new_server_id
+from slipstream.server.info import ServerInfo
+from slipstream.server.jetstream_link import JetStreamLink
+from slipstream.server.kernel_limits import kernel_limits
+from slipstream.server.lame_duck import LameDuck
+from slipstream.server.listeners import ListenError, PortsFile
+from slipstream.server.log import Log, ServerLog
+from slipstream.server.loop import Loop
+from slipstream.server.monitoring.http import MonitoringServer
+from slipstream.server.reload import Reloader
+from slipstream.server.services import SystemServices
+
+STORE_FOLDER = "jetstream"  # below store_dir, as in nats-server
+TEMPORARY_STORE = "slipstream"  # below the system's temporary folder, when none was given
+MEMORY_SHARE = 3 / 4  # of the machine's, for streams in memory
+DISK_SHARE = 3 / 4  # of what is free, for streams in files
+
+
+class Server:
+    """Order of use: create, `start`, `run`; `stop` ends `run`."""
+
+    def __init__(
+        self,
+        options: Options,
+        log: Log | None = None,
+        *,
+        flags: Mapping[str, Any] | None = None,
+        program: str = "slipstream-server",
+    ) -> None:
+        """`flags` are the command line's settings, which a reload lays over the file again."""
+        self.log = log or ServerLog()
+        self.options = _completed(options)
+        self.flags = dict(flags or {})
+        self.program = program
+        self.server_id = new_server_id()
+        self.name = options.server_name or self.server_id
+        self.start_ns = time.time_ns()
+        self.config_loaded_ns = self.start_ns
+        self.processor_time = process_usage.ProcessorTime()
+        self.store_failure = ""
+        self.is_ready = False
+        self.clients = Clients(options.max_closed_clients)
+        self.jetstream: JetStreamLink | None = None
+        self.monitoring: MonitoringServer | None = None
+        self.kernel = Kernel(**kernel_limits(self.options), seed=time.time_ns() % 2**63)
+        self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
+        self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
+        self.loop = Loop(self.kernel, self._handle)
+        self.admission = Admission(self)
+        self.services = SystemServices(self)
+        self.lame_duck = LameDuck(self)
+        self.reloader = Reloader(self)
+        self._info = ServerInfo(self.server_id, self.name)
+        self._listener: socket.socket | None = None
+        self._ports_file: PortsFile | None = None
+        self._stopped = threading.Event()
+        self._stop_lock = threading.Lock()
+        self._is_shut = False
+
+    # -- what others ask
+
+    @property
+    def host(self) -> str:
+        return self._address()[0]
+
+    @property
+    def port(self) -> int:
+        return self._address()[1]
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine connects to."""
+        host = listeners.reachable_hosts(self.host)[0]
+        return f"nats://{listeners.host_port(host, self.port)}"
+
+    @property
+    def monitoring_url(self) -> str:
+        assert self.monitoring is not None, "the server was started without a monitoring port"
+        host = listeners.reachable_hosts(self.monitoring.host)[0]
+        return f"http://{listeners.host_port(host, self.monitoring.port)}"
+
+    @property
+    def store_path(self) -> Path:
+        return Path(self.options.store_dir) / STORE_FOLDER
+
+    def info_json(self, *, lame_duck: bool = False) -> bytes:
+        return self._info.render(self.options, *self._advertised(), lame_duck=lame_duck)
+
+    def _address(self) -> tuple[str, int]:
+        assert self._listener is not None, "the server was not started"
+        return listeners.address(self._listener)
+
+    def _advertised(self) -> tuple[str, int]:
+        """The address that INFO names."""
+        host, port = self.options.host, self.port
+        if not self.options.client_advertise:
+            return host, port
+        advertised, _, advertised_port = self.options.client_advertise.rpartition(":")
+        if not advertised:
+            return self.options.client_advertise, port
+        return advertised.strip("[]"), int(advertised_port)
+
+    # -- starting
+
+    def start(self) -> None:
+        """Raises StartError when something is in the way; nothing is left open then."""
+        try:
+            self._start()
+        except StartError:
+            self._close()
+            raise
+
+    def _start(self) -> None:
+        banner.log_identity(self)
+        banner.log_warnings(self.options, self.log)
+        if self.options.config_file:
+            self.log.info(
+                f"Using configuration file: {self.options.config_file} "
+                f"({self.options.config_digest})"
+            )
+        self._write_pid_file()
+        self._start_monitoring()
+        if self.options.jetstream.enabled:
+            self._start_jetstream()
+        self._start_listening()
+        self.is_ready = True
+        self.log.info("Server is ready")
+        self._write_ports_file()
+
+    def _start_monitoring(self) -> None:
+        if not self.options.http_port:
+            return
+        host = self.options.http_host or self.options.host
+        try:
+            self.monitoring = MonitoringServer(self, host, self.options.http_port)
+        except ListenError as error:
+            raise StartError(
+                f"Can't start monitoring: can't listen to the monitor port: {error}"
+            ) from None
+        address = listeners.host_port(self.monitoring.host, self.monitoring.port)
+        self.log.info(f"Starting http monitor on {address}")
+        self.monitoring.start()
+
+    def _start_jetstream(self) -> None:
+        started_ns = time.monotonic_ns()
+        self.log.info("Starting JetStream")
+        if self.options.store_dir == _temporary_store():
+            self.log.warn("Temporary storage directory used, data could be lost on system reboot")
+        try:
+            self.store_path.mkdir(parents=True, exist_ok=True)
+            recovered = self.kernel.open_store(
+                path=str(self.store_path),
+                sync_interval_ns=self.options.jetstream.sync_interval_ns,
+            )
+        except OSError as error:
+            raise StartError(
+                f"Can't start JetStream: could not create storage directory - {error}"
+            ) from None
+        except StoreError as error:
+            raise StartError(f"Can't start JetStream: {error}") from None
+        banner.log_jetstream(self)
+        jetstream = JetStreamApi(self.kernel, self.options)
+        jetstream.recover(recovered)
+        self.jetstream = jetstream
+        took_ns = time.monotonic_ns() - started_ns
+        self.log.info(f"Took {format_duration(took_ns)} to start JetStream")
+
+    def _start_listening(self) -> None:
+        host, port = self.options.host, self.options.port
+        try:
+            self._listener = listeners.listen(host, port)
+        except ListenError as error:
+            raise StartError(
+                f'Error listening on port: {listeners.host_port(host, max(port, 0))}, "{error}"'
+            ) from None
+        self._check_advertised()
+        self.kernel.set_info(self.info_json())
+        self.services.serve()
+        self.kernel.listen(self._listener.fileno())
+        self.kernel.start()
+        self.log.info(f"Listening for client connections on {listeners.host_port(host, self.port)}")
+
+    def _check_advertised(self) -> None:
+        try:
+            self._advertised()
+        except ValueError:
+            raise StartError(
+                "Error setting server INFO with ClientAdvertise value of "
+                f"{self.options.client_advertise}, err=invalid port"
+            ) from None
+
+    def _write_pid_file(self) -> None:
+        if not self.options.pid_file:
+            return
+        try:
+            banner.write_pid(self.options.pid_file)
+        except OSError as error:
+            raise StartError(f"Could not write pidfile: {error}") from None
+
+    def _write_ports_file(self) -> None:
+        if not self.options.ports_file_dir:
+            return
+        self._ports_file = PortsFile(self.options.ports_file_dir, self.program)
+        ports = {"nats": listeners.urls("nats", self.options.host, self.port)}
+        if self.monitoring is not None:
+            host = self.options.http_host or self.options.host
+            ports["monitoring"] = listeners.urls("http", host, self.monitoring.port)
+        try:
+            self._ports_file.write(ports)
+        except OSError as error:
+            self.log.error(f"Error writing ports file ({self._ports_file.path}): {error}")
+            self._ports_file = None
+
+    def rewrite_files(self) -> None:
+        """After a reload named other files for the process id and the ports."""
+        self._write_pid_file()
+        if self._ports_file is not None:
+            self._ports_file.remove()
+            self._ports_file = None
+        self._write_ports_file()
+
+    # -- running
+
+    def run(self) -> None:
+        """Handles events until the server has stopped. Start first."""
+        try:
+            self.loop.run()
+        finally:
+            self._shut_down()
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, ConnectEvent):
+            self.admission.connect(event)
+        elif isinstance(event, ClosedEvent):
+            self.admission.closed(event)
+        elif isinstance(event, FirstPingEvent):
+            self._greet_again(event.cid)
+        elif isinstance(event, RequestEvent) and self.services.owns(event.service):
+            self.services.handle(event)
+        else:
+            if isinstance(event, FailedEvent):
+                self._store_failed(event.text)
+            if self.jetstream is not None:
+                self.jetstream.handle(event)
+
+    def _greet_again(self, cid: int) -> None:
+        address = self._advertised()
+        self.kernel.send_info(cid, self._info.render_connected(self.options, *address))
+
+    def _store_failed(self, text: str) -> None:
+        self.store_failure = text
+        self.log.error(f"JetStream failed and accepts nothing more on this server: {text}")
+
+    # -- stopping
+
+    def stop(self) -> None:
+        """Asks a running server to stop; returns at once. From any thread."""
+        self.loop.stop()
+
+    def wait_stopped(self, timeout_s: float | None = None) -> bool:
+        return self._stopped.wait(timeout_s)
+
+    def enter_lame_duck(self) -> None:
+        self.loop.post(self.lame_duck.enter)
+
+    def reload(self) -> None:
+        self.loop.post(self.reloader.reload)
+
+    def stop_listening(self) -> None:
+        self.is_ready = False
+        self.kernel.stop_listening()
+
+    def _shut_down(self) -> None:
+        """Once, whoever comes first."""
+        with self._stop_lock:
+            if self._is_shut:
+                return
+            self._is_shut = True
+        self.is_ready = False
+        self.log.info("Initiating Shutdown...")
+        if self.jetstream is not None:
+            self.log.info("Initiating JetStream Shutdown...")
+            self.jetstream.stop()
+        self._close()
+        if self.jetstream is not None:
+            self.log.info("JetStream Shutdown")
+        self.log.info("Server Exiting..")
+        self._stopped.set()
+
+    def _close(self) -> None:
+        self.admission.stop()
+        self.kernel.stop()
+        if self.monitoring is not None:
+            self.monitoring.stop()
+        if self._listener is not None:
+            self._listener.close()
+        if self._ports_file is not None:
+            self._ports_file.remove()
+
+
+def _temporary_store() -> str:
+    return str(Path(tempfile.gettempdir()) / TEMPORARY_STORE)
+
+
+def _completed(options: Options) -> Options:
+    """With what depends on the machine: the store's folder and its default sizes."""
+    jetstream = options.jetstream
+    if not jetstream.enabled:
+        return options
+    store_dir = options.store_dir or _temporary_store()
+    if jetstream.max_memory < 0:
+        memory = int(process_usage.machine_memory_bytes() * MEMORY_SHARE)
+        jetstream = dataclasses.replace(jetstream, max_memory=memory)
+    if jetstream.max_file < 0:
+        disk = int(process_usage.free_disk_bytes(store_dir) * DISK_SHARE)
+        jetstream = dataclasses.replace(jetstream, max_file=disk)
+    return dataclasses.replace(options, store_dir=store_dir, jetstream=jetstream)

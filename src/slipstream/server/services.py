@@ -1,0 +1,110 @@
+"""The system services that every account has (K-175, K-176): who am I, and what do my connections
+do. The `nats` CLI asks them.
+
+Services of the system account itself (`$SYS.REQ.SERVER.>`) are not there: nobody can log in to that
+account yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.jetstream.json.encode import encode
+from slipstream.jetstream.json.times import format_time
+from slipstream.kernel.events import RequestEvent
+from slipstream.server.monitoring.accstatz import accstatz
+from slipstream.server.monitoring.connz import ConnzOptions, connz
+from slipstream.version import NATS_VERSION
+
+if TYPE_CHECKING:
+    from slipstream.server.server import Server
+
+SERVICE_FIRST = 1000  # JetStream's services have smaller numbers
+CAPABILITY_JETSTREAM = 1
+
+
+class RequestError(Exception):
+    """A request's body cannot be understood."""
+
+
+class SystemServices:
+    """On the server's loop."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._sequence = 0
+        subjects: dict[str, Callable[[RequestEvent], dict[str, Any]]] = {
+            "$SYS.REQ.USER.INFO": self._user,
+            "$SYS.REQ.ACCOUNT.PING.CONNZ": self._connections,
+            "$SYS.REQ.SERVER.PING.CONNZ": self._connections,
+            "$SYS.REQ.ACCOUNT.PING.STATZ": self._account_statistics,
+        }
+        self._subjects = list(subjects)
+        self._answers = list(subjects.values())
+
+    def serve(self) -> None:
+        """Before clients connect."""
+        for number, subject in enumerate(self._subjects):
+            self._server.kernel.serve(
+                self._server.account, subject.encode(), SERVICE_FIRST + number
+            )
+
+    def owns(self, service: int) -> bool:
+        return service >= SERVICE_FIRST
+
+    def handle(self, event: RequestEvent) -> None:
+        if not event.reply:
+            return
+        answer: dict[str, Any] = {"server": self._identity()}
+        try:
+            answer["data"] = self._answers[event.service - SERVICE_FIRST](event)
+        except RequestError as error:
+            answer["error"] = {"code": 400, "description": str(error)}
+        kernel = self._server.kernel
+        kernel.publish(event.account, event.reply, b"", b"", encode(answer))
+
+    def _identity(self) -> dict[str, Any]:
+        """K-190."""
+        server, options = self._server, self._server.options
+        self._sequence += 1
+        identity: dict[str, Any] = {
+            "name": server.name,
+            "host": options.host,
+            "id": server.server_id,
+            "ver": NATS_VERSION,
+        }
+        if options.server_tags:
+            identity["tags"] = list(options.server_tags)
+        if options.server_metadata:
+            identity["metadata"] = dict(options.server_metadata)
+        return identity | {
+            "jetstream": options.jetstream.enabled,
+            "flags": CAPABILITY_JETSTREAM if options.jetstream.enabled else 0,
+            "seq": self._sequence,
+            "time": format_time(time.time_ns()),
+        }
+
+    def _user(self, event: RequestEvent) -> dict[str, Any]:
+        client = self._server.clients.get(event.cid)
+        user = client.identity.shown if client is not None else ""
+        return {"user": user, "account": ACCOUNT_GLOBAL, "account_name": ACCOUNT_GLOBAL}
+
+    def _connections(self, event: RequestEvent) -> dict[str, Any]:
+        return connz(self._server, _decoded(event.body, ConnzOptions))
+
+    def _account_statistics(self, event: RequestEvent) -> dict[str, Any]:
+        return accstatz(self._server)
+
+
+def _decoded(body: bytes, kind: type[ConnzOptions]) -> ConnzOptions:
+    if not body:
+        return kind()
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise RequestError(str(error)) from None
