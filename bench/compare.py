@@ -61,6 +61,12 @@ class Compared:
         ratios = [a.value / b.value for a, b in zip(self.ours, self.theirs, strict=True)]
         return min(ratios), max(ratios)
 
+    def cpu_ns(self, samples: list[Sample]) -> float | None:
+        """Median of the server's CPU time per message, where the row measures it."""
+        values = [s.measured.get("server_cpu_ns_per_message") for s in samples]
+        found = [value for value in values if value is not None]
+        return statistics.median(found) if found else None
+
     @property
     def verdict(self) -> str:
         if self.failure:
@@ -111,21 +117,33 @@ def compare(
             for server, is_ours, samples in sides if run % 2 == 0 else sides[::-1]:
                 samples.append(row.sample(server, is_ours, scale))
     except (LoadError, NotSupported, ApiError, ServerFailed, OSError) as error:
-        compared.failure = f"{server.product.name}: {error}"
+        compared.failure = f"{server.product.name}: {error}\n{server.log_end()}"
     finally:
         for server, _, _ in sides:
             server.remove()
     return compared
 
 
-HEADINGS = ("row", "unit", "ours", "mode", "nats-server", "mode", "ratio", "range", "target", "")
+HEADINGS = (
+    "row",
+    "unit",
+    "ours",
+    "mode",
+    "nats-server",
+    "mode",
+    "CPU ns/msg",
+    "ratio",
+    "range",
+    "target",
+    "",
+)
 
 
 def table_cells(compared: Compared) -> tuple[str, ...]:
     row = compared.row
     our_mode, their_mode = row.modes()
     if compared.failure:
-        figures = ("", our_mode, "", their_mode, "", "")
+        figures = ("", our_mode, "", their_mode, "", "", "")
     else:
         low, high = compared.ratio_range
         figures = (
@@ -133,10 +151,16 @@ def table_cells(compared: Compared) -> tuple[str, ...]:
             our_mode,
             number(compared.theirs_median),
             their_mode,
+            cpu_text(compared),
             f"{compared.ratio:.2f}",
             f"{low:.2f}-{high:.2f}",
         )
     return (row.title, row.unit, *figures, compared.target_text(), compared.verdict)
+
+
+def cpu_text(compared: Compared) -> str:
+    ours, theirs = compared.cpu_ns(compared.ours), compared.cpu_ns(compared.theirs)
+    return "" if ours is None or theirs is None else f"{ours:,.0f} / {theirs:,.0f}"
 
 
 def number(value: float) -> str:

@@ -36,7 +36,8 @@ def report(recorded: Path, callers: bool) -> str:
     )
     columns = ["--sort", "comm,dso,symbol"]
     done = subprocess.run([*command, *shape, *columns], capture_output=True, text=True, check=True)
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    # perf fills its columns with blanks and dashes for what was not recorded.
+    lines = [line.rstrip(" -") for line in done.stdout.splitlines() if line.strip()]
     return "\n".join(lines if callers else lines[:LINES_SHOWN])
 
 
