@@ -73,7 +73,9 @@ class StoreMachine(RuleBasedStateMachine):
         body = bytes([65 + self.model.last_seq % 26]) * size
         self.append_one(gap, Message(time_ns, subject, header, body))
 
-    @rule(n=st.sampled_from([3, 20, 150]), subject=subjects, other=subjects, size=st.integers(0, 40))
+    @rule(
+        n=st.sampled_from([3, 20, 150]), subject=subjects, other=subjects, size=st.integers(0, 40)
+    )
     def append_many(self, n: int, subject: bytes, other: bytes, size: int) -> None:
         for i in range(n):
             chosen = other if i % 5 == 2 else subject

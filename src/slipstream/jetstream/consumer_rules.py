@@ -29,7 +29,6 @@ from slipstream.jetstream.names import (
 )
 from slipstream.jetstream.stream_config import Retention, StreamConfig
 from slipstream.jetstream.stream_rules import go_duration, invalid, pedantic_fault
-from slipstream.jetstream.unsupported import refuse_unsupported_consumer
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 ACK_WAIT_DEFAULT_NS = 30_000_000_000
@@ -72,7 +71,6 @@ def normalise(config: ConsumerConfig, rules: ConsumerRules) -> ConsumerConfig:
     _check_sampling(config)
     _check_rest(config)
     _check_priority(config)
-    refuse_unsupported_consumer(config)
     return config
 
 
@@ -154,8 +152,9 @@ def _fill_defaults(config: ConsumerConfig, rules: ConsumerRules) -> None:
             )
         config.inactive_threshold_ns = limits.inactive_threshold_ns
     if config.max_ack_pending == 0 and config.ack_policy is not AckPolicy.NONE:
-        bounds = (rules.server.max_ack_pending, rules.account.max_ack_pending)
-        config.max_ack_pending = min(MAX_ACK_PENDING_DEFAULT, *(b for b in bounds if b > 0))
+        limits_set = (rules.server.max_ack_pending, rules.account.max_ack_pending)
+        bounds = [bound for bound in limits_set if bound > 0]
+        config.max_ack_pending = min([MAX_ACK_PENDING_DEFAULT, *bounds])
     if not config.is_push and config.max_batch == 0 and rules.server.max_request_batch > 0:
         if pedantic:
             raise pedantic_fault("max_request_batch must be set if it's JetStream limits are set")
@@ -344,7 +343,7 @@ def _check_sampling(config: ConsumerConfig) -> None:
         text = f'strconv.Atoi: parsing "{number}": invalid syntax'
         raise ApiError(ErrorCode.CONSUMER_INVALID_SAMPLING, err=text)
     if int(number) < 0:
-        raise ApiError(ErrorCode.CONSUMER_INVALID_SAMPLING, err="%!v(<nil>)")
+        raise ApiError(ErrorCode.CONSUMER_INVALID_SAMPLING, err="<nil>")
 
 
 def _check_rest(config: ConsumerConfig) -> None:

@@ -3,8 +3,7 @@
 
 The checks run in nats-server's order, because a request with two faults is answered with the first.
 `normalise` gives the configuration that is stored and shown; `check_update` compares two normalised
-ones. What nats-server can and we cannot yet is refused at the end of `normalise` (unsupported.py),
-never accepted and ignored.
+ones. What nats-server can and we cannot yet passes here and is refused behind (unsupported.py).
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ from slipstream.jetstream.stream_config import (
     Retention,
     StreamConfig,
 )
-from slipstream.jetstream.unsupported import refuse_unsupported_stream
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 REPLICAS_MAX = 5
@@ -64,7 +62,6 @@ def normalise(config: StreamConfig, rules: StreamRules) -> StreamConfig:
         config.placement = None
     if config.placement is not None and config.placement.preferred:
         raise invalid("preferred server not permitted in placement")
-    refuse_unsupported_stream(config)
     return config
 
 

@@ -33,6 +33,7 @@ from slipstream.jetstream.descriptions import describe_consumer
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator
 from slipstream.jetstream.registry import Consumer, Stream
+from slipstream.jetstream.unsupported import refuse_unsupported_consumer
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 NAMES_PER_PAGE = 1024
@@ -106,9 +107,13 @@ def _create_or_update(
         return
     if wanted.action is Action.UPDATE:
         raise ApiError(ErrorCode.CONSUMER_DOES_NOT_EXIST)
+    refuse_unsupported_consumer(config)
     _check_count(stream)
     if len(config.durable_name.encode()) > NAME_BYTES_MAX:
         raise ApiError(ErrorCode.CONSUMER_NAME_TOO_LONG, max=NAME_BYTES_MAX)
+    if len(config.name.encode()) > NAME_BYTES_MAX:
+        # nats-server fails to make a folder of that name.
+        raise ApiError(ErrorCode.CONSUMER_CREATE, err="error creating store for consumer")
     name = config.durable_name or config.name or _new_name(api, stream)
     _propose_create(api, request, stream, name, with_ephemeral_threshold(config), now_ns)
 
@@ -166,6 +171,7 @@ def _update(
     deliver = old.deliver_subject.encode()
     bound = bool(deliver) and api.kernel.interest(request.account.id, deliver) > 0
     check_update(old, config, deliver_interest=bound)
+    refuse_unsupported_consumer(config)
 
     def done(_: int, done_ns: int) -> None:
         shown = shown_config(consumer.config, api.options.server_version)

@@ -28,6 +28,7 @@ from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Stream
 from slipstream.jetstream.stream_config import StreamConfig, StreamConfigRequest
 from slipstream.jetstream.stream_rules import StreamRules, check_update, invalid, normalise
+from slipstream.jetstream.unsupported import refuse_unsupported_stream
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 NAMES_PER_PAGE = 1024
@@ -57,6 +58,7 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
     config = normalise(config, _rules(api, account, wanted.pedantic))
     if config.num_replicas > 1:
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
+    refuse_unsupported_stream(config)
     existing = account.streams.get(name)
     if existing is not None:
         _answer_existing(api, request, existing, config, now_ns)
@@ -114,6 +116,7 @@ def update(api: ApiCore, request: Request, now_ns: int) -> None:
     stream = api.stream_to_change(request, config.name)
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
     config = check_update(stream.config, config)
+    refuse_unsupported_stream(config)
     _check_limits(api, account, config, stream)
     _check_consumers(stream, config)
     if account.overlaps(config):

@@ -1,0 +1,63 @@
+"""Holds the corpus' conversations with two targets and tells where their answers part.
+
+As a program: `python tests/differential/compare.py HOST:PORT HOST:PORT` compares two running servers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from corpus import CONVERSATIONS, Conversation, Store
+from normal_form import normal_form
+from targets import LiveTarget, Target
+from wire import Connection
+
+
+class Difference(NamedTuple):
+    conversation: str
+    step: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.conversation}: {self.step}\n  expected {self.expected}\n  got      {self.got}"
+        )
+
+
+def differences(talk: Conversation, oracle: Target, ours: Target) -> Iterator[Difference]:
+    for step in talk.steps:
+        if isinstance(step, Store):
+            oracle.store(step.subject, step.body, step.header)
+            ours.store(step.subject, step.body, step.header)
+            continue
+        expected = normal_form(oracle.request(step.verb, step.body, step.header))
+        got = normal_form(ours.request(step.verb, step.body, step.header))
+        if expected != got:
+            shown = f"{step.verb} {step.body[:200].decode('utf-8', 'replace')}"
+            yield Difference(talk.name, shown, expected, got)
+
+
+def main(addresses: list[str]) -> int:
+    parts = []
+    for address in addresses:
+        host, port = address.rsplit(":", 1)
+        parts.append(LiveTarget(Connection(host, int(port))))
+    oracle, ours = parts
+    count = 0
+    for talk in CONVERSATIONS:
+        for difference in differences(talk, oracle, ours):
+            print(difference)
+            count += 1
+        oracle.remove_everything()
+        ours.remove_everything()
+    print(f"{sum(len(talk.steps) for talk in CONVERSATIONS)} steps, {count} differences")
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent / "jetstream"))
+    sys.exit(main(sys.argv[1:]))
