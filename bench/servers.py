@@ -72,9 +72,10 @@ class RunningServer:
         self.address = ServerAddress(port=free_port())
         self._process: subprocess.Popen[str] | None = None
         self._log: list[str] = []
-        self._ready = threading.Event()
+        self._ready = False
+        self._ready_or_ended = threading.Event()
         self._reader: threading.Thread | None = None
-        sync = f"sync_interval: {durability.sync_interval}" if durability.sync_interval else ""
+        sync = f'sync_interval: "{durability.sync_interval}"' if durability.sync_interval else ""
         self._config = self.folder / "server.conf"
         self._config.write_text(
             f"listen: 127.0.0.1:{self.address.port}\n"
@@ -84,7 +85,8 @@ class RunningServer:
     def start(self) -> float:
         """Returns the seconds from the start of the process to its ready line."""
         assert self._process is None, "the server runs already"
-        self._ready.clear()
+        self._ready = False
+        self._ready_or_ended.clear()
         start = time.monotonic()
         self._process = subprocess.Popen(
             [*self.product.command, "-c", str(self._config)],
@@ -94,7 +96,8 @@ class RunningServer:
         )
         self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
         self._reader.start()
-        if not self._ready.wait(READY_TIMEOUT_S) or self._process.poll() is not None:
+        self._ready_or_ended.wait(READY_TIMEOUT_S)
+        if not self._ready:
             self.kill()
             raise ServerFailed(f"{self.product.name} did not start:\n{self.log_end()}")
         return time.monotonic() - start
@@ -104,8 +107,9 @@ class RunningServer:
         for line in process.stderr:
             self._log.append(line)
             if READY_LINE in line:
-                self._ready.set()
-        self._ready.set()  # the process ended; start() looks whether it still runs
+                self._ready = True
+                self._ready_or_ended.set()
+        self._ready_or_ended.set()
 
     def log_end(self) -> str:
         return "".join(self._log[-LOG_LINES_SHOWN:])
