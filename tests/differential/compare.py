@@ -1,6 +1,7 @@
 """Holds the corpus' conversations with two targets and tells where their answers part.
 
-As a program: `python tests/differential/compare.py HOST:PORT HOST:PORT` compares two running servers.
+As a program: `python tests/differential/compare.py HOST:PORT HOST:PORT` compares two running
+servers.
 """
 
 from __future__ import annotations

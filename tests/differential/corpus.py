@@ -2,12 +2,14 @@
 
 A conversation is a list of steps on a server without streams; it leaves none behind, because the
 runner deletes what it created. `Call` is a request on $JS.API.; `Store` publishes a message that a
-stream captures. What Slipstream refuses because it is not built yet is not here (see unsupported.py).
+stream captures. What Slipstream refuses because it is not built yet is not here (see
+unsupported.py).
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -669,7 +671,63 @@ _ODD: list[Step] = [
     ),
 ]
 
+# Bodies that are JSON but do not fit, for the request of each verb.
+_MISFITS: list[Step] = [
+    stream(subjects=["s.>"]),
+    *(
+        Call(verb, body.encode())
+        for verb in (
+            "STREAM.CREATE.S",
+            "STREAM.UPDATE.S",
+            "STREAM.PURGE.S",
+            "STREAM.INFO.S",
+            "STREAM.NAMES",
+            "STREAM.LIST",
+            "STREAM.MSG.GET.S",
+            "STREAM.MSG.DELETE.S",
+            "CONSUMER.CREATE.S.C",
+            "CONSUMER.DURABLE.CREATE.S.C",
+            "CONSUMER.NAMES.S",
+            "CONSUMER.LIST.S",
+            "CONSUMER.PAUSE.S.C",
+        )
+        for body in (
+            "[]",
+            "{",
+            '{"seq":"x"}',
+            '{"offset":"x"}',
+            '{"offset":1.5}',
+            '{"filter":5}',
+            '{"subject":5}',
+            '{"keep":-1}',
+            '{"subjects_filter":5}',
+            '{"deleted_details":5}',
+            '{"no_erase":5}',
+            '{"start_time":5}',
+            '{"start_time":"x"}',
+            '{"multi_last":[5]}',
+            '{"pause_until":5}',
+            '{"config":5}',
+            '{"config":{"backoff":["x"]}}',
+            '{"config":{"filter_subjects":[5]}}',
+            '{"config":{"pause_until":5}}',
+            '{"config":{"bogus":5}}',
+            '{"action":5}',
+            '{"pedantic":5}',
+        )
+    ),
+]
+
+_MALFORMED: list[Step] = [
+    Call("STREAM.CREATE.Zq", text.encode("latin-1"))
+    for text, _ in json.loads(
+        Path(__file__).parents[1].joinpath("jetstream/json_complaints.json").read_text()
+    )
+]
+
 CONVERSATIONS: list[Conversation] = [
+    Conversation("malformed JSON", _MALFORMED),
+    Conversation("misfits", _MISFITS),
     *attempts("stream create", [], STREAM_ATTEMPTS),
     *stream_updates(),
     *attempts(

@@ -1,4 +1,6 @@
-"""What a conversation can be held with: a server over a socket, or the API alone over the fake kernel."""
+"""What a conversation can be held with: a server over a socket, or the API alone over the fake
+kernel.
+"""
 
 from __future__ import annotations
 

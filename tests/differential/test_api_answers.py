@@ -1,7 +1,7 @@
 """Goal: the API answers every request of the corpus with the bytes that nats-server answers.
 
-Method: the same conversations with a nats-server started for the test and with the API over the fake
-kernel; answers are compared after times, generated names and versions are made alike.
+Method: the same conversations with a nats-server started for the test and with the API over the
+fake kernel; answers are compared after times, generated names and versions are made alike.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A small kernel for tests of the API: streams and consumers in dictionaries.
 
-Honest where the API looks: state, sequences, purges, subjects, positions of new consumers. It delivers
-nothing, enforces no limits and keeps no log; `records` is what recovery of a real store would find.
-Commits are reported by `take_events`, so a test decides what happens between proposal and commit.
+Honest where the API looks: state, sequences, purges, subjects, positions of new consumers. It
+delivers nothing, enforces no limits and keeps no log; `records` is what recovery of a real store
+would find. Commits are reported by `take_events`, so a test decides what happens between proposal
+and commit.
 """
 
 from __future__ import annotations
