@@ -13,6 +13,11 @@ bool hears_acks(string_view filter) {
          filter.starts_with("$JS.>");
 }
 
+// Parts of the API that the kernel serves itself: Python's subscription on $JS.API.> does not count as a responder for them.
+bool served_by_kernel(string_view subject) {
+  return subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") || subject.starts_with("$JS.API.DIRECT.GET.");
+}
+
 char* put(char* o, string_view s) {
   memcpy(o, s.data(), s.size());
   return o + s.size();
@@ -218,6 +223,8 @@ void Kernel::serve(Account& a, string_view subject, uint32_t service) {
 void Kernel::on_publish(Connection& c, const Command& cmd) {
   c.in_msgs++;
   c.in_bytes += cmd.header.size() + cmd.body.size();
+  counters_.in_msgs++;
+  counters_.in_bytes += cmd.header.size() + cmd.body.size();
   if (c.options.pedantic && !valid_literal(cmd.subject)) write_error(c, "Invalid Publish Subject");
   if (cmd.reply.size() > 8 && cmd.reply.starts_with("$JS.ACK.")) {
     write_error(c, "Permissions Violation for Publish with Reply of \"" + std::string(cmd.reply) + "\"");
@@ -251,6 +258,9 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
       case SubscriptionKind::stream:
         jetstream->on_publish(s->target, account, subject, reply, header, body);
         break;
+      case SubscriptionKind::service:
+        if (served_by_kernel(subject)) return;
+        [[fallthrough]];
       default:
         if (later_count < 8) later[later_count++] = s;
     }
