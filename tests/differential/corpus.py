@@ -657,8 +657,6 @@ _ODD: list[Step] = [
             "SERVER.REMOVE",
             "ACCOUNT.PURGE.X",
             "CONSUMER.RESET.S.zzz",
-            "CONSUMER.MSG.NEXT.S.zzz",
-            "DIRECT.GET.S",
             "STREAM.LEADER.STEPDOWN.S",
             "STREAM.LEADER.STEPDOWN.X",
             "STREAM.PEER.REMOVE.S",
@@ -746,4 +744,19 @@ CONVERSATIONS: list[Conversation] = [
     Conversation("consumer life", _CONSUMER_LIFE),
     Conversation("limited", _LIMITED),
     Conversation("odd", _ODD),
+]
+
+# What the connection answers, not the API: only over sockets.
+CONVERSATIONS_OVER_SOCKETS: list[Conversation] = [
+    Conversation(
+        "no responders",
+        [
+            stream(subjects=["s.>"]),
+            Call("CONSUMER.MSG.NEXT.S.zzz"),
+            Call("CONSUMER.MSG.NEXT.X.zzz"),
+            Call("DIRECT.GET.S"),
+            Call("DIRECT.GET.X"),
+            Call("DIRECT.GET.S.s.a"),
+        ],
+    ),
 ]

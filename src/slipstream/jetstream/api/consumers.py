@@ -34,6 +34,7 @@ from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator
 from slipstream.jetstream.registry import Consumer, Stream
 from slipstream.jetstream.unsupported import refuse_unsupported_consumer
+from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 NAMES_PER_PAGE = 1024
@@ -211,7 +212,12 @@ def delete_inactive(api: ApiCore, consumer: Consumer) -> None:
     def done(_: int, done_ns: int) -> None:
         api.advisories.consumer_action(consumer, "delete", done_ns)
 
-    api.kernel.propose_consumer_delete(api.token(None, done), consumer.stream.id, consumer.id)
+    token = api.token(None, done)
+    try:
+        api.kernel.propose_consumer_delete(token, consumer.stream.id, consumer.id)
+    except StoreError:
+        api.forget_tokens(token)  # it stays until the kernel finds it inactive again
+        return
     consumer.stream.remove_consumer(consumer)
 
 

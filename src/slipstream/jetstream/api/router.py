@@ -33,7 +33,6 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 # The number under which the kernel reports requests to this API.
 JETSTREAM_SERVICE = 1
 _PREFIX = "$JS.API."
-_NO_RESPONDERS = "NATS/1.0 503\r\nNats-Subject: {}\r\n\r\n"
 
 
 class Route(NamedTuple):
@@ -218,8 +217,7 @@ class JetStreamApi:
         tokens = tokens[2:] if tokens[1] == "API" else tokens[3:]
         found = find_route(tokens)
         if found is None:
-            self._unknown(event, subject, tokens)
-            return
+            return  # nobody answers an unknown verb (S-096)
         route, words = found
         known = self._core.registry.accounts.get(event.account)
         request = Request(
@@ -237,12 +235,3 @@ class JetStreamApi:
             self._core.refuse(request, ApiError(ErrorCode.NOT_ENABLED_FOR_ACCOUNT), now_ns)
             return
         self._core.run(route.handler, request, now_ns, level_first=route.level_first)
-
-    def _unknown(self, event: RequestEvent, subject: str, tokens: Sequence[str]) -> None:
-        """Nobody answers an unknown verb; two verbs are subscriptions of their own, and their
-        absence shows (S-096).
-        """
-        if tokens[:2] == ["DIRECT", "GET"] or tokens[:3] == ["CONSUMER", "MSG", "NEXT"]:
-            header = _NO_RESPONDERS.format(subject).encode()
-            if event.reply:
-                self._kernel.publish(event.account, event.reply, b"", header, b"")

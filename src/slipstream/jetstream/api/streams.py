@@ -208,20 +208,14 @@ def _detailed_info(
     total, parts, offset = 0, list[bytes](), max(wanted.offset, 0)
     if wanted.subjects_filter:
         subject_filter = wanted.subjects_filter.encode()
-        taken = 0
-        while taken < SUBJECTS_PER_PAGE:
-            limit = min(SUBJECTS_PER_SLICE, SUBJECTS_PER_PAGE - taken)
-            total, page = api.kernel.stream_subjects(
-                stream.id, subject_filter, offset + taken, limit
-            )
-            if not page:
-                break
-            counts = {subject.decode("utf-8", "replace"): count for subject, count in page}
+        total, page = api.kernel.stream_subjects(
+            stream.id, subject_filter, offset, SUBJECTS_PER_PAGE
+        )
+        for start in range(0, len(page), SUBJECTS_PER_SLICE):
+            part = page[start : start + SUBJECTS_PER_SLICE]
+            counts = {subject.decode("utf-8", "replace"): count for subject, count in part}
             parts.append(encode(counts)[1:-1])
-            taken += len(page)
             yield
-            if request.account.find(stream.name) is not stream:
-                raise ApiError(ErrorCode.STREAM_NOT_FOUND)
     counted = msgspec.Raw(b"{" + b",".join(parts) + b"}") if parts else None
     fields = _info_fields(api, stream, now_ns, counted, deleted)
     if total:
