@@ -65,8 +65,8 @@ def level(number: str) -> bytes:
 HEADER = b"NATS/1.0\r\nA: b\r\n\r\n"
 MS, SECOND = 1_000_000, 1_000_000_000
 
-# Every step of these is one attempt to create a stream, deleted again before the next. What leaves
-# traces has a name of its own: nats-server 2.15.1 may find the old files when a name is used again.  # S-001..S-050
+# Every step is one attempt to create a stream, deleted again before the next. What leaves traces has
+# a name of its own: nats-server 2.15.1 may find the old files when a name is used again.  # S-001..
 STREAM_ATTEMPTS: list[Call] = [
     stream(),
     stream(subjects=["a", "b.*", "c.>"]),
@@ -632,9 +632,9 @@ _LIMITED: list[Step] = [
     consumer(name="b", inactive_threshold=61 * SECOND),
     consumer(name="b", ack_policy="explicit", pedantic=True),
     consumer(name="b", ack_policy="explicit", max_ack_pending=5, pedantic=True),
-    consumer(name="b", ack_policy="explicit", max_ack_pending=5),
+    consumer(name="b", ack_policy="explicit", max_ack_pending=5, inactive_threshold=SECOND // 2),
     consumer(name="c"),
-    consumer(name="b", ack_policy="explicit", max_ack_pending=6),
+    consumer(name="b", ack_policy="explicit", max_ack_pending=6, inactive_threshold=SECOND // 2),
     update(subjects=["s.>"], max_consumers=2, consumer_limits={"max_ack_pending": 7}),
     update(subjects=["s.>"], max_consumers=2, consumer_limits={"inactive_threshold": SECOND}),
     update(subjects=["s.>"], max_consumers=1),

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compare import differences
 from corpus import CONVERSATIONS, Conversation
 from targets import ApiTarget, KernelTarget, LiveTarget, find_oracle, running_oracle
+
+from compare import differences
 
 
 @pytest.fixture(scope="module")

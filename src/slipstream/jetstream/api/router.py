@@ -149,12 +149,13 @@ class JetStreamApi:
                 if known.config.pause_until is not None:
                     self._core.watch_pause(consumer)
 
-    def handle(self, event: Event, now_ns: int) -> None:
-        """One event of the kernel. Those that are not JetStream's are ignored."""
+    def handle(self, event: Event, now_ns: int) -> bool:
+        """One event of the kernel. False when it is not JetStream's."""
         core = self._core
         if isinstance(event, RequestEvent):
-            if event.service == JETSTREAM_SERVICE:
-                self._request(event, now_ns)
+            if event.service != JETSTREAM_SERVICE:
+                return False
+            self._request(event, now_ns)
         elif isinstance(event, CommittedEvent):
             core.committed(event.token, event.result, now_ns)
         elif isinstance(event, AdvisoryEvent):
@@ -166,6 +167,9 @@ class JetStreamApi:
                 consumers.delete_inactive(core, consumer)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
+        else:
+            return False
+        return True
 
     def step(self, now_ns: int) -> bool:
         """Due timers and one slice of a long answer. True while there is more to do at once."""
