@@ -41,14 +41,14 @@ class LiveTarget:
     """A server over a socket. Silence is believed after a quarter of a second."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def request(self, verb: str, body: bytes, header: bytes) -> bytes | None:
-        reply = self._connection.request(f"$JS.API.{verb}", body, header, SILENCE_S)
+        reply = self.connection.request(f"$JS.API.{verb}", body, header, SILENCE_S)
         return None if reply is None else reply.header + reply.body
 
     def store(self, subject: str, body: bytes, header: bytes) -> None:
-        reply = self._connection.request(subject, body, header)
+        reply = self.connection.request(subject, body, header)
         assert reply is not None
         assert b'"seq"' in reply.body, reply
 

@@ -158,6 +158,8 @@ def delete(api: ApiCore, request: Request, now_ns: int) -> None:
     stream = api.stream_to_change(request, request.words[0])
 
     def done(_: int, done_ns: int) -> None:
+        for consumer in stream.consumers.values():
+            api.advisories.consumer_action(consumer, "delete", done_ns)
         api.advisories.stream_action(stream, "delete", done_ns)
         api.answer(request, {"success": True}, done_ns)
 
