@@ -66,7 +66,7 @@ HEADER = b"NATS/1.0\r\nA: b\r\n\r\n"
 MS, SECOND = 1_000_000, 1_000_000_000
 
 # Every step is one attempt to create a stream, deleted again before the next. What leaves traces
-# has a name of its own: nats-server 2.15.1 may find the old files when a name is used again.  # S-001..
+# has a name of its own: nats-server 2.15.1 may find old files when a name is used again.  # S-001
 STREAM_ATTEMPTS: list[Call] = [
     stream(),
     stream(subjects=["a", "b.*", "c.>"]),

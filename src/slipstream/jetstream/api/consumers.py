@@ -40,7 +40,7 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 NAMES_PER_PAGE = 1024
 CONSUMERS_PER_PAGE = 256
 # How much of a long answer is built in one slice.
-CONSUMERS_PER_SLICE = 64
+CONSUMERS_PER_SLICE = 32
 
 
 def create(api: ApiCore, request: Request, now_ns: int) -> None:
@@ -252,18 +252,18 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
     present = stream.consumer_names()
     offset = min(max(wanted.offset, 0), len(present))
     page = present[offset : offset + CONSUMERS_PER_PAGE]
-    entries: list[bytes] = []
+    parts: list[bytes] = []
     for start in range(0, len(page), CONSUMERS_PER_SLICE):
-        for name in page[start : start + CONSUMERS_PER_SLICE]:
-            consumer = stream.find_consumer(name)
-            if consumer is not None:  # else deleted since the list was begun
-                entries.append(encode(list_entry(api, consumer, now_ns)))
+        found = (stream.find_consumer(name) for name in page[start : start + CONSUMERS_PER_SLICE])
+        entries = [list_entry(api, consumer, now_ns) for consumer in found if consumer is not None]
+        if entries:  # else all deleted since the list was begun
+            parts.append(encode(entries)[1:-1])
         yield
     fields = {
         "total": len(present),
         "offset": offset,
         "limit": CONSUMERS_PER_PAGE,
-        "consumers": msgspec.Raw(b"[" + b",".join(entries) + b"]"),
+        "consumers": msgspec.Raw(b"[" + b",".join(parts) + b"]"),
     }
     api.answer(request, fields, now_ns)
 
