@@ -148,8 +148,7 @@ def test_include(tmp_path: Path) -> None:
 
 
 def test_json_arrays_of_numbers_are_accepted_by_us_alone(tmp_path: Path) -> None:
-    """nats-server reads `[1]` as an unclosed array of the string `1]`; valid JSON should be valid.
-    """
+    """nats-server reads `[1]` as an unclosed array of the string `1]`; we take all valid JSON."""
     path = tmp_path / "server.conf"
     path.write_text('{"x": [1], "port": 4333, "y": "$x"}'.replace('"$x"', "$x"))
     assert their_verdict(path) == ""

@@ -1,4 +1,6 @@
-"""`slipstream`: the server and its tools under one command, with a friendlier face than `slipstream-server`."""
+"""`slipstream`: the server and its tools under one command, with a friendlier face than
+`slipstream-server`.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,7 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _settings(parsed: argparse.Namespace) -> dict[str, Any]:
-    """What was given, over the configuration file; without a file, defaults that suit one machine."""
+    """What was given; without a configuration file over defaults that suit one machine."""
     settings: dict[str, Any] = {"jetstream.enabled": True}
     if not parsed.config:
         settings |= {"host": "127.0.0.1", "store_dir": STORE_DEFAULT}

@@ -4,6 +4,7 @@ are logged as nats-server does.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from slipstream.kernel.events import ClosedEvent, ConnectEvent
@@ -87,7 +88,9 @@ class Admission:
             protocol=connect.protocol,
         )
         if accepted:
-            client = Client(event.cid, event.ip, event.port, connect, claim.identity)
+            client = Client(
+                event.cid, event.ip, event.port, connect, claim.identity, time.time_ns()
+            )
             self._server.clients.add(client)
 
     def _violation_of_claim(self, event: ConnectEvent, connect: Connect, claim: Claim) -> None:

@@ -60,6 +60,18 @@ def log_jetstream(server: Server) -> None:
     log.info(RULE)
 
 
+def greeting(server: Server) -> str:
+    """The short form for people."""
+    lines = [
+        f"Slipstream {VERSION} serves NATS on {server.url}",
+        f"  store       {server.store_path}",
+        f"  durability  {durability(server.options)}",
+    ]
+    if server.monitoring is not None:
+        lines.append(f"  monitoring  {server.monitoring_url}")
+    return "\n".join(lines)
+
+
 def durability(options: Options) -> str:
     if options.jetstream.durable:
         return DURABLE

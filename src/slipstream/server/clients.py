@@ -20,6 +20,7 @@ class Client:
     port: int
     connect: Connect
     identity: Identity
+    connected_ns: int
 
     def label(self) -> str:
         return label(self.cid, self.ip, self.port, self)

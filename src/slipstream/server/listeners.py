@@ -27,7 +27,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OverflowError:
         raise ListenError(f"listen tcp: address {number}: invalid port") from None
     except socket.gaierror as error:
-        raise ListenError(f"listen tcp: lookup {host}: {(error.strerror or str(error)).lower()}") from None
+        reason = (error.strerror or str(error)).lower()
+        raise ListenError(f"listen tcp: lookup {host}: {reason}") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ListenError(f"listen tcp {shown}: bind: {reason}") from None

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from slipstream.kernel._kernel import Kernel
+from slipstream.kernel import Kernel
 from slipstream.kernel.events import Event
 from slipstream.server.timers import Timers
 
@@ -30,9 +30,19 @@ class LoopStopped(Exception):
 class Loop:
     """`run` belongs to one thread, `timers` too; `post` and `ask` may be called from any."""
 
-    def __init__(self, kernel: Kernel, handle: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        handle: Callable[[Event], None],
+        work: Callable[[], float | None],
+    ) -> None:
+        """`handle` gets each event. `work` does one slice of what is due and says in how many
+        seconds there is more (None: not by itself).
+        """
         self._kernel = kernel
         self._handle = handle
+        self._work = work
+        self._work_due_s: float | None = 0.0
         self._posted: deque[Callable[[], object]] = deque()
         self._stopping = False
         self._finished = threading.Event()
@@ -45,12 +55,18 @@ class Loop:
         """Until `stop` was called."""
         try:
             while not self._stopping:
-                wait_s = self.timers.wait_s(time.monotonic(), WAIT_MAX_S)
-                if self._posted:
-                    wait_s = 0
-                self._step(self._kernel.wait_events(wait_s))
+                self._step(self._kernel.wait_events(self._wait_s()))
         finally:
             self._finished.set()
+
+    def _wait_s(self) -> float:
+        if self._posted:
+            return 0.0
+        now_s = time.monotonic()
+        wait_s = self.timers.wait_s(now_s, WAIT_MAX_S)
+        if self._work_due_s is not None:
+            wait_s = min(wait_s, max(0.0, self._work_due_s - now_s))
+        return wait_s
 
     def _step(self, events: list[Event]) -> None:
         started_ns = time.monotonic_ns()
@@ -59,6 +75,8 @@ class Loop:
         while self._posted and not self._stopping:
             self._posted.popleft()()
         self.timers.fire(time.monotonic())
+        more_s = self._work()
+        self._work_due_s = None if more_s is None else time.monotonic() + more_s
         took_ns = time.monotonic_ns() - started_ns
         self.steps += 1
         self.step_ns_total += took_ns

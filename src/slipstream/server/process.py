@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipstream.config.options import Options
+from slipstream.server import banner
 from slipstream.server.errors import StartError
 from slipstream.server.log import ServerLog
 from slipstream.server.reload import configure_log
@@ -28,8 +29,8 @@ NAMES = {
 }
 
 
-def run(options: Options, *, flags: Mapping[str, Any], program: str) -> int:
-    """Serves until a signal ends it. Returns the exit code."""
+def run(options: Options, *, flags: Mapping[str, Any], program: str, announce: bool = False) -> int:
+    """Serves until a signal ends it; `announce` says on stdout where. Returns the exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # before any thread exists
     log = ServerLog()
     try:
@@ -44,6 +45,8 @@ def run(options: Options, *, flags: Mapping[str, Any], program: str) -> int:
     except StartError as error:
         log.fatal(str(error))
         return 1
+    if announce:
+        print(banner.greeting(server), flush=True)
     server.run()
     log.close()
     return 0

@@ -9,18 +9,17 @@ texts are nats-server's, because harnesses wait for them (K-324..K-328).
 from __future__ import annotations
 
 import dataclasses
-import socket
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from slipstream.config.durations import format_duration
 from slipstream.config.options import ACCOUNT_GLOBAL, ACCOUNT_SYSTEM, Options
-from slipstream.jetstream.api import JetStreamApi
-from slipstream.kernel._kernel import Kernel, StoreError
+from slipstream.kernel import Kernel
 from slipstream.kernel.events import (
     ClosedEvent,
     ConnectEvent,
@@ -35,7 +34,7 @@ from slipstream.server.clients import Clients
 from slipstream.server.errors import StartError
 from slipstream.server.identity import new_server_id
 from slipstream.server.info import ServerInfo
-from slipstream.server.jetstream_link import JetStreamLink
+from slipstream.server.jetstream import JetStreamService
 from slipstream.server.kernel_limits import kernel_limits
 from slipstream.server.lame_duck import LameDuck
 from slipstream.server.listeners import ListenError, PortsFile
@@ -75,18 +74,18 @@ class Server:
         self.store_failure = ""
         self.is_ready = False
         self.clients = Clients(options.max_closed_clients)
-        self.jetstream: JetStreamLink | None = None
+        self.jetstream: JetStreamService | None = None
         self.monitoring: MonitoringServer | None = None
         self.kernel = Kernel(**kernel_limits(self.options), seed=time.time_ns() % 2**63)
         self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
         self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
-        self.loop = Loop(self.kernel, self._handle)
+        self.loop = Loop(self.kernel, self._handle, self._work)
         self.admission = Admission(self)
         self.services = SystemServices(self)
         self.lame_duck = LameDuck(self)
         self.reloader = Reloader(self)
         self._info = ServerInfo(self.server_id, self.name)
-        self._listener: socket.socket | None = None
+        self._listening: tuple[str, int] | None = None
         self._ports_file: PortsFile | None = None
         self._stopped = threading.Event()
         self._stop_lock = threading.Lock()
@@ -122,8 +121,8 @@ class Server:
         return self._info.render(self.options, *self._advertised(), lame_duck=lame_duck)
 
     def _address(self) -> tuple[str, int]:
-        assert self._listener is not None, "the server was not started"
-        return listeners.address(self._listener)
+        assert self._listening is not None, "the server was not started"
+        return self._listening
 
     def _advertised(self) -> tuple[str, int]:
         """The address that INFO names."""
@@ -181,37 +180,24 @@ class Server:
         self.log.info("Starting JetStream")
         if self.options.store_dir == _temporary_store():
             self.log.warn("Temporary storage directory used, data could be lost on system reboot")
-        try:
-            self.store_path.mkdir(parents=True, exist_ok=True)
-            recovered = self.kernel.open_store(
-                path=str(self.store_path),
-                sync_interval_ns=self.options.jetstream.sync_interval_ns,
-            )
-        except OSError as error:
-            raise StartError(
-                f"Can't start JetStream: could not create storage directory - {error}"
-            ) from None
-        except StoreError as error:
-            raise StartError(f"Can't start JetStream: {error}") from None
         banner.log_jetstream(self)
-        jetstream = JetStreamApi(self.kernel, self.options)
-        jetstream.recover(recovered)
-        self.jetstream = jetstream
+        self.jetstream = JetStreamService(self)
         took_ns = time.monotonic_ns() - started_ns
         self.log.info(f"Took {format_duration(took_ns)} to start JetStream")
 
     def _start_listening(self) -> None:
         host, port = self.options.host, self.options.port
         try:
-            self._listener = listeners.listen(host, port)
+            listener = listeners.listen(host, port)
         except ListenError as error:
             raise StartError(
                 f'Error listening on port: {listeners.host_port(host, max(port, 0))}, "{error}"'
             ) from None
+        self._listening = listeners.address(listener)
         self._check_advertised()
         self.kernel.set_info(self.info_json())
         self.services.serve()
-        self.kernel.listen(self._listener.fileno())
+        self.kernel.listen(listener.detach())  # the kernel closes it
         self.kernel.start()
         self.log.info(f"Listening for client connections on {listeners.host_port(host, self.port)}")
 
@@ -257,9 +243,16 @@ class Server:
     # -- running
 
     def run(self) -> None:
-        """Handles events until the server has stopped. Start first."""
+        """Handles events until the server has stopped. Start first.
+
+        An error that nothing expected ends the server: its state can no longer be trusted, and what
+        was acknowledged is in the store.
+        """
         try:
             self.loop.run()
+        except Exception:
+            self.log.fatal(f"Unexpected error, the server ends:\n{traceback.format_exc()}")
+            raise
         finally:
             self._shut_down()
 
@@ -277,6 +270,9 @@ class Server:
                 self._store_failed(event.text)
             if self.jetstream is not None:
                 self.jetstream.handle(event)
+
+    def _work(self) -> float | None:
+        return None if self.jetstream is None else self.jetstream.work()
 
     def _greet_again(self, cid: int) -> None:
         address = self._advertised()
@@ -315,7 +311,6 @@ class Server:
         self.log.info("Initiating Shutdown...")
         if self.jetstream is not None:
             self.log.info("Initiating JetStream Shutdown...")
-            self.jetstream.stop()
         self._close()
         if self.jetstream is not None:
             self.log.info("JetStream Shutdown")
@@ -327,8 +322,6 @@ class Server:
         self.kernel.stop()
         if self.monitoring is not None:
             self.monitoring.stop()
-        if self._listener is not None:
-            self._listener.close()
         if self._ports_file is not None:
             self._ports_file.remove()
 

@@ -1,4 +1,5 @@
-"""The pytest fixture `slipstream_server`: a server with JetStream for one test, on a free port, with an empty store.
+"""The pytest fixture `slipstream_server`: a server with JetStream for one test, on a free port,
+with an empty store.
 
 It comes with the package; a test only names it:
 

@@ -1,10 +1,12 @@
-"""A server inside the running Python process: the kernel on its native thread, the server's loop on a Python thread.
+"""A server inside the running Python process: the kernel on its native thread, the server's loop on
+a Python thread.
 
     with slipstream.testing.server() as server:
         client = await nats.connect(server.url)
 
-The port is free, the store is in a temporary folder and goes with the server. Python code that keeps the interpreter busy slows down what the server
-does in Python (connecting, the JetStream API), not the messages.
+The port is free, the store is in a temporary folder and goes with the server. Python code that
+keeps the interpreter busy slows down what the server does in Python (connecting, the JetStream
+API), not the messages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""`slipstream-server` as a child process, for tests that kill it: free ports, a wait until it is ready, SIGKILL, a start on the same store."""
+"""`slipstream-server` as a child process, for tests that kill it: free ports, a wait until it is
+ready, SIGKILL, a start on the same store.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,10 @@ PROGRAM = (sys.executable, "-m", "slipstream.cli.nats_server")
 class ServerProcess:
     """A server process; its folder holds the store and the log, and survives kills.
 
-        with ServerProcess(["-js"]) as server:
-            ...
-            server.kill()
-            server.start()
+    with ServerProcess(["-js"]) as server:
+        ...
+        server.kill()
+        server.start()
     """
 
     def __init__(
@@ -157,7 +159,7 @@ class ServerProcess:
         return arguments
 
     def _read_log(self) -> None:
-        """Until the process closes its stderr; a process that ends counts as ready to be looked at."""
+        """Until the process closes its stderr; one that ended counts as ready to be looked at."""
         assert self._process is not None
         assert self._process.stderr is not None
         for line in self._process.stderr:

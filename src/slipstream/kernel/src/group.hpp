@@ -25,6 +25,7 @@ enum class EntryKind : uint8_t {
   ack_all = 26,
   deadline = 27,      // nak with delay, in progress
   exceeded = 28,      // max_deliver reached
+  expire = 29,        // messages whose own time to live is over
 };
 
 struct Entry {

@@ -15,8 +15,8 @@ import msgspec
 from slipstream.config.durations import format_duration, format_uptime
 from slipstream.config.options import ACCOUNT_GLOBAL
 from slipstream.jetstream.json.times import format_time
-from slipstream.kernel._kernel import ConnectionStats, Subscription
 from slipstream.kernel.events import ClosedEvent
+from slipstream.kernel.values import ConnectionStats, Subscription
 from slipstream.server.clients import Client
 from slipstream.server.monitoring.parameters import BadParameter, Parameters
 

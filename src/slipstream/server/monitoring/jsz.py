@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL
-from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.jetstream.api.monitoring import ServerStatistics
 from slipstream.jetstream.json.times import format_time
-from slipstream.server.jetstream_link import AccountStatistics
 from slipstream.server.monitoring.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -48,61 +47,51 @@ class JszOptions:
         )
 
 
+NOTHING = ServerStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
 def jsz(server: Server, options: JszOptions) -> dict[str, Any]:
-    identity: dict[str, Any] = {
-        "server_id": server.server_id,
-        "now": format_time(time.time_ns()),
-    }
-    if server.jetstream is None:
-        none = AccountStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-        totals = {"streams": 0, "consumers": 0, "messages": 0, "bytes": 0, "total": 0}
-        shown = jetstream_stats(none, 0) | {"accounts": 0}
-        return shown | identity | {"disabled": True} | totals
-    stats = server.loop.ask(server.jetstream.account_statistics)
-    page = jetstream_stats(stats, API_LEVEL) | identity
+    """K-270."""
+    jetstream = server.jetstream
+    stats = NOTHING if jetstream is None else server.loop.ask(jetstream.statistics)
+    page = jetstream_stats(stats)
+    page |= {"server_id": server.server_id, "now": format_time(time.time_ns())}
+    if jetstream is None:
+        page["disabled"] = True
+    else:
+        page |= {"config": jetstream_config(server), "limits": jetstream_limits(server)}
     page |= {
-        "config": jetstream_config(server),
-        "limits": jetstream_limits(server),
         "streams": stats.streams,
         "consumers": stats.consumers,
         "messages": stats.messages,
-        "bytes": stats.bytes,
+        "bytes": stats.memory + stats.store,
     }
     wanted = options.account == ACCOUNT_GLOBAL or (options.accounts and not options.account)
-    if wanted and options.offset == 0:
-        page["account_details"] = [_account(server, stats, options)]
-    return page | {"total": 1}
-
-
-def _account(server: Server, stats: AccountStatistics, options: JszOptions) -> dict[str, Any]:
-    """K-267."""
-    account = {"name": ACCOUNT_GLOBAL, "id": ACCOUNT_GLOBAL} | jetstream_stats(stats, 0)
-    account |= {
-        "reserved_memory": stats.reserved_memory_bytes or NO_RESERVATION,
-        "reserved_storage": stats.reserved_storage_bytes or NO_RESERVATION,
-        "accounts": 0,
-    }
-    if options.streams:
-        jetstream = server.jetstream
-        assert jetstream is not None
+    if jetstream is not None and wanted and options.offset == 0:
         details = server.loop.ask(
-            lambda: jetstream.stream_details(config=options.config, consumers=options.consumers)
+            lambda: jetstream.account_details(
+                streams=options.streams, consumers=options.consumers, config=options.config
+            )
         )
-        if details:
-            account["stream_detail"] = details
-    return account
+        reserved = {"reserved_memory": NO_RESERVATION, "reserved_storage": NO_RESERVATION}
+        page["account_details"] = [details | reserved]
+    return page | {"total": stats.accounts}
 
 
-def jetstream_stats(stats: AccountStatistics, level: int) -> dict[str, Any]:
+def jetstream_stats(stats: ServerStatistics) -> dict[str, Any]:
     """K-297, K-298."""
     return {
-        "memory": stats.memory_bytes,
-        "storage": stats.storage_bytes,
-        "reserved_memory": stats.reserved_memory_bytes,
-        "reserved_storage": stats.reserved_storage_bytes,
-        "accounts": 1,
+        "memory": stats.memory,
+        "storage": stats.store,
+        "reserved_memory": stats.reserved_memory,
+        "reserved_storage": stats.reserved_store,
+        "accounts": stats.accounts,
         "ha_assets": 0,
-        "api": {"level": level, "total": stats.api_total, "errors": stats.api_errors},
+        "api": {
+            "level": stats.api_level,
+            "total": stats.api_total,
+            "errors": stats.api_errors,
+        },
     }
 
 

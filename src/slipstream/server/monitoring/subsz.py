@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL, ACCOUNT_SYSTEM
 from slipstream.jetstream.json.times import format_time
-from slipstream.kernel._kernel import Subscription
+from slipstream.kernel.values import Subscription
 from slipstream.server.monitoring.connz import LIMIT_DEFAULT, subscription_detail
 from slipstream.server.monitoring.parameters import BadParameter, Parameters
 from slipstream.server.monitoring.varz import number

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from slipstream.config.durations import format_uptime
 from slipstream.config.options import ACCOUNT_SYSTEM
-from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.json.times import format_time
 from slipstream.server import banner, process_usage
 from slipstream.server.info import IMPLEMENTATION, PROTOCOL
@@ -72,7 +71,7 @@ def _jetstream(server: Server) -> dict[str, Any]:
         return {}
     return {
         "config": jetstream_config(server),
-        "stats": jetstream_stats(server.loop.ask(server.jetstream.account_statistics), API_LEVEL),
+        "stats": jetstream_stats(server.loop.ask(server.jetstream.statistics)),
         "limits": jetstream_limits(server),
     }
 

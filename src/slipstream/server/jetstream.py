@@ -1,0 +1,116 @@
+"""JetStream inside the server: opens the store, builds the API over it, and drives it from the
+server's loop.
+
+The API itself (slipstream.jetstream.api) knows neither clock nor sockets; this is where it gets
+both.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from slipstream.config.options import ACCOUNT_GLOBAL, Options
+from slipstream.jetstream.api import ClientDescription, JetStreamApi
+from slipstream.jetstream.api import Options as ApiOptions
+from slipstream.jetstream.api.monitoring import ServerStatistics
+from slipstream.jetstream.ids import IdSource
+from slipstream.jetstream.limits import AccountLimits, ServerLimits
+from slipstream.kernel import StoreError
+from slipstream.kernel.events import Event
+from slipstream.server.errors import StartError
+from slipstream.version import NATS_VERSION
+
+if TYPE_CHECKING:
+    from slipstream.server.server import Server
+
+
+class JetStreamService:
+    """On the server's loop, except for its creation."""
+
+    def __init__(self, server: Server) -> None:
+        """Opens and recovers the store. Before the kernel's thread starts. Raises StartError."""
+        self._server = server
+        records = _open_store(server)
+        self._api = JetStreamApi(
+            server.kernel,
+            _api_options(server.name, server.options),
+            IdSource(random.SystemRandom().getrandbits),
+            self._describe,
+        )
+        self._api.add_account(ACCOUNT_GLOBAL, AccountLimits())
+        self._api.recover(records)
+
+    def handle(self, event: Event) -> None:
+        self._api.handle(event, time.time_ns())
+
+    def work(self) -> float | None:
+        """Timers and a slice of long answers. Seconds until there is more; None: not by itself."""
+        now_ns = time.time_ns()
+        if self._api.step(now_ns):
+            return 0.0
+        deadline_ns = self._api.deadline_ns()
+        return None if deadline_ns is None else max(0, deadline_ns - now_ns) / 1e9
+
+    def statistics(self) -> ServerStatistics:
+        return self._api.statistics()
+
+    def account_details(self, *, streams: bool, consumers: bool, config: bool) -> dict[str, Any]:
+        """As /jsz shows an account."""
+        return self._api.account_details(
+            ACCOUNT_GLOBAL, time.time_ns(), streams=streams, consumers=consumers, config=config
+        )
+
+    def consumer_names(self, stream: str) -> list[str] | None:
+        """None when there is no such stream."""
+        details = self.account_details(streams=True, consumers=True, config=False)
+        for found in details.get("stream_detail", []):
+            if found["name"] == stream:
+                return [consumer["name"] for consumer in found.get("consumer_detail", [])]
+        return None
+
+    def _describe(self, cid: int) -> ClientDescription | None:
+        client = self._server.clients.get(cid)
+        if client is None:
+            return None
+        return ClientDescription(
+            start_ns=client.connected_ns,
+            host=client.ip,
+            user=client.identity.shown,
+            name=client.connect.name,
+            lang=client.connect.lang,
+            version=client.connect.version,
+        )
+
+
+def _open_store(server: Server) -> list[Any]:
+    path = server.store_path
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"Can't start JetStream: could not create storage directory - {error}"
+        ) from None
+    try:
+        return server.kernel.open_store(
+            path=str(path), sync_interval_ns=server.options.jetstream.sync_interval_ns
+        )
+    except StoreError as error:
+        raise StartError(f"Can't start JetStream: {error}") from None
+
+
+def _api_options(name: str, options: Options) -> ApiOptions:
+    jetstream, limits = options.jetstream, options.jetstream.limits
+    return ApiOptions(
+        server_name=name,
+        server_version=NATS_VERSION,
+        limits=ServerLimits(
+            max_memory=jetstream.max_memory,
+            max_store=jetstream.max_file,
+            max_ack_pending=limits.max_ack_pending,
+            max_request_batch=limits.max_request_batch,
+            duplicate_window_ns=limits.duplicate_window_ns,
+        ),
+        strict=jetstream.strict,
+    )

@@ -1,0 +1,120 @@
+"""Small parts of the server, each against its rule: ids, hashes, sizes, timers, query parameters,
+ports files.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from slipstream.server.banner import format_size
+from slipstream.server.identity import name_hash, new_server_id
+from slipstream.server.listeners import ListenError, PortsFile, listen, reachable_hosts, urls
+from slipstream.server.monitoring.parameters import BadParameter, Parameters
+from slipstream.server.timers import Timers
+
+
+def test_a_server_id_is_a_valid_nkey() -> None:  # K-014
+    first, second = new_server_id(), new_server_id()
+    assert first != second
+    assert len(first) == 56
+    assert first[0] == "N"
+    raw = base64.b32decode(first)
+    assert binascii.crc_hqx(raw[:-2], 0) == int.from_bytes(raw[-2:], "little")
+
+
+def test_name_hash() -> None:  # K-182, as nats-server 2.15.1 shows it for this name
+    assert name_hash("zed") == "oJI4dA36"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(1023, "1023 B"), (1024, "1.00 KB"), (8 << 20, "8.00 MB"), (10**9, "953.67 MB"),
+     (1 << 50, "1.00 PB"), (1 << 60, "1024.00 PB")],
+)  # fmt: skip
+def test_sizes(size: int, text: str) -> None:
+    assert format_size(size) == text
+
+
+def test_timers_fire_in_order_and_only_when_due() -> None:
+    timers, fired = Timers(), []
+    for due_s, name in ((3.0, "c"), (1.0, "a"), (1.0, "b")):
+        timers.at(due_s, lambda name=name: fired.append(name))  # type: ignore[misc]
+    assert timers.wait_s(0.5, 10) == 0.5
+    timers.fire(0.9)
+    assert fired == []
+    timers.fire(1.0)
+    assert fired == ["a", "b"]
+    assert timers.wait_s(2.5, 0.1) == 0.1
+    assert timers.wait_s(9.0, 1.0) == 0
+    timers.fire(9.0)
+    assert fired == ["a", "b", "c"]
+    assert timers.wait_s(9.0, 1.0) == 1.0
+
+
+def test_a_timer_set_for_now_waits_a_round() -> None:
+    timers, fired = Timers(), []
+
+    def again() -> None:
+        fired.append(1)
+        timers.at(0, again)
+
+    timers.at(0, again)
+    timers.fire(0)
+    assert fired == [1]
+
+
+def test_parameters() -> None:  # K-216
+    query = Parameters("a=1&b=TRUE&c=-5&d=x&e=&a=2")
+    assert query.text("a") == "1"
+    assert query.flag("b")
+    assert not query.flag("e")
+    assert not query.flag("missing")
+    assert query.integer("c") == -5
+    with pytest.raises(BadParameter) as caught:
+        query.flag("d")
+    assert str(caught.value) == (
+        "Error decoding boolean for 'd': strconv.ParseBool: parsing \"x\": invalid syntax"
+    )
+    with pytest.raises(BadParameter, match="Error decoding int for 'd': "):
+        query.integer("d")
+    with pytest.raises(BadParameter, match="Error decoding uint64 for 'c': "):
+        query.unsigned("c")
+
+
+def test_listen_takes_a_free_port_and_refuses_a_taken_one() -> None:
+    with listen("127.0.0.1", -1) as first:
+        port = first.getsockname()[1]
+        assert port > 0
+        assert not first.getblocking()
+        with pytest.raises(
+            ListenError, match=f"listen tcp 127.0.0.1:{port}: bind: address already"
+        ):
+            listen("127.0.0.1", port)
+
+
+def test_listen_refuses_what_is_no_port() -> None:
+    with pytest.raises(ListenError, match="listen tcp: address 99999: invalid port"):
+        listen("127.0.0.1", 99999)
+
+
+def test_ports_file(tmp_path: Path) -> None:  # K-326
+    file = PortsFile(str(tmp_path), "slipstream-server")
+    file.write({"nats": urls("nats", "127.0.0.1", 1)})
+    assert file.path == tmp_path / f"slipstream-server_{os.getpid()}.ports"
+    assert json.loads(file.path.read_text()) == {"nats": ["nats://127.0.0.1:1"]}
+    assert [entry.name for entry in tmp_path.iterdir()] == [file.path.name]
+    file.remove()
+    file.remove()
+    assert not file.path.exists()
+
+
+def test_all_interfaces_are_reachable_by_loopback() -> None:
+    assert "127.0.0.1" in reachable_hosts("0.0.0.0")
+    assert reachable_hosts("10.0.0.1") == ["10.0.0.1"]
+    assert urls("nats", "::1", 5) == ["nats://[::1]:5"]
