@@ -35,7 +35,8 @@ constexpr PublishError
     kMaxBytes{503, 10077, "maximum bytes exceeded"},
     kMaxPerSubject{503, 10077, "maximum messages per subject exceeded"},
     kTooManyRequests{429, 10167, "too many requests"},
-    kStoreFailed{503, 10077, nullptr};
+    kStoreFailed{503, 10077, "the store of this server has failed"},
+    kStorageFull{500, 10047, "insufficient storage resources available"};
 
 void append_json_text(std::string& out, string_view s) {
   for (unsigned char c : s) {
@@ -143,8 +144,7 @@ void Stream::seal() {
   inflight_bytes_ -= bytes;
   Reader replies(open_replies_.view());
   while (replies.left()) {
-    string_view reply = replies.get_bytes(replies.get16());
-    answer_error(reply, kStoreFailed);
+    answer_error(replies.get_bytes(replies.get16()), js.failed() ? kStoreFailed : kStorageFull);
   }
 }
 
@@ -156,7 +156,7 @@ void Stream::answer_error(string_view reply, const PublishError& e) {
   if (reply.empty()) return;
   std::string text = "{\"error\":{\"code\":" + std::to_string(e.code) + ",\"err_code\":" + std::to_string(e.err_code) +
                      ",\"description\":\"";
-  append_json_text(text, e.description ? string_view(e.description) : string_view("the store of this server has failed or is full"));
+  append_json_text(text, e.description);
   text += "\"},\"stream\":\"";
   append_json_text(text, name);
   text += "\",\"seq\":0}";
