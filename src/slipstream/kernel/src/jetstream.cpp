@@ -257,7 +257,11 @@ void JetStream::drop_stream(uint64_t id) {
   Stream& s = *it->second;
   s.detach();
   s.consumers.clear();
-  s.store->drop();
+  // A checkpoint still names its files, and the start after a crash would miss them: they go with the next round.
+  if (s.group.logged) {
+    if (s.store->last_seq() && !recovering_) checkpoint_wanted_ = true;
+    dropped_stores_.push_back(std::move(s.store));
+  }
   std::erase(active_, &s.group);
   std::erase(dirty_streams_, &s);
   // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.

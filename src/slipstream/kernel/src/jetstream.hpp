@@ -103,7 +103,8 @@ class JetStream {
   uint64_t next_stream_id_ = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> dropped_;     // freed at the end of the turn
-  std::vector<uint64_t> dropped_ids_;                // for the next checkpoint
+  std::vector<uint64_t> dropped_ids_;                // for the next checkpoint round, with their files
+  std::vector<std::unique_ptr<MessageStore>> dropped_stores_, dropped_stores_in_round_;
   std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
   std::vector<std::vector<Consumer*>> push_consumers_;  // per account
   std::vector<Group*> active_;

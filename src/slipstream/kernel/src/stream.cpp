@@ -14,6 +14,7 @@ constexpr uint64_t kInflightMessages = 100'000, kInflightBytes = 128 << 20;
 constexpr size_t kHeaderBytesMax = 65535;
 constexpr int64_t kAgeGranularityNs = 1'000'000;
 constexpr size_t kExpirePerEntry = 10'000;
+constexpr uint64_t kPurgeCheckpointMessages = 10'000;
 
 // Texts and codes of nats-server's table; a test holds them against slipstream/protocol/errors.json.
 constexpr PublishError
@@ -471,6 +472,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
   }
   for (auto& [id, c] : consumers) c->many_removed();
   arm_age_timer();
+  if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return before - store->messages();
 }
 
