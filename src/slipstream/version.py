@@ -7,6 +7,4 @@ from __future__ import annotations
 NATS_VERSION = "2.15.1"
 """The release of nats-server whose behaviour towards clients we have."""
 
-JETSTREAM_API_LEVEL = 5
-
 VERSION = "0.1.0"  # pyproject.toml says the same
