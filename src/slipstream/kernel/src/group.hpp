@@ -28,10 +28,12 @@ enum class EntryKind : uint8_t {
   expire = 29,        // messages whose own time to live is over
 };
 
+constexpr uint64_t kUnwritten = UINT64_MAX;
+
 struct Entry {
   EntryKind kind;
-  uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged
-  bool durable = false;
+  uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged, kUnwritten while it waits for room
+  bool durable = false, reserve = false;
   uint64_t token = 0;           // Python waits
   Buffer payload;
   Buffer replies;               // who is answered when it is applied; layout by kind

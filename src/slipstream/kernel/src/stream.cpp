@@ -14,6 +14,7 @@ constexpr uint64_t kInflightMessages = 100'000, kInflightBytes = 128 << 20;
 constexpr size_t kHeaderBytesMax = 65535;
 constexpr int64_t kAgeGranularityNs = 1'000'000;
 constexpr size_t kExpirePerEntry = 10'000;
+constexpr uint64_t kPurgeCheckpointMessages = 10'000;
 
 // Texts and codes of nats-server's table; a test holds them against slipstream/protocol/errors.json.
 constexpr PublishError
@@ -35,7 +36,8 @@ constexpr PublishError
     kMaxBytes{503, 10077, "maximum bytes exceeded"},
     kMaxPerSubject{503, 10077, "maximum messages per subject exceeded"},
     kTooManyRequests{429, 10167, "too many requests"},
-    kStoreFailed{503, 10077, nullptr};
+    kStoreFailed{503, 10077, "the store of this server has failed"},
+    kStorageFull{500, 10047, "insufficient storage resources available"};
 
 void append_json_text(std::string& out, string_view s) {
   for (unsigned char c : s) {
@@ -143,8 +145,7 @@ void Stream::seal() {
   inflight_bytes_ -= bytes;
   Reader replies(open_replies_.view());
   while (replies.left()) {
-    string_view reply = replies.get_bytes(replies.get16());
-    answer_error(reply, kStoreFailed);
+    answer_error(replies.get_bytes(replies.get16()), js.failed() ? kStoreFailed : kStorageFull);
   }
 }
 
@@ -156,7 +157,7 @@ void Stream::answer_error(string_view reply, const PublishError& e) {
   if (reply.empty()) return;
   std::string text = "{\"error\":{\"code\":" + std::to_string(e.code) + ",\"err_code\":" + std::to_string(e.err_code) +
                      ",\"description\":\"";
-  append_json_text(text, e.description ? string_view(e.description) : string_view("the store of this server has failed or is full"));
+  append_json_text(text, e.description);
   text += "\"},\"stream\":\"";
   append_json_text(text, name);
   text += "\",\"seq\":0}";
@@ -471,6 +472,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
   }
   for (auto& [id, c] : consumers) c->many_removed();
   arm_age_timer();
+  if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return before - store->messages();
 }
 
