@@ -26,6 +26,8 @@ MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
   o.folder = folder;
   o.memory = memory;
   o.segment_bytes_max = options_.segment_bytes_max;
+  o.segment_bytes_min = std::min(o.segment_bytes_min, o.segment_bytes_max);
+  o.tail_bytes = std::min(o.tail_bytes, 4 * o.segment_bytes_max);
   return MessageStore::create(disk_, io_.get(), o).release();
 }
 
@@ -97,7 +99,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   if (!journal_) return false;
   if (!recover(error)) return false;
   for (auto& [id, s] : streams_) s->attach();
-  if (relaxed()) kernel.timers.set(journal_timer_, Kernel::clock().monotonic_ns + options_.sync_interval_ns);
+  if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
   return true;
 }
 
