@@ -291,8 +291,7 @@ class Ledger:
         if message is not None:  # None: what removes it is on its way
             assert (d.subject, d.header, d.body) == message.content, f"{s.name} {seq} has other content"
             assert consumer.wants(message), f"{d.consumer} got {seq} of {d.subject!r} against its filter"
-        if seq not in consumer.acked:
-            consumer.open[seq] = d
+        consumer.open[seq] = d
 
     # -- after a crash
 

@@ -17,6 +17,18 @@ constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
 constexpr int64_t kSerializeNs = 500'000;  // of one turn
 
+// Whole or not at all, and durable before anything else is made: a folder with streams and without it is not ours.
+ssize_t write_marker(Disk& disk) {
+  std::string unfinished = std::string(kMarker) + ".new";
+  int h = disk.open(unfinished, kOpenWrite | kOpenCreate | kOpenTruncate);
+  if (h < 0) return h;
+  ssize_t n = disk.pwrite(h, kMarkerText, strlen(kMarkerText), 0);
+  if (n >= 0) n = disk.sync(h);
+  disk.close(h);
+  if (n >= 0) n = disk.rename(unfinished, kMarker);
+  return n < 0 ? n : disk.sync_folder("");
+}
+
 }  // namespace
 
 MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
@@ -66,10 +78,7 @@ bool JetStream::prepare_folder(std::string& error) {
         error = "the store in " + options_.path + " has no file '" + kMarker + "', but has '" + n + "'; it was left untouched.";
         return false;
       }
-    h = disk_->open(kMarker, kOpenWrite | kOpenCreate);
-    ssize_t n = h < 0 ? h : disk_->pwrite(h, kMarkerText, strlen(kMarkerText), 0);
-    if (n >= 0) n = disk_->sync(h);
-    if (h >= 0) disk_->close(h);
+    ssize_t n = write_marker(*disk_);
     if (n < 0) {
       error = "cannot write to " + options_.path + ": " + strerror((int)-n);
       return false;
