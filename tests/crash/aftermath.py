@@ -11,6 +11,7 @@ from stream_model import Publish
 
 ACK_WAIT_NS_MAX = 31_000_000_000
 PULL_ROUNDS_MAX = 50
+REPUBLISHES_PER_TURN = 5
 
 
 def judge(image: SimDisk, ledger: Ledger, clock: SimulatedClock, *, thorough: bool = True) -> None:
@@ -40,8 +41,10 @@ def published_ids(s: StreamPromises) -> list[Publish]:
 def republish(ledger: Ledger, ids: dict[bytes, list[Publish]]) -> None:
     """Every id once more, whether it was acknowledged or not; the ledger demands the answer that the recovered log implies."""
     for s in ledger.streams:
-        for publish in ids.get(s.description, []):
+        for i, publish in enumerate(ids.get(s.description, [])):
             ledger.publish(s.name, publish.message.subject, publish.message.body, publish.message_id)
+            if i % REPUBLISHES_PER_TURN == 0:
+                ledger.turn()
     ledger.turn(2)
 
 

@@ -21,6 +21,7 @@ from stream_model import (
     ConsumerUpdate,
     Delete,
     Message,
+    Nothing,
     Operation,
     Publish,
     Purge,
@@ -71,9 +72,21 @@ class StreamPromises:
     model: StreamModel = field(init=False)  # after all operations
     consumers: dict[str, ConsumerPromises] = field(default_factory=dict)
     lives: list[ConsumerPromises] = field(default_factory=list)  # of all consumers that ever were
+    verdicts: list[object] = field(default_factory=list)  # of the model, on each operation
 
     def __post_init__(self) -> None:
         self.model = StreamModel(self.description, self.spec)
+
+    def note(self, operation: Operation) -> int:
+        """Its place in the log."""
+        self.operations.append(operation)
+        self.verdicts.append(self.model.apply(operation))
+        return len(self.operations) - 1
+
+    def strike_out(self, position: int) -> None:
+        self.operations[position] = Nothing()
+        self.model = StreamModel(self.description, self.spec)
+        self.verdicts = [self.model.apply(operation) for operation in self.operations]
 
     def state_after(self, count: int) -> StreamModel:
         model = StreamModel(self.description, self.spec)
@@ -99,6 +112,8 @@ class Ledger:
     def forget_node(self) -> None:
         self._waiting: dict[int, Callable[[object], None]] = {}
         self._queued: list[tuple[StreamPromises, Publish, int]] = []
+        self._publishes: dict[int, tuple[StreamPromises, int]] = {}  # where it is in which log
+        self.turned_away = 0  # publishes that found no room in the journal
         self._seen_deliveries = 0
 
     def attach(self, node: SimulatedNode) -> None:
@@ -239,29 +254,25 @@ class Ledger:
         # The turn stamps its messages with its own time.
         time_ns = self.node.clock.now_ns + TURN_NS
         publish = publish._replace(message=publish.message._replace(time_ns=time_ns))
-        position = len(s.operations)
-        s.operations.append(publish)
-        expected = s.model.apply(publish)
+        position = s.note(publish)
 
         def answered(reply: object) -> None:
             assert isinstance(reply, bytes)
             answer = json.loads(reply)
-            if answer.get("error", {}).get("err_code") == 10077 and "has failed" in str(answer):
-                return  # no promise
             s.committed = max(s.committed, position + 1)
             refused = "error" in answer
             got = REFUSED if refused else Stored(answer["seq"], answer.get("duplicate", False))
+            expected = s.verdicts[position]
             assert got == expected, f"{s.name}: {publish} was answered {answer}, not {expected}"
 
         self._waiting[number] = answered
+        self._publishes[number] = (s, position)
 
     def _note(self, s: StreamPromises, operation: Operation, token: int) -> None:
-        s.operations.append(operation)
-        s.model.apply(operation)
-        position = len(s.operations)
+        position = s.note(operation)
 
         def answered(_: object) -> None:
-            s.committed = max(s.committed, position)
+            s.committed = max(s.committed, position + 1)
 
         self._waiting[token] = answered
 
@@ -271,6 +282,7 @@ class Ledger:
             if answered := self._waiting.pop(token, None):
                 answered(result)
         node.committed.clear()
+        self._strike_out_refused()
         for number, replies in node.replies.items():
             if answered := self._waiting.pop(number, None):
                 answered(replies[0].body)
@@ -278,6 +290,18 @@ class Ledger:
         for delivery in node.deliveries[self._seen_deliveries :]:
             self._take_delivery(delivery)
         self._seen_deliveries = len(node.deliveries)
+
+    def _strike_out_refused(self) -> None:
+        """No room in the journal: it never got into the log. (Once the store has failed, or the power, that is not known.)"""
+        node = self.node
+        for number, (s, position) in self._publishes.items():
+            replies = node.replies.get(number)
+            if replies is None or b"has failed or is full" not in replies[0].body:
+                continue
+            del node.replies[number], self._waiting[number]
+            if not node.failed and not node.disk.crashed:
+                s.strike_out(position)
+                self.turned_away += 1
 
     def _take_delivery(self, d: Delivery) -> None:
         if d.stream not in self.names() or d.consumer not in self.stream(d.stream).consumers:
@@ -334,7 +358,7 @@ class Ledger:
             f"{len(s.operations)} on; against what was acknowledged: {explanation}"
         )
         count, s.model = best
-        del s.operations[count:]
+        del s.operations[count:], s.verdicts[count:]
         s.committed = count
         self._drop_expired(s, observed.messages)
         s.consumers = surviving_consumers(s)

@@ -70,7 +70,11 @@ class ConsumerDelete(NamedTuple):
     name: str
 
 
-Operation = Publish | Purge | Delete | Update | ConsumerCreate | ConsumerUpdate | ConsumerDelete
+class Nothing(NamedTuple):
+    """In the place of what was refused before it reached the log."""
+
+
+Operation = Nothing | Publish | Purge | Delete | Update | ConsumerCreate | ConsumerUpdate | ConsumerDelete
 
 
 class Stored(NamedTuple):
