@@ -292,14 +292,17 @@ class Ledger:
         self._seen_deliveries = len(node.deliveries)
 
     def _strike_out_refused(self) -> None:
-        """No room in the journal: it never got into the log. (Once the store has failed, or the power, that is not known.)"""
+        """No room in the journal: it never got into the log. Of what a failed store refuses that is not known."""
         node = self.node
         for number, (s, position) in self._publishes.items():
             replies = node.replies.get(number)
-            if replies is None or b"has failed or is full" not in replies[0].body:
+            if replies is None:
                 continue
-            del node.replies[number], self._waiting[number]
-            if not node.failed and not node.disk.crashed:
+            failed = b"store of this server has failed" in replies[0].body
+            turned_away = b'"err_code":10047' in replies[0].body
+            if failed or turned_away:
+                del node.replies[number], self._waiting[number]
+            if turned_away:
                 s.strike_out(position)
                 self.turned_away += 1
 

@@ -286,6 +286,7 @@ void JetStream::stop() {
     for (auto& [id, s] : streams_)
       for (auto& [cid, c] : s->consumers) c->propose_acks(), c->propose_delivered();
     for (auto& [id, s] : streams_) s->seal();
+    append_unwritten();
     if (journal_->wait_synced()) {
       apply_committed();
       while (!io_->idle() || phase_ == CheckpointPhase::writing) io_->drain();
