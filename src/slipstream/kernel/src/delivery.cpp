@@ -202,6 +202,8 @@ bool Consumer::run() {
   size_t bytes = 0;
   bool more = false;
   for (int n = 0; !paused(); n++) {
+    // Subscriptions may have come or gone with the message before (UNSUB with a maximum, a deleted stream).
+    if (spec.push() && push_target_.seen_changes != stream_.account.trie.changes()) interest_changed();
     if (spec.push() ? !active_ || (window_bytes_ > 0 && window_used_ > window_bytes_) : waiting_.empty()) break;
     if (n == kMessagesPerRun || bytes >= kBytesPerRun) {
       more = true;
