@@ -191,7 +191,23 @@ WORDS = st.one_of(
     st.binary(max_size=5),
 )
 VERBS = st.sampled_from(
-    "PUB HPUB SUB UNSUB PING PONG CONNECT INFO +OK -ERR MSG pub sUb hPub unsuB".split()
+    [
+        "PUB",
+        "HPUB",
+        "SUB",
+        "UNSUB",
+        "PING",
+        "PONG",
+        "CONNECT",
+        "INFO",
+        "+OK",
+        "-ERR",
+        "MSG",
+        "pub",
+        "sUb",
+        "hPub",
+        "unsuB",
+    ]
 ).map(str.encode)
 BLANK = st.sampled_from([b" ", b"\t", b"  ", b" \t"])
 LINE_END = st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b""])

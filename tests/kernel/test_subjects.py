@@ -79,12 +79,14 @@ def test_validity(functions, subject, valid, literal):
     assert functions.valid_literal(subject) is literal
 
 
-@pytest.mark.parametrize(("filter", "subject", "matches"), MATCHES)
-def test_matching(functions, filter, subject, matches):
-    assert functions.subject_matches(filter, subject) is matches
+@pytest.mark.parametrize(("subscribed", "subject", "matches"), MATCHES)
+def test_matching(functions, subscribed, subject, matches):
+    assert functions.subject_matches(subscribed, subject) is matches
 
 
-TOKENS = st.sampled_from([b"a", b"b", b"*", b">", b"a*", b">b", b"", b"_INBOX", b"$JS", b"ACK", b"x "])
+TOKENS = st.sampled_from(
+    [b"a", b"b", b"*", b">", b"a*", b">b", b"", b"_INBOX", b"$JS", b"ACK", b"x "]
+)
 ANY_SUBJECTS = st.lists(TOKENS, max_size=5).map(b".".join)
 VALID_SUBJECTS = ANY_SUBJECTS.filter(model.valid_subject)
 

@@ -28,9 +28,9 @@ def has_wildcard(subject: bytes) -> bool:
     return b"*" in tokens or b">" in tokens
 
 
-def subject_matches(filter: bytes, literal: bytes) -> bool:
+def subject_matches(subscribed: bytes, literal: bytes) -> bool:
     """A subject with an empty token is matched by nothing."""
-    wanted, tokens = filter.split(b"."), literal.split(b".")
+    wanted, tokens = subscribed.split(b"."), literal.split(b".")
     if not all(tokens):
         return False
     if wanted[-1] == b">":

@@ -19,11 +19,11 @@ bool served_by_kernel(string_view subject) {
 }
 
 // What other parts of a NATS system talk about, and clients must not (K-083).
-bool reserved_subject(string_view s) { return s.starts_with("$NRG.") || s.starts_with("_GR_."); }
+bool reserved_subject(string_view s) { return s.starts_with("$NRG.") || (s.starts_with("_GR_.") && s.size() > 5); }
 
 // Replies that would make the receiver's answer count as somebody else's (K-073).
 bool reserved_reply(string_view s) {
-  return s.starts_with("$JS.ACK.") || s.starts_with("_R_.") || s.starts_with("_GR_.");
+  return (s.starts_with("$JS.ACK.") && s.size() > 8) || s.starts_with("_R_.") || (s.starts_with("_GR_.") && s.size() > 5);
 }
 
 // Reached the maximum that its UNSUB set (K-093).
@@ -361,18 +361,13 @@ void Kernel::deliver(Subscription* s, string_view subject, string_view reply, st
   }
 }
 
+// To a plain subscription of the requester itself; one in a queue group does not count, as in nats-server.
 void Kernel::no_responders(Connection& c, string_view subject, string_view reply) {
   const MatchResult& match = c.account->trie.match(reply);
-  auto own = [&](const std::vector<Subscription*>& v) -> Subscription* {
-    for (Subscription* s : v)
-      if (s->connection == &c && !s->dead) return s;
-    return nullptr;
-  };
-  Subscription* s = own(match.plain);
-  for (size_t i = 0; !s && i < match.queues.size(); i++) s = own(match.queues[i]);
-  if (!s) return;
+  auto own = std::find_if(match.plain.begin(), match.plain.end(), [&](Subscription* s) { return s->connection == &c; });
+  if (own == match.plain.end()) return;
   std::string header = "NATS/1.0 503\r\nNats-Subject: " + std::string(subject) + "\r\n\r\n";
-  deliver(s, reply, {}, header, {});
+  deliver(*own, reply, {}, header, {});
 }
 
 // ------------------------------------------------------------------ what Python says about connections
@@ -386,7 +381,7 @@ bool Kernel::accept(uint64_t cid, uint32_t account_id, const ConnectOptions& opt
   Connection* c = find(cid);
   Account* a = account(account_id);
   if (!c || c->doomed || !a) return false;
-  if (c->account != a)
+  if (c->accepted || c->account != a)  // a second CONNECT starts anew, as somebody else perhaps (K-001)
     while (!c->subscriptions.empty()) unsubscribe(*c, c->subscriptions.begin()->second.get());
   c->account = a;
   c->options = options;
