@@ -43,7 +43,8 @@ bool JetStream::prepare_folder(std::string& error) {
   }
   int r = disk_->lock("LOCK");
   if (r < 0) {
-    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). Stop that server or choose another store folder."
+    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). " +
+                                    "Stop that server or choose another store folder."
                               : "cannot lock " + options_.path + ": " + strerror(-r);
     return false;
   }
