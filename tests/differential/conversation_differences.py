@@ -1,6 +1,8 @@
 """Holds the corpus' conversations with two targets and tells where their answers part.
 
-As a program: `python tests/differential/compare.py HOST:PORT HOST:PORT` compares two running servers.
+As a program it compares two running servers:
+
+    python tests/differential/conversation_differences.py HOST:PORT HOST:PORT
 """
 
 from __future__ import annotations

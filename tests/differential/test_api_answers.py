@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compare import differences
+from conversation_differences import differences
 from corpus import CONVERSATIONS, Conversation
 from targets import ApiTarget, LiveTarget, find_oracle, running_oracle
 
