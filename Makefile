@@ -7,7 +7,7 @@ STORE ?= .store
 SOURCES := pyproject.toml setup.py $(shell find src \( -name '*.py' -o -name '*.py[xi]' -o -name '*.pxi' -o -name '*.[hc]pp' -o -name '*.json' \) ! -name _kernel.cpp ! -name _load.cpp)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: serve test lint bench dev tools clean
+.PHONY: serve test lint bench dev tools sanitize clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -55,6 +55,16 @@ tools:
 dev: | $(BIN)/python
 	$(PIP) install 'setuptools>=77' 'Cython>=3.1,<4' msgspec bcrypt
 	CC="$$(command -v ccache) gcc" CXX="$$(command -v ccache) g++" $(BIN)/python setup.py --quiet build_ext --inplace
+
+# The kernel with AddressSanitizer and UndefinedBehaviorSanitizer, apart from the one that is installed.
+TESTS ?= tests/storage tests/server
+SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+sanitize: $(VENV)/.tested
+	$(PIP) install 'setuptools>=77' 'Cython>=3.1,<4'
+	CFLAGS="$(SANITIZE)" CXXFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)" $(BIN)/python setup.py --quiet \
+	  build --build-temp build/sanitized-objects --build-lib build/sanitized
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitized $(BIN)/python -m pytest $(TESTS)
 
 clean:
 	rm -rf $(VENV) .tools build src/*.egg-info src/slipstream/kernel/_kernel.cpp src/slipstream/bench/_load.cpp
