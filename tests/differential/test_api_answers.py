@@ -1,7 +1,7 @@
 """Goal: the API answers every request of the corpus with the bytes that nats-server answers.
 
-Method: the same conversations with a nats-server started for the test and with the API over the fake
-kernel; answers are compared after times, generated names and versions are made alike.
+Method: the same conversations with a nats-server started for the test and with the API over the
+fake kernel; answers are compared after times, generated names and versions are made alike.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from conversation_differences import differences
 from corpus import CONVERSATIONS, Conversation
-from targets import ApiTarget, LiveTarget, find_oracle, running_oracle
+from targets import ApiTarget, KernelTarget, LiveTarget, find_oracle, running_oracle
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,18 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTarget]:
 
 
 @pytest.mark.parametrize("talk", CONVERSATIONS, ids=lambda talk: talk.name)
-def test_same_answers(oracle: LiveTarget, talk: Conversation) -> None:
+def test_same_answers_over_the_fake_kernel(oracle: LiveTarget, talk: Conversation) -> None:
     oracle.remove_everything()
     found = list(differences(talk, oracle, ApiTarget()))
+    assert not found, "\n".join(map(str, found))
+
+
+@pytest.mark.parametrize("talk", CONVERSATIONS, ids=lambda talk: talk.name)
+def test_same_answers_over_the_kernel(
+    oracle: LiveTarget, talk: Conversation, tmp_path: Path
+) -> None:
+    oracle.remove_everything()
+    ours = KernelTarget(tmp_path)
+    found = list(differences(talk, oracle, ours))
+    ours.close()
     assert not found, "\n".join(map(str, found))

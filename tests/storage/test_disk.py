@@ -153,8 +153,8 @@ STEPS = st.one_of(
     st.tuples(st.just("rename"), NAMES, NAMES),
     st.tuples(st.just("unlink"), NAMES),
     st.tuples(st.just("exclusive"), NAMES),
-    st.tuples(st.just("make_folder"), st.sampled_from(["f", "g", "a"])),
-    st.tuples(st.just("remove_folder"), st.sampled_from(["f", "g", "a"])),
+    st.tuples(st.just("make_folder"), st.sampled_from(["f", "g", "f/h"])),
+    st.tuples(st.just("remove_folder"), st.sampled_from(["f", "g", "f/h"])),
     st.tuples(st.just("list"), st.sampled_from(["", "f", "g"])),
     st.tuples(st.just("content"), NAMES),
 )

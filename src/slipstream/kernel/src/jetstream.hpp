@@ -83,6 +83,8 @@ class JetStream {
   bool recover(std::string& error);
   void recover_record(const JournalRecord& record);
   void apply_meta(EntryKind kind, Reader& in, Entry* entry);
+  bool append(Group& group, Entry& e);
+  void append_unwritten();
   void apply_committed();
   bool entry_committed(const Entry& e) const;
   void run_consumers();
@@ -102,10 +104,12 @@ class JetStream {
   uint64_t next_stream_id_ = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> dropped_;     // freed at the end of the turn
-  std::vector<uint64_t> dropped_ids_;                // for the next checkpoint
+  std::vector<uint64_t> dropped_ids_;                // for the next checkpoint round, with their files
+  std::vector<std::unique_ptr<MessageStore>> dropped_stores_, dropped_stores_in_round_;
   std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
   std::vector<std::vector<Consumer*>> push_consumers_;  // per account
   std::vector<Group*> active_;
+  std::deque<std::pair<uint64_t, uint64_t>> unwritten_;  // (group, index) of entries for which the journal had no room yet
   std::vector<Stream*> dirty_streams_;
   std::vector<Consumer*> ready_, acked_, delivered_, parked_;
   std::vector<Buffer> spare_buffers_;

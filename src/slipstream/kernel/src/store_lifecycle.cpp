@@ -180,6 +180,8 @@ void JetStream::checkpoint_step() {
       checkpoints_->begin();
       for (uint64_t id : dropped_ids_) checkpoints_->drop(id);
       dropped_ids_.clear();
+      for (auto& store : dropped_stores_) dropped_stores_in_round_.push_back(std::move(store));
+      dropped_stores_.clear();
       phase_ = CheckpointPhase::serializing;
       busy_ = true;
       return;
@@ -240,6 +242,8 @@ void JetStream::finish_checkpoint(bool ok) {
   phase_ = CheckpointPhase::idle;
   if (!ok) return fail(checkpoints_->error().empty() ? "a segment could not be synced" : checkpoints_->error());
   checkpoints_done_++;
+  for (auto& store : dropped_stores_in_round_) store->drop();
+  dropped_stores_in_round_.clear();
   for (auto [id, applied] : checkpoint_taken_) {
     if (id == 0) {
       meta_.checkpointed = applied;
@@ -258,6 +262,7 @@ void JetStream::stop() {
     for (auto& [id, s] : streams_)
       for (auto& [cid, c] : s->consumers) c->propose_acks(), c->propose_delivered();
     for (auto& [id, s] : streams_) s->seal();
+    append_unwritten();
     if (journal_->wait_synced()) {
       apply_committed();
       while (!io_->idle() || phase_ == CheckpointPhase::writing) io_->drain();
