@@ -23,7 +23,7 @@ from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits
 from slipstream.kernel import Kernel
 from slipstream.kernel.events import RequestEvent
-from wire import Connection
+from wire_connection import Connection
 
 SILENCE_S = 0.25
 

@@ -21,7 +21,7 @@ from corpus import Call, Step, Store, call, consumer, stream, update
 from normal_form import normal_form
 from slipstream.kernel.events import AdvisoryEvent
 from targets import LiveTarget, find_oracle, running_oracle
-from wire import Message
+from wire_connection import Message
 
 STEPS: list[Step] = [
     Call("INFO"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bcrypt
 import pytest
+
 from wire import StartBoth, WireClient, get, without_info
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4, prefix=b"2a")).decode()
