@@ -23,7 +23,8 @@ from slipstream.kernel.values import (
 cdef extern from "specs.hpp" namespace "slipstream" nogil:
     cdef cppclass CStreamSpec "slipstream::StreamSpec":
         vector[string] subjects
-        cbool memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed, deny_delete, deny_purge, allow_rollup, allow_msg_ttl
+        cbool memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed
+        cbool deny_delete, deny_purge, allow_rollup, allow_msg_ttl
         int64_t max_msgs, max_bytes, max_age_ns, max_msgs_per_subject, max_msg_size, duplicate_window_ns
         uint64_t first_seq
     cpdef enum class DeliverPolicy "slipstream::DeliverPolicy"(uint8_t):

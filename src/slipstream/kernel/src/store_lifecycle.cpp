@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <sys/stat.h>
+#include <filesystem>
 
 #include "jetstream.hpp"
 
@@ -16,6 +16,17 @@ namespace {
 constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
 constexpr int64_t kSerializeNs = 500'000;  // of one turn
+
+// nats-server keeps a folder per account ($G, or a name beside it) in `jetstream` below its store_dir, which is where a server
+// of ours looks too; and the store_dir itself may be given by mistake. Empty when there is no such sign.
+std::string sign_of_nats_server(const std::string& path) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    std::string name = entry.path().filename().string();
+    if (name == "jetstream" || name[0] == '$' || std::filesystem::exists(entry.path() / "streams", error)) return name;
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -31,9 +42,9 @@ MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
 
 bool JetStream::prepare_folder(std::string& error) {
   if (!options_.disk) {
-    struct stat st;
-    if (stat((options_.path + "/jetstream").c_str(), &st) == 0) {
-      error = options_.path + " holds a store of nats-server (folder 'jetstream'); it was left untouched. Choose another store folder.";
+    if (std::string sign = sign_of_nats_server(options_.path); !sign.empty()) {
+      error = options_.path + " holds a store of nats-server (folder '" + sign +
+              "'); it was left untouched. Choose another store folder.";
       return false;
     }
     own_disk_.reset(new_real_disk(options_.path));
