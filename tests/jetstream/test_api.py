@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from conversation import CLIENT, NOW_NS, Conversation
 from fake_kernel import FakeKernel
-
 from slipstream.jetstream.api import JETSTREAM_SERVICE
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
@@ -192,7 +192,6 @@ def test_duplicate_window_limit() -> None:
         {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
         {"subject_delete_marker_ttl": SECOND},
-        {"allow_msg_ttl": True},
         {"allow_atomic": True},
         {"allow_batched": True},
         {"compression": "s2"},
