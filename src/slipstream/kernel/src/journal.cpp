@@ -30,7 +30,7 @@ namespace {
 
 constexpr size_t kReadyFiles = 2;                        // kept: the next one and the reserve
 constexpr uint64_t kCreationRetryNs = 100'000'000;       // on a full disk, and only while somebody is refused
-constexpr size_t kBatchKeptBytes = 1 << 20;              // a larger batch gives its memory back
+constexpr size_t kBatchBytesMax = 1 << 20;               // what is appended beyond it is written before the end of the turn
 
 uint64_t monotonic_ns() {
   return (uint64_t)std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -53,7 +53,7 @@ struct Batch {
   std::vector<Piece> pieces;
   uint64_t position_end = 0;
   void clear() {
-    if (bytes.capacity() > kBatchKeptBytes) bytes.release();
+    if (bytes.capacity() > 2 * kBatchBytesMax) bytes.release();
     else bytes.clear();
     pieces.clear();
   }
@@ -115,30 +115,19 @@ class JournalImpl final : public Journal {
     batch_.pieces.back().end = batch_.bytes.size();
     plan_.used += need;
     durable_wanted_ |= durable;
-    return position_ = plan_.start + plan_.used;
+    position_ = plan_.start + plan_.used;
+    if (batch_.bytes.size() >= kBatchBytesMax) [[unlikely]] hand_over_early();
+    return position_;
   }
 
   void flush() override {
     if (refused_) retry_creation();
-    if (batch_.pieces.empty()) return;
+    if (batch_.pieces.empty() && !durable_wanted_) return;
     std::unique_lock lock(mutex_);
-    if (failed_) { batch_.clear(); return; }
-    batch_.position_end = position_;
+    hand_over(lock);
     bool sync = durable_wanted_ && options_.mode == SyncMode::durable;
     durable_wanted_ = false;
     if (sync) sync_wanted_ = position_;
-    if (options_.threaded && (thread_writes_ || !queue_.empty() || !prepared_for(batch_))) {
-      queue_.push_back(std::move(batch_));
-      batch_ = {};
-      work_.notify_one();
-      return;
-    }
-    lock.unlock();
-    bool ok = write(batch_);
-    lock.lock();
-    if (ok) written_ = batch_.position_end;
-    batch_.clear();
-    refresh_limit();
     if (options_.threaded) {
       if (sync || maintenance_due()) work_.notify_one();
     } else {
@@ -184,6 +173,33 @@ class JournalImpl final : public Journal {
   Stats stats() const override { std::lock_guard lock(mutex_); return stats_; }
 
  private:
+  // ---- the owner's side of writing
+
+  // A long turn is written in parts, so that its memory stays small and in the processor's cache.
+  void hand_over_early() {
+    std::unique_lock lock(mutex_);
+    hand_over(lock);
+  }
+
+  // Writes the batch, or leaves it to the thread.
+  void hand_over(std::unique_lock<std::mutex>& lock) {
+    if (failed_) batch_.clear();
+    if (batch_.pieces.empty()) return;
+    batch_.position_end = position_;
+    if (options_.threaded && (thread_writes_ || !queue_.empty() || !prepared_for(batch_))) {
+      queue_.push_back(std::move(batch_));
+      batch_ = {};
+      work_.notify_one();
+      return;
+    }
+    lock.unlock();
+    bool ok = write(batch_);
+    lock.lock();
+    if (ok) written_ = batch_.position_end;
+    batch_.clear();
+    refresh_limit();
+  }
+
   // ---- the owner's side of making room
 
   // Called when a record does not fit below limit_. True: it fits now, perhaps in a new file.

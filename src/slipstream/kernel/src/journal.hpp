@@ -58,7 +58,7 @@ class Journal {
   // `durable`: somebody waits for the sync. Without it the record is only written at flush() and is synced along with the next durable one.
   // `reserve`: may use the file kept for purge, delete, ack and checkpoint on a full disk.
   virtual uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, bool durable, bool reserve = false) = 0;
-  virtual void flush() = 0;     // end of the turn
+  virtual void flush() = 0;     // end of the turn; more than 1 MiB in a turn is written, but not synced, before it
   virtual void sync_now() = 0;  // asks for a sync of all that was appended (clean stop, sync_interval); threaded: asynchronous
   virtual bool wait_synced() = 0;  // flush, sync and wait; false when failed
 
