@@ -73,6 +73,7 @@ bool JetStream::prepare_folder(std::string& error) {
                               : "cannot lock " + options_.path + ": " + strerror(-r);
     return false;
   }
+  lock_handle_ = r;
   int h = disk_->open(kMarker, kOpenRead);
   if (h >= 0) {
     char text[64] = "";
@@ -317,6 +318,8 @@ void JetStream::stop() {
   for (auto& [id, s] : streams_)
     for (auto& [cid, c] : s->consumers) c->detach(nullptr);
   journal_.reset();
+  if (lock_handle_ >= 0) disk_->close(lock_handle_);
+  lock_handle_ = -1;
 }
 
 JetStreamStats JetStream::stats() const {
