@@ -171,9 +171,9 @@ class FakeKernel:
     def propose_consumer_create(
         self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
     ) -> int:
-        id_ = self._committed(token)
         target = self.streams[stream]
         start = _start(target, spec)
+        id_ = self._committed(token, start - 1)
         target.consumers[id_] = FakeConsumer(description, spec, start)
         return id_
 

@@ -336,7 +336,10 @@ class Kernel:
     def propose_consumer_create(
         self, token: int, stream: int, name: bytes, description: bytes, spec: Mapping[str, Any]
     ) -> int:
-        """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs."""
+        """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs.
+
+        result: the stream sequence before the first one that it may deliver.
+        """
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: Mapping[str, Any]
     ) -> None: ...

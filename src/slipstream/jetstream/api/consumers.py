@@ -138,9 +138,9 @@ def _propose_create(
 ) -> None:
     consumer = Consumer(stream, 0, name, config, now_ns)
 
-    def done(_: int, done_ns: int) -> None:
+    def done(start: int, done_ns: int) -> None:
         consumer.token = 0
-        state = before_first_delivery(api.consumer_state(consumer))
+        state = before_first_delivery(api.consumer_state(consumer), start)
         api.advisories.consumer_action(consumer, "create", done_ns)
         shown = shown_config(consumer.config, api.options.server_version)
         api.answer(request, consumer_info(consumer, state, shown, done_ns), done_ns)

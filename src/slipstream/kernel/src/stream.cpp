@@ -224,6 +224,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       if (!cs.decode(in)) break;
       auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
       c->start_position();
+      result = (int64_t)c->view().stream_seq;
       next_consumer_id = std::max(next_consumer_id, id + 1);
       if (entry) c->attach();
       consumers[id] = std::move(c);
