@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 import conversation
-from wire import Connection
+from api_connection import Connection
 
 from slipstream.jetstream.api import JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource

@@ -19,7 +19,7 @@ from conversation import Conversation as ApiConversation
 from corpus import Call, Step, Store, call, consumer, stream, update
 from normal_form import normal_form
 from targets import LiveTarget, find_oracle, running_oracle
-from wire import Message
+from api_connection import Message
 
 from slipstream.jetstream.api.advisories import AUDIT_SUBJECT
 from slipstream.kernel.events import AdvisoryEvent

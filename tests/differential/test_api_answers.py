@@ -13,7 +13,7 @@ import pytest
 from corpus import CONVERSATIONS, Conversation
 from targets import ApiTarget, KernelTarget, LiveTarget, find_oracle, running_oracle
 
-from compare import differences
+from answer_comparison import differences
 
 
 @pytest.fixture

@@ -78,23 +78,6 @@ def consumer_info(consumer: Consumer, state: Any, config: object, now_ns: int) -
     return shown
 
 
-def before_first_delivery(state: Any, start: int) -> Any:
-    """The state at creation (C-064). A push consumer may have delivered since, and clients tell from
-    num_pending in this answer when they have seen everything. `start`: the sequence it began behind.
-    """
-    return state._replace(
-        delivered_consumer_seq=0,
-        delivered_stream_seq=start,
-        delivered_last_ns=0,
-        ack_floor_consumer_seq=0,
-        ack_floor_stream_seq=start,
-        ack_floor_last_ns=0,
-        num_ack_pending=0,
-        num_redelivered=0,
-        num_pending=state.num_pending + state.delivered_consumer_seq,
-    )
-
-
 def pause_remaining_ns(config: ConsumerConfig, now_ns: int) -> int:
     """0 or less: not paused."""
     return config.pause_until_ns - now_ns if config.pause_until is not None else 0

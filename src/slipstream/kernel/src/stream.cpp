@@ -64,7 +64,6 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   group.id = id;
   group.logged = !spec.memory;
   store.reset(js.new_store(id, spec.memory));
-  if (spec.first_seq > 1) store->set_sequences(spec.first_seq, spec.first_seq - 1, 0);
   std::string quoted;
   append_json_text(quoted, name);
   ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
@@ -224,8 +223,8 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       if (!cs.decode(in)) break;
       auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
       c->start_position();
-      result = (int64_t)c->view().stream_seq;
       next_consumer_id = std::max(next_consumer_id, id + 1);
+      c->held = entry && entry->token;
       if (entry) c->attach();
       consumers[id] = std::move(c);
       break;

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from corpus import CONVERSATIONS, CONVERSATIONS_OVER_SOCKETS, Conversation, Store
 from normal_form import normal_form
 from targets import LiveTarget, Target
-from wire import Connection
+from api_connection import Connection
 
 
 class Difference(NamedTuple):
