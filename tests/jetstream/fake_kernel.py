@@ -181,9 +181,6 @@ class FakeKernel:
     def start_consumer(self, stream: int, consumer: int) -> None:
         self.streams[stream].consumers[consumer].started = True
 
-    def start_consumer(self, stream: int, consumer: int) -> None:
-        assert consumer in self.streams[stream].consumers
-
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None:
