@@ -28,10 +28,10 @@ from servers import Product, RunningServer, ServerFailed, product
 from slipstream.bench._load import LoadError
 from slipstream.bench.api_client import ApiError
 from slipstream.bench.workload import NotSupported
-from table import ROWS
+from table import rows_with
 
 RESULTS = Path(__file__).parent / "results"
-OURS, THEIRS = "slipstream", "nats-server"
+OURS, THEIRS = "slipstream-server", "nats-server"
 QUICK_SCALE, QUICK_RUNS = 0.1, 3
 WARM_UP = 0.1  # of a sample's size, once per side, not counted
 
@@ -60,6 +60,12 @@ class Compared:
         """Of the pairs of neighbouring runs: how noisy the row is."""
         ratios = [a.value / b.value for a, b in zip(self.ours, self.theirs, strict=True)]
         return min(ratios), max(ratios)
+
+    def cpu_ns(self, samples: list[Sample]) -> float | None:
+        """Median of the server's CPU time per message, where the row measures it."""
+        values = [s.measured.get("server_cpu_ns_per_message") for s in samples]
+        found = [value for value in values if value is not None]
+        return statistics.median(found) if found else None
 
     @property
     def verdict(self) -> str:
@@ -111,21 +117,33 @@ def compare(
             for server, is_ours, samples in sides if run % 2 == 0 else sides[::-1]:
                 samples.append(row.sample(server, is_ours, scale))
     except (LoadError, NotSupported, ApiError, ServerFailed, OSError) as error:
-        compared.failure = f"{server.product.name}: {error}"
+        compared.failure = f"{server.product.name}: {error}\n{server.log_end()}"
     finally:
         for server, _, _ in sides:
             server.remove()
     return compared
 
 
-HEADINGS = ("row", "unit", "ours", "mode", "nats-server", "mode", "ratio", "range", "target", "")
+HEADINGS = (
+    "row",
+    "unit",
+    "ours",
+    "mode",
+    "nats-server",
+    "mode",
+    "CPU ns/msg",
+    "ratio",
+    "range",
+    "target",
+    "",
+)
 
 
 def table_cells(compared: Compared) -> tuple[str, ...]:
     row = compared.row
     our_mode, their_mode = row.modes()
     if compared.failure:
-        figures = ("", our_mode, "", their_mode, "", "")
+        figures = ("", our_mode, "", their_mode, "", "", "")
     else:
         low, high = compared.ratio_range
         figures = (
@@ -133,10 +151,16 @@ def table_cells(compared: Compared) -> tuple[str, ...]:
             our_mode,
             number(compared.theirs_median),
             their_mode,
+            cpu_text(compared),
             f"{compared.ratio:.2f}",
             f"{low:.2f}-{high:.2f}",
         )
     return (row.title, row.unit, *figures, compared.target_text(), compared.verdict)
+
+
+def cpu_text(compared: Compared) -> str:
+    ours, theirs = compared.cpu_ns(compared.ours), compared.cpu_ns(compared.theirs)
+    return "" if ours is None or theirs is None else f"{ours:,.0f} / {theirs:,.0f}"
 
 
 def number(value: float) -> str:
@@ -222,7 +246,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--server", metavar="COMMAND", help="what to run as Slipstream")
     parser.add_argument("--peer", metavar="COMMAND", help="what to run as nats-server")
     parser.add_argument("--runs", type=int, help="samples per side and row")
-    parser.add_argument("--rows", metavar="TEXT", help="only rows whose title contains it")
+    parser.add_argument(
+        "--rows", nargs="+", metavar="TEXT", help="only rows whose title contains one of these"
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the counts, three runs")
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="write the results here")
     parser.add_argument(
@@ -241,9 +267,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     ours, theirs = product(OURS, options.server), product(THEIRS, options.peer)
     runs = options.runs or (QUICK_RUNS if options.quick else 5)
     scale = QUICK_SCALE if options.quick else 1.0
-    chosen = [row for row in ROWS if not options.rows or options.rows in row.title]
+    chosen = rows_with(options.rows)
     if not chosen:
-        print(f"no row's title contains {options.rows!r}", file=sys.stderr)
+        print(f"no row's title contains {' or '.join(options.rows)}", file=sys.stderr)
         return 2
     about = {
         "date": now.isoformat(timespec="seconds"),

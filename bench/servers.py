@@ -72,9 +72,10 @@ class RunningServer:
         self.address = ServerAddress(port=free_port())
         self._process: subprocess.Popen[str] | None = None
         self._log: list[str] = []
-        self._ready = threading.Event()
+        self._ready = False
+        self._ready_or_ended = threading.Event()
         self._reader: threading.Thread | None = None
-        sync = f"sync_interval: {durability.sync_interval}" if durability.sync_interval else ""
+        sync = f'sync_interval: "{durability.sync_interval}"' if durability.sync_interval else ""
         self._config = self.folder / "server.conf"
         self._config.write_text(
             f"listen: 127.0.0.1:{self.address.port}\n"
@@ -84,7 +85,8 @@ class RunningServer:
     def start(self) -> float:
         """Returns the seconds from the start of the process to its ready line."""
         assert self._process is None, "the server runs already"
-        self._ready.clear()
+        self._ready = False
+        self._ready_or_ended.clear()
         start = time.monotonic()
         self._process = subprocess.Popen(
             [*self.product.command, "-c", str(self._config)],
@@ -94,7 +96,8 @@ class RunningServer:
         )
         self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
         self._reader.start()
-        if not self._ready.wait(READY_TIMEOUT_S) or self._process.poll() is not None:
+        self._ready_or_ended.wait(READY_TIMEOUT_S)
+        if not self._ready:
             self.kill()
             raise ServerFailed(f"{self.product.name} did not start:\n{self.log_end()}")
         return time.monotonic() - start
@@ -104,11 +107,16 @@ class RunningServer:
         for line in process.stderr:
             self._log.append(line)
             if READY_LINE in line:
-                self._ready.set()
-        self._ready.set()  # the process ended; start() looks whether it still runs
+                self._ready = True
+                self._ready_or_ended.set()
+        self._ready_or_ended.set()
 
     def log_end(self) -> str:
         return "".join(self._log[-LOG_LINES_SHOWN:])
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
 
     @property
     def process(self) -> ServerProcess:
@@ -154,22 +162,27 @@ class RunningServer:
         assert self._process is None, "the server still writes"
         shutil.rmtree(self.store)
         shutil.copytree(kept, self.store, symlinks=True)
+        for path in self._store_files():
+            sync_file(path)  # or the kernel would write the copy back while the server starts
+
+    def _store_files(self) -> list[Path]:
+        return [Path(folder) / name for folder, _, names in os.walk(self.store) for name in names]
 
     def drop_cached_files(self) -> None:
         """Has the kernel forget the store's pages, so that the next reads come from the disk."""
-        for folder, _, names in os.walk(self.store):
-            for name in names:
-                drop_cached(Path(folder) / name)
+        for path in self._store_files():
+            sync_file(path, drop_pages=True)
 
 
-def drop_cached(path: Path) -> None:
+def sync_file(path: Path, drop_pages: bool = False) -> None:
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return  # the server removed it since
     try:
         os.fsync(handle)  # only clean pages can be dropped
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        if drop_pages:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
 

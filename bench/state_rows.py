@@ -88,8 +88,7 @@ class RestartRow(Row):
             fill_subjects(server, subjects)
             server.kill() if self.killed else server.stop()
             server.keep_store()
-        else:
-            server.restore_store(kept)
+        server.restore_store(kept)
         start = time.monotonic()
         ready_s = server.start()
         require_subjects(server, subjects)

@@ -6,6 +6,7 @@ relaxed; theirs is the default (synced every two minutes) unless a row says alwa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from latency_rows import BusyApiRow, ColdReplayRow
@@ -161,3 +162,8 @@ STATE_ROWS: tuple[Row, ...] = (
 )
 
 ROWS: tuple[Row, ...] = CORE_ROWS + PUBLISH_ROWS + CONSUME_ROWS + STATE_ROWS
+
+
+def rows_with(texts: Sequence[str] | None) -> list[Row]:
+    """The rows whose title contains one of the texts; all of them without texts."""
+    return [row for row in ROWS if not texts or any(text in row.title for text in texts)]

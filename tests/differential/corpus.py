@@ -2,12 +2,14 @@
 
 A conversation is a list of steps on a server without streams; it leaves none behind, because the
 runner deletes what it created. `Call` is a request on $JS.API.; `Store` publishes a message that a
-stream captures. What Slipstream refuses because it is not built yet is not here (see unsupported.py).
+stream captures. What Slipstream refuses because it is not built yet is not here (see
+unsupported.py).
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -63,8 +65,8 @@ def level(number: str) -> bytes:
 HEADER = b"NATS/1.0\r\nA: b\r\n\r\n"
 MS, SECOND = 1_000_000, 1_000_000_000
 
-# Every step of these is one attempt to create a stream, deleted again before the next. What leaves
-# traces has a name of its own: nats-server 2.15.1 may find the old files when a name is used again.  # S-001..S-050
+# Every step is one attempt to create a stream, deleted again before the next. What leaves traces
+# has a name of its own: nats-server 2.15.1 may find old files when a name is used again.  # S-001
 STREAM_ATTEMPTS: list[Call] = [
     stream(),
     stream(subjects=["a", "b.*", "c.>"]),
@@ -79,7 +81,7 @@ STREAM_ATTEMPTS: list[Call] = [
     stream(name="J1", subjects=[">"], no_ack=True),
     stream(subjects=["$JS.>"]),
     stream(subjects=["$JS.API.>"]),
-    stream(name="J2", subjects=["$JS.EVENT.ADVISORY.>"]),
+    stream(name="J2", subjects=["$JS.EVENT.METRIC.>"]),
     stream(subjects=["$JSC.x"]),
     stream(subjects=["$NRG.x"]),
     stream(subjects=["$SYS.x"]),
@@ -630,9 +632,9 @@ _LIMITED: list[Step] = [
     consumer(name="b", inactive_threshold=61 * SECOND),
     consumer(name="b", ack_policy="explicit", pedantic=True),
     consumer(name="b", ack_policy="explicit", max_ack_pending=5, pedantic=True),
-    consumer(name="b", ack_policy="explicit", max_ack_pending=5),
+    consumer(name="b", ack_policy="explicit", max_ack_pending=5, inactive_threshold=SECOND // 2),
     consumer(name="c"),
-    consumer(name="b", ack_policy="explicit", max_ack_pending=6),
+    consumer(name="b", ack_policy="explicit", max_ack_pending=6, inactive_threshold=SECOND // 2),
     update(subjects=["s.>"], max_consumers=2, consumer_limits={"max_ack_pending": 7}),
     update(subjects=["s.>"], max_consumers=2, consumer_limits={"inactive_threshold": SECOND}),
     update(subjects=["s.>"], max_consumers=1),
@@ -655,8 +657,6 @@ _ODD: list[Step] = [
             "SERVER.REMOVE",
             "ACCOUNT.PURGE.X",
             "CONSUMER.RESET.S.zzz",
-            "CONSUMER.MSG.NEXT.S.zzz",
-            "DIRECT.GET.S",
             "STREAM.LEADER.STEPDOWN.S",
             "STREAM.LEADER.STEPDOWN.X",
             "STREAM.PEER.REMOVE.S",
@@ -669,7 +669,63 @@ _ODD: list[Step] = [
     ),
 ]
 
+# Bodies that are JSON but do not fit, for the request of each verb.
+_MISFITS: list[Step] = [
+    stream(subjects=["s.>"]),
+    *(
+        Call(verb, body.encode())
+        for verb in (
+            "STREAM.CREATE.S",
+            "STREAM.UPDATE.S",
+            "STREAM.PURGE.S",
+            "STREAM.INFO.S",
+            "STREAM.NAMES",
+            "STREAM.LIST",
+            "STREAM.MSG.GET.S",
+            "STREAM.MSG.DELETE.S",
+            "CONSUMER.CREATE.S.C",
+            "CONSUMER.DURABLE.CREATE.S.C",
+            "CONSUMER.NAMES.S",
+            "CONSUMER.LIST.S",
+            "CONSUMER.PAUSE.S.C",
+        )
+        for body in (
+            "[]",
+            "{",
+            '{"seq":"x"}',
+            '{"offset":"x"}',
+            '{"offset":1.5}',
+            '{"filter":5}',
+            '{"subject":5}',
+            '{"keep":-1}',
+            '{"subjects_filter":5}',
+            '{"deleted_details":5}',
+            '{"no_erase":5}',
+            '{"start_time":5}',
+            '{"start_time":"x"}',
+            '{"multi_last":[5]}',
+            '{"pause_until":5}',
+            '{"config":5}',
+            '{"config":{"backoff":["x"]}}',
+            '{"config":{"filter_subjects":[5]}}',
+            '{"config":{"pause_until":5}}',
+            '{"config":{"bogus":5}}',
+            '{"action":5}',
+            '{"pedantic":5}',
+        )
+    ),
+]
+
+_MALFORMED: list[Step] = [
+    Call("STREAM.CREATE.Zq", text.encode("latin-1"))
+    for text, _ in json.loads(
+        Path(__file__).parents[1].joinpath("jetstream/json_complaints.json").read_text()
+    )
+]
+
 CONVERSATIONS: list[Conversation] = [
+    Conversation("malformed JSON", _MALFORMED),
+    Conversation("misfits", _MISFITS),
     *attempts("stream create", [], STREAM_ATTEMPTS),
     *stream_updates(),
     *attempts(
@@ -688,4 +744,19 @@ CONVERSATIONS: list[Conversation] = [
     Conversation("consumer life", _CONSUMER_LIFE),
     Conversation("limited", _LIMITED),
     Conversation("odd", _ODD),
+]
+
+# What the connection answers, not the API: only over sockets.
+CONVERSATIONS_OVER_SOCKETS: list[Conversation] = [
+    Conversation(
+        "no responders",
+        [
+            stream(subjects=["s.>"]),
+            Call("CONSUMER.MSG.NEXT.S.zzz"),
+            Call("CONSUMER.MSG.NEXT.X.zzz"),
+            Call("DIRECT.GET.S"),
+            Call("DIRECT.GET.X"),
+            Call("DIRECT.GET.S.s.a"),
+        ],
+    ),
 ]

@@ -1,9 +1,12 @@
-"""What a conversation can be held with: a server over a socket, or the API alone over the fake kernel."""
+"""What a conversation can be held with: a server over a socket, or the API alone over the fake
+kernel.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -15,7 +18,13 @@ from pathlib import Path
 from typing import Protocol
 
 import conversation
-from wire import Connection
+from api_connection import Connection
+
+from slipstream.jetstream.api import JetStreamApi, Options
+from slipstream.jetstream.ids import IdSource
+from slipstream.jetstream.limits import AccountLimits
+from slipstream.kernel import Kernel
+from slipstream.kernel.events import RequestEvent
 
 SILENCE_S = 0.25
 
@@ -32,14 +41,14 @@ class LiveTarget:
     """A server over a socket. Silence is believed after a quarter of a second."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def request(self, verb: str, body: bytes, header: bytes) -> bytes | None:
-        reply = self._connection.request(f"$JS.API.{verb}", body, header, SILENCE_S)
+        reply = self.connection.request(f"$JS.API.{verb}", body, header, SILENCE_S)
         return None if reply is None else reply.header + reply.body
 
     def store(self, subject: str, body: bytes, header: bytes) -> None:
-        reply = self._connection.request(subject, body, header)
+        reply = self.connection.request(subject, body, header)
         assert reply is not None
         assert b'"seq"' in reply.body, reply
 
@@ -60,6 +69,52 @@ class ApiTarget:
 
     def store(self, subject: str, body: bytes, header: bytes) -> None:
         self._conversation.publish(subject, body, header)
+
+
+class KernelTarget:
+    """The API over the real kernel in this process, without sockets: replies come to a service."""
+
+    _REPLIES = 99
+
+    def __init__(self, store: Path) -> None:
+        self._kernel = Kernel()
+        self._now_ns = time.time_ns()
+        store.mkdir()
+        records = self._kernel.open_store(path=str(store), threads=False)
+        ids = IdSource(random.Random(1).getrandbits)
+        options = Options("ORACLE", "2.15.1", conversation.LIMITS)
+        self._api = JetStreamApi(self._kernel, options, ids, lambda cid: conversation.CLIENT)
+        self._api.add_account("$G", AccountLimits())
+        self._account = self._kernel.account(b"$G")
+        self._kernel.serve(self._account, b"_INBOX.>", self._REPLIES)
+        self._api.recover(records)
+
+    def close(self) -> None:
+        self._kernel.stop()
+
+    def request(self, verb: str, body: bytes, header: bytes) -> bytes | None:
+        return self._ask(f"$JS.API.{verb}", body, header)
+
+    def store(self, subject: str, body: bytes, header: bytes) -> None:
+        reply = self._ask(subject, body, header)
+        assert reply is not None
+        assert b'"seq"' in reply, reply
+
+    def _ask(self, subject: str, body: bytes, header: bytes) -> bytes | None:
+        self._kernel.publish(self._account, subject.encode(), b"_INBOX.1", header, body)
+        answer = None
+        for _ in range(8):  # turns: propose, sync, apply, answer
+            self._now_ns += 1_001
+            self._kernel.turn(self._now_ns, self._now_ns)
+            for event in self._kernel.wait_events(0):
+                if isinstance(event, RequestEvent) and event.service == self._REPLIES:
+                    answer = event.header + event.body
+                else:
+                    self._api.handle(event, self._now_ns)
+            while self._api.step(self._now_ns):
+                self._api.check()
+        self._api.check()
+        return answer
 
 
 def find_oracle() -> str | None:

@@ -38,7 +38,7 @@ class Conversation:
         self.api.recover(self.kernel.records())
 
     def send(self, verb: str, body: bytes = b"", header: bytes = b"") -> None:
-        """A request without its commit: nothing is answered before `settle`, unless it needs none."""
+        """A request whose commit, if it needs one, waits for `settle`."""
         account = self.kernel.account(b"$G")
         subject = f"$JS.API.{verb}".encode()
         event = RequestEvent(JETSTREAM_SERVICE, account, 3, subject, b"_INBOX.1", header, body)

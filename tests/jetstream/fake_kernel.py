@@ -1,8 +1,9 @@
 """A small kernel for tests of the API: streams and consumers in dictionaries.
 
-Honest where the API looks: state, sequences, purges, subjects, positions of new consumers. It delivers
-nothing, enforces no limits and keeps no log; `records` is what recovery of a real store would find.
-Commits are reported by `take_events`, so a test decides what happens between proposal and commit.
+Honest where the API looks: state, sequences, purges, subjects, positions of new consumers. It
+delivers nothing, enforces no limits and keeps no log; `records` is what recovery of a real store
+would find. Commits are reported by `take_events`, so a test decides what happens between proposal
+and commit.
 """
 
 from __future__ import annotations
@@ -13,54 +14,15 @@ from typing import NamedTuple
 from slipstream.jetstream.subjects import is_subset
 from slipstream.kernel.events import CommittedEvent
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.kernel.values import (
+    ConsumerRecord,
+    ConsumerState,
+    StoredMessage,
+    StreamRecord,
+    StreamState,
+)
 
 _FILE_OVERHEAD, _FILE_HEADER_OVERHEAD, _MEMORY_OVERHEAD = 30, 4, 16  # S-150
-
-
-class StreamState(NamedTuple):
-    messages: int
-    bytes: int
-    first_seq: int
-    first_time_ns: int
-    last_seq: int
-    last_time_ns: int
-    num_subjects: int
-    num_deleted: int
-    consumers: int
-
-
-class ConsumerState(NamedTuple):
-    delivered_consumer_seq: int
-    delivered_stream_seq: int
-    delivered_last_ns: int
-    ack_floor_consumer_seq: int
-    ack_floor_stream_seq: int
-    ack_floor_last_ns: int
-    num_ack_pending: int
-    num_redelivered: int
-    num_waiting: int
-    num_pending: int
-    push_bound: bool
-    paused_until_ns: int
-
-
-class StoredMessage(NamedTuple):
-    subject: bytes
-    seq: int
-    header: bytes
-    body: bytes
-    time_ns: int
-
-
-class StreamRecord(NamedTuple):
-    stream: int
-    account: bytes
-    description: bytes
-
-
-class ConsumerRecord(NamedTuple):
-    consumer: int
-    description: bytes
 
 
 class Published(NamedTuple):
@@ -214,6 +176,9 @@ class FakeKernel:
         start = _start(target, spec)
         target.consumers[id_] = FakeConsumer(description, spec, start)
         return id_
+
+    def start_consumer(self, stream: int, consumer: int) -> None:
+        assert consumer in self.streams[stream].consumers
 
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec

@@ -17,6 +17,7 @@ import msgspec
 from slipstream.jetstream.consumer_config import ConsumerConfig
 from slipstream.jetstream.json.encode import raw
 from slipstream.jetstream.json.objects import to_json
+from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import AccountLimits, Reservations
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.jetstream.subjects import SubjectIndex, collide
@@ -38,6 +39,10 @@ class Consumer:
     @property
     def committed(self) -> bool:
         return self.token == 0
+
+    @cached_property
+    def created(self) -> str:
+        return format_time(self.created_ns)
 
     def update(self, config: ConsumerConfig) -> None:
         self.config = config
@@ -68,6 +73,10 @@ class Stream:
     def config_json(self) -> msgspec.Raw:
         """As lists show it."""
         return raw(to_json(self.config))
+
+    @cached_property
+    def created(self) -> str:
+        return format_time(self.created_ns)
 
     def add_consumer(self, consumer: Consumer) -> None:
         assert consumer.name not in self.consumers

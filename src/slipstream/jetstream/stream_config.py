@@ -210,6 +210,7 @@ class StreamConfig(GoStruct):
             deny_delete=self.deny_delete,
             deny_purge=self.deny_purge,
             allow_rollup=self.allow_rollup_hdrs,
+            allow_msg_ttl=self.allow_msg_ttl,
             max_msgs=self.max_msgs,
             max_bytes=self.max_bytes,
             max_age_ns=self.max_age_ns,

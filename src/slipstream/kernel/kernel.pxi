@@ -23,7 +23,7 @@ from slipstream.kernel.values import (
 cdef extern from "specs.hpp" namespace "slipstream" nogil:
     cdef cppclass CStreamSpec "slipstream::StreamSpec":
         vector[string] subjects
-        cbool memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed, deny_delete, deny_purge, allow_rollup
+        cbool memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed, deny_delete, deny_purge, allow_rollup, allow_msg_ttl
         int64_t max_msgs, max_bytes, max_age_ns, max_msgs_per_subject, max_msg_size, duplicate_window_ns
         uint64_t first_seq
     cpdef enum class DeliverPolicy "slipstream::DeliverPolicy"(uint8_t):
@@ -166,6 +166,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
+    void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
@@ -198,7 +199,7 @@ cdef CStreamSpec _stream_spec(spec) except *:
     s.memory, s.no_ack, s.allow_direct = spec["memory"], spec["no_ack"], spec["allow_direct"]
     s.discard_new, s.discard_new_per_subject = spec["discard_new"], spec["discard_new_per_subject"]
     s.sealed, s.deny_delete, s.deny_purge = spec["sealed"], spec["deny_delete"], spec["deny_purge"]
-    s.allow_rollup = spec["allow_rollup"]
+    s.allow_rollup, s.allow_msg_ttl = spec["allow_rollup"], spec["allow_msg_ttl"]
     s.max_msgs, s.max_bytes, s.max_age_ns = spec["max_msgs"], spec["max_bytes"], spec["max_age_ns"]
     s.max_msgs_per_subject, s.max_msg_size = spec["max_msgs_per_subject"], spec["max_msg_size"]
     s.duplicate_window_ns, s.first_seq = spec["duplicate_window_ns"], spec["first_seq"]
@@ -527,6 +528,10 @@ cdef class Kernel:
         with nogil:
             ok = kc_delete_consumer(self.k[0], token, stream, consumer)
         _accepted(ok)
+
+    def start_consumer(self, uint64_t stream, uint32_t consumer):
+        with nogil:
+            kc_start_consumer(self.k[0], stream, consumer)
 
     # -- reading
 

@@ -22,6 +22,7 @@ class StreamSpec(TypedDict):
     deny_delete: bool
     deny_purge: bool
     allow_rollup: bool
+    allow_msg_ttl: bool
     max_msgs: int
     max_bytes: int
     max_age_ns: int

@@ -16,7 +16,6 @@ from slipstream.jetstream.api.requests import (
     refuse_body,
 )
 from slipstream.jetstream.api.state import (
-    before_first_delivery,
     consumer_info,
     pause_remaining_ns,
     shown_config,
@@ -34,12 +33,13 @@ from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator
 from slipstream.jetstream.registry import Consumer, Stream
 from slipstream.jetstream.unsupported import refuse_unsupported_consumer
+from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 NAMES_PER_PAGE = 1024
 CONSUMERS_PER_PAGE = 256
 # How much of a long answer is built in one slice.
-CONSUMERS_PER_SLICE = 64
+CONSUMERS_PER_SLICE = 32
 
 
 def create(api: ApiCore, request: Request, now_ns: int) -> None:
@@ -139,10 +139,11 @@ def _propose_create(
 
     def done(_: int, done_ns: int) -> None:
         consumer.token = 0
-        state = before_first_delivery(api.consumer_state(consumer))
+        state = api.consumer_state(consumer)
         api.advisories.consumer_action(consumer, "create", done_ns)
         shown = shown_config(consumer.config, api.options.server_version)
         api.answer(request, consumer_info(consumer, state, shown, done_ns), done_ns)
+        api.kernel.start_consumer(consumer.stream.id, consumer.id)
         if pause_remaining_ns(config, done_ns) > 0:
             api.advisories.consumer_pause(consumer, done_ns)
             api.watch_pause(consumer)
@@ -211,7 +212,12 @@ def delete_inactive(api: ApiCore, consumer: Consumer) -> None:
     def done(_: int, done_ns: int) -> None:
         api.advisories.consumer_action(consumer, "delete", done_ns)
 
-    api.kernel.propose_consumer_delete(api.token(None, done), consumer.stream.id, consumer.id)
+    token = api.token(None, done)
+    try:
+        api.kernel.propose_consumer_delete(token, consumer.stream.id, consumer.id)
+    except StoreError:
+        api.forget_tokens(token)  # it stays until the kernel finds it inactive again
+        return
     consumer.stream.remove_consumer(consumer)
 
 
@@ -246,18 +252,18 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
     present = stream.consumer_names()
     offset = min(max(wanted.offset, 0), len(present))
     page = present[offset : offset + CONSUMERS_PER_PAGE]
-    entries: list[bytes] = []
+    parts: list[bytes] = []
     for start in range(0, len(page), CONSUMERS_PER_SLICE):
-        for name in page[start : start + CONSUMERS_PER_SLICE]:
-            consumer = stream.find_consumer(name)
-            if consumer is not None:  # else deleted since the list was begun
-                entries.append(encode(list_entry(api, consumer, now_ns)))
+        found = (stream.find_consumer(name) for name in page[start : start + CONSUMERS_PER_SLICE])
+        entries = [list_entry(api, consumer, now_ns) for consumer in found if consumer is not None]
+        if entries:  # else all deleted since the list was begun
+            parts.append(encode(entries)[1:-1])
         yield
     fields = {
         "total": len(present),
         "offset": offset,
         "limit": CONSUMERS_PER_PAGE,
-        "consumers": msgspec.Raw(b"[" + b",".join(entries) + b"]"),
+        "consumers": msgspec.Raw(b"[" + b",".join(parts) + b"]"),
     }
     api.answer(request, fields, now_ns)
 

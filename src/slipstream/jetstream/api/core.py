@@ -19,6 +19,7 @@ from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.limits import ServerLimits
 from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 # Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
@@ -50,6 +51,7 @@ class KernelApi(Protocol):
     def propose_consumer_create(
         self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
     ) -> int: ...
+    def start_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None: ...
@@ -171,12 +173,17 @@ class ApiCore:
     def run(
         self, handler: Handler, request: Request, now_ns: int, *, level_first: bool = True
     ) -> None:
+        first_token = self._next_token
         try:
             if level_first:
                 self.require_level(request)
             long_answer = handler(self, request, now_ns)
         except ApiError as error:
             self.refuse(request, error, now_ns)
+            return
+        except StoreError as error:
+            self.forget_tokens(first_token)
+            self.refuse(request, ApiError(ErrorCode.STREAM_STORE_FAILED, err=error), now_ns)
             return
         if long_answer is not None and len(self._long_answers) < LONG_ANSWERS_MAX:
             self._long_answers.append((request, long_answer))
@@ -242,6 +249,11 @@ class ApiCore:
         self._next_token += 1
         self._waiting[token] = [(request, callback)]
         return token
+
+    def forget_tokens(self, first: int) -> None:
+        """Those from `first` on: the kernel did not take up their proposals."""
+        for token in range(first, self._next_token):
+            self._waiting.pop(token, None)
 
     def when_committed(self, token: int, request: Request, callback: Committed) -> None:
         """Adds to a proposal that is under way."""

@@ -12,7 +12,6 @@ from slipstream.jetstream.api.consumers import list_entry as consumer_entry
 from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.state import stream_state
 from slipstream.jetstream.api_level import API_LEVEL
-from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.registry import Account, Stream
 from slipstream.protocol.errors import ApiError
 
@@ -92,7 +91,7 @@ def account_details(api: ApiCore, account: Account, detail: Detail, now_ns: int)
 
 
 def _stream_detail(api: ApiCore, stream: Stream, detail: Detail, now_ns: int) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": stream.name, "created": format_time(stream.created_ns)}
+    shown: dict[str, Any] = {"name": stream.name, "created": stream.created}
     shown["cluster"] = {"leader": api.options.server_name}
     if detail.config:
         shown["config"] = stream.config_json

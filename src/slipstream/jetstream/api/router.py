@@ -33,7 +33,6 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 # The number under which the kernel reports requests to this API.
 JETSTREAM_SERVICE = 1
 _PREFIX = "$JS.API."
-_NO_RESPONDERS = "NATS/1.0 503\r\nNats-Subject: {}\r\n\r\n"
 
 
 class Route(NamedTuple):
@@ -150,12 +149,13 @@ class JetStreamApi:
                 if known.config.pause_until is not None:
                     self._core.watch_pause(consumer)
 
-    def handle(self, event: Event, now_ns: int) -> None:
-        """One event of the kernel. Those that are not JetStream's are ignored."""
+    def handle(self, event: Event, now_ns: int) -> bool:
+        """One event of the kernel. False when it is not JetStream's."""
         core = self._core
         if isinstance(event, RequestEvent):
-            if event.service == JETSTREAM_SERVICE:
-                self._request(event, now_ns)
+            if event.service != JETSTREAM_SERVICE:
+                return False
+            self._request(event, now_ns)
         elif isinstance(event, CommittedEvent):
             core.committed(event.token, event.result, now_ns)
         elif isinstance(event, AdvisoryEvent):
@@ -167,6 +167,9 @@ class JetStreamApi:
                 consumers.delete_inactive(core, consumer)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
+        else:
+            return False
+        return True
 
     def step(self, now_ns: int) -> bool:
         """Due timers and one slice of a long answer. True while there is more to do at once."""
@@ -218,8 +221,7 @@ class JetStreamApi:
         tokens = tokens[2:] if tokens[1] == "API" else tokens[3:]
         found = find_route(tokens)
         if found is None:
-            self._unknown(event, subject, tokens)
-            return
+            return  # nobody answers an unknown verb (S-096)
         route, words = found
         known = self._core.registry.accounts.get(event.account)
         request = Request(
@@ -237,12 +239,3 @@ class JetStreamApi:
             self._core.refuse(request, ApiError(ErrorCode.NOT_ENABLED_FOR_ACCOUNT), now_ns)
             return
         self._core.run(route.handler, request, now_ns, level_first=route.level_first)
-
-    def _unknown(self, event: RequestEvent, subject: str, tokens: Sequence[str]) -> None:
-        """Nobody answers an unknown verb; two verbs are subscriptions of their own, and their
-        absence shows (S-096).
-        """
-        if tokens[:2] == ["DIRECT", "GET"] or tokens[:3] == ["CONSUMER", "MSG", "NEXT"]:
-            header = _NO_RESPONDERS.format(subject).encode()
-            if event.reply:
-                self._kernel.publish(event.account, event.reply, b"", header, b"")

@@ -54,7 +54,7 @@ def consumer_info(consumer: Consumer, state: Any, config: object, now_ns: int) -
     shown: dict[str, Any] = {
         "stream_name": consumer.stream.name,
         "name": consumer.name,
-        "created": format_time(consumer.created_ns),
+        "created": consumer.created,
         "config": config,
         "delivered": _sequences(
             state.delivered_consumer_seq, state.delivered_stream_seq, state.delivered_last_ns

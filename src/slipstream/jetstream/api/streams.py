@@ -36,7 +36,7 @@ STREAMS_PER_PAGE = 256
 SUBJECTS_PER_PAGE = 100_000
 DELETED_MAX = 1_000_000
 # How much of a long answer is built in one slice.
-STREAMS_PER_SLICE = 64
+STREAMS_PER_SLICE = 32
 SUBJECTS_PER_SLICE = 2_000
 
 
@@ -158,6 +158,8 @@ def delete(api: ApiCore, request: Request, now_ns: int) -> None:
     stream = api.stream_to_change(request, request.words[0])
 
     def done(_: int, done_ns: int) -> None:
+        for consumer in stream.consumers.values():
+            api.advisories.consumer_action(consumer, "delete", done_ns)
         api.advisories.stream_action(stream, "delete", done_ns)
         api.answer(request, {"success": True}, done_ns)
 
@@ -208,20 +210,14 @@ def _detailed_info(
     total, parts, offset = 0, list[bytes](), max(wanted.offset, 0)
     if wanted.subjects_filter:
         subject_filter = wanted.subjects_filter.encode()
-        taken = 0
-        while taken < SUBJECTS_PER_PAGE:
-            limit = min(SUBJECTS_PER_SLICE, SUBJECTS_PER_PAGE - taken)
-            total, page = api.kernel.stream_subjects(
-                stream.id, subject_filter, offset + taken, limit
-            )
-            if not page:
-                break
-            counts = {subject.decode("utf-8", "replace"): count for subject, count in page}
+        total, page = api.kernel.stream_subjects(
+            stream.id, subject_filter, offset, SUBJECTS_PER_PAGE
+        )
+        for start in range(0, len(page), SUBJECTS_PER_SLICE):
+            part = page[start : start + SUBJECTS_PER_SLICE]
+            counts = {subject.decode("utf-8", "replace"): count for subject, count in part}
             parts.append(encode(counts)[1:-1])
-            taken += len(page)
             yield
-            if request.account.find(stream.name) is not stream:
-                raise ApiError(ErrorCode.STREAM_NOT_FOUND)
     counted = msgspec.Raw(b"{" + b",".join(parts) + b"}") if parts else None
     fields = _info_fields(api, stream, now_ns, counted, deleted)
     if total:
@@ -260,19 +256,19 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
     wanted = read_optional(api, request, StreamsRequest)
     matching = request.account.stream_names(wanted.subject)
     offset = min(max(wanted.offset, 0), len(matching))
-    entries: list[bytes] = []
+    parts: list[bytes] = []
     page = matching[offset : offset + STREAMS_PER_PAGE]
     for start in range(0, len(page), STREAMS_PER_SLICE):
-        for name in page[start : start + STREAMS_PER_SLICE]:
-            stream = request.account.find(name)
-            if stream is not None:  # else deleted since the list was begun
-                entries.append(encode(list_entry(api, stream, now_ns)))
+        present = (request.account.find(name) for name in page[start : start + STREAMS_PER_SLICE])
+        entries = [list_entry(api, stream, now_ns) for stream in present if stream is not None]
+        if entries:  # else all deleted since the list was begun
+            parts.append(encode(entries)[1:-1])
         yield
     fields = {
         "total": len(matching),
         "offset": offset,
         "limit": STREAMS_PER_PAGE,
-        "streams": msgspec.Raw(b"[" + b",".join(entries) + b"]"),
+        "streams": msgspec.Raw(b"[" + b",".join(parts) + b"]"),
     }
     api.answer(request, fields, now_ns)
 
@@ -281,7 +277,7 @@ def list_entry(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
     state = stream_state(api.stream_state(stream), len(stream.consumers))
     return {
         "config": stream.config_json,
-        "created": format_time(stream.created_ns),
+        "created": stream.created,
         "state": state,
         **api.domain_field(),
         "ts": format_time(now_ns),
@@ -299,7 +295,7 @@ def _shown(
     state = api.stream_state(stream)
     return {
         "config": shown_config(config or stream.config, api.options.server_version),
-        "created": format_time(stream.created_ns),
+        "created": stream.created,
         "state": stream_state(state, len(stream.consumers), counted, deleted),
         "ts": format_time(now_ns),
     }

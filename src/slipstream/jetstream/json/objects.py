@@ -120,6 +120,7 @@ class Field(NamedTuple):
     attribute: str
     name: str
     omitempty: bool
+    zero: GoEnum | None  # of an enum; any other zero value is false
     bind: Bind
     dump: Callable[[Any], Any] | None  # None: as it is
 
@@ -140,11 +141,11 @@ def field_index(struct: type[GoStruct]) -> dict[str, Field]:
 def to_json(value: GoStruct) -> dict[str, Any]:
     """The object for `encode`, in Go's order."""
     result: dict[str, Any] = {}
-    for field in fields_of(type(value)):
-        member = getattr(value, field.attribute)
-        if field.omitempty and _is_zero(member):
+    for attribute, name, omitempty, zero, _, dump in fields_of(type(value)):
+        member = getattr(value, attribute)
+        if omitempty and (not member or member is zero):
             continue
-        result[field.name] = member if field.dump is None else field.dump(member)
+        result[name] = member if dump is None else dump(member)
     return result
 
 
@@ -182,8 +183,10 @@ def _field(attribute: str, hint: Any) -> Field:
     name = next((extra.text for extra in extras if isinstance(extra, Name)), attribute)
     omitempty = OMITEMPTY in extras
     integer = next((extra for extra in extras if isinstance(extra, Integer)), None)
+    is_enum = isinstance(kind, type) and issubclass(kind, GoEnum)
+    zero = next(iter(kind)) if is_enum else None
     bind, dump, _ = _kind(kind, integer)
-    return Field(attribute, name, omitempty, bind, dump)
+    return Field(attribute, name, omitempty, zero, bind, dump)
 
 
 def _kind(kind: Any, integer: Integer | None) -> tuple[Bind, Callable[[Any], Any] | None, str]:
@@ -350,9 +353,3 @@ def well_formed(text: str) -> str:
     if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
         return text
     return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-
-
-def _is_zero(value: Any) -> bool:
-    if isinstance(value, GoEnum):
-        return value is next(iter(type(value)))
-    return not value and not isinstance(value, GoStruct)

@@ -8,11 +8,11 @@ expects back unchanged (start times) is kept as a `Timestamp` with its offset.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 SECOND_NS = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # naive: its text is wanted without a zone
 _ZERO_SECONDS = -62_135_596_800  # 0001-01-01T00:00:00Z, what Go calls the zero time
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
@@ -36,16 +36,15 @@ class Timestamp(NamedTuple):
         return self._replace(offset_minutes=0)
 
     def __str__(self) -> str:
-        local = _EPOCH + timedelta(seconds=self.seconds) + timedelta(minutes=self.offset_minutes)
-        fraction = f".{self.nanoseconds:09d}".rstrip("0").rstrip(".") if self.nanoseconds else ""
-        zone = "Z"
-        if self.offset_minutes:
-            sign = "+" if self.offset_minutes > 0 else "-"
-            hours, minutes = divmod(abs(self.offset_minutes), 60)
-            zone = f"{sign}{hours:02d}:{minutes:02d}"
-        date = f"{local.year:04d}-{local.month:02d}-{local.day:02d}"
-        clock = f"{local.hour:02d}:{local.minute:02d}:{local.second:02d}"
-        return f"{date}T{clock}{fraction}{zone}"
+        local = _EPOCH + timedelta(seconds=self.seconds + self.offset_minutes * 60)
+        fraction = f".{self.nanoseconds:09d}".rstrip("0") if self.nanoseconds else ""
+        return f"{local.isoformat()}{fraction}{self._zone()}"
+
+    def _zone(self) -> str:
+        if self.offset_minutes == 0:
+            return "Z"
+        hours, minutes = divmod(abs(self.offset_minutes), 60)
+        return f"{'+' if self.offset_minutes > 0 else '-'}{hours:02d}:{minutes:02d}"
 
 
 ZERO = Timestamp(_ZERO_SECONDS, 0, 0)
@@ -126,7 +125,7 @@ def _checked(text: str, numbers: list[int], nanoseconds: int, zone: str) -> Time
     if year == 0:
         # Python's calendar starts at year 1, and no message is that old.
         raise ValueError(f'parsing time "{text}": year out of range')
-    local = datetime(year, month, day, hour, minute, second, tzinfo=UTC) - _EPOCH
+    local = datetime(year, month, day, hour, minute, second) - _EPOCH
     seconds = local.days * 86_400 + local.seconds - offset * 60
     return Timestamp(seconds, nanoseconds, offset)
 

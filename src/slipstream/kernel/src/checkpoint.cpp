@@ -187,7 +187,8 @@ class CheckpointsImpl final : public Checkpoints {
     if (load32(h + 8) != kVersion)
       return damaged(round, "has format version " + std::to_string(load32(h + 8)) + ", this program knows " + std::to_string(kVersion));
     uint64_t offset = load64(f), entries = load64(f + 8), room = (uint64_t)size - kFooterBytes;
-    bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8) && memcmp(f + 24, kEndMagic, 8) == 0 &&
+    bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8) && load32(f + 20) == kVersion &&
+                  memcmp(f + 24, kEndMagic, 8) == 0 &&
                   offset >= kHeaderBytes && offset <= room && entries == (room - offset) / kEntryBytes;
     if (!shaped) return damaged(round, "is damaged in its header or footer");
     if (!read_exactly(handle, round, offset, entries * kEntryBytes, directory)) return false;

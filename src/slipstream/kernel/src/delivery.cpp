@@ -197,7 +197,7 @@ PullRequest* Consumer::request_for(size_t bytes) {
 // ------------------------------------------------------------------ the run of a turn
 
 bool Consumer::run() {
-  if (stream_.deleted || !pull_subscription_) return false;
+  if (stream_.deleted || held || !pull_subscription_) return false;
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;
@@ -219,9 +219,9 @@ bool Consumer::run() {
     PendingDelivery* again = seq ? pending_.find(seq) : nullptr;
     if (!seq) {
       if ((by_ack_limit = stalled_by_ack_pending())) break;
-      seq = last_per_subject_.empty() ? next_match(cursor_ + 1) : last_per_subject_.front();
+      seq = last_per_subject_.empty() ? next_match(std::max(cursor_, scanned_) + 1) : last_per_subject_.front();
       if (!seq) {
-        cursor_ = std::max(cursor_, store().last_seq());  // nothing of what lies before the end is for this consumer
+        scanned_ = store().last_seq();
         break;
       }
     }

@@ -25,12 +25,15 @@ enum class EntryKind : uint8_t {
   ack_all = 26,
   deadline = 27,      // nak with delay, in progress
   exceeded = 28,      // max_deliver reached
+  expire = 29,        // messages whose own time to live is over
 };
+
+constexpr uint64_t kUnwritten = UINT64_MAX;
 
 struct Entry {
   EntryKind kind;
-  uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged
-  bool durable = false;
+  uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged, kUnwritten while it waits for room
+  bool durable = false, reserve = false;
   uint64_t token = 0;           // Python waits
   Buffer payload;
   Buffer replies;               // who is answered when it is applied; layout by kind
@@ -39,7 +42,9 @@ struct Entry {
 struct Group {
   uint64_t id = 0, term = 1;
   bool logged = true;
-  uint64_t last_index = 0, applied = 0, checkpointed = 0;
+  static constexpr uint64_t kNever = UINT64_MAX;
+  uint64_t last_index = 0, applied = 0;
+  uint64_t checkpointed = kNever;  // the index of its last durable snapshot
   bool active = false;          // stands in JetStream::active_
   std::deque<Entry> inflight;
 };

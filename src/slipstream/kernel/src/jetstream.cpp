@@ -107,6 +107,7 @@ void JetStream::end_of_turn() {
     acked_[i]->propose_acks();
   }
   acked_.clear();
+  append_unwritten();
   if (journal_) journal_->flush();
   apply_committed();
   run_consumers();
@@ -152,25 +153,27 @@ void JetStream::run_consumers() {
 
 // ------------------------------------------------------------------ the log
 
+// When the journal has no room at this moment (a file is still being prepared, a checkpoint has to free some), entries wait
+// in order of their proposal: that is back-pressure. Only a disk that stays full refuses what does not free space.
 bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies, bool reserve) {
   bool logged = group.logged && journal_;
   if (logged && !failed_.empty()) return false;
-  uint64_t end = 0;
-  if (logged) {
-    end = journal_->append(group.id, group.term, group.last_index + 1, (uint8_t)kind, payload.view(), durable, reserve);
-    if (end == 0) {
-      if (journal_->failed()) fail(journal_->error());
-      return false;
-    }
+  if (logged && !reserve && journal_->full()) {
+    if (phase_ == CheckpointPhase::idle && journal_->in_use() < options_.journal_bytes_max / 4) return false;
+    checkpoint_wanted_ = true;
   }
   Entry& e = group.inflight.emplace_back();
   e.kind = kind;
   e.index = ++group.last_index;
-  e.end = end;
   e.durable = durable && logged;
+  e.reserve = reserve;
   e.token = token;
   e.payload = std::move(payload);
   e.replies = std::move(replies);
+  if (logged && (!unwritten_.empty() || !append(group, e))) {
+    e.end = kUnwritten;
+    unwritten_.emplace_back(group.id, e.index);
+  }
   if (!group.active) {
     group.active = true;
     active_.push_back(&group);
@@ -178,7 +181,31 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
   return true;
 }
 
+bool JetStream::append(Group& group, Entry& e) {
+  e.end = journal_->append(group.id, group.term, e.index, (uint8_t)e.kind, e.payload.view(), e.durable, e.reserve);
+  if (e.end == 0 && journal_->failed()) fail(journal_->error());
+  return e.end != 0;
+}
+
+void JetStream::append_unwritten() {
+  while (!unwritten_.empty() && failed_.empty()) {
+    auto [id, index] = unwritten_.front();
+    Stream* s = id ? stream(id) : nullptr;
+    Group* g = id ? (s ? &s->group : nullptr) : &meta_;
+    if (g) {
+      Entry& e = g->inflight[index - g->inflight.front().index];
+      if (!append(*g, e)) {
+        e.end = kUnwritten;
+        if (journal_->full()) checkpoint_wanted_ = true;
+        return;
+      }
+    }
+    unwritten_.pop_front();
+  }
+}
+
 bool JetStream::entry_committed(const Entry& e) const {
+  if (e.end == kUnwritten) return false;
   if (!e.durable) return true;
   return (relaxed() ? journal_->written() : journal_->synced()) >= e.end;
 }
@@ -216,6 +243,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     next_stream_id_ = std::max(next_stream_id_, id + 1);
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
+    if (s->spec.first_seq > 1) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
     if (entry) s->attach();
     streams_[id] = std::move(s);
   } else if (kind == EntryKind::stream_delete) {
@@ -230,14 +258,18 @@ void JetStream::drop_stream(uint64_t id) {
   Stream& s = *it->second;
   s.detach();
   s.consumers.clear();
-  s.store->drop();
   std::erase(active_, &s.group);
   std::erase(dirty_streams_, &s);
   // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.
   for (Entry& e : s.group.inflight)
     if (e.token) committed(e.token, 0);
   busy_ = true;  // the caller may be walking active_, which has just moved
-  dropped_ids_.push_back(id);
+  if (in_checkpoint(id)) {
+    dropped_stores_.push_back({id, std::move(s.store)});
+    checkpoint_wanted_ = true;
+  } else {
+    s.store->drop();
+  }
   dropped_.push_back(std::move(it->second));
   streams_.erase(it);
   if (recovering_) dropped_.clear();

@@ -198,7 +198,10 @@ class JournalImpl final : public Journal {
     }
     bool large = need + kNextFileBytes > files_.capacity();
     size_t margin_needed = reserve || (can_create() && !large) ? 1 : kReadyFiles;
-    if (large && options_.threaded) done_.wait(lock, [&] { return failed_ || margin() >= margin_needed || !can_create(); });
+    if (large && options_.threaded) {
+      work_.notify_one();
+      done_.wait(lock, [&] { return failed_ || margin() >= margin_needed || !can_create(); });
+    }
     if (failed_ || margin() < margin_needed) return refuse();
     if (large && !make_large_file(lock, need + kNextFileBytes)) return refuse();
     uint64_t previous_used = plan_.used;
@@ -264,7 +267,7 @@ class JournalImpl final : public Journal {
 
   bool release_due() const { return log_.size() > 1 && log_.front().end() <= released_; }
   bool prepare_due() const { return !next_ && ready_spares_ > 0; }
-  bool creation_due() const { return within_bytes_max() && ready() < kReadyFiles && (!no_room_on_disk_ || retry_); }
+  bool creation_due() const { return within_bytes_max() && margin() < kReadyFiles && (!no_room_on_disk_ || retry_); }
   bool maintenance_due() const { return !failed_ && (release_due() || prepare_due() || creation_due() || large_asked_); }
 
   // The prepared file, if one is needed at all, is enough for this batch.

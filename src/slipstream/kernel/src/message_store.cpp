@@ -50,10 +50,11 @@ bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, st
   uint32_t offset = segment->size();
   char* to = place(segment, (uint32_t)length);
   if (!to) return false;
+  uint32_t hash = subjects_.prefetch(subject);
   encode_record(to, (uint32_t)length, seq, time_ns, subject, header, body, !options_.memory);
-  uint32_t id = subjects_.intern(subject);
+  uint32_t id = subjects_.intern(subject, hash);
   link(id, seq);
-  segment->push(offset, (uint32_t)length, !header.empty(), id, time_ns);
+  segment->push(seq, {offset, pack_length((uint32_t)length, !header.empty()), id, 0}, time_ns);
   last_seq_ = seq;
   last_time_ns_ = time_ns;
   messages_++;
@@ -73,8 +74,8 @@ Segment* SegmentStore::segment_for(uint64_t seq, uint32_t length, int64_t time_n
   if (segment) {
     uint64_t gap = seq - segment->end();
     if (gap == 0) return segment;
-    if (gap <= kGapMin + segment->count() && segment->count()) {
-      for (; gap; gap--) segment->push_dead(std::min(time_ns, last_time_ns_));
+    if (gap <= kGapMin + segment->count() && segment->count() && !segment->sparse()) {
+      while (segment->end() < seq) segment->push(segment->end(), kNeverThere, std::min(time_ns, last_time_ns_));
       return segment;
     }
     seal(segment);
@@ -123,7 +124,7 @@ uint64_t SegmentStore::remove_below(uint64_t seq) {
   uint64_t removed = 0;
   while (!slots_.empty() && slots_.front().base < seq) {
     Segment* segment = slots_.front().segment.get();
-    uint32_t end = (uint32_t)std::min<uint64_t>(segment->count(), seq - segment->base);
+    uint32_t end = segment->position(seq);
     bool partly = segment->live_from(end) != 0 || !segment->sealed;
     uint32_t before = segment->live();
     // Whole segments: the entries are visited for their subjects' sake alone, and go with the segment.
@@ -133,7 +134,7 @@ uint64_t SegmentStore::remove_below(uint64_t seq) {
       messages_--;
       removed++;
       if (partly) segment->remove(i);
-      unlink(e.subject, segment->base + i);
+      unlink(e.subject, segment->seq_at(i));
     }
     if (partly) {
       if (before != segment->live()) after_removal(segment);
@@ -174,7 +175,7 @@ uint64_t SegmentStore::first_seq() const {
   if (!messages_) return empty_first_;
   const Slot& front = slots_.front();
   assert(front.segment->live());
-  return front.base + front.segment->head();
+  return front.segment->seq_at(front.segment->head());
 }
 
 size_t SegmentStore::slot_of(uint64_t seq) const {
@@ -190,9 +191,9 @@ SegmentStore::Place SegmentStore::find(uint64_t seq) const {
   size_t slot = slot_of(seq);
   if (slot == slots_.size()) return {nullptr, 0};
   Segment* segment = slots_[slot].segment.get();
-  uint64_t index = seq - segment->base;
-  if (index >= segment->count()) return {nullptr, 0};
-  return {segment, (uint32_t)index};
+  uint32_t i = segment->position(seq);
+  if (i == segment->count() || (segment->sparse() && segment->seq_at(i) != seq)) return {nullptr, 0};
+  return {segment, i};
 }
 
 bool SegmentStore::live(uint64_t seq) const { return find(seq).live(); }
@@ -203,10 +204,8 @@ uint64_t SegmentStore::next_live(uint64_t seq) const {
   if (slot == slots_.size()) return first_seq();
   for (; slot < slots_.size(); slot++) {
     const Segment& segment = *slots_[slot].segment;
-    uint64_t from = seq > segment.base ? seq - segment.base : 0;
-    if (from >= segment.count()) continue;
-    uint32_t i = segment.next_live((uint32_t)from);
-    if (i < segment.count()) return segment.base + i;
+    uint32_t i = segment.next_live(segment.position(seq));
+    if (i < segment.count()) return segment.seq_at(i);
   }
   return 0;
 }
@@ -216,8 +215,8 @@ uint64_t SegmentStore::previous_live(uint64_t seq) const {
   if (slot == slots_.size()) return 0;
   for (;; slot--) {
     const Segment& segment = *slots_[slot].segment;
-    int64_t i = segment.previous_live((int64_t)std::min<uint64_t>(seq - segment.base, segment.count()));
-    if (i >= 0) return segment.base + (uint64_t)i;
+    int64_t i = segment.previous_live((int64_t)segment.position(seq + 1) - 1);
+    if (i >= 0) return segment.seq_at((uint32_t)i);
     if (!slot) return 0;
   }
 }
@@ -228,8 +227,7 @@ uint64_t SegmentStore::live_above(uint64_t seq) const {
   size_t slot = slot_of(seq);
   if (slot == slots_.size()) return messages_;
   const Segment& here = *slots_[slot].segment;
-  uint64_t behind = seq + 1 - here.base;
-  uint64_t inside = behind < here.count() ? here.live_from((uint32_t)behind) : 0;
+  uint64_t inside = here.live_from(here.position(seq + 1));
   if (slot < slots_.size() / 2) {
     uint64_t below = here.live() - inside;
     for (size_t i = 0; i < slot; i++) below += slots_[i].segment->live();

@@ -1,7 +1,7 @@
 // How a message lies in a segment: a fixed head of 36 bytes, then subject, header and body, without padding.
 //
 //    0 u32 head checksum     of bytes 10.. up to the end of the header
-//    4 u32 body checksum     of the flags and the body
+//    4 u32 body checksum     of the body, continuing from the flags
 //    8 u16 flags
 //   10 u16 subject length
 //   12 u32 record length     all of it, this head included
@@ -36,7 +36,7 @@ struct Record {
 };
 
 inline uint32_t body_checksum(const char* record, string_view body) {
-  return crc32c(crc32c(0, record + 8, 2), body.data(), body.size());
+  return crc32c(load16(record + 8), body.data(), body.size());
 }
 
 // Writes at `p`, which has room for `length`. Memory streams never verify, so they need no checksums.

@@ -18,6 +18,7 @@ bool served_by_kernel(string_view subject) {
   return subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") || subject.starts_with("$JS.API.DIRECT.GET.");
 }
 
+bool is_ack_subject(string_view subject) { return subject.size() > 8 && memcmp(subject.data(), "$JS.ACK.", 8) == 0; }
 // What other parts of a NATS system talk about, and clients must not (K-083).
 bool reserved_subject(string_view s) { return s.starts_with("$NRG.") || (s.starts_with("_GR_.") && s.size() > 5); }
 
@@ -241,7 +242,7 @@ void Kernel::on_publish(Connection& c, const Command& cmd) {
   if (c.options.verbose) write(c, "+OK\r\n");
   Account& a = *c.account;
   size_t receivers = 0;
-  bool is_ack = jetstream && cmd.subject.size() > 8 && memcmp(cmd.subject.data(), "$JS.ACK.", 8) == 0;
+  bool is_ack = jetstream && is_ack_subject(cmd.subject);
   if (is_ack) receivers = jetstream->on_ack(a, cmd.subject, cmd.reply, cmd.body);
   if (!is_ack || a.ack_listeners)
     receivers += route(a, a.trie.match(cmd.subject), cmd.subject, cmd.reply, cmd.header, cmd.body, &c);
@@ -249,7 +250,11 @@ void Kernel::on_publish(Connection& c, const Command& cmd) {
 }
 
 size_t Kernel::publish(Account& a, string_view subject, string_view reply, string_view header, string_view body) {
-  return route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
+  size_t receivers = 0;
+  bool is_ack = jetstream && is_ack_subject(subject);
+  if (is_ack) receivers = jetstream->on_ack(a, subject, reply, body);
+  if (!is_ack || a.ack_listeners) receivers += route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
+  return receivers;
 }
 
 size_t Kernel::route(Account& account, const MatchResult& match, string_view subject, string_view reply, string_view header,

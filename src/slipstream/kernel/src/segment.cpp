@@ -90,30 +90,34 @@ Segment::~Segment() {
   for (Chunk& chunk : chunks_) free(chunk.bytes);
 }
 
-void Segment::push_time(int64_t time_ns) {
-  if (entries_.empty()) first_time_ns = last_time_ns = time_ns;
-  time_ns = std::max(time_ns, last_time_ns);
-  if (entries_.size() % kTimeBlock == 0) times_.push_back(time_ns);
-  last_time_ns = time_ns;
-}
-
-void Segment::push(uint32_t offset, uint32_t length, bool header, uint32_t subject, int64_t time_ns) {
-  push_time(time_ns);
-  entries_.push_back({offset, length | (uint32_t)header << 31, subject, 0});
-  if (dead_) dead_->resize(count());
-  live_++;
-  live_bytes_ += length;
-}
-
-void Segment::push_dead(int64_t time_ns) {
-  push_time(time_ns);
-  if (live_ && !dead_) need_dead_map();
-  entries_.push_back({size_, 0, kNoSubject, 0});
-  if (dead_) {
-    dead_->resize(count());
-    dead_->mark(count() - 1);
+void Segment::push(uint64_t seq, const Entry& e, int64_t time_ns) {
+  uint32_t i = count();
+  last_time_ns = i ? std::max(time_ns, last_time_ns) : time_ns;
+  if (i % kTimeBlock == 0) times_.push_back(last_time_ns);
+  if (!e.live() && live_ && !dead_) need_dead_map();
+  if (sparse_) {
+    assert(seq - base < kFar && (!i || seq >= end()));
+    deltas_.push_back((uint32_t)(seq - base));
+  } else {
+    assert(seq == base + i);
   }
-  if (!live_) head_ = count();
+  entries_.push_back(e);
+  if (dead_) dead_->resize(i + 1);
+  if (e.live()) {
+    live_++;
+    live_bytes_ += e.length();
+  } else {
+    if (dead_) dead_->mark(i);
+    if (!live_) head_ = i + 1;
+  }
+}
+
+uint32_t Segment::position(uint64_t seq) const {
+  if (seq <= base) return 0;
+  uint64_t distance = seq - base;
+  if (!sparse_) return (uint32_t)std::min<uint64_t>(distance, count());
+  auto at = std::lower_bound(deltas_.begin(), deltas_.end(), distance, [](uint32_t d, uint64_t wanted) { return d < wanted; });
+  return (uint32_t)(at - deltas_.begin());
 }
 
 void Segment::need_dead_map() {
@@ -160,10 +164,11 @@ uint32_t Segment::first_entry_at(int64_t time_ns) const {
 void Segment::seal() {
   sealed = true;
   entries_.shrink_to_fit();
+  deltas_.shrink_to_fit();
 }
 
 uint64_t Segment::index_memory() const {
-  return sizeof(Segment) + entries_.capacity() * sizeof(Entry) + times_.capacity() * 8 + (dead_ ? dead_->memory() : 0);
+  return sizeof(Segment) + entries_.capacity() * sizeof(Entry) + deltas_.capacity() * 4 + times_.capacity() * 8 + (dead_ ? dead_->memory() : 0);
 }
 
 void Segment::add_chunk(char* bytes, uint32_t capacity) { chunks_.push_back({size_, 0, capacity, bytes}); }
@@ -196,6 +201,8 @@ void Segment::check() const {
   assert(times_.size() == (count() + kTimeBlock - 1) / kTimeBlock);
   assert(std::is_sorted(times_.begin(), times_.end()));
   assert(written <= size_);
+  assert(deltas_.size() == (sparse_ ? count() : 0));
+  assert(std::adjacent_find(deltas_.begin(), deltas_.end(), std::greater_equal<>()) == deltas_.end());
   for (uint32_t i = 0; i <= count(); i += std::max(1u, count() / 7)) {
     uint32_t from = 0;
     for (uint32_t k = i; k < count(); k++) from += entries_[k].live();

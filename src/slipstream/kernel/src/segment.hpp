@@ -1,4 +1,7 @@
-// A contiguous range of sequences: the index of its messages, and their bytes as far as they are in memory.
+// A range of sequences: the index of its messages, and their bytes as far as they are in memory.
+//
+// The index is by position. In a dense segment each sequence from `base` on has one, also where a message was removed or
+// never was; a rewritten segment, of whose messages few are left, is sparse and has positions for those alone.
 //
 // Offsets are those of the segment's file. Bytes are appended into chunks; of a stream in files the newest chunks stay
 // readable in memory after they were written, of a memory stream all do. Who writes, evicts and reads files is the store.
@@ -31,6 +34,8 @@ struct Entry {
   bool has_header() const { return packed >> 31; }
 };
 static_assert(sizeof(Entry) == 16);
+inline uint32_t pack_length(uint32_t length, bool has_header) { return length | (uint32_t)has_header << 31; }
+constexpr Entry kNeverThere{0, 0, kNoSubject, 0};
 
 // Which entries are removed, with a count per block; made only when a message behind the first live one is removed.
 class DeadMap {
@@ -72,19 +77,22 @@ class Segment {
   bool compacting = false, uncompactable = false;
   uint32_t erasures = 0;     // in-place overwrites so far
   uint32_t written = 0;      // bytes in the file, from its start
-  int64_t first_time_ns = 0, last_time_ns = 0;  // of the appended, live or not
+  int64_t last_time_ns = 0;  // of the newest that was appended, live or not
 
   // Index.
   uint32_t count() const { return (uint32_t)entries_.size(); }
-  uint64_t end() const { return base + entries_.size(); }
+  uint64_t end() const { return count() ? seq_at(count() - 1) + 1 : base; }
+  uint64_t seq_at(uint32_t i) const { return base + (sparse_ ? deltas_[i] : i); }
+  uint32_t position(uint64_t seq) const;  // of the first entry with that sequence or a later one; count() if none
+  bool sparse() const { return sparse_; }
+  void make_sparse() { assert(!count()); sparse_ = true; }
   Entry& entry(uint32_t i) { return entries_[i]; }
   const Entry& entry(uint32_t i) const { return entries_[i]; }
   uint32_t size() const { return size_; }
   uint32_t live() const { return live_; }
   uint64_t live_bytes() const { return live_bytes_; }
   uint32_t head() const { return head_; }  // first live entry; count() if none
-  void push(uint32_t offset, uint32_t length, bool header, uint32_t subject, int64_t time_ns);
-  void push_dead(int64_t time_ns);         // a sequence that was never here
+  void push(uint64_t seq, const Entry& e, int64_t time_ns);  // dense: seq is end()
   void remove(uint32_t i);                 // the link stays
   uint32_t live_from(uint32_t i) const;    // live entries at i or behind
   uint32_t next_live(uint32_t i) const;    // count() if none
@@ -114,12 +122,13 @@ class Segment {
   void check() const;
 
  private:
-  void push_time(int64_t time_ns);
   void need_dead_map();
 
   std::vector<Entry> entries_;
+  std::vector<uint32_t> deltas_;  // sparse: the entries' distances from base
+  bool sparse_ = false;
   std::unique_ptr<DeadMap> dead_;
-  std::vector<int64_t> times_;  // per block of entries: a time that is not after any of its messages
+  std::vector<int64_t> times_;  // per block of entries: not before any message of earlier blocks, not after its own
   std::vector<Chunk> chunks_;   // in order of start, without gaps up to size()
   uint32_t size_ = kSegmentHead;
   uint32_t live_ = 0, head_ = 0;

@@ -126,7 +126,12 @@ class SegmentStore final : public MessageStore {
   // Compaction.
   void consider_compaction(Segment* segment);
   void start_compaction();
+  size_t compaction_run(size_t slot, size_t& last) const;
+  std::unique_ptr<Segment> new_compacted(uint64_t base, size_t first, size_t n);
+  static void push_copied(Segment& to, uint64_t seq, const Entry& e, int64_t time_ns);
+  void replace_slots(size_t first, size_t n, std::unique_ptr<Segment> fresh);
   void compact_memory(size_t slot);
+  void release_below(Segment* segment, uint32_t head);
   void finish_compaction(const std::shared_ptr<Compaction>& work);
 
   Disk* const disk_;
@@ -159,7 +164,7 @@ class SegmentStore final : public MessageStore {
   uint64_t first_time_seq_ = 0;
   int64_t first_time_ns_ = 0;
 
-  std::deque<uint64_t> compactable_;  // ids of sealed segments that are mostly dead
+  std::deque<uint64_t> compactable_;  // bases of sealed segments that are mostly dead
   bool compacting_ = false;
   std::shared_ptr<SegmentStore*> self_;  // null inside once the store is gone: completions look here first
 };

@@ -168,7 +168,9 @@ class SimDiskImpl final : public SimDisk {
     std::lock_guard guard(mutex_);
     auto it = names_.find(from);
     if (it == names_.end() || !folder_exists(folder_of(to))) return -ENOENT;
-    assert(it->second && "folders are not renamed");
+    auto target = names_.find(to);
+    if (target != names_.end() && !target->second) return -EISDIR;
+    if (!it->second) return -EINVAL;  // nothing here renames folders
     if (!step()) return -EIO;
     NameChange c{from, to, it->second};
     apply_names(names_, c);

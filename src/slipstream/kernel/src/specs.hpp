@@ -11,7 +11,7 @@ namespace slipstream {
 struct StreamSpec {
   std::vector<std::string> subjects;
   bool memory = false, no_ack = false, allow_direct = false, discard_new = false, discard_new_per_subject = false,
-       sealed = false, deny_delete = false, deny_purge = false, allow_rollup = false;
+       sealed = false, deny_delete = false, deny_purge = false, allow_rollup = false, allow_msg_ttl = false;
   int64_t max_msgs = -1, max_bytes = -1, max_age_ns = 0, max_msgs_per_subject = -1, max_msg_size = -1,
           duplicate_window_ns = 0;
   uint64_t first_seq = 0;

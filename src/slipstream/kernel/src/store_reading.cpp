@@ -31,7 +31,8 @@ ReadStatus SegmentStore::decode(const char* p, uint64_t seq, const Entry& e, boo
   if (!decode_record(p, e.length(), record) || record.length != e.length() || record.seq != seq) return ReadStatus::damaged;
   if (verify && !(head_valid(record) && body_valid(record))) return ReadStatus::damaged;
   out = {seq, record.time_ns, record.subject(), record.header(), record.body()};
-  return ReadStatus::ok;
+  // Erased after the checkpoint that was loaded: it still has its time, but its body is noise.
+  return record.flags & kRecordErased ? ReadStatus::missing : ReadStatus::ok;
 }
 
 ReadStatus SegmentStore::fill(Segment* segment, const Entry& e, ReadBuffer& buffer, bool may_block) {
@@ -86,7 +87,7 @@ int64_t SegmentStore::first_time_ns() {
   if (seq == first_time_seq_) return first_time_ns_;
   StoredMessage message;
   first_time_seq_ = seq;
-  if (read_blocking(seq, message, times_buffer_) == ReadStatus::ok) {
+  if (read_blocking(seq, message, times_buffer_) != ReadStatus::damaged) {
     first_time_ns_ = message.time_ns;
   } else {  // a damaged record still has a place in time: not before the messages that were there before it
     Place place = find(seq);
@@ -101,10 +102,10 @@ uint64_t SegmentStore::first_at_or_after(int64_t time_ns, ReadBuffer& buffer) {
   for (; newer != slots_.end(); ++newer) {
     const Segment& segment = *newer->segment;
     for (uint32_t i = segment.next_live(segment.first_entry_at(time_ns)); i < segment.count(); i = segment.next_live(i + 1)) {
-      if (segment.block_time(i) >= time_ns) return segment.base + i;
+      if (segment.block_time(i) >= time_ns) return segment.seq_at(i);
       StoredMessage message;
-      ReadStatus status = read_blocking(segment.base + i, message, buffer);
-      if (status != ReadStatus::ok || message.time_ns >= time_ns) return segment.base + i;  // not known to be older
+      ReadStatus status = read_blocking(segment.seq_at(i), message, buffer);
+      if (status == ReadStatus::damaged || message.time_ns >= time_ns) return segment.seq_at(i);  // not known to be older
     }
   }
   return last_seq_ + 1;

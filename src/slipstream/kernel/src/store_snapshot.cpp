@@ -63,6 +63,7 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
     out.put32(segment.count());
     out.put32(segment.size());
     out.put8(segment.sealed);
+    out.put8(segment.sparse());
     put_dead(out, segment);
     segment.named = true;
     if (!segment.dirty) continue;
@@ -94,7 +95,7 @@ struct SegmentStore::SegmentPlan {
   std::string name;
   uint64_t base;
   uint32_t entries, size;
-  bool sealed;
+  bool sealed, sparse;
   uint32_t head = 0;              // entries before it are dead
   std::vector<uint64_t> bitmap;   // if not empty: all dead entries
   std::vector<uint32_t> list;     // dead ones behind head, ascending
@@ -113,6 +114,7 @@ bool SegmentStore::load_segment(Reader& in, std::vector<SegmentPlan>& plans) {
   plan.entries = in.get32();
   plan.size = in.get32();
   plan.sealed = in.get8() != 0;
+  plan.sparse = in.get8() != 0;
   uint8_t encoding = in.get8();
   uint32_t n = in.get32();
   if (encoding == kDeadHead) {
@@ -206,26 +208,29 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   if (!segment_head_valid(piece.data(), plan.base, why)) return load_failed(path + ": " + why);
   at = kSegmentHead;
   size_t next_listed = 0;
+  if (plan.sparse) segment->make_sparse();
   while (at < plan.size) {
     Record record;
     bool whole = have(kRecordHead) && decode_record(piece.data() + (at - start), kRecordHead, record) &&
                  at + record.length <= plan.size && have(record.head_length());
     whole = whole && decode_record(piece.data() + (at - start), record.head_length(), record) && head_valid(record);
-    if (!whole || record.seq < segment->end() || record.seq - plan.base >= plan.entries) {
+    uint64_t last = plan.sparse ? plan.base + kFar - 1 : plan.base + plan.entries - 1;
+    whole = whole && record.seq >= segment->end() && record.seq <= last && segment->count() < plan.entries;
+    if (!whole) {
       return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " + why);
     }
-    while (segment->end() < record.seq) segment->push_dead(segment->last_time_ns);
+    while (!plan.sparse && segment->end() < record.seq) segment->push(segment->end(), kNeverThere, segment->last_time_ns);
     uint32_t i = segment->count();
     bool dead = plan.bitmap.empty() ? i < plan.head : plan.bitmap[i / 64] >> (i % 64) & 1;
     while (next_listed < plan.list.size() && plan.list[next_listed] < i) next_listed++;
     if (next_listed < plan.list.size() && plan.list[next_listed] == i) dead = true;
     segment->set_size((uint32_t)at + record.length);
     if (dead) {
-      segment->push_dead(record.time_ns);
+      segment->push(record.seq, kNeverThere, record.time_ns);
     } else {
-      uint32_t id = subjects_.intern(record.subject());
+      uint32_t id = subjects_.intern(record.subject(), subjects_.prefetch(record.subject()));
       link(id, record.seq);
-      segment->push((uint32_t)at, record.length, record.header_length != 0, id, record.time_ns);
+      segment->push(record.seq, {(uint32_t)at, pack_length(record.length, record.header_length != 0), id, 0}, record.time_ns);
       messages_++;
       bytes_ += message_bytes(segment->entry(i));
     }

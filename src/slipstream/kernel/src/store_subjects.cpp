@@ -65,10 +65,9 @@ uint64_t SegmentStore::scan_forward(uint32_t id, uint64_t from, uint64_t last) c
   if (slot == slots_.size()) slot = 0;
   for (; slot < slots_.size() && slots_[slot].base <= last; slot++) {
     const Segment& segment = *slots_[slot].segment;
-    uint64_t start = from > segment.base ? from - segment.base : 0;
-    uint32_t end = (uint32_t)std::min<uint64_t>(segment.count(), last + 1 - segment.base);
-    for (uint32_t i = start < end ? segment.next_live((uint32_t)start) : end; i < end; i = segment.next_live(i + 1))
-      if (segment.entry(i).subject == id) return segment.base + i;
+    uint32_t end = segment.position(last + 1);
+    for (uint32_t i = segment.next_live(segment.position(from)); i < end; i = segment.next_live(i + 1))
+      if (segment.entry(i).subject == id) return segment.seq_at(i);
   }
   return 0;
 }

@@ -12,6 +12,9 @@ namespace {
 constexpr size_t kEntryBytes = 1 << 20;               // an entry is at most this, or one message
 constexpr uint64_t kInflightMessages = 100'000, kInflightBytes = 128 << 20;
 constexpr size_t kHeaderBytesMax = 65535;
+constexpr int64_t kAgeGranularityNs = 1'000'000;
+constexpr size_t kExpirePerEntry = 10'000;
+constexpr uint64_t kPurgeCheckpointMessages = 10'000;
 
 // Texts and codes of nats-server's table; a test holds them against slipstream/protocol/errors.json.
 constexpr PublishError
@@ -21,6 +24,7 @@ constexpr PublishError
     kWrongMsgId{400, 10070, nullptr},
     kMsgTooLarge{400, 10054, "message size exceeds maximum allowed"},
     kHeaderTooLarge{400, 10097, "header size exceeds maximum allowed of 64k"},
+    kTtlInvalid{400, 10165, "invalid per-message TTL"},
     kTtlDisabled{400, 10166, "per-message TTL is disabled"},
     kNotCounter{400, 10168, "message counters is disabled"},
     kSchedulesDisabled{400, 10188, "message schedules is disabled"},
@@ -32,7 +36,8 @@ constexpr PublishError
     kMaxBytes{503, 10077, "maximum bytes exceeded"},
     kMaxPerSubject{503, 10077, "maximum messages per subject exceeded"},
     kTooManyRequests{429, 10167, "too many requests"},
-    kStoreFailed{503, 10077, nullptr};
+    kStoreFailed{503, 10077, "the store of this server has failed"},
+    kStorageFull{500, 10047, "insufficient storage resources available"};
 
 void append_json_text(std::string& out, string_view s) {
   for (unsigned char c : s) {
@@ -59,7 +64,6 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   group.id = id;
   group.logged = !spec.memory;
   store.reset(js.new_store(id, spec.memory));
-  if (spec.first_seq > 1) store->set_sequences(spec.first_seq, spec.first_seq - 1, 0);
   std::string quoted;
   append_json_text(quoted, name);
   ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
@@ -140,8 +144,7 @@ void Stream::seal() {
   inflight_bytes_ -= bytes;
   Reader replies(open_replies_.view());
   while (replies.left()) {
-    string_view reply = replies.get_bytes(replies.get16());
-    answer_error(reply, kStoreFailed);
+    answer_error(replies.get_bytes(replies.get16()), js.failed() ? kStoreFailed : kStorageFull);
   }
 }
 
@@ -153,7 +156,7 @@ void Stream::answer_error(string_view reply, const PublishError& e) {
   if (reply.empty()) return;
   std::string text = "{\"error\":{\"code\":" + std::to_string(e.code) + ",\"err_code\":" + std::to_string(e.err_code) +
                      ",\"description\":\"";
-  append_json_text(text, e.description ? string_view(e.description) : string_view("the store of this server has failed or is full"));
+  append_json_text(text, e.description);
   text += "\"},\"stream\":\"";
   append_json_text(text, name);
   text += "\",\"seq\":0}";
@@ -189,8 +192,15 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       break;
     }
     case EntryKind::remove_below: {
-      store->remove_below(in.get64());
-      for (auto& [id, c] : consumers) c->many_removed();
+      apply_remove_below(in.get64());
+      break;
+    }
+    case EntryKind::expire: {
+      std::set<uint64_t> seqs;
+      for (uint32_t n = in.get32(); n && in.ok(); n--) seqs.insert(in.get64());
+      for (uint64_t seq : seqs)
+        if (store->live(seq)) remove(seq);
+      ttls_.forget(seqs);
       arm_age_timer();
       break;
     }
@@ -214,6 +224,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
       c->start_position();
       next_consumer_id = std::max(next_consumer_id, id + 1);
+      c->held = entry && entry->token;
       if (entry) c->attach();
       consumers[id] = std::move(c);
       break;
@@ -288,7 +299,7 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   if (!entry) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= entry->payload.size();
-  if (spec.max_age_ns > 0 && !age_timer_.armed()) arm_age_timer();
+  if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
   for (auto& [id, c] : consumers)
     if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);
 }
@@ -324,6 +335,11 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
       }
     }
   }
+  int64_t ttl_s = kTtlNone;
+  if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
+    v.error = &kTtlInvalid;
+    return;
+  }
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   v.seq = store->last_seq() + 1;
   if (!store->append(v.seq, time_ns, subject, header, body)) {
@@ -331,6 +347,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     v.error = &kStoreFailed;
     return;
   }
+  ttls_.add(v.seq, time_ns, ttl_s);
   stored(v.seq, subject, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
 }
@@ -342,7 +359,7 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, string_view s
   };
   if (!h.incr.empty()) return &kNotCounter;
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
-  if (!h.ttl.empty()) return &kTtlDisabled;
+  if (!h.ttl.empty() && !spec.allow_msg_ttl) return &kTtlDisabled;
   if (!h.batch_id.empty()) return &kBatchDisabled;
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);
@@ -455,6 +472,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
   }
   for (auto& [id, c] : consumers) c->many_removed();
   arm_age_timer();
+  if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return before - store->messages();
 }
 
@@ -471,17 +489,52 @@ uint64_t Stream::last_on(string_view subject) const {
 // ------------------------------------------------------------------ age
 
 void Stream::arm_age_timer() {
-  if (spec.max_age_ns <= 0 || store->messages() == 0 || deleted) return js.kernel.timers.cancel(age_timer_);
-  int64_t due = js.kernel.monotonic_of(store->first_time_ns() + spec.max_age_ns);
-  js.kernel.timers.set(age_timer_, std::max(due, js.kernel.now.monotonic_ns + 1'000'000));
+  int64_t due = armed_end_ns_ = ttls_.next_end_ns();
+  if (int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0) due = std::min(due, oldest_ns + spec.max_age_ns);
+  if (due == INT64_MAX || deleted) return js.kernel.timers.cancel(age_timer_);
+  js.kernel.timers.set(age_timer_, std::max(js.kernel.monotonic_of(due), js.kernel.now.monotonic_ns + kAgeGranularityNs));
 }
 
 void Stream::age_timer_fired() {
-  uint64_t below = store->first_at_or_after(js.kernel.now.wall_ns - spec.max_age_ns + 1, reader_);
-  if (below > store->first_seq()) {
-    Buffer payload = js.buffer();
-    payload.put64(below);
-    if (!js.propose(group, EntryKind::remove_below, std::move(payload), false, 0, {}, true)) return;
+  propose_expired();
+  int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
+  if (oldest_ns && oldest_ns + spec.max_age_ns <= js.kernel.now.wall_ns) {
+    uint64_t below = store->first_at_or_after(js.kernel.now.wall_ns - spec.max_age_ns + 1, reader_);
+    if (below > store->first_seq()) {
+      Buffer payload = js.buffer();
+      payload.put64(below);
+      js.propose(group, EntryKind::remove_below, std::move(payload), false, 0, {}, true);
+    }
+  }
+  arm_age_timer();
+}
+
+// When the oldest message that the age limit concerns was stored; 0 when there is none.
+int64_t Stream::oldest_mortal_ns() {
+  uint64_t first = store->messages() ? store->first_seq() : 0, seq = first;
+  while (seq && ttls_.never_ends(seq)) seq = store->next_live(seq + 1);
+  if (seq == first) return seq ? store->first_time_ns() : 0;
+  StoredMessage m;
+  return seq && store->read_blocking(seq, m, reader_) == ReadStatus::ok ? m.time_ns : 0;
+}
+
+void Stream::propose_expired() {
+  std::vector<uint64_t> due = ttls_.due(js.kernel.now.wall_ns, kExpirePerEntry);
+  if (due.empty()) return;
+  Buffer payload = js.buffer();
+  payload.put32((uint32_t)due.size());
+  for (uint64_t seq : due) payload.put64(seq);
+  js.propose(group, EntryKind::expire, std::move(payload), false, 0, {}, true);
+}
+
+// The age limit; messages that are to stay for ever stay.
+void Stream::apply_remove_below(uint64_t below) {
+  if (!ttls_.any_never()) {
+    store->remove_below(below);
+    for (auto& [id, c] : consumers) c->many_removed();
+  } else {
+    for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
+      if (!ttls_.never_ends(seq) && store->live(seq)) remove(seq);
   }
   arm_age_timer();
 }
@@ -501,6 +554,8 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   spec.encode(out);
   out.put_text(last_msg_id_);
   dedupe_.snapshot(out);
+  ttls_.prune([this](uint64_t seq) { return store->live(seq); });
+  ttls_.snapshot(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
   for (auto& [id, c] : consumers) logged += !c->spec.memory;
@@ -512,7 +567,7 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
 
 bool Stream::load(Reader& in) {
   last_msg_id_ = in.get_text();
-  if (!dedupe_.load(in)) return false;
+  if (!dedupe_.load(in) || !ttls_.load(in)) return false;
   next_consumer_id = in.get32();
   uint32_t n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) {

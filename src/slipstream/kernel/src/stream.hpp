@@ -11,6 +11,7 @@
 #include "group.hpp"
 #include "message_store.hpp"
 #include "specs.hpp"
+#include "ttl_index.hpp"
 
 namespace slipstream {
 
@@ -68,6 +69,9 @@ class Stream {
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
   uint64_t last_on(string_view subject) const;
   void arm_age_timer();
+  void propose_expired();
+  int64_t oldest_mortal_ns();
+  void apply_remove_below(uint64_t below);
   void subscribe();
   void unsubscribe();
 
@@ -78,6 +82,8 @@ class Stream {
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
   std::vector<Subscription*> subscriptions_;
+  TtlIndex ttls_;
+  int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set
   Timer age_timer_{TimerKind::stream_age, this};
   std::string ack_head_;   // {"stream":"NAME","seq":
   ReadBuffer reader_;

@@ -1,6 +1,8 @@
 // See subject_table.hpp.
 #include "subject_table.hpp"
 
+#include <algorithm>
+
 namespace slipstream {
 
 uint32_t NameArena::put(string_view name) {
@@ -41,8 +43,8 @@ void NameArena::clear() {
 }
 
 uint32_t SubjectTable::find_hashed(string_view name, uint32_t hash) const {
-  if (slots_.empty()) return kNoSubject;
-  uint64_t mask = slots_.size() - 1;
+  if (!slots_n_) return kNoSubject;
+  uint64_t mask = slots_n_ - 1;
   for (uint64_t i = hash & mask;; i = (i + 1) & mask) {
     const Slot& slot = slots_[i];
     if (slot.id == kNoSubject) return kNoSubject;
@@ -52,13 +54,20 @@ uint32_t SubjectTable::find_hashed(string_view name, uint32_t hash) const {
 
 uint32_t SubjectTable::find(string_view name) const { return find_hashed(name, hash_of(name)); }
 
-uint32_t SubjectTable::intern(string_view name) {
+uint32_t SubjectTable::prefetch(string_view name) const {
+  if (newest_ != kNoSubject && this->name(newest_) == name) return 0;
   uint32_t hash = hash_of(name);
-  uint32_t id = find_hashed(name, hash);
+  if (slots_n_) __builtin_prefetch(&slots_[hash & (slots_n_ - 1)]);
+  return hash;
+}
+
+uint32_t SubjectTable::intern(string_view name, uint32_t hash) {
+  if (newest_ != kNoSubject && this->name(newest_) == name) return newest_;
+  uint32_t id = newest_ = find_hashed(name, hash);
   if (id != kNoSubject) return id;
-  id = new_id();
+  newest_ = id = new_id();
   subjects_[id] = {0, 0, 0, names_.put(name), 0, 0};
-  if ((filled_ + 1) * 4 > slots_.size() * 3) rehash(slots_.empty() ? 16 : slots_.size() * 2);
+  if ((filled_ + 1) * 4 > slots_n_ * 3) rehash(slots_n_ ? slots_n_ * 2 : 16);
   insert(hash, id);
   return id;
 }
@@ -78,7 +87,7 @@ uint32_t SubjectTable::new_id() {
 }
 
 void SubjectTable::insert(uint32_t hash, uint32_t id) {
-  uint64_t mask = slots_.size() - 1;
+  uint64_t mask = slots_n_ - 1;
   uint64_t i = hash & mask;
   while (slots_[i].id != kNoSubject) i = (i + 1) & mask;
   slots_[i] = {hash, id};
@@ -87,7 +96,7 @@ void SubjectTable::insert(uint32_t hash, uint32_t id) {
 
 // Removes the name's slot by moving back those behind it that would lose their way.
 void SubjectTable::erase_name(uint32_t id) {
-  uint64_t mask = slots_.size() - 1;
+  uint64_t mask = slots_n_ - 1;
   uint64_t hole = hash_of(name(id)) & mask;
   while (slots_[hole].id != id) hole = (hole + 1) & mask;
   for (uint64_t i = (hole + 1) & mask; slots_[i].id != kNoSubject; i = (i + 1) & mask) {
@@ -103,17 +112,21 @@ void SubjectTable::erase_name(uint32_t id) {
 }
 
 void SubjectTable::rehash(uint64_t slots) {
-  std::vector<Slot> old(slots, Slot{0, kNoSubject});
-  old.swap(slots_);
+  Slot* old = slots_;
+  uint64_t n = slots_n_;
+  slots_ = (Slot*)allocate_large(slots * sizeof(Slot));
+  slots_n_ = slots;
+  std::fill(slots_, slots_ + slots, Slot{0, kNoSubject});
   filled_ = 0;
-  for (const Slot& slot : old)
-    if (slot.id != kNoSubject) insert(slot.hash, slot.id);
+  for (uint64_t i = 0; i < n; i++)
+    if (old[i].id != kNoSubject) insert(old[i].hash, old[i].id);
+  free(old);
 }
 
 void SubjectTable::reserve(uint64_t subjects) {
   uint64_t slots = 16;
   while (subjects * 4 > slots * 3) slots *= 2;
-  if (slots > slots_.size()) rehash(slots);
+  if (slots > slots_n_) rehash(slots);
 }
 
 void SubjectTable::became_empty(uint32_t id) {
@@ -129,7 +142,10 @@ void SubjectTable::became_empty(uint32_t id) {
 void SubjectTable::clear() {
   subjects_.clear();
   names_.clear();
-  slots_ = {};
+  free(slots_);
+  slots_ = nullptr;
+  slots_n_ = 0;
+  newest_ = kNoSubject;
   spare_ = {};
   filled_ = with_messages_ = 0;
   ids_ = 0;
@@ -147,7 +163,7 @@ void SubjectTable::match(string_view filter, const std::function<void(uint32_t)>
 }
 
 uint64_t SubjectTable::memory() const {
-  return (uint64_t)ids_ * sizeof(Subject) + names_.used_bytes() + slots_.capacity() * sizeof(Slot) + spare_.capacity() * 4;
+  return (uint64_t)ids_ * sizeof(Subject) + names_.used_bytes() + slots_n_ * sizeof(Slot) + spare_.capacity() * 4;
 }
 
 void SubjectTable::check() const {
@@ -164,7 +180,7 @@ void SubjectTable::check() const {
     with_messages += subjects_[id].count != 0;
   }
   assert(filled_ == ids_ && with_messages == with_messages_);
-  assert(filled_ * 4 <= slots_.size() * 3);
+  assert(filled_ * 4 <= slots_n_ * 3);
 }
 
 SubjectPattern::SubjectPattern(string_view filter) {

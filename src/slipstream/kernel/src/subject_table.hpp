@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bytes.hpp"
+#include "large_memory.hpp"
 #include "message_store.hpp"
 
 namespace slipstream {
@@ -33,9 +34,7 @@ class StableArray {
   uint64_t capacity() const { return ((1ull << used_) - 1) << kFirstBits; }
   void add_block() {
     size_t n = (size_t)1 << (kFirstBits + used_);
-    void* p = malloc(n * sizeof(T));
-    if (!p) throw std::bad_alloc();
-    blocks_[used_++] = (T*)p;
+    blocks_[used_++] = (T*)allocate_large(n * sizeof(T));
   }
   void clear() {
     while (used_) free(blocks_[--used_]);
@@ -78,9 +77,13 @@ static_assert(sizeof(Subject) == 24);
 class SubjectTable {
  public:
   SubjectTable() = default;
+  SubjectTable(const SubjectTable&) = delete;
+  ~SubjectTable() { free(slots_); }
 
   uint32_t find(string_view name) const;   // kNoSubject; also finds subjects without messages
-  uint32_t intern(string_view name);       // the caller adds a message to it at once
+  // Asks the cache for what intern() will look at; some work in between hides the wait. Returns what intern() wants to know.
+  uint32_t prefetch(string_view name) const;
+  uint32_t intern(string_view name, uint32_t hash);  // the caller adds a message to it at once
   Subject& operator[](uint32_t id) { return subjects_[id]; }
   const Subject& operator[](uint32_t id) const { return subjects_[id]; }
   string_view name(uint32_t id) const { return names_.get(subjects_[id].name); }
@@ -108,8 +111,9 @@ class SubjectTable {
 
   StableArray<Subject, 4> subjects_;
   NameArena names_;
-  std::vector<Slot> slots_;      // open addressing; id kNoSubject: empty
-  uint64_t filled_ = 0;
+  Slot* slots_ = nullptr;        // open addressing; id kNoSubject: empty
+  uint64_t slots_n_ = 0, filled_ = 0;
+  uint32_t newest_ = kNoSubject; // what was interned last: busy streams repeat it
   std::vector<uint32_t> spare_;  // ids that became empty, newest last; some may have messages again
   uint32_t ids_ = 0;
   uint64_t with_messages_ = 0;

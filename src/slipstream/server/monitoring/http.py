@@ -7,9 +7,9 @@ unknown path is 404, a parameter that cannot be read 400 with a text.
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
+import traceback
 from collections import Counter
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +17,9 @@ from socket import AF_INET, AF_INET6, socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
+from slipstream.jetstream.json.encode import encode
 from slipstream.server import listeners
 from slipstream.server.loop import LoopStopped
 from slipstream.server.monitoring import pages
@@ -88,9 +91,8 @@ class _HttpServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news; anything else belongs into the log."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            self.observed.log.error(f"Monitoring request failed: {error!r}")
+        if not isinstance(sys.exc_info()[1], OSError):
+            self.observed.log.error(f"Monitoring request failed: {traceback.format_exc()}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -167,10 +169,5 @@ def _find(base_path: str, path: str) -> pages.Page | None:
 
 def render(body: Any, *, indented: bool) -> bytes:
     """JSON as Go's encoder writes it."""
-    separators = (",", ": ") if indented else (",", ":")
-    text = json.dumps(
-        body, ensure_ascii=False, indent=2 if indented else None, separators=separators
-    )
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text.encode()
+    text = encode(body)
+    return msgspec.json.format(text, indent=2) if indented else text

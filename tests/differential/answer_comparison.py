@@ -1,6 +1,7 @@
 """Holds the corpus' conversations with two targets and tells where their answers part.
 
-As a program: `python tests/differential/compare.py HOST:PORT HOST:PORT` compares two running servers.
+As a program: `python tests/differential/compare.py HOST:PORT HOST:PORT` compares two running
+servers.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from corpus import CONVERSATIONS, Conversation, Store
+from corpus import CONVERSATIONS, CONVERSATIONS_OVER_SOCKETS, Conversation, Store
 from normal_form import normal_form
 from targets import LiveTarget, Target
-from wire import Connection
+from api_connection import Connection
 
 
 class Difference(NamedTuple):
@@ -48,13 +49,14 @@ def main(addresses: list[str]) -> int:
         parts.append(LiveTarget(Connection(host, int(port))))
     oracle, ours = parts
     count = 0
-    for talk in CONVERSATIONS:
+    talks = [*CONVERSATIONS, *CONVERSATIONS_OVER_SOCKETS]
+    for talk in talks:
         for difference in differences(talk, oracle, ours):
             print(difference)
             count += 1
         oracle.remove_everything()
         ours.remove_everything()
-    print(f"{sum(len(talk.steps) for talk in CONVERSATIONS)} steps, {count} differences")
+    print(f"{sum(len(talk.steps) for talk in talks)} steps, {count} differences")
     return 1 if count else 0
 
 

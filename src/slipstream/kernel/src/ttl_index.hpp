@@ -1,0 +1,94 @@
+// Messages with a time to live of their own (Nats-TTL): when each ends, and those that never do.
+#pragma once
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bytes.hpp"
+#include "pull_request.hpp"
+
+namespace slipstream {
+
+constexpr int64_t kTtlNone = 0, kTtlNever = -1;
+
+// A Go duration of at least a second, whole seconds as a number, or "never" (S-122). Seconds in `ttl_s`.
+inline bool parse_ttl(string_view text, int64_t& ttl_s) {
+  auto is_never = [](string_view s) {
+    return s.size() == 5 && (s[0] | 32) == 'n' && (s[1] | 32) == 'e' && (s[2] | 32) == 'v' && (s[3] | 32) == 'e' && (s[4] | 32) == 'r';
+  };
+  if (text.empty()) {
+    ttl_s = kTtlNone;
+    return true;
+  }
+  if (is_never(text)) {
+    ttl_s = kTtlNever;
+    return true;
+  }
+  bool number = text.size() <= 18;
+  int64_t v = 0;
+  for (char c : text) {
+    number = number && c >= '0' && c <= '9';
+    if (number) v = v * 10 + (c - '0');
+  }
+  if (number) {
+    ttl_s = v;
+    return true;
+  }
+  int64_t ns = 0;
+  if (!parse_duration(text, ns) || ns < 1'000'000'000) return false;
+  ttl_s = ns / 1'000'000'000;
+  return true;
+}
+
+class TtlIndex {
+ public:
+  void add(uint64_t seq, int64_t time_ns, int64_t ttl_s) {
+    if (ttl_s == kTtlNever) never_.insert(seq);
+    else if (ttl_s > 0) ends_.emplace(time_ns + ttl_s * 1'000'000'000, seq);
+  }
+  int64_t next_end_ns() const { return ends_.empty() ? INT64_MAX : ends_.begin()->first; }
+  bool never_ends(uint64_t seq) const { return never_.count(seq) > 0; }
+  bool any_never() const { return !never_.empty(); }
+  std::vector<uint64_t> due(int64_t now_ns, size_t limit) const {
+    std::vector<uint64_t> out;
+    for (auto it = ends_.begin(); it != ends_.end() && it->first <= now_ns && out.size() < limit; ++it) out.push_back(it->second);
+    return out;
+  }
+  // They were removed: called as the entry is applied. They are among the earliest.
+  void forget(const std::set<uint64_t>& seqs) {
+    size_t left = seqs.size();
+    for (auto it = ends_.begin(); left && it != ends_.end();) {
+      bool gone = seqs.count(it->second) > 0;
+      left -= gone;
+      it = gone ? ends_.erase(it) : std::next(it);
+    }
+  }
+  void snapshot(Buffer& out) const {
+    out.put32((uint32_t)ends_.size());
+    for (auto [end, seq] : ends_) out.put64((uint64_t)end), out.put64(seq);
+    out.put32((uint32_t)never_.size());
+    for (uint64_t seq : never_) out.put64(seq);
+  }
+  bool load(Reader& in) {
+    uint32_t n = in.get32();
+    for (uint32_t i = 0; i < n && in.ok(); i++) {
+      int64_t end = (int64_t)in.get64();
+      ends_.emplace(end, in.get64());
+    }
+    n = in.get32();
+    for (uint32_t i = 0; i < n && in.ok(); i++) never_.insert(in.get64());
+    return in.ok();
+  }
+  template <class Live>
+  void prune(Live live) {  // before a snapshot: what is gone needs no entry
+    std::erase_if(ends_, [&](auto& e) { return !live(e.second); });
+    std::erase_if(never_, [&](uint64_t seq) { return !live(seq); });
+  }
+
+ private:
+  std::set<std::pair<int64_t, uint64_t>> ends_;
+  std::set<uint64_t> never_;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,113 @@
+"""Goal: every answer and advisory has the shape that clients' tools check for.
+
+Method: the answers of the differential corpus and the advisories are validated against the JSON
+schemas of nats-io/jsm.go. They are not part of this repository: put them beside it as
+../shared/jetstream-schemas or name their folder in JETSTREAM_SCHEMAS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from conversation import NOW_NS, Conversation
+from corpus import CONVERSATIONS, Store
+from corpus import Conversation as Talk
+
+from slipstream.kernel.events import AdvisoryEvent
+from slipstream.protocol.errors import ERROR_TABLE
+
+_BESIDE = Path(__file__).parents[3] / "shared" / "jetstream-schemas"
+SCHEMAS = Path(os.environ.get("JETSTREAM_SCHEMAS", _BESIDE))
+_PREFIX = "io.nats.jetstream."
+
+_ERROR_FIELDS = {"code", "err_code", "description"}
+# nats-server sends a number here.
+_KNOWN_SCHEMA_FAULTS = {
+    ("nak", "8 is not of type 'string'"),
+    ("terminated", "8 is not of type 'string'"),
+}
+
+pytestmark = pytest.mark.skipif(
+    not SCHEMAS.is_dir(), reason=f"no schemas in {SCHEMAS} (see JETSTREAM_SCHEMAS)"
+)
+
+
+@cache
+def validator(type_: str) -> jsonschema.Draft7Validator:
+    path = SCHEMAS / "jetstream" / Path(*type_.removeprefix(_PREFIX).split("."))
+    return jsonschema.Draft7Validator(json.loads(path.with_suffix(".json").read_text()))
+
+
+def faults(answer: dict[str, Any]) -> list[str]:
+    if "error" in answer:
+        # The schemas' oneOf refuses the empty fields that nats-server shows beside an error.
+        error = answer["error"]
+        known = ERROR_TABLE[error["err_code"]].code == error["code"]
+        return [] if known and error.keys() == _ERROR_FIELDS else [f"{answer}"]
+    return [
+        f"{answer['type']} {'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
+        for error in validator(answer["type"]).iter_errors(answer)
+        if (answer["type"].rsplit(".", 1)[1], error.message) not in _KNOWN_SCHEMA_FAULTS
+    ]
+
+
+@pytest.mark.parametrize("talk", CONVERSATIONS, ids=lambda talk: talk.name)
+def test_answers(talk: Talk) -> None:
+    conversation, checked, wrong = Conversation(), 0, list[str]()
+    for step in talk.steps:
+        if isinstance(step, Store):
+            conversation.publish(step.subject, step.body, step.header)
+            continue
+        answer = conversation.request_raw(step.verb, step.body, step.header)
+        if answer is not None:
+            checked += 1
+            wrong += faults(json.loads(answer))
+    assert not wrong, "\n".join(sorted(set(wrong)))
+    assert checked > 0
+
+
+def test_advisories() -> None:
+    talk = Conversation()
+    talk.kernel.subscriptions.add(b"$JS.EVENT.>")
+    sent = []
+
+    def collect() -> None:
+        published = talk.kernel.take_published()
+        sent.extend(json.loads(p.body) for p in published if p.subject.startswith(b"$JS.EVENT."))
+
+    for verb, body in (
+        ("STREAM.CREATE.S", b'{"name":"S"}'),
+        ("STREAM.UPDATE.S", b'{"name":"S"}'),
+        ("CONSUMER.CREATE.S.C", b'{"stream_name":"S","config":{}}'),
+        ("CONSUMER.PAUSE.S.C", b'{"pause_until":"2099-01-01T00:00:00Z"}'),
+    ):
+        talk.send(verb, body)
+        talk.settle()
+        collect()
+    (stream_id,) = talk.kernel.streams
+    (consumer_id,) = talk.kernel.streams[stream_id].consumers
+    for kind in ("max_deliver", "nak", "terminated", "ack_sample"):
+        talk.api.handle(AdvisoryEvent(kind, stream_id, consumer_id, 7, 8, 3, 5, b"r"), NOW_NS)
+        collect()
+    talk.send("STREAM.DELETE.S")
+    talk.settle()
+    collect()
+    kinds = {event["type"].rsplit(".", 1)[1] for event in sent}
+    assert kinds == {
+        "api_audit",
+        "stream_action",
+        "consumer_action",
+        "consumer_pause",
+        "max_deliver",
+        "nak",
+        "terminated",
+        "consumer_ack",
+    }
+    wrong = [fault for event in sent for fault in faults(event)]
+    assert not wrong, "\n".join(sorted(set(wrong)))

@@ -1,0 +1,241 @@
+"""Goal: the newest durable round is found whole after any crash, and a round costs what changed.
+
+Method: rounds of random changes against a dictionary; the simulated disk is crashed at each of its
+operations and every kind of loss applied: what is loaded then is the last round whose write()
+returned true, or the one after it (its rename may have survived). Damage must be refused with the
+name of the file. Costs are counted in bytes written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slipstream.kernel._kernel import (
+    OPEN_READ,
+    Checkpoints,
+    Disk,
+    Loss,
+    RealDisk,
+    SimDisk,
+    StorageError,
+)
+
+State = dict[int, tuple[int, bytes]]
+Round = list[tuple[int, bytes | None]]  # group, payload; None: the group is dropped
+
+
+@dataclass
+class Model:
+    checkpoints: Checkpoints
+    durable: State = field(default_factory=dict)
+    attempted: State = field(default_factory=dict)
+    applied: int = 0
+
+    def write(self, changes: Round) -> bool:
+        """One round; on success the model moves on."""
+        self.checkpoints.begin()
+        self.attempted = dict(self.durable)
+        for group, payload in changes:
+            self.applied += 1
+            if payload is None:
+                self.checkpoints.drop(group)
+                self.attempted.pop(group, None)
+            else:
+                self.checkpoints.add(group, self.applied, payload)
+                self.attempted[group] = (self.applied, payload)
+        written = self.checkpoints.write()
+        if written:
+            self.durable = self.attempted
+        return written
+
+
+ROUNDS = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, 12), st.one_of(st.none(), st.binary(max_size=60))), max_size=6
+    ),
+    max_size=12,
+)
+FIXED: list[Round] = [
+    [(group, bytes([n]) * (group * 30 % 700)) for group in range(n % 3, 12, 1 + n % 4)]
+    + ([(n % 12, None)] if n % 5 == 0 else [])
+    for n in range(16)
+]
+
+
+def crashed_at(rounds: list[Round], operation: int, seed: int) -> tuple[SimDisk, Model | None]:
+    disk = SimDisk(seed)
+    disk.crash_at(operation)
+    try:
+        model = Model(Checkpoints(disk))
+    except StorageError:
+        return disk, None
+    for changes in rounds:
+        if not model.write(changes):
+            assert disk.crashed
+            break
+    return disk, model
+
+
+def check_restart(disk: SimDisk, model: Model | None) -> None:
+    """What is found is the durable round or the one that was being written; and it goes on."""
+    checkpoints = Checkpoints(disk)
+    found = checkpoints.load()
+    if model is None:
+        assert found == {}
+    else:
+        assert found in (model.durable, model.attempted)
+    after = Model(checkpoints, durable=found)
+    assert after.write([(77, b"after")])
+    assert Checkpoints(disk.image(Loss.all)).load() == after.durable
+    assert not [name for name in disk.list("checkpoints") if name.endswith(".new")]
+
+
+def operations_of(rounds: list[Round]) -> int:
+    disk, model = crashed_at(rounds, 0, 0)
+    assert model is not None
+    assert not disk.crashed
+    return disk.operations
+
+
+@pytest.mark.parametrize("loss", list(Loss))
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_crash_at_every_operation_leaves_a_whole_round(loss: Loss, seed: int) -> None:
+    for operation in range(1, operations_of(FIXED) + 2):
+        disk, model = crashed_at(FIXED, operation, seed)
+        check_restart(disk.image(loss, seed), model)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ROUNDS, st.sampled_from(Loss), st.integers(0, 2**32), st.floats(0, 1))
+def test_any_rounds_crashed_anywhere(
+    rounds: list[Round], loss: Loss, seed: int, where: float
+) -> None:
+    disk, model = crashed_at(rounds, 1 + int(where * operations_of(rounds)), seed)
+    check_restart(disk.image(loss, seed), model)
+
+
+def test_the_real_disk_keeps_rounds(tmp_path: Path) -> None:
+    model = Model(Checkpoints(RealDisk(str(tmp_path))))
+    for changes in FIXED:
+        assert model.write(changes)
+        assert Checkpoints(RealDisk(str(tmp_path))).load() == model.durable
+
+
+def test_the_last_change_of_a_group_in_a_round_counts() -> None:
+    model = Model(Checkpoints(SimDisk(1)))
+    assert model.write([(1, b"a"), (2, b"b"), (1, b"c"), (2, None), (3, None), (3, b"d")])
+    assert model.checkpoints.load() == model.durable == {1: (3, b"c"), 3: (6, b"d")}
+
+
+def written(disk: Disk) -> dict[str, int]:
+    sizes = {}
+    for name in disk.list("checkpoints"):
+        handle = disk.open(f"checkpoints/{name}", OPEN_READ)
+        sizes[name] = disk.size(handle)
+        disk.close(handle)
+    return sizes
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_a_round_costs_what_changed(reopened: bool) -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    groups, size = 500, 1000
+    assert model.write([(group, b"s" * size) for group in range(groups)])
+    total = 0
+    for n in range(200):
+        if reopened:
+            model = Model(Checkpoints(disk), durable=model.durable, applied=model.applied)
+        before = model.checkpoints.bytes_written
+        assert model.write([(n * 7 % groups, b"t" * size)])
+        total += model.checkpoints.bytes_written - before
+    directories = 200 * (groups * 32 + 60)
+    changed = 200 * (size + 24)
+    assert total - directories < 8 * changed
+    assert model.checkpoints.load() == model.durable
+
+
+def test_stale_files_go_and_the_number_of_files_is_bounded() -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    for n in range(300):
+        assert model.write([(n, b"x" * (n % 50))])
+        assert len(disk.list("checkpoints")) <= 65
+    for n in range(300):
+        assert model.write([(n, None)])
+    assert model.checkpoints.load() == {}
+    assert len(disk.list("checkpoints")) == 1
+
+
+def test_a_full_disk_keeps_the_last_round_and_is_tried_again() -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    assert model.write([(1, b"a" * 100), (2, b"b" * 100)])
+    disk.set_capacity(500)
+    assert not model.write([(1, b"c" * 1000)])
+    assert "No space left" in model.checkpoints.error
+    assert model.checkpoints.load() == model.durable
+    assert len(disk.list("checkpoints")) == 1
+    disk.set_capacity(0)
+    assert model.write([(1, b"d" * 1000)])
+    assert model.checkpoints.error == ""
+    assert Checkpoints(disk.image(Loss.all)).load() == model.durable
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_failed_sync_keeps_the_last_round(nth: int) -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    assert model.write([(1, b"a")])
+    disk.fail_sync_at(nth)
+    assert not model.write([(1, b"b"), (2, b"b")])
+    assert model.checkpoints.load() == model.durable
+    for loss in Loss:
+        assert Checkpoints(disk.image(loss)).load() in (model.durable, model.attempted)
+    assert model.write([(3, b"c")])
+    for loss in Loss:
+        assert Checkpoints(disk.image(loss)).load() == model.durable
+
+
+def test_a_flipped_bit_anywhere_is_refused_with_the_file_s_name() -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    assert model.write([(group, b"x" * 16) for group in range(4)])  # no padding anywhere
+    assert model.write([(0, b"y" * 8)])
+    for name, size in written(disk).items():
+        newest = name.startswith(f"{2:016x}")
+        # Of the older file only the snapshots of groups 1 to 3 are still in use.
+        for offset in range(size) if newest else range(24 + 40, 24 + 4 * 40):
+            damaged = disk.image(Loss.none)
+            damaged.flip_bit(f"checkpoints/{name}", offset, offset % 8)
+            operations = damaged.operations
+            with pytest.raises(StorageError, match=name):
+                Checkpoints(damaged).load()
+            assert damaged.operations <= operations + 1  # no more than a sync of the folder
+
+
+def test_a_missing_file_is_refused() -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    assert model.write([(1, b"a"), (2, b"b")])
+    assert model.write([(1, b"c")])
+    disk.unlink(f"checkpoints/{1:016x}.checkpoint")
+    with pytest.raises(StorageError, match="missing"):
+        Checkpoints(disk)
+
+
+def test_a_torn_leftover_does_not_disturb() -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    assert model.write([(1, b"a")])
+    handle = disk.open(f"checkpoints/{9:016x}.new", 3)
+    disk.pwrite(handle, b"garbage", 0)
+    again = Checkpoints(disk)
+    assert again.load() == model.durable
+    assert Model(again, durable=model.durable, applied=5).write([(2, b"b")])
+    assert [name for name in disk.list("checkpoints") if name.endswith(".new")] == []
