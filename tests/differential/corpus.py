@@ -81,7 +81,7 @@ STREAM_ATTEMPTS: list[Call] = [
     stream(name="J1", subjects=[">"], no_ack=True),
     stream(subjects=["$JS.>"]),
     stream(subjects=["$JS.API.>"]),
-    stream(name="J2", subjects=["$JS.EVENT.ADVISORY.>"]),
+    stream(name="J2", subjects=["$JS.EVENT.METRIC.>"]),
     stream(subjects=["$JSC.x"]),
     stream(subjects=["$NRG.x"]),
     stream(subjects=["$SYS.x"]),

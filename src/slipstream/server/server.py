@@ -146,12 +146,7 @@ class Server:
 
     def _start(self) -> None:
         banner.log_identity(self)
-        banner.log_warnings(self.options, self.log)
-        if self.options.config_file:
-            self.log.info(
-                f"Using configuration file: {self.options.config_file} "
-                f"({self.options.config_digest})"
-            )
+        banner.log_configuration(self.options, self.log)
         self._write_pid_file()
         self._start_monitoring()
         if self.options.jetstream.enabled:

@@ -243,6 +243,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     next_stream_id_ = std::max(next_stream_id_, id + 1);
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
+    if (s->spec.first_seq > 1) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
     if (entry) s->attach();
     streams_[id] = std::move(s);
   } else if (kind == EntryKind::stream_delete) {
@@ -257,18 +258,18 @@ void JetStream::drop_stream(uint64_t id) {
   Stream& s = *it->second;
   s.detach();
   s.consumers.clear();
-  // A checkpoint still names its files, and the start after a crash would miss them: they go with the next round.
-  if (s.group.logged) {
-    if (s.store->last_seq() && !recovering_) checkpoint_wanted_ = true;
-    dropped_stores_.push_back(std::move(s.store));
-  }
   std::erase(active_, &s.group);
   std::erase(dirty_streams_, &s);
   // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.
   for (Entry& e : s.group.inflight)
     if (e.token) committed(e.token, 0);
   busy_ = true;  // the caller may be walking active_, which has just moved
-  dropped_ids_.push_back(id);
+  if (in_checkpoint(id)) {
+    dropped_stores_.push_back({id, std::move(s.store)});
+    checkpoint_wanted_ = true;
+  } else {
+    s.store->drop();
+  }
   dropped_.push_back(std::move(it->second));
   streams_.erase(it);
   if (recovering_) dropped_.clear();

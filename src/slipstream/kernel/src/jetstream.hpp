@@ -90,6 +90,8 @@ class JetStream {
   void run_consumers();
   void checkpoint_step();
   void begin_checkpoint();
+  void begin_round();
+  bool in_checkpoint(uint64_t id) const;
   bool snapshot_groups();
   void finish_checkpoint(bool ok);
   void drop_stream(uint64_t id);
@@ -104,8 +106,9 @@ class JetStream {
   uint64_t next_stream_id_ = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> dropped_;     // freed at the end of the turn
-  std::vector<uint64_t> dropped_ids_;                // for the next checkpoint round, with their files
-  std::vector<std::unique_ptr<MessageStore>> dropped_stores_, dropped_stores_in_round_;
+  // Streams that a durable checkpoint names, or the round under way, keep their files until a round without them is durable.
+  struct DroppedStore { uint64_t id; std::unique_ptr<MessageStore> store; };
+  std::vector<DroppedStore> dropped_stores_, leaving_stores_;  // for the next round; in the round under way
   std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
   std::vector<std::vector<Consumer*>> push_consumers_;  // per account
   std::vector<Group*> active_;
@@ -114,7 +117,7 @@ class JetStream {
   std::vector<Consumer*> ready_, acked_, delivered_, parked_;
   std::vector<Buffer> spare_buffers_;
   std::string failed_;
-  bool busy_ = false, recovering_ = false, stopped_ = false, reported_ = false;
+  bool busy_ = false, recovering_ = false, opened_ = false, stopped_ = false, reported_ = false;
   Timer journal_timer_{TimerKind::journal, this};
 
   enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing };

@@ -88,7 +88,7 @@ struct KernelCalls {
     Kernel::Guard g(k);
     auto js = std::make_unique<JetStream>(k);
     std::string error;
-    k.now = Kernel::clock();
+    k.look_at_clock();
     bool ok = js->open(options, error);
     if (ok) k.jetstream = std::move(js);
     return ok ? "" : error.empty() ? "the store cannot be opened" : error;
@@ -147,7 +147,7 @@ struct KernelCalls {
     Stream* s = find(k, stream);
     Consumer* c = s ? s->consumer(consumer) : nullptr;
     if (!c) return false;
-    k.now = Kernel::clock();
+    k.look_at_clock();
     out = c->view();
     return true;
   }

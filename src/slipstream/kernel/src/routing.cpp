@@ -18,6 +18,8 @@ bool served_by_kernel(string_view subject) {
   return subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") || subject.starts_with("$JS.API.DIRECT.GET.");
 }
 
+bool is_ack_subject(string_view subject) { return subject.size() > 8 && memcmp(subject.data(), "$JS.ACK.", 8) == 0; }
+
 char* put(char* o, string_view s) {
   memcpy(o, s.data(), s.size());
   return o + s.size();
@@ -232,7 +234,7 @@ void Kernel::on_publish(Connection& c, const Command& cmd) {
   }
   Account& a = *c.account;
   size_t receivers = 0;
-  bool is_ack = jetstream && cmd.subject.size() > 8 && memcmp(cmd.subject.data(), "$JS.ACK.", 8) == 0;
+  bool is_ack = jetstream && is_ack_subject(cmd.subject);
   if (is_ack) receivers = jetstream->on_ack(a, cmd.subject, cmd.reply, cmd.body);
   if (!is_ack || a.ack_listeners)
     receivers += route(a, a.trie.match(cmd.subject), cmd.subject, cmd.reply, cmd.header, cmd.body, &c);
@@ -241,7 +243,11 @@ void Kernel::on_publish(Connection& c, const Command& cmd) {
 }
 
 size_t Kernel::publish(Account& a, string_view subject, string_view reply, string_view header, string_view body) {
-  return route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
+  size_t receivers = 0;
+  bool is_ack = jetstream && is_ack_subject(subject);
+  if (is_ack) receivers = jetstream->on_ack(a, subject, reply, body);
+  if (!is_ack || a.ack_listeners) receivers += route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
+  return receivers;
 }
 
 size_t Kernel::route(Account& account, const MatchResult& match, string_view subject, string_view reply, string_view header,

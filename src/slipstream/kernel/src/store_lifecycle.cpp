@@ -28,6 +28,18 @@ std::string sign_of_nats_server(const std::string& path) {
   return {};
 }
 
+// Whole or not at all, and durable before anything else is made: a folder with streams and without it is not ours.
+ssize_t write_marker(Disk& disk) {
+  std::string unfinished = std::string(kMarker) + ".new";
+  int h = disk.open(unfinished, kOpenWrite | kOpenCreate | kOpenTruncate);
+  if (h < 0) return h;
+  ssize_t n = disk.pwrite(h, kMarkerText, strlen(kMarkerText), 0);
+  if (n >= 0) n = disk.sync(h);
+  disk.close(h);
+  if (n >= 0) n = disk.rename(unfinished, kMarker);
+  return n < 0 ? n : disk.sync_folder("");
+}
+
 }  // namespace
 
 MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
@@ -37,6 +49,8 @@ MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
   o.folder = folder;
   o.memory = memory;
   o.segment_bytes_max = options_.segment_bytes_max;
+  o.segment_bytes_min = std::min(o.segment_bytes_min, o.segment_bytes_max);
+  o.tail_bytes = std::min(o.tail_bytes, 4 * o.segment_bytes_max);
   return MessageStore::create(disk_, io_.get(), o).release();
 }
 
@@ -76,10 +90,7 @@ bool JetStream::prepare_folder(std::string& error) {
         error = "the store in " + options_.path + " has no file '" + kMarker + "', but has '" + n + "'; it was left untouched.";
         return false;
       }
-    h = disk_->open(kMarker, kOpenWrite | kOpenCreate);
-    ssize_t n = h < 0 ? h : disk_->pwrite(h, kMarkerText, strlen(kMarkerText), 0);
-    if (n >= 0) n = disk_->sync(h);
-    if (h >= 0) disk_->close(h);
+    ssize_t n = write_marker(*disk_);
     if (n < 0) {
       error = "cannot write to " + options_.path + ": " + strerror((int)-n);
       return false;
@@ -108,8 +119,9 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   journal_ = Journal::open(*disk_, jo, error);
   if (!journal_) return false;
   if (!recover(error)) return false;
+  opened_ = true;
   for (auto& [id, s] : streams_) s->attach();
-  if (relaxed()) kernel.timers.set(journal_timer_, Kernel::clock().monotonic_ns + options_.sync_interval_ns);
+  if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
   return true;
 }
 
@@ -182,17 +194,7 @@ void JetStream::checkpoint_step() {
       auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
       for (Group* g : active_)
         if (open(*g)) return;
-      checkpoint_groups_.clear();
-      if (meta_.applied != meta_.checkpointed || !dropped_ids_.empty()) checkpoint_groups_.push_back(0);
-      for (auto& [id, s] : streams_)
-        if (s->group.logged && s->group.applied != s->group.checkpointed) checkpoint_groups_.push_back(id);
-      checkpoint_taken_.clear();
-      checkpoint_syncs_.clear();
-      checkpoints_->begin();
-      for (uint64_t id : dropped_ids_) checkpoints_->drop(id);
-      dropped_ids_.clear();
-      for (auto& store : dropped_stores_) dropped_stores_in_round_.push_back(std::move(store));
-      dropped_stores_.clear();
+      begin_round();
       phase_ = CheckpointPhase::serializing;
       busy_ = true;
       return;
@@ -222,6 +224,35 @@ void JetStream::begin_checkpoint() {
   journal_->sync_now();
 }
 
+// Which streams there are is described at one moment: meta's snapshot, the streams that it knows of, and those that it knows
+// to be deleted. What changes while the others are serialized lies behind meta's index, and so in the journal.
+void JetStream::begin_round() {
+  checkpoint_taken_.clear();
+  checkpoint_syncs_.clear();
+  checkpoint_groups_.clear();
+  checkpoints_->begin();
+  if (meta_.applied != meta_.checkpointed) {
+    Buffer out;
+    out.put16(1);
+    out.put64(next_stream_id_);
+    checkpoints_->add(0, meta_.applied, out.view());
+    checkpoint_taken_.emplace_back(0, meta_.applied);
+  }
+  for (auto& dropped : dropped_stores_) {
+    checkpoints_->drop(dropped.id);
+    leaving_stores_.push_back(std::move(dropped));
+  }
+  dropped_stores_.clear();
+  for (auto& [id, s] : streams_)
+    if (s->group.logged && s->group.applied != s->group.checkpointed) checkpoint_groups_.push_back(id);
+}
+
+bool JetStream::in_checkpoint(uint64_t id) const {
+  Stream* s = const_cast<JetStream*>(this)->stream(id);
+  if (s && s->group.checkpointed != Group::kNever) return true;
+  return std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), [&](const auto& taken) { return taken.first == id; });
+}
+
 // Serializes for a bounded time; true when nothing is left.
 bool JetStream::snapshot_groups() {
   int64_t began = Kernel::clock().monotonic_ns;
@@ -230,15 +261,8 @@ bool JetStream::snapshot_groups() {
     uint64_t id = checkpoint_groups_.back();
     checkpoint_groups_.pop_back();
     Buffer out;
-    if (id == 0) {
-      out.put16(1);
-      out.put64(next_stream_id_);
-      checkpoints_->add(0, meta_.applied, out.view());
-      checkpoint_taken_.emplace_back(0, meta_.applied);
-      continue;
-    }
     Stream* s = stream(id);
-    if (!s) continue;
+    if (!s) continue;  // its deletion is in the journal
     if (!s->snapshot(out, checkpoint_syncs_)) {
       fail(s->store->error());
       return false;
@@ -253,8 +277,6 @@ void JetStream::finish_checkpoint(bool ok) {
   phase_ = CheckpointPhase::idle;
   if (!ok) return fail(checkpoints_->error().empty() ? "a segment could not be synced" : checkpoints_->error());
   checkpoints_done_++;
-  for (auto& store : dropped_stores_in_round_) store->drop();
-  dropped_stores_in_round_.clear();
   for (auto [id, applied] : checkpoint_taken_) {
     if (id == 0) {
       meta_.checkpointed = applied;
@@ -263,13 +285,16 @@ void JetStream::finish_checkpoint(bool ok) {
       s->store->checkpoint_durable();
     }
   }
+  checkpoint_taken_.clear();
+  for (auto& left : leaving_stores_) left.store->drop();
+  leaving_stores_.clear();
   journal_->release(checkpoint_position_);
 }
 
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.
 void JetStream::stop() {
   if (stopped_) return;
-  if (journal_ && failed_.empty()) {
+  if (opened_ && failed_.empty()) {  // a store that could not be opened is left as it was found
     for (auto& [id, s] : streams_)
       for (auto& [cid, c] : s->consumers) c->propose_acks(), c->propose_delivered();
     for (auto& [id, s] : streams_) s->seal();

@@ -64,7 +64,6 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   group.id = id;
   group.logged = !spec.memory;
   store.reset(js.new_store(id, spec.memory));
-  if (spec.first_seq > 1) store->set_sequences(spec.first_seq, spec.first_seq - 1, 0);
   std::string quoted;
   append_json_text(quoted, name);
   ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";

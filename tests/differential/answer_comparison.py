@@ -2,7 +2,7 @@
 
 As a program it compares two running servers:
 
-    python tests/differential/conversation_differences.py HOST:PORT HOST:PORT
+    python tests/differential/answer_comparison.py HOST:PORT HOST:PORT
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from typing import NamedTuple
 from corpus import CONVERSATIONS, CONVERSATIONS_OVER_SOCKETS, Conversation, Store
 from normal_form import normal_form
 from targets import LiveTarget, Target
-from wire_connection import Connection
+<<<<<<<< HEAD:tests/differential/answer_comparison.py
+from api_connection import Connection
+========
+from api_connection import Connection
+>>>>>>>> main:tests/differential/answer_comparison.py
 
 
 class Difference(NamedTuple):
