@@ -74,9 +74,7 @@ class Nothing(NamedTuple):
     """In the place of what was refused before it reached the log."""
 
 
-Operation = (
-    Nothing | Publish | Purge | Delete | Update | ConsumerCreate | ConsumerUpdate | ConsumerDelete
-)
+Operation = Nothing | Publish | Purge | Delete | Update | ConsumerCreate | ConsumerUpdate | ConsumerDelete
 
 
 class Stored(NamedTuple):

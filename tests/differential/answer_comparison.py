@@ -15,11 +15,7 @@ from typing import NamedTuple
 from corpus import CONVERSATIONS, CONVERSATIONS_OVER_SOCKETS, Conversation, Store
 from normal_form import normal_form
 from targets import LiveTarget, Target
-<<<<<<<< HEAD:tests/differential/answer_comparison.py
 from api_connection import Connection
-========
-from api_connection import Connection
->>>>>>>> main:tests/differential/answer_comparison.py
 
 
 class Difference(NamedTuple):

@@ -82,7 +82,7 @@ def test_every_test_file_opens_with_goal_and_method() -> None:
 
 def test_no_test_is_without_an_assertion() -> None:
     """An assert, `pytest.raises`, or a call that has assertions inside and says so in its name."""
-    judges = ("assert", "raises", "check", "expect", "verify", "run_state_machine", "fail")
+    judges = ("assert", "raises", "check", "eventually", "verify", "run_state_machine", "fail")
     idle = []
     for path in source_files(".py"):
         if not path.name.startswith("test_"):
