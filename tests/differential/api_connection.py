@@ -26,6 +26,7 @@ class Connection:
     def __init__(self, host: str, port: int, timeout_s: float = 5.0) -> None:
         self._socket = socket.create_connection((host, port), timeout=timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.peer = (host, port)
         self._buffer = b""
         self._inbox = f"_INBOX.differential{port}.{id(self)}"
         self._count = itertools.count(1)

@@ -177,6 +177,9 @@ class FakeKernel:
         target.consumers[id_] = FakeConsumer(description, spec, start)
         return id_
 
+    def start_consumer(self, stream: int, consumer: int) -> None:
+        assert consumer in self.streams[stream].consumers
+
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None:

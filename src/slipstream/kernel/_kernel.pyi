@@ -225,6 +225,40 @@ class MessageStore:
     @property
     def bytes(self) -> int: ...
 
+# ---------------------------------------------------------------- protocol and subjects: for tests
+
+class ProtocolParser:
+    """The kernel's parser; its twin and the meaning of its answers: slipstream.protocol.parser."""
+
+    def __init__(
+        self, *, max_control_line: int = 4096, max_payload: int = 1048576, headers: bool = True
+    ) -> None: ...
+    def next(
+        self, received: bytes
+    ) -> tuple[
+        str, int, int, tuple[str, bytes, bytes, bytes, bytes, bytes, int, bytes, bytes] | None
+    ]:
+        """(status, consumed, wanted, the fields of Command)."""
+
+def valid_subject(subject: bytes) -> bool: ...
+def valid_literal(subject: bytes) -> bool: ...
+def has_wildcard(subject: bytes) -> bool: ...
+def subject_matches(filter: bytes, literal: bytes) -> bool: ...
+
+class SubjectTrie:
+    """The kernel's trie with numbered subscriptions; its model: slipstream.protocol.subjects."""
+
+    def insert(self, key: int, subject: bytes, queue: bytes = b"") -> None: ...
+    def remove(self, key: int) -> None: ...
+    def match(
+        self, literal: bytes, *, cached: bool = True
+    ) -> tuple[list[int], dict[bytes, list[int]]]:
+        """(plain subscriptions, members by queue group)."""
+    def __len__(self) -> int: ...
+    @property
+    def hits(self) -> int:
+        """Matches that the cache answered."""
+
 # ---------------------------------------------------------------- kernel
 
 class Kernel:
@@ -362,7 +396,11 @@ class Kernel:
     def propose_consumer_create(
         self, token: int, stream: int, name: bytes, description: bytes, spec: Mapping[str, Any]
     ) -> int:
-        """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs."""
+        """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs.
+
+        With a token other than 0 it delivers nothing before `start_consumer`, so that the creation is answered first.
+        """
+    def start_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: Mapping[str, Any]
     ) -> None: ...

@@ -4,3 +4,5 @@
 include "storage.pxi"
 include "store.pxi"
 include "kernel.pxi"
+include "parser.pxi"
+include "subjects.pxi"

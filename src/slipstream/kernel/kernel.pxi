@@ -167,6 +167,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
+    void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
@@ -531,6 +532,10 @@ cdef class Kernel:
         with nogil:
             ok = kc_delete_consumer(self.k[0], token, stream, consumer)
         _accepted(ok)
+
+    def start_consumer(self, uint64_t stream, uint32_t consumer):
+        with nogil:
+            kc_start_consumer(self.k[0], stream, consumer)
 
     # -- reading
 

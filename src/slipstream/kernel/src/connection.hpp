@@ -45,9 +45,9 @@ struct Connection {
   bool resume = false;     // stands in Kernel::resume_: has bytes to parse without a readable socket
   bool doomed = false;     // will be closed at the end of the turn
   bool behind = false;     // more than the high-water mark is pending
-  bool stall_exempt = false;  // made no progress for the stall bound: nobody waits for it any more
+  bool stall_exempt = false;  // was behind for the stall bound: nobody waits for it until it has caught up
   std::vector<uint64_t> stalled;  // cids of the publishers that wait for this one
-  uint64_t out_at_stall = 0;
+  size_t write_goal = 0;   // bytes still to be sent before the write deadline is set anew
 
   StringMap<std::unique_ptr<Subscription>> subscriptions;
   std::string ip;

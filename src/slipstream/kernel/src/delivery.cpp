@@ -198,11 +198,13 @@ PullRequest* Consumer::request_for(size_t bytes) {
 // ------------------------------------------------------------------ the run of a turn
 
 bool Consumer::run() {
-  if (stream_.deleted || !pull_subscription_) return false;
+  if (stream_.deleted || held || !pull_subscription_) return false;
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;
   for (int n = 0; !paused(); n++) {
+    // Subscriptions may have come or gone with the message before (UNSUB with a maximum, a deleted stream).
+    if (spec.push() && push_target_.seen_changes != stream_.account.trie.changes()) interest_changed();
     if (spec.push() ? !active_ || (window_bytes_ > 0 && window_used_ > window_bytes_) : waiting_.empty()) break;
     if (n == kMessagesPerRun || bytes >= kBytesPerRun) {
       more = true;
@@ -218,9 +220,9 @@ bool Consumer::run() {
     PendingDelivery* again = seq ? pending_.find(seq) : nullptr;
     if (!seq) {
       if ((by_ack_limit = stalled_by_ack_pending())) break;
-      seq = last_per_subject_.empty() ? next_match(cursor_ + 1) : last_per_subject_.front();
+      seq = last_per_subject_.empty() ? next_match(std::max(cursor_, scanned_) + 1) : last_per_subject_.front();
       if (!seq) {
-        cursor_ = std::max(cursor_, store().last_seq());  // nothing of what lies before the end is for this consumer
+        scanned_ = store().last_seq();
         break;
       }
     }

@@ -142,6 +142,15 @@ struct KernelCalls {
     });
     return out;
   }
+  static void start_consumer(Kernel& k, uint64_t stream, uint32_t consumer) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    Consumer* c = s ? s->consumer(consumer) : nullptr;
+    if (!c || !c->held) return;
+    c->held = false;
+    c->wake();
+    k.wake();
+  }
   static bool consumer_state(Kernel& k, uint64_t stream, uint32_t consumer, ConsumerView& out) {
     Kernel::Guard g(k);
     Stream* s = find(k, stream);

@@ -224,6 +224,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
       c->start_position();
       next_consumer_id = std::max(next_consumer_id, id + 1);
+      c->held = entry && entry->token;
       if (entry) c->attach();
       consumers[id] = std::move(c);
       break;
