@@ -9,8 +9,6 @@ from importlib import metadata
 NATS_VERSION = "2.15.1"
 """The release of nats-server whose behaviour towards clients we have."""
 
-JETSTREAM_API_LEVEL = 5
-
 try:
     VERSION = metadata.version("slipstream-server")
 except metadata.PackageNotFoundError:  # run from a source tree
