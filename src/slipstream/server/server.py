@@ -44,7 +44,6 @@ from slipstream.server.monitoring.http import MonitoringServer
 from slipstream.server.reload import Reloader
 from slipstream.server.services import SystemServices
 
-STORE_FOLDER = "jetstream"  # below store_dir, as in nats-server
 TEMPORARY_STORE = "slipstream"  # below the system's temporary folder, when none was given
 MEMORY_SHARE = 3 / 4  # of the machine's, for streams in memory
 DISK_SHARE = 3 / 4  # of what is free, for streams in files
@@ -115,7 +114,7 @@ class Server:
 
     @property
     def store_path(self) -> Path:
-        return Path(self.options.store_dir) / STORE_FOLDER
+        return Path(self.options.store_dir)
 
     def info_json(self, *, lame_duck: bool = False) -> bytes:
         return self._info.render(self.options, *self._advertised(), lame_duck=lame_duck)
