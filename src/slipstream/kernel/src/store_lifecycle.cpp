@@ -21,9 +21,11 @@ constexpr int64_t kSerializeNs = 500'000;  // of one turn
 // here by mistake. Empty when there is no such sign.
 std::string sign_of_nats_server(const std::string& path) {
   std::error_code error;
+  bool below = path.ends_with("jetstream");
   for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
     std::string name = entry.path().filename().string();
     if (name == "jetstream" || name[0] == '$') return name;
+    if (below && std::filesystem::exists(entry.path() / "streams", error)) return name;
   }
   return {};
 }
