@@ -8,6 +8,7 @@ connections stay open so that limits on their number count.
 from __future__ import annotations
 
 import pytest
+
 from wire import Place, StartBoth, WireClient, eventually, get, without_info
 
 C = b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n'

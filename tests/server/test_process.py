@@ -17,10 +17,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from wire import NATS_SERVER, WireClient, eventually, get
 
 from slipstream.testing import ServerProcess
 from slipstream.testing.process import PROGRAM
+from wire import NATS_SERVER, WireClient, eventually, get
 
 LINE = re.compile(r"\[\d+\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} \[(\w{3})\] (.*)")
 

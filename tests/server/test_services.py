@@ -6,6 +6,7 @@ import json
 
 import nats
 import pytest
+
 from wire import StartBoth, shape
 
 CONFIG = """
