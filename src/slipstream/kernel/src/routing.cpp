@@ -75,8 +75,19 @@ size_t Kernel::parse(Connection& c, const char* p, size_t n) {
       }
       blocked_by_ = nullptr;
     }
+    // A burst to many subscribers must not hold up everybody else: the rest comes in the next turn.
+    if (counters_.out_msgs - turn_out_msgs_ >= kDeliveriesPerTurn) {
+      if (used < n) resume(c);
+      break;
+    }
   }
   return used;
+}
+
+void Kernel::resume(Connection& c) {
+  if (c.resume) return;
+  c.resume = true;
+  resume_.push_back(&c);
 }
 
 void Kernel::parse_failed(Connection& c, ParseStatus status) {
@@ -398,10 +409,7 @@ bool Kernel::accept(uint64_t cid, uint32_t account_id, const ConnectOptions& opt
   c->accepted = true;
   if (options.verbose) write(*c, "+OK\r\n");
   watch(*c);
-  if (!c->in.empty() && !c->resume) {
-    c->resume = true;
-    resume_.push_back(c);
-  }
+  if (!c->in.empty()) resume(*c);
   wake();
   return true;
 }
