@@ -33,6 +33,7 @@ STREAM_DEFAULTS = StreamSpec(
     deny_delete=False,
     deny_purge=False,
     allow_rollup=False,
+    allow_msg_ttl=False,
     max_msgs=-1,
     max_bytes=-1,
     max_age_ns=0,
