@@ -15,7 +15,7 @@ kernel=src/slipstream/kernel
 include="$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')"
 suffix="$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 sanitizers="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr"
-flags="-std=c++20 -O1 -g1 -fPIC -fno-omit-frame-pointer -fvisibility=hidden -UNDEBUG -I$kernel/src -I$include"
+flags="-std=c++20 -O0 -g1 -fPIC -fno-omit-frame-pointer -fvisibility=hidden -UNDEBUG -I$kernel/src -I$include"
 [ -f $kernel/_kernel.cpp ] || { echo "run 'make dev' first" >&2; exit 1; }
 
 mkdir -p "$folder/objects" "$folder/lib"
@@ -23,7 +23,7 @@ rm -rf "$folder/lib/slipstream"
 cp -R src/slipstream "$folder/lib/"
 # The generated binding is large and no concern of ours: it is compiled plainly.
 {
-  echo "$kernel/_kernel.cpp -O0"
+  echo "$kernel/_kernel.cpp"
   for source in $kernel/src/*.cpp; do echo "$source $sanitizers"; done
 } | xargs -P "${JOBS:-2}" -I{} sh -c 'set -- {}; source=$1; shift
   '"$compiler $flags"' "$@" -c "$source" -o "'"$folder"'/objects/$(basename "$source" .cpp).o"'

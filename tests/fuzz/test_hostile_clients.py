@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from hostile import ALL, Steps, everything
 from raw_client import RawClient, bodies
-
 from slipstream.testing import ServerProcess
 
 BUDGET_S = float(os.environ.get("SLIPSTREAM_FUZZ_SECONDS", "2"))
