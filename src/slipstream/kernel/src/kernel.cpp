@@ -310,7 +310,8 @@ void Kernel::watch(Connection& c) {
 }
 
 void Kernel::readable(Connection& c) {
-  if (c.paused || c.state == ConnectionState::held) return close(c, "Client Closed");  // not read: it can only have hung up
+  // Not watched for input: it can only have hung up.
+  if (c.paused || c.state == ConnectionState::held) return close(c, "Client Closed");
   if (c.resume) return;  // what came before has its turn first
   bool fresh = c.in.empty();
   char* to = shared_in_.data();

@@ -20,11 +20,14 @@ bool served_by_kernel(string_view subject) {
 
 bool is_ack_subject(string_view subject) { return subject.size() > 8 && memcmp(subject.data(), "$JS.ACK.", 8) == 0; }
 // What other parts of a NATS system talk about, and clients must not (K-083).
-bool reserved_subject(string_view s) { return s.starts_with("$NRG.") || (s.starts_with("_GR_.") && s.size() > 5); }
+bool reserved_subject(string_view s) {
+  return s.starts_with("$NRG.") || (s.starts_with("_GR_.") && s.size() > 5);
+}
 
 // Replies that would make the receiver's answer count as somebody else's (K-073).
 bool reserved_reply(string_view s) {
-  return (s.starts_with("$JS.ACK.") && s.size() > 8) || s.starts_with("_R_.") || (s.starts_with("_GR_.") && s.size() > 5);
+  return (s.starts_with("$JS.ACK.") && s.size() > 8) || (s.starts_with("_GR_.") && s.size() > 5) ||
+         s.starts_with("_R_.");
 }
 
 // Reached the maximum that its UNSUB set (K-093).
@@ -380,7 +383,8 @@ void Kernel::deliver(Subscription* s, string_view subject, string_view reply, st
 // To a plain subscription of the requester itself; one in a queue group does not count, as in nats-server.
 void Kernel::no_responders(Connection& c, string_view subject, string_view reply) {
   const MatchResult& match = c.account->trie.match(reply);
-  auto own = std::find_if(match.plain.begin(), match.plain.end(), [&](Subscription* s) { return s->connection == &c; });
+  auto own = std::find_if(match.plain.begin(), match.plain.end(),
+                          [&](const Subscription* s) { return s->connection == &c; });
   if (own == match.plain.end()) return;
   std::string header = "NATS/1.0 503\r\nNats-Subject: " + std::string(subject) + "\r\n\r\n";
   deliver(*own, reply, {}, header, {});
