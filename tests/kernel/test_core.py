@@ -12,8 +12,8 @@ import re
 from collections import Counter
 
 import pytest
-from raw_client import QUIET, RawClient, bodies, wait_until
 
+from raw_client import QUIET, RawClient, bodies, wait_until
 from slipstream.testing import server
 
 
