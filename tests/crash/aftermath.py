@@ -43,7 +43,9 @@ def republish(ledger: Ledger, ids: dict[bytes, list[Publish]]) -> None:
     """Every id once more, whether it was acknowledged or not; the ledger demands the answer that the recovered log implies."""
     for s in ledger.streams:
         for i, publish in enumerate(ids.get(s.description, [])):
-            ledger.publish(s.name, publish.message.subject, publish.message.body, publish.message_id)
+            ledger.publish(
+                s.name, publish.message.subject, publish.message.body, publish.message_id
+            )
             if i % REPUBLISHES_PER_TURN == 0:
                 ledger.turn()
     ledger.turn(2)

@@ -27,6 +27,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
+
 from slipstream.testing.process import PROGRAM, ServerProcess
 
 ROUNDS = int(os.environ.get("SLIPSTREAM_KILLS", "5"))
@@ -114,12 +115,14 @@ async def consume(client: Client, promises: Promises) -> None:
     while client.is_connected:
         try:
             messages = await pull.fetch(20, timeout=0.5)
-        except (NatsTimeoutError, asyncio.TimeoutError):
+        except (TimeoutError, NatsTimeoutError):
             continue
         for message in messages:
             promises.take_delivery(message.metadata.sequence.stream)
         # Every third stays open: it has to come again.
-        chosen = [m for m in messages if m.metadata.sequence.stream % 3 or m.metadata.num_delivered > 1]
+        chosen = [
+            m for m in messages if m.metadata.sequence.stream % 3 or m.metadata.num_delivered > 1
+        ]
         await asyncio.gather(*(confirm(m) for m in chosen))
 
 
@@ -215,7 +218,7 @@ async def finish_consuming(client: Client, promises: Promises) -> None:
                 break
             try:
                 messages = await pull.fetch(500, timeout=ACK_WAIT_S)
-            except (NatsTimeoutError, asyncio.TimeoutError):
+            except (TimeoutError, NatsTimeoutError):
                 continue
             for message in messages:
                 promises.take_delivery(message.metadata.sequence.stream)

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 
-from aftermath import drain, goes_on, judge
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from aftermath import drain, goes_on, judge
 from ledger import ACK_NONE, Ledger
 from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import Loss, SimDisk
@@ -147,7 +148,9 @@ class RandomCrashes(RuleBasedStateMachine):
         consumer=st.sampled_from(CONSUMERS),
         batch=st.integers(1, 8),
         kinds=st.lists(
-            st.sampled_from((b"+ACK", b"+ACK", b"-NAK", b'-NAK {"delay": 3000000}', b"+TERM", b"+WPI")),
+            st.sampled_from(
+                (b"+ACK", b"+ACK", b"-NAK", b'-NAK {"delay": 3000000}', b"+TERM", b"+WPI")
+            ),
             max_size=4,
         ),
         confirm=st.booleans(),

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from corpus import CONVERSATIONS, Conversation
-from targets import ApiTarget, KernelTarget, LiveTarget, find_oracle, running_oracle
 
 from answer_comparison import differences
+from corpus import CONVERSATIONS, Conversation
+from targets import ApiTarget, KernelTarget, LiveTarget, find_oracle, running_oracle
 
 
 @pytest.fixture

@@ -146,7 +146,9 @@ class SimulatedNode:
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
         self.kernel.serve(self.account, INBOX + b">", 1)
-        self.kernel.turn(clock.now_ns, clock.monotonic_ns)  # the kernel goes by this time from now on
+        self.kernel.turn(
+            clock.now_ns, clock.monotonic_ns
+        )  # the kernel goes by this time from now on
         self.recovered = self.kernel.open_store(
             disk=disk,
             threads=False,

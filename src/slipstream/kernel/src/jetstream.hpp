@@ -59,7 +59,8 @@ class JetStream {
 
   // --- from streams and consumers
   // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
-  bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {}, bool reserve = false);
+  bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {},
+               bool reserve = false);
   void mark_dirty(Stream& s);
   void mark_ready(Consumer& c);
   void mark_acked(Consumer& c);
@@ -117,6 +118,7 @@ class JetStream {
   std::vector<Buffer> spare_buffers_;
   std::string failed_;
   bool busy_ = false, recovering_ = false, opened_ = false, stopped_ = false, reported_ = false;
+  int lock_handle_ = -1;  // of the store's LOCK; held from open to stop
   Timer journal_timer_{TimerKind::journal, this};
 
   enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing };

@@ -64,7 +64,7 @@ struct StoreOptions {
   std::string folder;              // "streams/<group>"; unused when memory
   bool memory = false;
   uint64_t segment_bytes_min = 64 << 10, segment_bytes_max = 16 << 20;  // a stream's segments start small and double
-  uint64_t tail_bytes = 1 << 20;   // written lazily: the journal has it until a checkpoint
+  uint64_t tail_bytes = 1 << 20;   // in memory, written lazily: the journal has it until a checkpoint
   uint64_t read_ahead_bytes = 256 << 10;
 };
 
@@ -75,10 +75,13 @@ class MessageStore {
 
   // Writing. seq > last_seq(); a gap is allowed. False: the device failed or is full (error()); what is in memory stays readable.
   virtual bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) = 0;
+  virtual void expect(string_view subject) const = 0;  // an append on it comes soon: brings its table entry into the cache
   virtual bool remove(uint64_t seq) = 0;          // false: not there
   virtual bool erase(uint64_t seq) = 0;           // remove, and overwrite the body on disk
-  virtual uint64_t remove_below(uint64_t seq) = 0;  // all live messages < seq; returns how many. Whole segments go without a visit per message where possible
-  virtual void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) = 0;  // an empty store's position (first_seq config, purge beyond the end)
+  // All live messages < seq; returns how many. Whole segments go without a visit per message where possible.
+  virtual uint64_t remove_below(uint64_t seq) = 0;
+  // An empty store's position (first_seq config, purge beyond the end).
+  virtual void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) = 0;
 
   // State. first_seq()==last_seq()+1 when empty after use; 0/0 when never used.
   virtual uint64_t first_seq() const = 0;
@@ -99,8 +102,9 @@ class MessageStore {
   virtual uint64_t size_of(uint64_t seq) const = 0;            // message_bytes of a live message
   virtual uint32_t find_subject(string_view subject) const = 0;  // kNoSubject without a live message
   virtual string_view subject_name(uint32_t id) const = 0;
-  virtual uint32_t subject_ids() const = 0;                    // ids are 0..subject_ids()-1; an id's name never changes while it has live messages; one
-                                                               // without may be given to another name: its state then counts from 1 again
+  // Ids are 0..subject_ids()-1; an id's name never changes while it has live messages; one without may be given to
+  // another name: its state then counts from 1 again.
+  virtual uint32_t subject_ids() const = 0;
   virtual SubjectState subject_state(uint32_t id) const = 0;
   virtual uint64_t next_on_subject(uint32_t id, uint64_t seq) const = 0;  // smallest live sequence >= seq on the subject, 0 if none
   virtual void match_subjects(string_view filter, const std::function<void(uint32_t)>& each) const = 0;  // filter with wildcards
@@ -108,12 +112,13 @@ class MessageStore {
   // Reading.
   virtual ReadStatus read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;
   virtual ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;  // recovery and rare reads
-  virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;  // smallest live sequence with time >= t; last_seq()+1 if none (may block)
+  // Smallest live sequence with time >= t; last_seq()+1 if none (may block).
+  virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;
 
-  // Durability. A checkpoint: snapshot() writes the tail and describes the store as of now into `out`; after every step
-  // added to `sync` has answered 0 (on any thread) the snapshot may be made durable. False: the tail could not be written (error()).
-  // Files that no durable snapshot names any more are unlinked by checkpoint_durable().
-  virtual bool write_tail() = 0;
+  // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after every
+  // step added to `sync` has answered 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the
+  // device refused before (error()). Files that no durable snapshot names any more are unlinked by checkpoint_durable().
+  virtual bool write_tail() = 0;            // hands the tail to the I/O pool; begins a rewriting of mostly dead segments
   virtual bool snapshot(Buffer& out, std::vector<SyncStep>& sync) = 0;
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
   virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index

@@ -80,14 +80,8 @@ int64_t DeadMap::previous_clear(int64_t i) const {
   return -1;
 }
 
-Segment::Segment(uint64_t first, uint32_t max, bool memory, uint32_t entries_expected)
-    : id(next_id()), base(first), bytes_max(max), size_(memory ? 0 : kSegmentHead) {
-  written = size_;
+Segment::Segment(uint64_t first, uint32_t max, uint32_t entries_expected) : id(next_id()), base(first), bytes_max(max) {
   entries_.reserve(entries_expected);
-}
-
-Segment::~Segment() {
-  for (Chunk& chunk : chunks_) free(chunk.bytes);
 }
 
 void Segment::push(uint64_t seq, const Entry& e, int64_t time_ns) {
@@ -168,10 +162,9 @@ void Segment::seal() {
 }
 
 uint64_t Segment::index_memory() const {
-  return sizeof(Segment) + entries_.capacity() * sizeof(Entry) + deltas_.capacity() * 4 + times_.capacity() * 8 + (dead_ ? dead_->memory() : 0);
+  return sizeof(Segment) + entries_.capacity() * sizeof(Entry) + deltas_.capacity() * 4 + times_.capacity() * 8 +
+         (dead_ ? dead_->memory() : 0);
 }
-
-void Segment::add_chunk(char* bytes, uint32_t capacity) { chunks_.push_back({size_, 0, capacity, bytes}); }
 
 char* Segment::in_memory(uint32_t offset) const {
   if (chunks_.empty() || offset < chunks_.front().start) return nullptr;
@@ -181,7 +174,7 @@ char* Segment::in_memory(uint32_t offset) const {
     chunk = &*(after - 1);
   }
   assert(offset - chunk->start < chunk->size);
-  return chunk->bytes + (offset - chunk->start);
+  return chunk->memory->bytes + (offset - chunk->start);
 }
 
 void Segment::check() const {
@@ -200,7 +193,7 @@ void Segment::check() const {
   assert(dead_ || live_ == count() - head_);
   assert(times_.size() == (count() + kTimeBlock - 1) / kTimeBlock);
   assert(std::is_sorted(times_.begin(), times_.end()));
-  assert(written <= size_);
+  assert(written() <= size_ && handed <= size_ && (progress != nullptr) == (file != nullptr));
   assert(deltas_.size() == (sparse_ ? count() : 0));
   assert(std::adjacent_find(deltas_.begin(), deltas_.end(), std::greater_equal<>()) == deltas_.end());
   for (uint32_t i = 0; i <= count(); i += std::max(1u, count() / 7)) {

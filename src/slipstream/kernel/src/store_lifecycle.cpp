@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <sys/stat.h>
+#include <filesystem>
 
 #include "jetstream.hpp"
 
@@ -16,6 +16,19 @@ namespace {
 constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
 constexpr int64_t kSerializeNs = 500'000;  // of one turn
+
+// nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
+// here by mistake. Empty when there is no such sign.
+std::string sign_of_nats_server(const std::string& path) {
+  std::error_code error;
+  bool below = path.ends_with("jetstream");
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    std::string name = entry.path().filename().string();
+    if (name == "jetstream" || name[0] == '$') return name;
+    if (below && std::filesystem::exists(entry.path() / "streams", error)) return name;
+  }
+  return {};
+}
 
 // Whole or not at all, and durable before anything else is made: a folder with streams and without it is not ours.
 ssize_t write_marker(Disk& disk) {
@@ -45,9 +58,9 @@ MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
 
 bool JetStream::prepare_folder(std::string& error) {
   if (!options_.disk) {
-    struct stat st;
-    if (stat((options_.path + "/jetstream").c_str(), &st) == 0) {
-      error = options_.path + " holds a store of nats-server (folder 'jetstream'); it was left untouched. Choose another store folder.";
+    if (std::string sign = sign_of_nats_server(options_.path); !sign.empty()) {
+      error = options_.path + " holds a store of nats-server (folder '" + sign +
+              "'); it was left untouched. Choose another store folder.";
       return false;
     }
     own_disk_.reset(new_real_disk(options_.path));
@@ -57,10 +70,12 @@ bool JetStream::prepare_folder(std::string& error) {
   }
   int r = disk_->lock("LOCK");
   if (r < 0) {
-    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). Stop that server or choose another store folder."
+    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). " +
+                                    "Stop that server or choose another store folder."
                               : "cannot lock " + options_.path + ": " + strerror(-r);
     return false;
   }
+  lock_handle_ = r;
   int h = disk_->open(kMarker, kOpenRead);
   if (h >= 0) {
     char text[64] = "";
@@ -305,6 +320,8 @@ void JetStream::stop() {
   for (auto& [id, s] : streams_)
     for (auto& [cid, c] : s->consumers) c->detach(nullptr);
   journal_.reset();
+  if (lock_handle_ >= 0) disk_->close(lock_handle_);
+  lock_handle_ = -1;
 }
 
 JetStreamStats JetStream::stats() const {
