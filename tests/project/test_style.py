@@ -128,6 +128,11 @@ def test_nothing_names_a_path_of_some_machine() -> None:
     assert not found, "\n".join(found)
 
 
+def test_no_merge_is_left_half_done() -> None:
+    marks = re.compile(r"^(?:<{7,8}|>{7,8}|={7,8})(?: |$)", re.MULTILINE)
+    assert [shown(path) for path in text_files() if marks.search(path.read_text())] == []
+
+
 def test_names_of_test_modules_are_unique() -> None:
     """pytest imports them by their bare names, and those beside them too."""
     folders = [ROOT / "tests", ROOT / "bench"]

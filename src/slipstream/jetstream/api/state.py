@@ -78,7 +78,6 @@ def consumer_info(consumer: Consumer, state: Any, config: object, now_ns: int) -
     return shown
 
 
-
 def pause_remaining_ns(config: ConsumerConfig, now_ns: int) -> int:
     """0 or less: not paused."""
     return config.pause_until_ns - now_ns if config.pause_until is not None else 0
