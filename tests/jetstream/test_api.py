@@ -83,6 +83,17 @@ def test_consumer_may_be_proposed_behind_its_stream(talk: Conversation) -> None:
     assert [answer.get("name", "") for answer in answers(talk)] == ["", "C"]
 
 
+def test_consumer_starts_behind_the_answer(talk: Conversation) -> None:  # C-064
+    talk.ok("STREAM.CREATE.S", {"name": "S"})
+    talk.send("CONSUMER.CREATE.S.C", b'{"stream_name":"S","config":{"durable_name":"C"}}')
+    (stream,) = talk.kernel.streams.values()
+    (consumer,) = stream.consumers.values()
+    assert not consumer.started
+    talk.settle()
+    assert consumer.started
+    assert answers(talk)[0]["name"] == "C"
+
+
 def test_name_is_free_again_from_the_deletion_on(talk: Conversation) -> None:
     talk.ok("STREAM.CREATE.S", {"name": "S"})
     talk.send("STREAM.DELETE.S")

@@ -31,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="slipstream", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="slipstream", description="A durable server for NATS clients, and its tools."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     serve = commands.add_parser("serve", help="run a server with JetStream")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")

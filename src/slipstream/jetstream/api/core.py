@@ -324,5 +324,5 @@ def header_value(header: bytes, name: bytes) -> bytes:
     start = header.find(b"\r\n" + name + b":")
     if start < 0:
         return b""
-    start += len(name) + 3
-    return header[start : header.index(b"\r\n", start)].strip(b" \t")
+    value, _, _ = header[start + len(name) + 3 :].partition(b"\r\n")
+    return value.strip(b" \t")
