@@ -381,17 +381,20 @@ class Ledger:
         count, s.model = best
         del s.operations[count:], s.verdicts[count:]
         s.committed = count
-        self._drop_expired(s, observed.messages)
+        self.drop_expired(s)
         s.consumers = surviving_consumers(s)
         for consumer in s.consumers.values():
             self._check_consumer(s, consumer)
 
-    @staticmethod
-    def _drop_expired(s: StreamPromises, observed: dict[int, tuple[bytes, bytes, bytes]]) -> None:
-        """Age removes by the clock, not by an operation; the model becomes what is there."""
-        if s.model.spec["max_age_ns"]:
-            for seq in [q for q in s.model.messages if q not in observed]:
-                del s.model.messages[seq]
+    def drop_expired(self, s: StreamPromises) -> None:
+        """Age removes by the clock, not by an operation: what is old enough may be gone."""
+        max_age_ns = s.model.spec["max_age_ns"]
+        if not max_age_ns:
+            return
+        present = observe(self.node, s.stream).messages
+        for seq in [q for q in s.model.messages if q not in present]:
+            age_ns = self.node.clock.now_ns - s.model.messages.pop(seq).time_ns
+            assert age_ns >= max_age_ns, f"{s.name} {seq} went too early"
 
     def _check_consumer(self, s: StreamPromises, consumer: ConsumerPromises) -> None:
         id_ = self.node.consumer_ids(s.stream)[consumer.description]
