@@ -82,7 +82,16 @@ def test_every_test_file_opens_with_goal_and_method() -> None:
 
 def test_no_test_is_without_an_assertion() -> None:
     """An assert, a call whose name says that it judges, or a call of a function that does."""
-    judges = ("assert", "raises", "check", "eventually", "wait_until", "verify", "run_state", "fail")
+    judges = (
+        "assert",
+        "raises",
+        "check",
+        "eventually",
+        "wait_until",
+        "verify",
+        "run_state",
+        "fail",
+    )
     idle = []
     for path in source_files(".py"):
         if not path.name.startswith("test_"):
