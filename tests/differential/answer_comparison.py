@@ -1,7 +1,8 @@
 """Holds the corpus' conversations with two targets and tells where their answers part.
 
-As a program: `python tests/differential/compare.py HOST:PORT HOST:PORT` compares two running
-servers.
+As a program it compares two running servers:
+
+    python tests/differential/conversation_differences.py HOST:PORT HOST:PORT
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import NamedTuple
 from corpus import CONVERSATIONS, CONVERSATIONS_OVER_SOCKETS, Conversation, Store
 from normal_form import normal_form
 from targets import LiveTarget, Target
+<<<<<<<< HEAD:tests/differential/answer_comparison.py
 from api_connection import Connection
+========
+from wire_connection import Connection
+>>>>>>>> docs:tests/differential/conversation_differences.py
 
 
 class Difference(NamedTuple):

@@ -79,7 +79,8 @@ class Connection:
             line = self._line()
             if line == b"PONG":
                 return
-            self._take(line)
+            if (message := self._take(line)) is not None:
+                self._queued.append(message)
 
     def next_message(self, timeout_s: float) -> Message | None:
         """The next message on any subscription, or None at the end of the time."""
@@ -99,6 +100,10 @@ class Connection:
                 self._socket.settimeout(5.0)
             if (message := self._take(line)) is not None:
                 return message
+
+    def next_of_any(self, timeout_s: float) -> Message | None:
+        """The next message, also of those that arrived beside a requested reply."""
+        return self._queued.pop(0) if self._queued else self.next_message(timeout_s)
 
     def drain_queued(self) -> list[Message]:
         """Messages that arrived beside requested replies."""

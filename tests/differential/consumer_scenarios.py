@@ -69,7 +69,7 @@ class Session:
         """That many messages; a missing one is noted as such."""
         taken = []
         for _ in range(count):
-            message = self.connection.next_message(timeout_s)
+            message = self.connection.next_of_any(timeout_s)
             self.notes.append(normal_message(message) if message else "nothing")
             if message is None:
                 break
@@ -77,7 +77,7 @@ class Session:
         return taken
 
     def silence(self, seconds: float = 0.15) -> None:
-        message = self.connection.next_message(seconds)
+        message = self.connection.next_of_any(seconds)
         self.notes.append(normal_message(message) if message else "silence")
 
     def ack(self, message: Message, body: bytes = b"", *, sync: bool = True) -> None:
@@ -86,6 +86,11 @@ class Session:
             return
         answer = self.connection.request(message.reply, body)
         self.notes.append(f"ack {body!r}: {normal_message(answer) if answer else 'no answer'}")
+
+    def waits(self, name: str = "C") -> None:
+        """Until the pull request stands in the consumer's queue; nats-server takes it up later."""
+        while self.api(f"CONSUMER.INFO.S.{name}", note=False)["num_waiting"] == 0:
+            pass
 
     def info(self, name: str = "C") -> None:
         answer = self.api(f"CONSUMER.INFO.S.{name}", note=False)
@@ -243,10 +248,12 @@ def pull_and_delete(s: Session) -> None:  # C-083
     s.stream()
     s.consumer()
     s.pull({"batch": 1, "expires": 3000 * MS})
+    s.waits()
     s.api("CONSUMER.DELETE.S.C")
     s.take(1)
     s.consumer("D")
     s.pull({"batch": 1, "expires": 3000 * MS}, "D")
+    s.waits("D")
     s.api("STREAM.DELETE.S")
     s.take(1)
 
@@ -352,7 +359,7 @@ def ack_wait_redelivers_in_order(s: Session) -> None:  # C-123
     got = s.take(3)
     s.ack(got[1])
     s.pull({"batch": 4, "expires": 3000 * MS})
-    s.take(1)
+    s.ack(s.take(1)[0])
     s.take(2)
     s.info()
 
@@ -360,20 +367,21 @@ def ack_wait_redelivers_in_order(s: Session) -> None:  # C-123
 @scenario
 def backoff_and_max_deliver(s: Session) -> None:  # C-124, C-125
     s.stream()
-    s.store("1", "2")
-    s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
+    s.store("1")
     s.consumer(backoff=[100 * MS, 200 * MS], max_deliver=2)
     s.pull({"batch": 1, "expires": 3000 * MS})
     s.take(1)
     s.pull({"batch": 2, "expires": 3000 * MS})
     s.take(1)
-    got = s.take(1)
-    s.ack(got[0])
-    s.pull({"batch": 2, "expires": 1000 * MS})
-    message = s.connection.next_message(2)
+    s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
+    message = s.connection.next_of_any(2)
     assert message is not None
     advisory = json.loads(message.body)
     s.notes.append(f"{message.subject} {advisory['stream_seq']} {advisory['deliveries']}")
+    s.info()
+    s.store("2")
+    got = s.take(1)
+    s.ack(got[0])
     s.info()
 
 
@@ -515,7 +523,6 @@ def push_group(s: Session) -> None:  # C-101
     s.stream()
     s.consumer(deliver_subject="deliver.group", deliver_group="q")
     s.store("1")
-    s.connection.subscribe("deliver.group")
     s.silence()
     s.info()
     s.connection.subscribe("deliver.group", "q")

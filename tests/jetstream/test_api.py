@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from conversation import CLIENT, NOW_NS, Conversation
 from fake_kernel import FakeKernel
-
 from slipstream.jetstream.api import JETSTREAM_SERVICE
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.limits import AccountLimits, ServerLimits

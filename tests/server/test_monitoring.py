@@ -12,9 +12,9 @@ from typing import Any
 
 import nats
 import pytest
-from wire import Place, StartBoth, get, shape
 
 from slipstream.testing import server
+from wire import Place, StartBoth, get, shape
 
 CONFIG = """
 server_name: n, server_tags: [a, "b:c"], server_metadata { k: v }

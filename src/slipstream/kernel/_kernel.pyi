@@ -1,8 +1,11 @@
-"""The compiled kernel as Python sees it. Units: nanoseconds, bytes; times are unix nanoseconds. Subjects and names are bytes."""
+"""The compiled kernel as Python sees it.
 
-from collections.abc import Mapping, Sequence
+Units: nanoseconds, bytes; times are unix nanoseconds. Subjects and names are bytes.
+"""
+
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from slipstream.kernel.events import Event
 from slipstream.kernel.values import (
@@ -10,9 +13,8 @@ from slipstream.kernel.values import (
     ConsumerRecord,
     ConsumerState,
     KernelStats,
-    StoreError,
-    StoreStats,
     StoredMessage,
+    StoreStats,
     StreamRecord,
     StreamState,
     Subscription,
@@ -262,8 +264,9 @@ class SubjectTrie:
 class Kernel:
     """One server's data plane: connections, subjects, streams, consumers, the journal.
 
-    Order of use: create; `account`, `set_info`, `serve`; `open_store` (JetStream); `listen`; `start` or `turn`.
-    Every method may be called from any thread and is short; only `wait_events`, `open_store` and `stop` block.
+    Order of use: create; `account`, `set_info`, `serve`; `open_store` (JetStream); `listen`;
+    `start` or `turn`. Every method may be called from any thread and is short; only `wait_events`,
+    `open_store` and `stop` block.
     """
 
     def __init__(
@@ -285,9 +288,13 @@ class Kernel:
     def set_limits(self, **limits: int) -> None:
         """Changes any of the constructor's values on a running kernel (reload)."""
     def set_info(self, info_json: bytes) -> None:
-        """The INFO that new connections get: a JSON object; the kernel adds client_id and client_ip to each."""
+        """The INFO that new connections get: a JSON object; the kernel adds client_id and
+        client_ip to each.
+        """
     def broadcast_info(self, info_json: bytes) -> None:
-        """Sends INFO to every client of protocol 1 that has sent a PING (lame duck, cluster changes)."""
+        """Sends INFO to every client of protocol 1 that has sent a PING (lame duck, cluster
+        changes).
+        """
     def send_info(self, cid: int, info_json: bytes) -> None: ...
     # -- life
     def listen(self, fd: int) -> None:
@@ -296,9 +303,14 @@ class Kernel:
     def start(self) -> None:
         """Runs turns on a native thread until `stop`."""
     def stop(self) -> None:
-        """Ends the thread; flushes what is in output buffers once, closes every connection (Server Shutdown), syncs and closes the store."""
+        """Ends the thread; flushes what is in output buffers once, closes every connection
+        (Server Shutdown), syncs and closes the store.
+        """
     def turn(self, now_ns: int, monotonic_ns: int, timeout_ms: int = 0) -> int:
-        """One turn on the caller's thread (simulation, embedding without a thread). Returns the number of ready sockets."""
+        """One turn on the caller's thread (simulation, embedding without a thread).
+
+        Returns the number of ready sockets.
+        """
     def wait_events(self, timeout_s: float) -> list[Event]:
         """Blocks (without the GIL) until there are events or the time is up."""
     def wake(self) -> None:
@@ -316,9 +328,14 @@ class Kernel:
         no_responders: bool,
         protocol: int,
     ) -> bool:
-        """The verdict on a ConnectEvent: goes on reading. False when the connection is gone meanwhile."""
+        """The verdict on a ConnectEvent: goes on reading.
+
+        False when the connection is gone meanwhile.
+        """
     def refuse(self, cid: int, error: bytes, reason: str) -> None:
-        """Sends -ERR 'error' (without quotes here; empty sends nothing) and closes with a disconnect reason (K-085)."""
+        """Sends -ERR 'error' (without quotes here; empty sends nothing) and closes with a
+        disconnect reason (K-085).
+        """
     def disconnect(self, cid: int, reason: str) -> None: ...
     def send_error(self, cid: int, error: bytes) -> None:
         """-ERR without closing."""
@@ -329,9 +346,16 @@ class Kernel:
     def account(self, name: bytes) -> int:
         """The id of an account, made on first use. Accounts do not see each other's subjects."""
     def serve(self, account: int, subject: bytes, service: int) -> None:
-        """Messages on `subject` (wildcards allowed) in `account` become RequestEvents with this service number."""
-    def publish(self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes) -> int:
-        """Publishes as the server itself; returns how many subscriptions it reached. Streams capture it too."""
+        """Messages on `subject` (wildcards allowed) in `account` become RequestEvents with this
+        service number.
+        """
+    def publish(
+        self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
+    ) -> int:
+        """Publishes as the server itself; returns how many subscriptions it reached.
+
+        Streams capture it too.
+        """
     def interest(self, account: int, subject: bytes) -> int:
         """How many subscriptions match a literal subject."""
     # -- JetStream
@@ -348,13 +372,15 @@ class Kernel:
     ) -> list[StreamRecord]:
         """Locks and recovers the store at `path` (or on a SimDisk). sync_interval_ns 0: durable.
 
-        Raises StoreError with the cause: locked by another server, a nats-server folder, damaged, newer format.
+        Raises StoreError with the cause: locked by another server, a nats-server folder, damaged,
+        newer format.
         """
     def consumers(self, stream: int) -> list[ConsumerRecord]: ...
     def store_stats(self) -> StoreStats: ...
     def checkpoint(self) -> None:
         """Asks for a checkpoint round; it runs beside the traffic."""
-    # Proposals: each returns at once; CommittedEvent(token, result) follows when it is on stable storage and applied.
+    # Proposals: each returns at once; CommittedEvent(token, result) follows when it is on stable
+    # storage and applied.
     def propose_stream_create(
         self, token: int, account: int, name: bytes, description: bytes, spec: Mapping[str, Any]
     ) -> int:
@@ -398,4 +424,3 @@ class Kernel:
         """Smallest sequence with a time at or behind; last + 1 if there is none."""
     def check(self) -> None:
         """Asserts the invariants of every stream and consumer; slow, for tests."""
-

@@ -480,7 +480,8 @@ void Consumer::snapshot(Buffer& out) const {
   out.put_text(name);
   out.put_text(description);
   spec.encode(out);
-  for (uint64_t v : {cursor_, consumer_seq_, floor_consumer_seq_, floor_stream_seq_, (uint64_t)delivered_ns_, (uint64_t)acked_ns_, resume_after_})
+  for (uint64_t v : {cursor_, consumer_seq_, floor_consumer_seq_, floor_stream_seq_, (uint64_t)delivered_ns_,
+                     (uint64_t)acked_ns_, resume_after_})
     out.put64(v);
   auto& table = const_cast<PendingTable&>(pending_);
   out.put32((uint32_t)table.size());

@@ -58,7 +58,8 @@ void Consumer::send(DeliveryTarget& t, const StoredMessage& m, string_view ack_r
 void Consumer::status(string_view to, const std::string& line, const PullRequest* left, string_view reply) {
   std::string header = "NATS/1.0 " + line + "\r\n";
   if (left)
-    header += "Nats-Pending-Messages: " + std::to_string(left->batch) + "\r\nNats-Pending-Bytes: " + std::to_string(left->max_bytes) + "\r\n";
+    header += "Nats-Pending-Messages: " + std::to_string(left->batch) +
+              "\r\nNats-Pending-Bytes: " + std::to_string(left->max_bytes) + "\r\n";
   header += "\r\n";
   kernel().publish(stream_.account, to, reply, header, {});
 }
@@ -496,7 +497,8 @@ void Consumer::rearm() {
   else kernel().timers.set(timer_, std::max(kernel().monotonic_of(at), kernel().now.monotonic_ns + kMillisecond / 10));
 }
 
-void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason) {
+void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns,
+                      string_view reason) {
   if (!pull_subscription_) return;  // recovering: nobody is told twice
   EventRecord e{EventType::advisory};
   e.a = stream_.group.id, e.b = id, e.c = stream_seq, e.d = consumer_seq, e.e = deliveries;

@@ -59,7 +59,8 @@ class JetStream {
 
   // --- from streams and consumers
   // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
-  bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {}, bool reserve = false);
+  bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {},
+               bool reserve = false);
   void mark_dirty(Stream& s);
   void mark_ready(Consumer& c);
   void mark_acked(Consumer& c);

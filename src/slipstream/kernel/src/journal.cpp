@@ -1,5 +1,6 @@
 // The journal. The owner's thread encodes records into a batch and, at the end of a turn, writes the batch to the page
-// cache; the journal's thread syncs, fills files with zeros, prepares and recycles them. docs/measurements.md has the figures behind this split.
+// cache; the journal's thread syncs, fills files with zeros, prepares and recycles them. docs/measurements.md has the
+// figures behind this split.
 //
 // Who may write: the owner, as long as the files that the batch needs are prepared. Where one is not, the batch and all
 // that follow are queued and the thread writes, until the queue is empty. So the owner never waits for a file.
@@ -511,7 +512,8 @@ class JournalImpl final : public Journal {
   uint64_t position_ = 0, released_ = 0, sync_wanted_ = 0, unsynced_from_ = 0, next_generation_prepared_ = 0;
   uint64_t files_planned_ = 0, files_opened_ = 0, refused_by_disk_ns_ = 0, bytes_of_files_ = 0;
   size_t ready_spares_ = 0;
-  bool creating_ = false, waits_for_file_ = false, no_room_on_disk_ = false, retry_ = false, large_asked_ = false, thread_writes_ = false, stop_ = false;
+  bool creating_ = false, waits_for_file_ = false, no_room_on_disk_ = false, retry_ = false, large_asked_ = false,
+       thread_writes_ = false, stop_ = false;
   std::string error_;
   Stats stats_{};
   std::atomic<uint64_t> written_{0}, synced_{0};

@@ -40,7 +40,8 @@ struct JournalOptions {
   SyncMode mode = SyncMode::durable;
   uint64_t salt = 0;                  // a random number, so that records cannot be forged from outside (journal_format.hpp)
   bool threaded = true;               // false: flush() itself writes and syncs (simulation); no threads exist
-  std::function<void()> wake;         // called by the sync thread after written() or synced() moved, failed() was set, or a file became ready
+  // Called by the sync thread after written() or synced() moved, failed() was set, or a file became ready.
+  std::function<void()> wake;
 };
 
 class Journal {
@@ -57,7 +58,8 @@ class Journal {
   // `kind` is below 0xf0. A payload larger than file_bytes makes a file of its own size and blocks meanwhile.
   // `durable`: somebody waits for the sync. Without it the record is only written at flush() and is synced along with the next durable one.
   // `reserve`: may use the file kept for purge, delete, ack and checkpoint on a full disk.
-  virtual uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, bool durable, bool reserve = false) = 0;
+  virtual uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, bool durable,
+                          bool reserve = false) = 0;
   virtual void flush() = 0;     // end of the turn
   virtual void sync_now() = 0;  // asks for a sync of all that was appended (clean stop, sync_interval); threaded: asynchronous
   virtual bool wait_synced() = 0;  // flush, sync and wait; false when failed

@@ -168,7 +168,8 @@ void Segment::seal() {
 }
 
 uint64_t Segment::index_memory() const {
-  return sizeof(Segment) + entries_.capacity() * sizeof(Entry) + deltas_.capacity() * 4 + times_.capacity() * 8 + (dead_ ? dead_->memory() : 0);
+  return sizeof(Segment) + entries_.capacity() * sizeof(Entry) + deltas_.capacity() * 4 + times_.capacity() * 8 +
+         (dead_ ? dead_->memory() : 0);
 }
 
 void Segment::add_chunk(char* bytes, uint32_t capacity) { chunks_.push_back({size_, 0, capacity, bytes}); }

@@ -123,7 +123,9 @@ size_t SegmentStore::compaction_run(size_t slot, size_t& last) const {
   };
   size_t first = last = slot;
   while (first > 0 && slots_[last].segment->end() - slots_[first - 1].base < kFar && joins(*slots_[first - 1].segment)) first--;
-  while (last + 1 < slots_.size() && slots_[last + 1].segment->end() - slots_[first].base < kFar && joins(*slots_[last + 1].segment)) last++;
+  while (last + 1 < slots_.size() && slots_[last + 1].segment->end() - slots_[first].base < kFar &&
+         joins(*slots_[last + 1].segment))
+    last++;
   return first;
 }
 

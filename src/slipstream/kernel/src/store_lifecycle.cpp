@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <sys/stat.h>
+#include <filesystem>
 
 #include "jetstream.hpp"
 
@@ -29,6 +29,17 @@ ssize_t write_marker(Disk& disk) {
   return n < 0 ? n : disk.sync_folder("");
 }
 
+// nats-server keeps a folder per account ($G, or a name beside it) in `jetstream` below its store_dir, which is where a server
+// of ours looks too; and the store_dir itself may be given by mistake. Empty when there is no such sign.
+std::string sign_of_nats_server(const std::string& path) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    std::string name = entry.path().filename().string();
+    if (name == "jetstream" || name[0] == '$' || std::filesystem::exists(entry.path() / "streams", error)) return name;
+  }
+  return {};
+}
+
 }  // namespace
 
 MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
@@ -45,9 +56,9 @@ MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
 
 bool JetStream::prepare_folder(std::string& error) {
   if (!options_.disk) {
-    struct stat st;
-    if (stat((options_.path + "/jetstream").c_str(), &st) == 0) {
-      error = options_.path + " holds a store of nats-server (folder 'jetstream'); it was left untouched. Choose another store folder.";
+    if (std::string sign = sign_of_nats_server(options_.path); !sign.empty()) {
+      error = options_.path + " holds a store of nats-server (folder '" + sign +
+              "'); it was left untouched. Choose another store folder.";
       return false;
     }
     own_disk_.reset(new_real_disk(options_.path));
@@ -57,7 +68,8 @@ bool JetStream::prepare_folder(std::string& error) {
   }
   int r = disk_->lock("LOCK");
   if (r < 0) {
-    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). Stop that server or choose another store folder."
+    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). " +
+                                    "Stop that server or choose another store folder."
                               : "cannot lock " + options_.path + ": " + strerror(-r);
     return false;
   }
