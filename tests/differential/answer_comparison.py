@@ -2,7 +2,7 @@
 
 As a program it compares two running servers:
 
-    python tests/differential/conversation_differences.py HOST:PORT HOST:PORT
+    python tests/differential/answer_comparison.py HOST:PORT HOST:PORT
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from api_connection import Connection
 from corpus import CONVERSATIONS, CONVERSATIONS_OVER_SOCKETS, Conversation, Store
 from normal_form import normal_form
 from targets import LiveTarget, Target
-<<<<<<<< HEAD:tests/differential/answer_comparison.py
-from api_connection import Connection
-========
-from wire_connection import Connection
->>>>>>>> docs:tests/differential/conversation_differences.py
 
 
 class Difference(NamedTuple):
