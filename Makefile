@@ -57,14 +57,10 @@ dev: | $(BIN)/python
 	CC="$$(command -v ccache) gcc" CXX="$$(command -v ccache) g++" $(BIN)/python setup.py --quiet build_ext --inplace
 
 # The kernel with AddressSanitizer and UndefinedBehaviorSanitizer, apart from the one that is installed.
-TESTS ?= tests/storage tests/server
-SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+TESTS ?= tests/kernel tests/storage
 sanitize: $(VENV)/.tested
 	$(PIP) install 'setuptools>=77' 'Cython>=3.1,<4'
-	CFLAGS="$(SANITIZE)" CXXFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)" $(BIN)/python setup.py --quiet \
-	  build --build-temp build/sanitized-objects --build-lib build/sanitized
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitized $(BIN)/python -m pytest $(TESTS)
+	PYTHON=$(BIN)/python tests/fuzz/run_sanitized.sh $(TESTS)
 
 clean:
 	rm -rf $(VENV) .tools build src/*.egg-info src/slipstream/kernel/_kernel.cpp src/slipstream/bench/_load.cpp

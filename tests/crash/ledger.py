@@ -53,7 +53,9 @@ class ConsumerPromises:
 
     def covers(self, seq: int) -> list[int]:
         """What an acknowledgement of `seq` acknowledges."""
-        return [s for s in self.delivered if s <= seq] if self.spec["ack_policy"] == ACK_ALL else [seq]
+        return (
+            [s for s in self.delivered if s <= seq] if self.spec["ack_policy"] == ACK_ALL else [seq]
+        )
 
 
 @dataclass
@@ -182,7 +184,9 @@ class Ledger:
         block = f"NATS/1.0\r\n{header}\r\n".encode() if lines else b""
         number = self.node.publish(subject, body, block)
         message = Message(subject, block, body, 0)
-        self._queued.append((self.stream(name), Publish(message, message_id, expected_last_seq), number))
+        self._queued.append(
+            (self.stream(name), Publish(message, message_id, expected_last_seq), number)
+        )
 
     # -- consumers
 
@@ -312,12 +316,18 @@ class Ledger:
         s = self.stream(d.stream)
         consumer = s.consumers[d.consumer]
         seq = d.stream_seq
-        assert seq not in consumer.confirmed, f"{d.consumer} got {seq} again, whose AckSync was answered"
+        assert seq not in consumer.confirmed, (
+            f"{d.consumer} got {seq} again, whose AckSync was answered"
+        )
         consumer.delivered[seq] = consumer.delivered.get(seq, 0) + 1
         message = s.model.messages.get(seq)
         if message is not None:  # None: what removes it is on its way
-            assert (d.subject, d.header, d.body) == message.content, f"{s.name} {seq} has other content"
-            assert consumer.wants(message), f"{d.consumer} got {seq} of {d.subject!r} against its filter"
+            assert (d.subject, d.header, d.body) == message.content, (
+                f"{s.name} {seq} has other content"
+            )
+            assert consumer.wants(message), (
+                f"{d.consumer} got {seq} of {d.subject!r} against its filter"
+            )
         consumer.open[seq] = d
 
     # -- after a crash
@@ -329,13 +339,17 @@ class Ledger:
         found = {record.description: record.stream for record in node.recovered}
         kept = []
         for s in self.streams:
-            possible = {s.description} | {o.description for o in s.operations if isinstance(o, Update)}
+            possible = {s.description} | {
+                o.description for o in s.operations if isinstance(o, Update)
+            }
             names = possible & found.keys()
             if s.deleted or s.spec["memory"]:
                 assert not names, f"stream {s.name} was deleted, and is there again"
                 continue
             if not names:
-                assert s.delete_proposed or not s.created, f"stream {s.name} was created, and is gone"
+                assert s.delete_proposed or not s.created, (
+                    f"stream {s.name} was created, and is gone"
+                )
                 continue
             assert len(names) == 1, f"stream {s.name} is there twice: {names}"
             description = names.pop()
@@ -386,7 +400,9 @@ class Ledger:
             for seq, message in s.model.messages.items()
             if consumer.start_seq <= seq <= floor and consumer.wants(message) and seq not in settled
         ]
-        assert not passed, f"consumer {consumer.name} resumes at {floor}, beyond {passed}, never acknowledged"
+        assert not passed, (
+            f"consumer {consumer.name} resumes at {floor}, beyond {passed}, never acknowledged"
+        )
         assert state.delivered_stream_seq <= max(s.model.last_seq, consumer.start_seq - 1), (
             f"consumer {consumer.name} is beyond its stream: {state}"
         )
@@ -444,4 +460,3 @@ def difference(o: Observed, description: bytes, model: StreamModel, now_ns: int)
     if o.consumers != set(model.consumers.values()):
         return f"consumers {o.consumers}, not {set(model.consumers.values())}"
     return ""
-

@@ -74,7 +74,9 @@ class Nothing(NamedTuple):
     """In the place of what was refused before it reached the log."""
 
 
-Operation = Nothing | Publish | Purge | Delete | Update | ConsumerCreate | ConsumerUpdate | ConsumerDelete
+Operation = (
+    Nothing | Publish | Purge | Delete | Update | ConsumerCreate | ConsumerUpdate | ConsumerDelete
+)
 
 
 class Stored(NamedTuple):

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 import workloads
 from aftermath import judge
 from ledger import Ledger

@@ -18,7 +18,9 @@ def publishes(ledger: Ledger) -> None:
     ledger.turn()
     for i in range(24):
         ledger.publish("A", b"A.plain", b"plain %d " % i + b"x" * 700)
-        ledger.publish("B", b"B.%d" % (i % 3), b"with id %d " % i + b"y" * 300, message_id=f"id-{i}")
+        ledger.publish(
+            "B", b"B.%d" % (i % 3), b"with id %d " % i + b"y" * 300, message_id=f"id-{i}"
+        )
         if i % 3 == 0:
             ledger.publish("B", b"B.again", b"never stored", message_id=f"id-{i // 2}")
             ledger.publish("C", b"C.one", b"expected %d" % i, expected_last_seq=i // 3)

@@ -94,7 +94,9 @@ class Session:
 
     def info(self, name: str = "C") -> None:
         answer = self.api(f"CONSUMER.INFO.S.{name}", note=False)
-        kept = {k: v for k, v in answer.items() if k.startswith("num_") or k in ("push_bound", "paused")}
+        kept = {
+            k: v for k, v in answer.items() if k.startswith("num_") or k in ("push_bound", "paused")
+        }
         for position in ("delivered", "ack_floor"):
             found = dict(answer[position])
             found["last_active"] = "last_active" in found
@@ -222,7 +224,10 @@ def pull_heartbeats(s: Session) -> None:  # C-082
 def pull_round_robin(s: Session) -> None:  # C-086
     s.stream()
     s.consumer()
-    one, two = s.pull({"batch": 2, "expires": 3000 * MS}), s.pull({"batch": 2, "expires": 3000 * MS})
+    one, two = (
+        s.pull({"batch": 2, "expires": 3000 * MS}),
+        s.pull({"batch": 2, "expires": 3000 * MS}),
+    )
     s.store("1", "2", "3", "4")
     s.take(4)
     assert one != two

@@ -19,7 +19,6 @@ from typing import Protocol
 
 import conversation
 from api_connection import Connection
-
 from slipstream.jetstream.api import JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits

@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from api_connection import Message
 from conversation import NOW_NS
 from conversation import Conversation as ApiConversation
 from corpus import Call, Step, Store, call, consumer, stream, update
 from normal_form import normal_form
-from targets import LiveTarget, find_oracle, running_oracle
-
 from slipstream.jetstream.api.advisories import AUDIT_SUBJECT
 from slipstream.kernel.events import AdvisoryEvent
+from targets import LiveTarget, find_oracle, running_oracle
 
 STEPS: list[Step] = [
     Call("INFO"),

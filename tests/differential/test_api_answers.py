@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from answer_comparison import differences
 from corpus import CONVERSATIONS, Conversation
 from targets import ApiTarget, KernelTarget, LiveTarget, find_oracle, running_oracle

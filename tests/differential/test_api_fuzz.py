@@ -15,12 +15,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from targets import ApiTarget, KernelTarget, Target
 
 from slipstream.jetstream.api.router import ROUTES
 from slipstream.jetstream.consumer_config import ConsumerConfig
 from slipstream.jetstream.json.objects import GoEnum, fields_of
 from slipstream.jetstream.stream_config import StreamConfig
+from targets import ApiTarget, KernelTarget, Target
 
 _NAMES = st.sampled_from(["S", "T", "C", "a.b", "", "x" * 256, "é", "$"])
 _SUBJECTS = st.sampled_from(["s.>", "s.a", "t", ">", "*", "a..b", "$JS.x", "s.*.b", ""])

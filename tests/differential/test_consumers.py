@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from api_connection import Connection
 from consumer_scenarios import SCENARIOS, Scenario, Session
-from targets import LiveTarget, find_oracle, running_oracle
-
 from slipstream.testing import server
+from targets import LiveTarget, find_oracle, running_oracle
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from raw_scripts import LIMITED_SCRIPTS, SCRIPTS, Script
 
+from raw_scripts import LIMITED_SCRIPTS, SCRIPTS, Script
 from slipstream.testing import server
 
 ANSWER_S_MAX = 10.0

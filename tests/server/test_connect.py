@@ -11,6 +11,7 @@ from typing import Any
 
 import bcrypt
 import pytest
+
 from wire import Place, StartBoth, WireClient, eventually, get, without_info
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4, prefix=b"2a")).decode()

@@ -29,7 +29,12 @@ class WireClient:
         assert parts.port
         self._socket = socket.create_connection((parts.hostname, parts.port), ANSWER_S_MAX)
         self._received = b""
-        self.info = json.loads(self.until(b"\r\n").removeprefix(b"INFO "))
+        greeting = self.until(b"\r\n")
+        if greeting.startswith(b"INFO "):
+            self.info = json.loads(greeting.removeprefix(b"INFO "))
+        else:  # a refusal
+            self.info = {}
+            self._received = greeting + self._received
 
     def send(self, request: bytes) -> None:
         self._socket.sendall(request)

@@ -26,14 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(given)
     if parsed.command == "serve":
         return _serve(parsed)
-    if parsed.command == "verify":
-        return _verify(parsed.folder)
     print(f"slipstream {VERSION} (NATS {NATS_VERSION})")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="slipstream", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="slipstream", description="A durable server for NATS clients, and its tools."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     serve = commands.add_parser("serve", help="run a server with JetStream")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
@@ -57,8 +57,6 @@ def _parser() -> argparse.ArgumentParser:
         "by default every acknowledged message is synced",
     )
     serve.add_argument("--verbose", action="store_true", help="log what helps to find faults")
-    verify = commands.add_parser("verify", help="check a stopped server's store and report")
-    verify.add_argument("folder", help="the folder that was given with --store")
     commands.add_parser("bench", help="measure any NATS server (bench --help)", add_help=False)
     commands.add_parser("version", help="show the version")
     return parser
@@ -106,12 +104,6 @@ def _sync_interval(text: str) -> int:
     settings, _ = read_document(document)
     interval_ns: int = settings["jetstream.sync_interval_ns"]
     return interval_ns
-
-
-def _verify(folder: str) -> int:
-    from slipstream.server.verify import verify
-
-    return verify(folder)
 
 
 if __name__ == "__main__":

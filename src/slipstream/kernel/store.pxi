@@ -96,9 +96,14 @@ cdef extern from *:
       return IoPool::create(threaded, [waker] { waker->wake(); });
     }
     static void count_ready(ReadBuffer* buffer, uint64_t* counter) { buffer->ready = [counter] { ++*counter; }; }
-    static int run_sync_steps(std::vector<SyncStep>& steps) {
-      for (SyncStep& step : steps) { int error = step(); if (error < 0) return error; }
-      return 0;
+    // In one job, as a checkpoint does; waits for it.
+    static int run_sync_steps(IoPool* io, PoolWaker* waker, const std::vector<SyncStep>& steps) {
+      int result = 0;
+      bool finished = false;
+      io->submit([&result, &steps] { for (const SyncStep& step : steps) if ((result = step()) < 0) return; },
+                 [&finished] { finished = true; });
+      for (io->drain(); !finished; io->drain()) waker->wait();
+      return result;
     }
     static void collect_matches(const MessageStore* store, std::string_view filter, std::vector<uint32_t>& ids) {
       store->match_subjects(filter, [&](uint32_t id) { ids.push_back(id); });
@@ -147,7 +152,7 @@ cdef extern from *:
         void wait() nogil
     unique_ptr[CIoPool] new_io_pool "slipstream::new_io_pool"(cbool threaded, PoolWaker* waker) nogil
     void count_ready "slipstream::count_ready"(CReadBuffer* buffer, uint64_t* counter) nogil
-    int run_sync_steps "slipstream::run_sync_steps"(vector[CSyncStep]& steps) nogil
+    int run_sync_steps "slipstream::run_sync_steps"(CIoPool*, PoolWaker*, const vector[CSyncStep]& steps) nogil
     void collect_matches "slipstream::collect_matches"(const CMessageStore*, bytes_view, vector[uint32_t]&) nogil
     uint64_t timed_appends "slipstream::timed_appends"(CMessageStore*, uint64_t, const string&, cbool, uint64_t) nogil
     uint64_t timed_reads "slipstream::timed_reads"(CMessageStore*, CIoPool*, PoolWaker*) nogil
@@ -336,7 +341,12 @@ cdef class MessageStore:
         """The snapshot once all that it needs is synced, or None if the device refused."""
         cdef CBuffer out
         cdef vector[CSyncStep] steps
-        if not self.store.get().snapshot(out, steps) or run_sync_steps(steps) < 0:
+        cdef int error = 0
+        if not self.store.get().snapshot(out, steps):
+            return None
+        with nogil:
+            error = run_sync_steps(self.pool.pool.get(), &self.pool.waker, steps)
+        if error < 0:
             return None
         return _bytes(out.view())
 

@@ -48,7 +48,7 @@ def log_configuration(options: Options, log: Log) -> None:
             "discouraged and could lead to poor performance"
         )
     if options.trace:
-        log.warn("Trace shows CONNECT only, not the messages")
+        log.warn("Trace shows what clients send to the server itself, not their messages")
 
 
 def log_jetstream(server: Server) -> None:

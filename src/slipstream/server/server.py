@@ -40,11 +40,11 @@ from slipstream.server.lame_duck import LameDuck
 from slipstream.server.listeners import ListenError, PortsFile
 from slipstream.server.log import Log, ServerLog
 from slipstream.server.loop import Loop
+from slipstream.server.monitoring.connz import text
 from slipstream.server.monitoring.http import MonitoringServer
 from slipstream.server.reload import Reloader
 from slipstream.server.services import SystemServices
 
-STORE_FOLDER = "jetstream"  # below store_dir, as in nats-server
 TEMPORARY_STORE = "slipstream"  # below the system's temporary folder, when none was given
 MEMORY_SHARE = 3 / 4  # of the machine's, for streams in memory
 DISK_SHARE = 3 / 4  # of what is free, for streams in files
@@ -115,7 +115,7 @@ class Server:
 
     @property
     def store_path(self) -> Path:
-        return Path(self.options.store_dir) / STORE_FOLDER
+        return Path(self.options.store_dir)
 
     def info_json(self, *, lame_duck: bool = False) -> bytes:
         return self._info.render(self.options, *self._advertised(), lame_duck=lame_duck)
@@ -258,13 +258,28 @@ class Server:
             self.admission.closed(event)
         elif isinstance(event, FirstPingEvent):
             self._greet_again(event.cid)
-        elif isinstance(event, RequestEvent) and self.services.owns(event.service):
-            self.services.handle(event)
+        elif isinstance(event, RequestEvent):
+            self._serve(event)
         else:
             if isinstance(event, FailedEvent):
                 self._store_failed(event.text)
             if self.jetstream is not None:
                 self.jetstream.handle(event)
+
+    def _serve(self, event: RequestEvent) -> None:
+        if self.options.trace:
+            self._trace_request(event)
+        if self.services.owns(event.service):
+            self.services.handle(event)
+        elif self.jetstream is not None:
+            self.jetstream.handle(event)
+
+    def _trace_request(self, event: RequestEvent) -> None:
+        client = self.clients.get(event.cid)
+        name = "SYSTEM" if client is None else client.label()
+        subject, reply = text(event.subject), text(event.reply)
+        size = len(event.header) + len(event.body)
+        self.log.trace(f"{name} - <<- [PUB {subject} {reply} {size}]")
 
     def _work(self) -> float | None:
         return None if self.jetstream is None else self.jetstream.work()

@@ -33,6 +33,7 @@ STREAM_DEFAULTS = StreamSpec(
     deny_delete=False,
     deny_purge=False,
     allow_rollup=False,
+    allow_msg_ttl=False,
     max_msgs=-1,
     max_bytes=-1,
     max_age_ns=0,
@@ -145,7 +146,9 @@ class SimulatedNode:
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
         self.kernel.serve(self.account, INBOX + b">", 1)
-        self.kernel.turn(clock.now_ns, clock.monotonic_ns)  # the kernel goes by this time from now on
+        self.kernel.turn(
+            clock.now_ns, clock.monotonic_ns
+        )  # the kernel goes by this time from now on
         self.recovered = self.kernel.open_store(
             disk=disk,
             threads=False,

@@ -1,8 +1,8 @@
 // CRC-32C with the SSE4.2 instruction, or a table where the machine lacks it.
 //
-// The instruction takes three cycles but one can be begun in each, so long inputs are cut in three lanes that run side by side.
-// Lanes are joined by linearity: the state after a lane of n bytes is the state of the lane alone, XOR the state before it
-// moved over n zero bytes; that move is a table lookup.
+// The instruction takes three cycles but one can be begun in each, so long inputs are cut in three lanes that
+// run side by side. Lanes are joined by linearity: the state after a lane of n bytes is the state of the lane
+// alone, XOR the state before it moved over n zero bytes; that move is a table lookup.
 #include "bytes.hpp"
 #if defined(__x86_64__)
 #include <nmmintrin.h>
@@ -58,7 +58,9 @@ struct ZeroBytes {
         t[byte][v] = c;
       }
   }
-  uint32_t move(uint32_t c) const { return t[0][c & 255] ^ t[1][(c >> 8) & 255] ^ t[2][(c >> 16) & 255] ^ t[3][c >> 24]; }
+  uint32_t move(uint32_t c) const {
+    return t[0][c & 255] ^ t[1][(c >> 8) & 255] ^ t[2][(c >> 16) & 255] ^ t[3][c >> 24];
+  }
 };
 
 template <size_t kLaneBytes>
@@ -82,7 +84,11 @@ __attribute__((target("sse4.2"))) uint32_t hardware(uint32_t crc, const char* p,
   if (n >= 3 * 2048) crc = three_lanes<2048>(crc, p, n);
   if (n >= 3 * 128) crc = three_lanes<128>(crc, p, n);
   uint64_t c = crc;
-  while (n >= 8) { c = _mm_crc32_u64(c, load64(p)); p += 8; n -= 8; }
+  while (n >= 8) {
+    c = _mm_crc32_u64(c, load64(p));
+    p += 8;
+    n -= 8;
+  }
   uint32_t r = (uint32_t)c;
   while (n--) r = _mm_crc32_u8(r, (unsigned char)*p++);
   return r;

@@ -118,6 +118,7 @@ class JetStream {
   std::vector<Buffer> spare_buffers_;
   std::string failed_;
   bool busy_ = false, recovering_ = false, opened_ = false, stopped_ = false, reported_ = false;
+  int lock_handle_ = -1;  // of the store's LOCK; held from open to stop
   Timer journal_timer_{TimerKind::journal, this};
 
   enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing };

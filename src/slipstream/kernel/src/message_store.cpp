@@ -8,8 +8,8 @@
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kChunkBytesMin = 4 << 10, kChunkBytesMax = 128 << 10;
-constexpr uint64_t kMemorySegmentBytesMax = 1 << 20;  // compacted in one go, so that one stays short
+constexpr uint64_t kChunkBytesMin = 4 << 10, kChunkBytesMax = 128 << 10;
+constexpr uint64_t kMemorySegmentBytesMax = kHugePage;  // compacted in one go, so that one stays short
 constexpr uint32_t kDeadActiveBytesMax = 64 << 10;    // a wholly dead active segment beyond this starts anew
 constexpr uint64_t kGapMin = 64;  // a gap below this, or below the segment's length, is filled rather than starting a segment
 
@@ -32,14 +32,11 @@ SegmentStore::SegmentStore(Disk* disk, IoPool* io, StoreOptions options)
   assert(options_.segment_bytes_min >= 1024 && options_.segment_bytes_max <= kRecordMax);
   assert(options_.segment_bytes_min <= options_.segment_bytes_max);
   next_segment_bytes_ = std::min((uint32_t)options_.segment_bytes_min, segment_bytes_max(options_));
-  chunk_bytes_max_ = (uint32_t)std::clamp<uint64_t>(options_.tail_bytes / 8, kChunkBytesMin, kChunkBytesMax);
+  chunk_bytes_max_ = (uint32_t)(options_.memory ? kMemorySegmentBytesMax : std::clamp(options_.tail_bytes / 8, kChunkBytesMin, kChunkBytesMax));
   if (!options_.memory) handles_ = HandleCache::of(disk_);
 }
 
-SegmentStore::~SegmentStore() {
-  *self_ = nullptr;
-  free(spare_chunk_);
-}
+SegmentStore::~SegmentStore() { *self_ = nullptr; }
 
 bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) {
   assert(seq > last_seq_ && subject.size() <= 0xffff);
@@ -47,12 +44,12 @@ bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, st
   assert(length <= kRecordMax);
   if (failed_) return false;
   Segment* segment = segment_for(seq, (uint32_t)length, time_ns);
-  uint32_t offset = segment->size();
   char* to = place(segment, (uint32_t)length);
   if (!to) return false;
-  uint32_t hash = subjects_.prefetch(subject);
+  uint32_t offset = segment->size() - (uint32_t)length;
+  subjects_.expect(subject);  // its cache miss passes while the record is written
   encode_record(to, (uint32_t)length, seq, time_ns, subject, header, body, !options_.memory);
-  uint32_t id = subjects_.intern(subject, hash);
+  uint32_t id = subjects_.intern(subject);
   link(id, seq);
   segment->push(seq, {offset, pack_length((uint32_t)length, !header.empty()), id, 0}, time_ns);
   last_seq_ = seq;
@@ -86,7 +83,7 @@ Segment* SegmentStore::segment_for(uint64_t seq, uint32_t length, int64_t time_n
 
 void SegmentStore::open_segment(uint64_t seq) {
   uint32_t expected = entry_bytes_expected_ ? next_segment_bytes_ / entry_bytes_expected_ + 16 : 0;
-  slots_.push_back({seq, std::make_unique<Segment>(seq, next_segment_bytes_, options_.memory, expected)});
+  slots_.push_back({seq, std::make_unique<Segment>(seq, next_segment_bytes_, expected)});
   next_segment_bytes_ = std::min(next_segment_bytes_ * 2, segment_bytes_max(options_));
 }
 

@@ -64,7 +64,7 @@ struct StoreOptions {
   std::string folder;              // "streams/<group>"; unused when memory
   bool memory = false;
   uint64_t segment_bytes_min = 64 << 10, segment_bytes_max = 16 << 20;  // a stream's segments start small and double
-  uint64_t tail_bytes = 1 << 20;   // written lazily: the journal has it until a checkpoint
+  uint64_t tail_bytes = 1 << 20;   // in memory, written lazily: the journal has it until a checkpoint
   uint64_t read_ahead_bytes = 256 << 10;
 };
 
@@ -75,6 +75,7 @@ class MessageStore {
 
   // Writing. seq > last_seq(); a gap is allowed. False: the device failed or is full (error()); what is in memory stays readable.
   virtual bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) = 0;
+  virtual void expect(string_view subject) const = 0;  // an append on it comes soon: brings its table entry into the cache
   virtual bool remove(uint64_t seq) = 0;          // false: not there
   virtual bool erase(uint64_t seq) = 0;           // remove, and overwrite the body on disk
   // All live messages < seq; returns how many. Whole segments go without a visit per message where possible.
@@ -114,10 +115,10 @@ class MessageStore {
   // Smallest live sequence with time >= t; last_seq()+1 if none (may block).
   virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;
 
-  // Durability. A checkpoint: snapshot() writes the tail and describes the store as of now into `out`; after every step
-  // added to `sync` has answered 0 (on any thread) the snapshot may be made durable. False: the tail could not be written (error()).
-  // Files that no durable snapshot names any more are unlinked by checkpoint_durable().
-  virtual bool write_tail() = 0;
+  // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after every
+  // step added to `sync` has answered 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the
+  // device refused before (error()). Files that no durable snapshot names any more are unlinked by checkpoint_durable().
+  virtual bool write_tail() = 0;            // hands the tail to the I/O pool; begins a rewriting of mostly dead segments
   virtual bool snapshot(Buffer& out, std::vector<SyncStep>& sync) = 0;
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
   virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index

@@ -80,14 +80,8 @@ int64_t DeadMap::previous_clear(int64_t i) const {
   return -1;
 }
 
-Segment::Segment(uint64_t first, uint32_t max, bool memory, uint32_t entries_expected)
-    : id(next_id()), base(first), bytes_max(max), size_(memory ? 0 : kSegmentHead) {
-  written = size_;
+Segment::Segment(uint64_t first, uint32_t max, uint32_t entries_expected) : id(next_id()), base(first), bytes_max(max) {
   entries_.reserve(entries_expected);
-}
-
-Segment::~Segment() {
-  for (Chunk& chunk : chunks_) free(chunk.bytes);
 }
 
 void Segment::push(uint64_t seq, const Entry& e, int64_t time_ns) {
@@ -172,8 +166,6 @@ uint64_t Segment::index_memory() const {
          (dead_ ? dead_->memory() : 0);
 }
 
-void Segment::add_chunk(char* bytes, uint32_t capacity) { chunks_.push_back({size_, 0, capacity, bytes}); }
-
 char* Segment::in_memory(uint32_t offset) const {
   if (chunks_.empty() || offset < chunks_.front().start) return nullptr;
   const Chunk* chunk = &chunks_.back();
@@ -182,7 +174,7 @@ char* Segment::in_memory(uint32_t offset) const {
     chunk = &*(after - 1);
   }
   assert(offset - chunk->start < chunk->size);
-  return chunk->bytes + (offset - chunk->start);
+  return chunk->memory->bytes + (offset - chunk->start);
 }
 
 void Segment::check() const {
@@ -201,7 +193,7 @@ void Segment::check() const {
   assert(dead_ || live_ == count() - head_);
   assert(times_.size() == (count() + kTimeBlock - 1) / kTimeBlock);
   assert(std::is_sorted(times_.begin(), times_.end()));
-  assert(written <= size_);
+  assert(written() <= size_ && handed <= size_ && (progress != nullptr) == (file != nullptr));
   assert(deltas_.size() == (sparse_ ? count() : 0));
   assert(std::adjacent_find(deltas_.begin(), deltas_.end(), std::greater_equal<>()) == deltas_.end());
   for (uint32_t i = 0; i <= count(); i += std::max(1u, count() / 7)) {

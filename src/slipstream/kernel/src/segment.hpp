@@ -6,6 +6,7 @@
 // Offsets are those of the segment's file. Bytes are appended into chunks; of a stream in files the newest chunks stay
 // readable in memory after they were written, of a memory stream all do. Who writes, evicts and reads files is the store.
 #pragma once
+#include <atomic>
 #include <cassert>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "bytes.hpp"
 #include "handle_cache.hpp"
+#include "large_memory.hpp"
 #include "message_store.hpp"
 
 namespace slipstream {
@@ -55,28 +57,47 @@ class DeadMap {
   std::vector<uint16_t> blocks_;
 };
 
+// The memory of a chunk; a write job shares it, so that the chunk may go meanwhile.
+struct ChunkMemory {
+  explicit ChunkMemory(uint32_t n) : bytes((char*)allocate_large(n)) {}
+  ChunkMemory(const ChunkMemory&) = delete;
+  ~ChunkMemory() { free(bytes); }
+  char* const bytes;
+};
+
 struct Chunk {
   uint32_t start, size, capacity;  // offset of the first byte, bytes used, bytes there
-  char* bytes;
+  std::shared_ptr<ChunkMemory> memory;
+};
+
+// What write jobs have done to a segment's file; the I/O thread tells the kernel's thread.
+struct WriteProgress {
+  std::atomic<uint32_t> written{0};  // from the file's start, without a gap
+  std::atomic<int> error{0};         // -errno of the first job that failed since the kernel's thread looked
+  void advance(uint32_t to) {
+    uint32_t now = written.load();
+    while (now < to && !written.compare_exchange_weak(now, to)) {}
+  }
 };
 
 class Segment {
  public:
-  Segment(uint64_t base, uint32_t bytes_max, bool memory, uint32_t entries_expected);
-  ~Segment();
+  Segment(uint64_t base, uint32_t bytes_max, uint32_t entries_expected);
   Segment(const Segment&) = delete;
 
   const uint64_t id;         // unique in the process: a ReadBuffer names the segment by it
   const uint64_t base;
   const uint32_t bytes_max;  // a record that would end behind it goes into the next segment, if there is one already here
-  std::shared_ptr<CachedFile> file;  // null until something was written (always in memory streams)
+  std::shared_ptr<CachedFile> file;  // null until something is to be written (always in memory streams)
+  std::shared_ptr<WriteProgress> progress;  // as long as file
   std::string file_name;             // in the store's folder
   bool sealed = false;
   bool named = false;        // by a snapshot, durable or not
   bool dirty = false;        // written to since the last sync was handed out
   bool compacting = false, uncompactable = false;
   uint32_t erasures = 0;     // in-place overwrites so far
-  uint32_t written = 0;      // bytes in the file, from its start
+  uint32_t handed = 0;       // bytes that were handed to write jobs, from the file's start
+  uint32_t written() const { return progress ? progress->written.load() : 0; }
   int64_t last_time_ns = 0;  // of the newest that was appended, live or not
 
   // Index.
@@ -106,10 +127,10 @@ class Segment {
 
   // Bytes.
   bool has_room(uint32_t n) const { return !chunks_.empty() && chunks_.back().capacity - chunks_.back().size >= n; }
-  void add_chunk(char* bytes, uint32_t capacity);
+  void add_chunk(std::shared_ptr<ChunkMemory> memory, uint32_t capacity) { chunks_.push_back({size_, 0, capacity, std::move(memory)}); }
   char* place(uint32_t n) {  // room for n bytes in the last chunk, which the caller fills
     Chunk& chunk = chunks_.back();
-    char* p = chunk.bytes + chunk.size;
+    char* p = chunk.memory->bytes + chunk.size;
     chunk.size += n;
     size_ += n;
     return p;
@@ -130,7 +151,7 @@ class Segment {
   std::unique_ptr<DeadMap> dead_;
   std::vector<int64_t> times_;  // per block of entries: not before any message of earlier blocks, not after its own
   std::vector<Chunk> chunks_;   // in order of start, without gaps up to size()
-  uint32_t size_ = kSegmentHead;
+  uint32_t size_ = 0;
   uint32_t live_ = 0, head_ = 0;
   uint64_t live_bytes_ = 0;
 };

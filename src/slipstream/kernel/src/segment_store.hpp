@@ -2,7 +2,8 @@
 //   message_store.cpp     appending, removing, the index by sequence
 //   store_subjects.cpp    first, last and next on a subject
 //   store_reading.cpp     records from memory, read-ahead and cold reads
-//   store_files.cpp       the tail in memory, and the files of segments
+//   store_tail.cpp        the newest bytes in memory, and when they are written
+//   store_files.cpp       the files of segments
 //   store_snapshot.cpp    snapshot and load
 //   store_compaction.cpp  rewriting segments that are mostly dead
 //   store_check.cpp       every invariant
@@ -24,6 +25,7 @@ class SegmentStore final : public MessageStore {
   ~SegmentStore() override;
 
   bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) override;
+  void expect(string_view subject) const override { subjects_.expect(subject); }
   bool remove(uint64_t seq) override;
   bool erase(uint64_t seq) override;
   uint64_t remove_below(uint64_t seq) override;
@@ -100,10 +102,12 @@ class SegmentStore final : public MessageStore {
   // Bytes.
   char* place(Segment* segment, uint32_t length);  // null: the device refused to take what must leave memory
   bool make_chunk(Segment* segment, uint32_t length);
-  bool evict_oldest();
+  bool make_room(uint32_t capacity);
+  uint32_t chunk_capacity(const Segment& segment, uint32_t length) const;
+  bool hand_over(Segment* segment, uint32_t end);
+  bool write_now(Segment* segment, uint32_t end);
   void give_back(Chunk& chunk);
   void release_chunks(Segment* segment);
-  bool write_segment(Segment* segment, uint32_t end);
   bool create_file(Segment* segment);
   bool prepare_folder(const std::vector<std::string>& named);
   std::string path_of(const std::string& name) const { return options_.folder + "/" + name; }
@@ -119,9 +123,11 @@ class SegmentStore final : public MessageStore {
 
   // Loading.
   struct SegmentPlan;
+  class HeadReader;
   bool load_failed(const std::string& what);
   bool load_segment(Reader& in, std::vector<SegmentPlan>& plans);
   bool rebuild(Segment* segment, const SegmentPlan& plan);
+  bool load_record(Segment* segment, const SegmentPlan& plan, const Record& record);
 
   // Compaction.
   void consider_compaction(Segment* segment);
@@ -149,7 +155,7 @@ class SegmentStore final : public MessageStore {
 
   std::deque<Segment*> resident_;    // segments with chunks, oldest first (streams in files)
   uint64_t chunk_bytes_ = 0;         // capacity of all chunks
-  char* spare_chunk_ = nullptr;      // kept warm: its pages are there already
+  std::shared_ptr<ChunkMemory> spare_chunk_;  // kept warm: its pages are there already
   uint32_t chunk_bytes_max_;
   bool appended_since_snapshot_ = false;
 

@@ -23,8 +23,9 @@ struct Piece {
 
 struct Source {
   uint64_t id, base;
-  uint32_t erasures;
+  uint32_t erasures, size;
   std::shared_ptr<OpenFile> file;
+  std::shared_ptr<WriteProgress> progress;
   std::vector<Piece> live;  // by position, and so by offset
 };
 
@@ -53,6 +54,7 @@ class FileWriter {
 // Copies records in pieces of up to kCopyBytes (at least one record); each must be whole.
 int copy_records(Source& from, FileWriter& to) {
   Buffer piece;
+  if (from.progress->written.load() < from.size) return -EIO;
   for (size_t i = 0; i < from.live.size();) {
     uint32_t start = from.live[i].offset;
     size_t last = i;
@@ -143,8 +145,8 @@ void SegmentStore::start_compaction() {
     Segment& segment = *slots_[i].segment;
     segment.compacting = true;
     int error = 0;
-    if (segment.written < segment.size() && !write_segment(&segment, segment.size())) error = -EIO;
-    Source source{segment.id, segment.base, segment.erasures, error ? nullptr : segment.file->open(error), {}};
+    if (segment.handed < segment.size() && !hand_over(&segment, segment.size())) error = -EIO;
+    Source source{segment.id, segment.base, segment.erasures, segment.size(), error ? nullptr : segment.file->open(error), segment.progress, {}};
     if (error) {
       for (size_t k = first; k <= i; k++) slots_[k].segment->compacting = false;
       return;
@@ -192,9 +194,10 @@ void SegmentStore::finish_compaction(const std::shared_ptr<Compaction>& work) {
     }
   }
   fresh->set_size(offset);
-  fresh->written = offset;
   fresh->file_name = work->name;
   fresh->file = std::make_shared<CachedFile>(handles_, path_of(work->name));
+  fresh->progress = std::make_shared<WriteProgress>();
+  fresh->progress->advance(fresh->handed = offset);
   folder_dirty_ = true;
   replace_slots(first, found, std::move(fresh));
   start_compaction();
@@ -202,10 +205,13 @@ void SegmentStore::finish_compaction(const std::shared_ptr<Compaction>& work) {
 
 // An empty segment for the messages of `n` slots from `first` on: sparse where that takes less memory.
 std::unique_ptr<Segment> SegmentStore::new_compacted(uint64_t base, size_t first, size_t n) {
-  uint64_t entries = 0;
-  for (size_t i = first; i < first + n; i++) entries += slots_[i].segment->live();
+  uint64_t entries = 0, bytes = kSegmentHead;
+  for (size_t i = first; i < first + n; i++) {
+    entries += slots_[i].segment->live();
+    bytes += slots_[i].segment->live_bytes();
+  }
   uint64_t span = slots_[first + n - 1].segment->end() - base;
-  auto fresh = std::make_unique<Segment>(base, slots_[first].segment->bytes_max, options_.memory, (uint32_t)entries);
+  auto fresh = std::make_unique<Segment>(base, (uint32_t)bytes, (uint32_t)entries);
   if (span > 2 * entries) fresh->make_sparse();
   return fresh;
 }

@@ -1,7 +1,6 @@
-// The tail in memory, the files of segments, and checkpoints.
+// The files of segments: made when there is something to write, erased in place, unlinked.
 //
-// Bytes go to the file when their chunk is the oldest and its place is needed, or at a checkpoint; a segment that is dead
-// before that never touches the disk. Names are never used twice in a folder, so that a file that a durable snapshot
+// Names are never used twice in a folder, so that a file that a durable snapshot
 // names is neither overwritten nor unlinked before a later one no longer names it.
 #include <algorithm>
 #include <cerrno>
@@ -12,7 +11,6 @@
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kChunkBytesMin = 4 << 10;
 constexpr string_view kSuffix = ".segment";
 
 // Of a name `<16 hex base>[.<hex generation>].segment`; -1: another file.
@@ -33,84 +31,6 @@ bool SegmentStore::fail(const std::string& what, int error) {
   return false;
 }
 
-// --- the tail ------------------------------------------------------------------------------------------------------
-
-char* SegmentStore::place(Segment* segment, uint32_t length) {
-  if (!segment->has_room(length) && !make_chunk(segment, length)) return nullptr;
-  return segment->place(length);
-}
-
-bool SegmentStore::make_chunk(Segment* segment, uint32_t length) {
-  uint32_t capacity = std::clamp(std::max(segment->size(), segment->bytes_max / 16), kChunkBytesMin, chunk_bytes_max_);
-  capacity = std::max(capacity, length);
-  if (!options_.memory)
-    while (!resident_.empty() && chunk_bytes_ + capacity > options_.tail_bytes)
-      if (!evict_oldest()) return false;
-  char* bytes = nullptr;
-  if (capacity == chunk_bytes_max_) std::swap(bytes, spare_chunk_);
-  if (!bytes) bytes = (char*)malloc(capacity);
-  if (!bytes) throw std::bad_alloc();
-  if (!options_.memory && (resident_.empty() || resident_.back() != segment)) resident_.push_back(segment);
-  segment->add_chunk(bytes, capacity);
-  chunk_bytes_ += capacity;
-  return true;
-}
-
-bool SegmentStore::evict_oldest() {
-  Segment* segment = resident_.front();
-  Chunk& oldest = segment->chunks().front();
-  if (segment->written < oldest.start + oldest.size && !write_segment(segment, oldest.start + oldest.size)) return false;
-  give_back(oldest);
-  segment->chunks().erase(segment->chunks().begin());
-  if (segment->chunks().empty()) resident_.pop_front();
-  return true;
-}
-
-void SegmentStore::give_back(Chunk& chunk) {
-  chunk_bytes_ -= chunk.capacity;
-  if (chunk.capacity == chunk_bytes_max_ && !spare_chunk_) {
-    spare_chunk_ = chunk.bytes;
-  } else {
-    free(chunk.bytes);
-  }
-}
-
-void SegmentStore::release_chunks(Segment* segment) {
-  for (Chunk& chunk : segment->chunks()) give_back(chunk);
-  segment->chunks().clear();
-  auto resident = std::find(resident_.begin(), resident_.end(), segment);
-  if (resident != resident_.end()) resident_.erase(resident);
-}
-
-bool SegmentStore::write_tail() {
-  for (Segment* segment : resident_)
-    if (segment->written < segment->size() && !write_segment(segment, segment->size())) return false;
-  start_compaction();
-  return true;
-}
-
-// --- files ---------------------------------------------------------------------------------------------------------
-
-// Writes what is in memory up to offset `end` and not yet in the file.
-bool SegmentStore::write_segment(Segment* segment, uint32_t end) {
-  if (!segment->file && !create_file(segment)) return false;
-  int error = 0;
-  std::shared_ptr<OpenFile> file = segment->file->open(error);
-  if (!file) return fail("open " + segment->file->path(), error);
-  for (const Chunk& chunk : segment->chunks()) {
-    uint32_t from = std::max(chunk.start, segment->written), to = std::min(chunk.start + chunk.size, end);
-    if (from >= to) continue;
-    assert(from == segment->written);
-    ssize_t n = disk_->pwrite(file->handle, chunk.bytes + (from - chunk.start), to - from, from);
-    if (n < 0) return fail("write " + segment->file->path(), (int)n);
-    segment->written = to;
-    segment->dirty = true;
-  }
-  assert(segment->written >= end);
-  if (!failed_) error_.clear();  // there is room again
-  return true;
-}
-
 bool SegmentStore::create_file(Segment* segment) {
   if (!folder_ready_ && !prepare_folder({})) return false;
   segment->file_name = new_file_name(segment->base);
@@ -119,16 +39,8 @@ bool SegmentStore::create_file(Segment* segment) {
   std::shared_ptr<OpenFile> file = cached->create(error);
   if (!file) return fail("create " + cached->path(), error);
   folder_dirty_ = true;
-  char head[kSegmentHead];
-  write_segment_head(head, segment->base);
-  ssize_t n = disk_->pwrite(file->handle, head, kSegmentHead, 0);
-  if (n < 0) {
-    retired_.push_back(segment->file_name);
-    generation_++;
-    return fail("write " + cached->path(), (int)n);
-  }
   segment->file = std::move(cached);
-  segment->dirty = true;
+  segment->progress = std::make_shared<WriteProgress>();
   return true;
 }
 
@@ -201,14 +113,15 @@ void SegmentStore::drop() {
 }
 
 // A body is overwritten in memory and in its file; the record stays valid and says that it was erased. What is written over it
-// comes from the sequence alone, so that a seed replays; it hides nothing and needs no secret.
+// comes from the sequence alone, so that a seed replays; it hides nothing and needs no secret. A write job that is under
+// way may still bring the old bytes to the file, but not after the write here: a file system orders writes to one file.
 bool SegmentStore::erase(uint64_t seq) {
   Place place = find(seq);
   if (!place.live()) return false;
   const Entry& e = *place.operator->();
   Segment* segment = place.segment;
   int error = 0;
-  std::shared_ptr<OpenFile> file = segment->file && e.offset < segment->written ? segment->file->open(error) : nullptr;
+  std::shared_ptr<OpenFile> file = segment->file && e.offset < segment->handed ? segment->file->open(error) : nullptr;
   if (error) return fail("open " + segment->file->path(), error);
   Buffer copy;
   char* p = segment->in_memory(e.offset);

@@ -17,6 +17,19 @@ constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
 constexpr int64_t kSerializeNs = 500'000;  // of one turn
 
+// nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
+// here by mistake. Empty when there is no such sign.
+std::string sign_of_nats_server(const std::string& path) {
+  std::error_code error;
+  bool below = path.ends_with("jetstream");
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    std::string name = entry.path().filename().string();
+    if (name == "jetstream" || name[0] == '$') return name;
+    if (below && std::filesystem::exists(entry.path() / "streams", error)) return name;
+  }
+  return {};
+}
+
 // Whole or not at all, and durable before anything else is made: a folder with streams and without it is not ours.
 ssize_t write_marker(Disk& disk) {
   std::string unfinished = std::string(kMarker) + ".new";
@@ -27,17 +40,6 @@ ssize_t write_marker(Disk& disk) {
   disk.close(h);
   if (n >= 0) n = disk.rename(unfinished, kMarker);
   return n < 0 ? n : disk.sync_folder("");
-}
-
-// nats-server keeps a folder per account ($G, or a name beside it) in `jetstream` below its store_dir, which is where a server
-// of ours looks too; and the store_dir itself may be given by mistake. Empty when there is no such sign.
-std::string sign_of_nats_server(const std::string& path) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
-    std::string name = entry.path().filename().string();
-    if (name == "jetstream" || name[0] == '$' || std::filesystem::exists(entry.path() / "streams", error)) return name;
-  }
-  return {};
 }
 
 }  // namespace
@@ -73,6 +75,7 @@ bool JetStream::prepare_folder(std::string& error) {
                               : "cannot lock " + options_.path + ": " + strerror(-r);
     return false;
   }
+  lock_handle_ = r;
   int h = disk_->open(kMarker, kOpenRead);
   if (h >= 0) {
     char text[64] = "";
@@ -317,6 +320,8 @@ void JetStream::stop() {
   for (auto& [id, s] : streams_)
     for (auto& [cid, c] : s->consumers) c->detach(nullptr);
   journal_.reset();
+  if (lock_handle_ >= 0) disk_->close(lock_handle_);
+  lock_handle_ = -1;
 }
 
 JetStreamStats JetStream::stats() const {

@@ -45,7 +45,7 @@ ReadStatus SegmentStore::fill(Segment* segment, const Entry& e, ReadBuffer& buff
   std::shared_ptr<OpenFile> file = segment->file->open(error);
   if (!file) return ReadStatus::damaged;
   uint64_t offset = e.offset, need = e.length();
-  uint64_t ask = std::max(need, std::min<uint64_t>(options_.read_ahead_bytes, segment->written - offset));
+  uint64_t ask = std::max(need, std::min<uint64_t>(options_.read_ahead_bytes, segment->written() - offset));
   std::shared_ptr<Buffer> bytes = buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
   buffer.reset();
   bytes->resize(ask);

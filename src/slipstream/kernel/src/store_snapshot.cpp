@@ -3,6 +3,7 @@
 // load() believes nothing: each file's head, each record's head checksum, and the totals must be as the snapshot says,
 // before anything on the disk is changed. The index is rebuilt from the records' heads.
 #include <algorithm>
+#include <cerrno>
 
 #include "segment_store.hpp"
 
@@ -38,9 +39,8 @@ void put_dead(Buffer& out, const Segment& segment) {
 bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   if (failed_ || !write_tail()) return false;
   if (!appended_since_snapshot_ && !options_.memory) {  // idle: the page cache will do
-    while (!resident_.empty()) release_chunks(resident_.front());
-    free(spare_chunk_);
-    spare_chunk_ = nullptr;
+    while (!resident_.empty() && resident_.front()->written() == resident_.front()->size()) release_chunks(resident_.front());
+    spare_chunk_.reset();
   }
   appended_since_snapshot_ = false;
   bool keeps = !options_.memory && messages_;
@@ -57,7 +57,7 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   for (const Slot& slot : slots_) {
     if (!keeps) break;
     Segment& segment = *slot.segment;
-    assert(segment.file && segment.written == segment.size());
+    assert(segment.file && segment.handed == segment.size());
     out.put_text(segment.file_name);
     out.put64(segment.base);
     out.put32(segment.count());
@@ -70,7 +70,10 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
     int error = 0;
     std::shared_ptr<OpenFile> file = segment.file->open(error);
     if (!file) return fail("open " + segment.file->path(), error);
-    sync.push_back([file] { return file->disk->sync(file->handle); });
+    sync.push_back([file, progress = segment.progress, size = segment.size()] {
+      if (int failed = progress->error.load()) return failed;
+      return progress->written.load() < size ? -EIO : file->disk->sync(file->handle);
+    });
     segment.dirty = false;
   }
   if (folder_dirty_) {
@@ -99,6 +102,10 @@ struct SegmentStore::SegmentPlan {
   uint32_t head = 0;              // entries before it are dead
   std::vector<uint64_t> bitmap;   // if not empty: all dead entries
   std::vector<uint32_t> list;     // dead ones behind head, ascending
+  bool dead(uint32_t i) const {
+    if (!bitmap.empty()) return bitmap[i / 64] >> (i % 64) & 1;
+    return i < head || std::binary_search(list.begin(), list.end(), i);
+  }
 };
 
 bool SegmentStore::load_failed(const std::string& what) {
@@ -159,7 +166,7 @@ bool SegmentStore::load(Reader& in) {
   for (const SegmentPlan& plan : plans) {
     if (!slots_.empty() && plan.base < slots_.back().segment->end()) return load_failed("the snapshot's segments overlap");
     uint32_t bytes_max = (uint32_t)std::max<uint64_t>(plan.size, plan.sealed ? 0 : next_segment_bytes_);
-    slots_.push_back({plan.base, std::make_unique<Segment>(plan.base, bytes_max, false, plan.entries)});
+    slots_.push_back({plan.base, std::make_unique<Segment>(plan.base, bytes_max, plan.entries)});
     if (!rebuild(slots_.back().segment.get(), plan)) return false;
   }
   if (messages_ != messages || bytes_ != bytes || subjects_.with_messages() != subjects) {
@@ -178,69 +185,100 @@ bool SegmentStore::load(Reader& in) {
   return true;
 }
 
-// Reads the heads of a segment's records in big pieces (bodies of a size are passed over) and makes its index.
+// Reads a segment's file in big pieces; the bodies of long records are passed over.
+class SegmentStore::HeadReader {
+ public:
+  HeadReader(Disk* disk, int handle, uint32_t size) : disk_(disk), handle_(handle), size_(size) {}
+
+  // `n` bytes at `at`, null if they cannot be had. Pointers into earlier pieces go stale when this reads anew.
+  const char* at(uint64_t at, uint64_t n) {
+    if (at + n > size_) return nullptr;
+    if (!holds(at, n)) read(at, n);
+    return holds(at, n) ? piece_.data() + (at - start_) : nullptr;
+  }
+  bool holds(uint64_t at, uint64_t n) const { return at >= start_ && at + n <= start_ + piece_.size(); }
+  void passed(uint32_t record_length) { last_length_ = record_length; }
+  const std::string& error() const { return error_; }
+
+ private:
+  void read(uint64_t at, uint64_t n) {
+    uint64_t ask = std::max(n, std::min(last_length_ > kLongRecord ? kShortPiece : kPiece, size_ - at));
+    piece_.resize(ask);
+    start_ = at;
+    ssize_t got = disk_->pread(handle_, piece_.data(), ask, at);
+    if (got < 0) error_ = strerror((int)-got);
+    piece_.resize(got < 0 ? 0 : (size_t)got);
+  }
+  static constexpr uint64_t kPiece = 1 << 20, kLongRecord = 256 << 10, kShortPiece = 8 << 10;
+  Disk* const disk_;
+  const int handle_;
+  const uint64_t size_;
+  Buffer piece_;
+  uint64_t start_ = 0, last_length_ = 0;
+  std::string error_;
+};
+
 bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
-  constexpr uint64_t kPiece = 1 << 20, kLongRecord = 256 << 10, kShortPiece = 8 << 10;
   segment->file_name = plan.name;
   segment->file = std::make_shared<CachedFile>(handles_, path_of(plan.name));
+  segment->progress = std::make_shared<WriteProgress>();
   const std::string& path = segment->file->path();
   int error = 0;
   std::shared_ptr<OpenFile> file = segment->file->open(error);
   if (!file) return fail("open " + path, error);
   if (disk_->size(file->handle) < (int64_t)plan.size) return load_failed(path + " is shorter than when it was synced");
-  Buffer piece;
-  uint64_t start = 0, at = kSegmentHead, last_length = 0;
+  HeadReader reader(disk_, file->handle, plan.size);
   std::string why;
-  // The piece holds at least `n` bytes from `at` on, or false.
-  auto have = [&](uint64_t n) {
-    if (at + n > plan.size) return false;
-    if (at >= start && at + n <= start + piece.size()) return true;
-    uint64_t ask = std::max(n, std::min(last_length > kLongRecord ? kShortPiece : kPiece, plan.size - at));
-    piece.resize(ask);
-    start = at;
-    ssize_t got = disk_->pread(file->handle, piece.data(), ask, at);
-    if (got < 0) why = strerror((int)-got);
-    piece.resize(got < 0 ? 0 : (size_t)got);
-    return piece.size() >= n;
-  };
-  at = 0;
-  if (!have(kSegmentHead)) return load_failed(path + " cannot be read: " + why);
-  if (!segment_head_valid(piece.data(), plan.base, why)) return load_failed(path + ": " + why);
-  at = kSegmentHead;
-  size_t next_listed = 0;
+  const char* head = reader.at(0, kSegmentHead);
+  if (!head) return load_failed(path + " cannot be read: " + reader.error());
+  if (!segment_head_valid(head, plan.base, why)) return load_failed(path + ": " + why);
   if (plan.sparse) segment->make_sparse();
-  while (at < plan.size) {
-    Record record;
-    bool whole = have(kRecordHead) && decode_record(piece.data() + (at - start), kRecordHead, record) &&
-                 at + record.length <= plan.size && have(record.head_length());
-    whole = whole && decode_record(piece.data() + (at - start), record.head_length(), record) && head_valid(record);
-    uint64_t last = plan.sparse ? plan.base + kFar - 1 : plan.base + plan.entries - 1;
-    whole = whole && record.seq >= segment->end() && record.seq <= last && segment->count() < plan.entries;
-    if (!whole) {
-      return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " + why);
+  // In batches, because a subject's place in the table is far away and several can be on their way at once.
+  constexpr size_t kBatch = 16;
+  Record batch[kBatch];
+  for (uint64_t at = kSegmentHead; at < plan.size;) {
+    size_t n = 0;
+    for (; n < kBatch && at < plan.size; n++) {
+      Record& r = batch[n];
+      if (n && !(reader.holds(at, kRecordHead) && decode_record(reader.at(at, kRecordHead), kRecordHead, r) && reader.holds(at, r.head_length()))) break;
+      const char* p = reader.at(at, kRecordHead);
+      bool whole = p && decode_record(p, kRecordHead, r) && at + r.length <= plan.size && (p = reader.at(at, r.head_length()));
+      if (!whole || !decode_record(p, r.head_length(), r) || !head_valid(r)) {
+        return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " + reader.error());
+      }
+      subjects_.expect(r.subject());
+      reader.passed(r.length);
+      at += r.length;
     }
-    while (!plan.sparse && segment->end() < record.seq) segment->push(segment->end(), kNeverThere, segment->last_time_ns);
-    uint32_t i = segment->count();
-    bool dead = plan.bitmap.empty() ? i < plan.head : plan.bitmap[i / 64] >> (i % 64) & 1;
-    while (next_listed < plan.list.size() && plan.list[next_listed] < i) next_listed++;
-    if (next_listed < plan.list.size() && plan.list[next_listed] == i) dead = true;
-    segment->set_size((uint32_t)at + record.length);
-    if (dead) {
-      segment->push(record.seq, kNeverThere, record.time_ns);
-    } else {
-      uint32_t id = subjects_.intern(record.subject(), subjects_.prefetch(record.subject()));
-      link(id, record.seq);
-      segment->push(record.seq, {(uint32_t)at, pack_length(record.length, record.header_length != 0), id, 0}, record.time_ns);
-      messages_++;
-      bytes_ += message_bytes(segment->entry(i));
-    }
-    last_length = record.length;
-    at += record.length;
+    for (size_t i = 0; i < n; i++)
+      if (!load_record(segment, plan, batch[i])) return load_failed(path + " holds other messages than the snapshot says");
   }
   if (segment->count() != plan.entries) return load_failed(path + " holds other messages than the snapshot says");
-  segment->written = plan.size;
+  segment->handed = plan.size;
+  segment->progress->advance(plan.size);
   segment->named = true;
   if (plan.sealed) segment->seal();
+  return true;
+}
+
+bool SegmentStore::load_record(Segment* segment, const SegmentPlan& plan, const Record& record) {
+  uint64_t last = plan.sparse ? plan.base + kFar - 1 : plan.base + plan.entries - 1;
+  if (record.seq < segment->end() || record.seq > last || segment->count() >= plan.entries) return false;
+  while (!plan.sparse && segment->end() < record.seq) segment->push(segment->end(), kNeverThere, segment->last_time_ns);
+  uint32_t i = segment->count();
+  if (i >= plan.entries) return false;
+  uint32_t offset = std::max(segment->size(), kSegmentHead);
+  segment->set_size(offset + record.length);
+  if (plan.dead(i)) {
+    segment->push(record.seq, kNeverThere, record.time_ns);
+    return true;
+  }
+  uint32_t id = subjects_.intern(record.subject());
+  link(id, record.seq);
+  Entry e{offset, pack_length(record.length, record.header_length != 0), id, 0};
+  segment->push(record.seq, e, record.time_ns);
+  messages_++;
+  bytes_ += message_bytes(e);
   return true;
 }
 

@@ -54,15 +54,14 @@ uint32_t SubjectTable::find_hashed(string_view name, uint32_t hash) const {
 
 uint32_t SubjectTable::find(string_view name) const { return find_hashed(name, hash_of(name)); }
 
-uint32_t SubjectTable::prefetch(string_view name) const {
-  if (newest_ != kNoSubject && this->name(newest_) == name) return 0;
-  uint32_t hash = hash_of(name);
-  if (slots_n_) __builtin_prefetch(&slots_[hash & (slots_n_ - 1)]);
-  return hash;
+void SubjectTable::expect(string_view name) const {
+  if (!slots_n_ || (newest_ != kNoSubject && this->name(newest_) == name)) return;
+  __builtin_prefetch(&slots_[hash_of(name) & (slots_n_ - 1)]);
 }
 
-uint32_t SubjectTable::intern(string_view name, uint32_t hash) {
+uint32_t SubjectTable::intern(string_view name) {
   if (newest_ != kNoSubject && this->name(newest_) == name) return newest_;
+  uint32_t hash = hash_of(name);
   uint32_t id = newest_ = find_hashed(name, hash);
   if (id != kNoSubject) return id;
   newest_ = id = new_id();

@@ -81,9 +81,8 @@ class SubjectTable {
   ~SubjectTable() { free(slots_); }
 
   uint32_t find(string_view name) const;   // kNoSubject; also finds subjects without messages
-  // Asks the cache for what intern() will look at; some work in between hides the wait. Returns what intern() wants to know.
-  uint32_t prefetch(string_view name) const;
-  uint32_t intern(string_view name, uint32_t hash);  // the caller adds a message to it at once
+  void expect(string_view name) const;     // asks the cache for what intern() will look at; some work in between hides the wait
+  uint32_t intern(string_view name);       // the caller adds a message to it at once
   Subject& operator[](uint32_t id) { return subjects_[id]; }
   const Subject& operator[](uint32_t id) const { return subjects_[id]; }
   string_view name(uint32_t id) const { return names_.get(subjects_[id].name); }
