@@ -14,7 +14,9 @@ from collections import Counter
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[2] / "src/slipstream/kernel/src"
-DEFINITION = re.compile(r"^(?:struct|class|enum class) (\w+)[^;()]*\{", re.MULTILINE)
+DEFINITION = re.compile(
+    r"^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^{;()]*)?\s*\{", re.MULTILINE
+)
 UNNAMED = re.compile(r"^namespace \{$.*?^\}  // namespace$", re.MULTILINE | re.DOTALL)
 
 
