@@ -49,7 +49,7 @@ CONSUMER_KINDS = (
     {"max_deliver": 2, "ack_wait_ns": 10_000_000},
     {"max_ack_pending": 3},
 )
-sizes = st.sampled_from((0, 10, 200, 900, 5000, 20_000))
+sizes = st.sampled_from((0, 10, 200, 900, 3000, 6000))
 
 
 class RandomCrashes(RuleBasedStateMachine):
