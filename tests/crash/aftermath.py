@@ -1,5 +1,6 @@
-"""What a node must do after a recovery, beside being what the ledger says: refuse duplicates, deliver again what was not
-acknowledged and nothing whose AckSync was answered, take new messages, and stop and start cleanly.
+"""What a node must do after a recovery, beside being what the ledger says: refuse duplicates,
+deliver again what was not acknowledged and nothing whose AckSync was answered, take new messages,
+and stop and start cleanly.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def published_ids(s: StreamPromises) -> list[Publish]:
 
 
 def republish(ledger: Ledger, ids: dict[bytes, list[Publish]]) -> None:
-    """Every id once more, whether it was acknowledged or not; the ledger demands the answer that the recovered log implies."""
+    """Every id once more, whether it was acknowledged or not; the ledger demands the answer that
+    the recovered log implies.
+    """
     for s in ledger.streams:
         for i, publish in enumerate(ids.get(s.description, [])):
             ledger.publish(
@@ -71,7 +74,9 @@ def unanswered(s: StreamPromises) -> list[Operation]:
 
 
 def drain(ledger: Ledger) -> None:
-    """Everything that is pending anywhere comes again once its ack wait is over, and is acknowledged for good."""
+    """Everything that is pending anywhere comes again once its ack wait is over, and is
+    acknowledged for good.
+    """
     ledger.node.clock.advance(ACK_WAIT_NS_MAX)
     ledger.turn()
     for s in [s for s in ledger.streams if not s.delete_proposed]:

@@ -1,8 +1,10 @@
-"""What a client was promised, kept outside of the node so that it survives crashes, and the judgement on what recovery found.
+"""What a client was promised, kept outside of the node so that it survives crashes, and the
+judgement on what recovery found.
 
-A promise is an answer: a publish acknowledgement, the commit of a proposal, the reply to AckSync. `Ledger` notes each operation
-in the order of its stream's log, and how far that log is known to be committed. `reconcile` demands that the recovered state is the state after
-some prefix of the log that is at least that long, and goes on from there.
+A promise is an answer: a publish acknowledgement, the commit of a proposal, the reply to AckSync.
+`Ledger` notes each operation in the order of its stream's log, and how far that log is known to
+be committed. `reconcile` demands that the recovered state is the state after some prefix of the
+log that is at least that long, and goes on from there.
 """
 
 from __future__ import annotations
@@ -296,7 +298,9 @@ class Ledger:
         self._seen_deliveries = len(node.deliveries)
 
     def _strike_out_refused(self) -> None:
-        """No room in the journal: it never got into the log. Of what a failed store refuses that is not known."""
+        """No room in the journal: it never got into the log. Of what a failed store refuses that
+        is not known.
+        """
         node = self.node
         for number, (s, position) in self._publishes.items():
             replies = node.replies.get(number)

@@ -1,7 +1,9 @@
-"""`slipstream verify`: what it says about sound, damaged, foreign and busy folders, and that it changes none of them.
+"""`slipstream verify`: what it says about sound, damaged, foreign and busy folders, and that it
+changes none of them.
 
-Method: a workload makes a store on the simulated disk, or a server one in a folder; bits are flipped and files cut; the report's
-outcome is the exit code. That damage is refused by a start as well, with nothing removed, is shown beside it.
+Method: a workload makes a store on the simulated disk, or a server one in a folder; bits are
+flipped and files cut; the report's outcome is the exit code. That damage is refused by a start as
+well, with nothing removed, is shown beside it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import io
 from pathlib import Path
 
 import pytest
+
 from ledger import Ledger
 from slipstream.cli import verify
 from slipstream.cli.verify import Outcome
@@ -124,7 +127,9 @@ def journal_in_use(files: dict[str, bytes]) -> str:
 
 @pytest.mark.parametrize("offset", [2, 20, 4096 + 4, 4096 + 30, 4096 + 60])
 def test_a_flipped_bit_in_the_journal(store: SimDisk, offset: int) -> None:
-    """Also in records that a checkpoint covers: what lies behind them proves that they were synced."""
+    """Also in records that a checkpoint covers: what lies behind them proves that they were
+    synced.
+    """
     store.flip_bit(journal_in_use(contents(store)), offset, 1)
     report = verify.verify(store)
     assert report.outcome == Outcome.DAMAGED, report.lines

@@ -1,7 +1,8 @@
 """`slipstream verify FOLDER`: is a stopped server's store whole?
 
-What the next start would do is done here, by the same code, over a disk that keeps all changes in memory: the checkpoints are
-loaded, the journal is replayed, every message is read back with its checksums. The folder itself is only read.
+What the next start would do is done here, by the same code, over a disk that keeps all changes in
+memory: the checkpoints are loaded, the journal is replayed, every message is read back with its
+checksums. The folder itself is only read.
 """
 
 from __future__ import annotations
