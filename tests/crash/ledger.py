@@ -100,7 +100,7 @@ class StreamPromises:
 
 
 class Ledger:
-    """Sends through a node and remembers; `attach` it to the next life of the node after a crash."""
+    """Sends through a node and remembers; `attach` it to the next life of the node."""
 
     def __init__(self) -> None:
         self.streams: list[StreamPromises] = []
@@ -375,7 +375,7 @@ class Ledger:
             if not difference(observed, description, model, self.node.clock.now_ns):
                 best = (count + 1, model.copy())
         assert best, (
-            f"stream {s.name}: what was recovered is no prefix of the log from entry {s.committed} of "
+            f"stream {s.name}: found no prefix of the log from entry {s.committed} of "
             f"{len(s.operations)} on; against what was acknowledged: {explanation}"
         )
         count, s.model = best

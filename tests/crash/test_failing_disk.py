@@ -61,7 +61,7 @@ def test_a_full_disk() -> None:
         ledger.turn()
     s = ledger.stream("S")
     stored = s.committed
-    assert 0 < stored, "there was room for some"
+    assert stored > 0, "there was room for some"
     assert ledger.turned_away or node.failed or stored < len(s.operations), "there was none for all"
     image = disk.image(Loss.random_subset, 1)  # of no limited size
     judge(image, *copy_of(ledger, clock))

@@ -71,7 +71,7 @@ class Promises:
 
 
 class Publisher:
-    """Publishes with ids over one connection, many in flight; acknowledgements come to one inbox."""
+    """Publishes with ids, many in flight; acknowledgements come to one inbox."""
 
     def __init__(self, number: int, client: Client, promises: Promises) -> None:
         self.number = number
