@@ -286,24 +286,3 @@ def test_serve_says_in_a_few_words_what_it_does(tmp_path: Path) -> None:
     assert str(tmp_path / "store") in lines[1]
     assert "relaxed, synced every 2s" in lines[2]
     assert "http://127.0.0.1:" in lines[3]
-
-
-@pytest.mark.skipif(NATS_SERVER is None, reason="nats-server is not installed")
-def test_a_store_of_nats_server_is_refused_and_untouched(tmp_path: Path) -> None:
-    assert NATS_SERVER is not None
-    with ServerProcess(["-js"], folder=tmp_path, program=[NATS_SERVER]) as theirs:
-        with WireClient(theirs.url) as client:
-            create = b'{"name":"S","subjects":["s"]}'
-            client.answer(b'CONNECT {"verbose":false}\r\nSUB r 1\r\n')
-            client.send(b"PUB $JS.API.STREAM.CREATE.S r %d\r\n%b\r\n" % (len(create), create))
-            assert b'"did_create":true' in client.until(b"}\r\n")
-        store = theirs.store
-        theirs.stop()
-    before = {path: path.stat() for path in store.rglob("*")}
-    ended = run("-p", "-1", "-js", "-sd", str(store))
-    assert ended.returncode == 1
-    assert "holds a store of nats-server" in ended.stderr
-    after = {path: path.stat() for path in store.rglob("*")}
-    assert [(path, stat.st_mtime_ns, stat.st_size) for path, stat in before.items()] == [
-        (path, stat.st_mtime_ns, stat.st_size) for path, stat in after.items()
-    ]
