@@ -215,7 +215,8 @@ bool JetStream::entry_committed(const Entry& e) const {
 void JetStream::apply_committed() {
   for (size_t i = 0; i < active_.size(); i++) {
     Group& g = *active_[i];
-    while (!g.inflight.empty() && entry_committed(g.inflight.front())) {
+    // Behind an entry that could not be applied nothing is: recovery will apply them all, in order.
+    while ((failed_.empty() || !g.logged) && !g.inflight.empty() && entry_committed(g.inflight.front())) {
       Entry e = std::move(g.inflight.front());
       g.inflight.pop_front();
       g.applied = e.index;

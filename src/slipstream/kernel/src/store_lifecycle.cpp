@@ -171,14 +171,20 @@ bool JetStream::recover(std::string& error) {
 }
 
 void JetStream::recover_record(const JournalRecord& r) {
+  if (failed()) return;
   Group* g = &meta_;
   Stream* s = nullptr;
   if (r.group != 0) {
     s = stream(r.group);
+    if (!s && r.group >= next_stream_id_)
+      fail("the journal has entries of stream " + std::to_string(r.group) + ", whose creation is in no checkpoint: one is missing");
     if (!s) return;  // deleted later on
     g = &s->group;
   }
   if (r.index <= g->applied) return;
+  if (r.index != g->applied + 1)
+    return fail("the log of " + (s ? "stream " + s->name : std::string("the server's streams")) + " goes on at entry " +
+                std::to_string(r.index) + " where " + std::to_string(g->applied + 1) + " is expected: a checkpoint is missing");
   g->last_index = g->applied = r.index;
   g->term = r.term;
   Reader in(r.payload);
