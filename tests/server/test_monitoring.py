@@ -210,11 +210,10 @@ async def test_counters_count(pages: tuple[Place, Place]) -> None:
         for _ in range(7):
             await client.publish("a", b"12345")
         await client.flush()
-        counters = ("in_msgs", "in_bytes", "out_msgs", "out_bytes")
 
         def counted(url: str = place.monitoring_url) -> list[int]:
             page = get(url, "/varz").json
-            return [page[name] for name in counters]
+            return [page[name] for name in ("in_msgs", "in_bytes", "out_msgs", "out_bytes")]
 
         eventually(lambda: counted() == [7, 35, 7, 35])  # both add up when a read is done
         await client.close()
