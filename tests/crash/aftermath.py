@@ -1,5 +1,6 @@
-"""What a node must do after a recovery, beside being what the ledger says: refuse duplicates, deliver again what was not
-acknowledged and nothing whose AckSync was answered, take new messages, and stop and start cleanly.
+"""What a node must do after a recovery, beside being what the ledger says: refuse duplicates,
+deliver again what was not acknowledged and nothing whose AckSync was answered, take new messages,
+and stop and start cleanly.
 """
 
 from __future__ import annotations
@@ -7,10 +8,11 @@ from __future__ import annotations
 from ledger import ACK_NONE, ConsumerPromises, Ledger, StreamPromises
 from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.testing.simulated_node import SimulatedClock, SimulatedNode
-from stream_model import Nothing, Publish
+from stream_model import Nothing, Operation, Publish
 
 ACK_WAIT_NS_MAX = 31_000_000_000
 PULL_ROUNDS_MAX = 50
+TURNS_MAX = 16  # a full journal needs a checkpoint, which takes some
 REPUBLISHES_PER_TURN = 5
 
 
@@ -39,7 +41,9 @@ def published_ids(s: StreamPromises) -> list[Publish]:
 
 
 def republish(ledger: Ledger, ids: dict[bytes, list[Publish]]) -> None:
-    """Every id once more, whether it was acknowledged or not; the ledger demands the answer that the recovered log implies."""
+    """Every id once more, whether it was acknowledged or not; the ledger demands the answer that
+    the recovered log implies.
+    """
     for s in ledger.streams:
         for i, publish in enumerate(ids.get(s.description, [])):
             ledger.publish(
@@ -56,20 +60,29 @@ def goes_on(ledger: Ledger) -> None:
         if not s.delete_proposed:
             subject = s.model.spec["subjects"][0].replace(b">", b"goes.on")
             ledger.publish(s.name, subject, b"after recovery")
-    ledger.turn(2)
+    for _ in range(TURNS_MAX):
+        ledger.turn()
+        if not any(unanswered(s) for s in ledger.streams):
+            break
     assert not ledger.node.failed, ledger.node.failed
     for s in ledger.streams:
-        unanswered = [o for o in s.operations[s.committed :] if not isinstance(o, Nothing)]
-        assert not unanswered, f"{s.name} did not answer {unanswered}"
+        assert not unanswered(s), f"{s.name} did not answer {str(unanswered(s))[:300]}"
+
+
+def unanswered(s: StreamPromises) -> list[Operation]:
+    return [o for o in s.operations[s.committed :] if not isinstance(o, Nothing)]
 
 
 def drain(ledger: Ledger) -> None:
-    """Everything that is pending anywhere comes again once its ack wait is over, and is acknowledged for good."""
+    """Everything that is pending anywhere comes again once its ack wait is over, and is
+    acknowledged for good.
+    """
     ledger.node.clock.advance(ACK_WAIT_NS_MAX)
     ledger.turn()
     for s in [s for s in ledger.streams if not s.delete_proposed]:
         for consumer in s.consumers.values():
             arrived = consume_everything(ledger, s, consumer)
+            ledger.drop_expired(s)
             check_complete(s, consumer, arrived)
             if consumer.spec["ack_policy"] == ACK_NONE:
                 continue

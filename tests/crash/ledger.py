@@ -1,8 +1,10 @@
-"""What a client was promised, kept outside of the node so that it survives crashes, and the judgement on what recovery found.
+"""What a client was promised, kept outside of the node so that it survives crashes, and the
+judgement on what recovery found.
 
-A promise is an answer: a publish acknowledgement, the commit of a proposal, the reply to AckSync. `Ledger` notes each operation
-in the order of its stream's log, and how far that log is known to be committed. `reconcile` demands that the recovered state is the state after
-some prefix of the log that is at least that long, and goes on from there.
+A promise is an answer: a publish acknowledgement, the commit of a proposal, the reply to AckSync.
+`Ledger` notes each operation in the order of its stream's log, and how far that log is known to be
+committed. `reconcile` demands that the recovered state is the state after some prefix of the log
+that is at least that long, and goes on from there.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ class StreamPromises:
 
 
 class Ledger:
-    """Sends through a node and remembers; `attach` it to the next life of the node after a crash."""
+    """Sends through a node and remembers; `attach` it to the node's next life after a crash."""
 
     def __init__(self) -> None:
         self.streams: list[StreamPromises] = []
@@ -296,7 +298,9 @@ class Ledger:
         self._seen_deliveries = len(node.deliveries)
 
     def _strike_out_refused(self) -> None:
-        """No room in the journal: it never got into the log. Of what a failed store refuses that is not known."""
+        """No room in the journal: it never got into the log. Of what a failed store refuses that is
+        not known.
+        """
         node = self.node
         for number, (s, position) in self._publishes.items():
             replies = node.replies.get(number)
@@ -371,23 +375,26 @@ class Ledger:
             if not difference(observed, description, model, self.node.clock.now_ns):
                 best = (count + 1, model.copy())
         assert best, (
-            f"stream {s.name}: what was recovered is no prefix of the log from entry {s.committed} of "
-            f"{len(s.operations)} on; against what was acknowledged: {explanation}"
+            f"stream {s.name}: what was recovered is no prefix of the log from entry {s.committed} "
+            f"of {len(s.operations)} on; against what was acknowledged: {explanation}"
         )
         count, s.model = best
         del s.operations[count:], s.verdicts[count:]
         s.committed = count
-        self._drop_expired(s, observed.messages)
+        self.drop_expired(s)
         s.consumers = surviving_consumers(s)
         for consumer in s.consumers.values():
             self._check_consumer(s, consumer)
 
-    @staticmethod
-    def _drop_expired(s: StreamPromises, observed: dict[int, tuple[bytes, bytes, bytes]]) -> None:
-        """Age removes by the clock, not by an operation; from here on the model is what is there."""
-        if s.model.spec["max_age_ns"]:
-            for seq in [q for q in s.model.messages if q not in observed]:
-                del s.model.messages[seq]
+    def drop_expired(self, s: StreamPromises) -> None:
+        """Age removes by the clock, not by an operation: what is old enough may be gone."""
+        max_age_ns = s.model.spec["max_age_ns"]
+        if not max_age_ns:
+            return
+        present = observe(self.node, s.stream).messages
+        for seq in [q for q in s.model.messages if q not in present]:
+            age_ns = self.node.clock.now_ns - s.model.messages.pop(seq).time_ns
+            assert age_ns >= max_age_ns, f"{s.name} {seq} went too early"
 
     def _check_consumer(self, s: StreamPromises, consumer: ConsumerPromises) -> None:
         id_ = self.node.consumer_ids(s.stream)[consumer.description]

@@ -1,11 +1,13 @@
 """Power losses at every disk operation of scripted workloads.
 
-Goal: whatever was acknowledged survives, and nothing else appears. Method: a workload runs over the simulated disk until operation n,
-where the power goes; each way of losing unsynced data makes an image; a new node recovers it, and the ledger
-(ledger.py) judges what it finds, what it answers to repeated ids, and what its consumers deliver (aftermath.py).
-The run is deterministic, so a failure names its crash point: `crash("limits", 117, Loss.torn_last)` does it again.
+Goal: whatever was acknowledged survives, and nothing else appears. Method: a workload runs over the
+simulated disk until operation n, where the power goes; each way of losing unsynced data makes an
+image; a new node recovers it, and the ledger (ledger.py) judges what it finds, what it answers to
+repeated ids, and what its consumers deliver (aftermath.py). The run is deterministic, so a failure
+names its crash point: `crash("limits", 117, Loss.torn_last)` does it again.
 
-CI takes a sample that fits into its time. All points: SLIPSTREAM_CRASH_SECONDS=3600 pytest tests/crash/test_crash_points.py --timeout 0
+CI takes a sample that fits into its time. All points: SLIPSTREAM_CRASH_SECONDS=3600 pytest
+tests/crash/test_crash_points.py --timeout 0
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ def crash(name: str, operation: int, loss: Loss, *, thorough: bool = True) -> No
 
 
 def crash_twice(name: str, operation: int, loss: Loss, second: int) -> bool:
-    """The power goes again at operation `second` of the recovery; False if the recovery is over before."""
+    """The power goes again at operation `second` of the recovery; False if the recovery is over
+    before.
+    """
     life = Life(name, operation)
     image = life.disk.image(loss, operation)
     image.crash_at(second)
@@ -83,7 +87,9 @@ def operations_of(name: str) -> int:
 
 
 def points(name: str, budget_s: float) -> Iterator[int]:
-    """Every operation if there is time, in an order that spreads over the run from the beginning; the seed is the name."""
+    """Every operation if there is time, in an order that spreads over the run from the beginning;
+    the seed is the name.
+    """
     order = list(range(1, operations_of(name) + 1))
     random.Random(name).shuffle(order)
     end = time.monotonic() + budget_s

@@ -1,15 +1,20 @@
-"""SIGKILL in the midst of a load of durable publishes and confirmed acknowledgements, again and again on one store.
+"""SIGKILL in the midst of a load of durable publishes and confirmed acknowledgements, again and
+again on one store.
 
-Goal: what a client was told holds after the restart, with a real server process, real sockets and nats-py:
-every acknowledged publish is there under its sequence, with its content, in each publisher's order; no message id is stored twice;
-a repeated id is answered as a duplicate with its old sequence; a message whose AckSync was answered never comes again; and everything else does.
-Method: several publishers with many publishes in flight, and a consumer that acknowledges with AckSync; the process is killed at a
-random moment (the seed is printed), started on the same store, and the whole stream is read and judged before the next round.
+Goal: what a client was told holds after the restart, with a real server process, real sockets and
+nats-py: every acknowledged publish is there under its sequence, with its content, in each
+publisher's order; no message id is stored twice; a repeated id is answered as a duplicate with its
+old sequence; a message whose AckSync was answered never comes again; and everything else does.
+Method: several publishers with many publishes in flight, and a consumer that acknowledges with
+AckSync; the process is killed at a random moment (the seed is printed), started on the same store,
+and the whole stream is read and judged before the next round.
 
-nats-server 2.15.1 does not pass: its consumer state is written by a timer, so acknowledgements that it confirmed are lost with
-the process and their messages are delivered again; by default its publishes are not synced either, which SIGKILL alone does not show.
-To see it: SLIPSTREAM_KILL_PROGRAM=nats-server pytest tests/crash/test_kill9.py
-By hand, the fifty rounds of the issue: SLIPSTREAM_KILLS=50 pytest tests/crash/test_kill9.py
+nats-server 2.15.1 does not pass: its consumer state is written by a timer, so acknowledgements that
+it confirmed are lost with the process and their messages are delivered again; by default its
+publishes are not synced either, which SIGKILL alone does not show. To see it, and for many rounds:
+
+    SLIPSTREAM_KILL_PROGRAM=nats-server pytest tests/crash/test_kill9.py
+    SLIPSTREAM_KILLS=50 pytest tests/crash/test_kill9.py
 """
 
 from __future__ import annotations
@@ -67,7 +72,7 @@ class Promises:
 
 
 class Publisher:
-    """Publishes with ids over one connection, many in flight; acknowledgements come to one inbox."""
+    """Publishes with ids over one connection, many in flight; answers come to one inbox."""
 
     def __init__(self, number: int, client: Client, promises: Promises) -> None:
         self.number = number
@@ -194,7 +199,9 @@ def judge_stream(found: list[tuple[int, str, bytes]], start: int, promises: Prom
 
 
 async def repeat_ids(client: Client, promises: Promises, round_: int) -> None:
-    """All ids of the round once more, those without an answer too: the same sequence where there was one."""
+    """All ids of the round once more, those without an answer too: the same sequence where there
+    was one.
+    """
     ids: dict[int, list[str]] = {number: [] for number in range(PUBLISHERS)}
     for id_ in promises.sent:
         sent_in, publisher, _ = id_.split("-")
@@ -259,7 +266,8 @@ async def rounds(server: ServerProcess, promises: Promises) -> None:
         await client.close()
         print(
             f"round {round_ + 1}: {len(promises.acked)} publishes acknowledged, "
-            f"{len(promises.confirmed)} acknowledgements confirmed, {len(promises.violations)} violations"
+            f"{len(promises.confirmed)} acknowledgements confirmed, "
+            f"{len(promises.violations)} violations"
         )
     client = await connect(server)
     judge_stream(await read_stream(client, 1), 1, promises)

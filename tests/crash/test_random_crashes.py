@@ -1,9 +1,10 @@
 """Random operations and random power losses, against the model of the log.
 
-Goal: what the scripts of test_crash_points.py did not think of. Method: a hypothesis state machine drives a ledger over the simulated
-disk; power goes at a number of disk operations from now, in whatever the node does then, several times in one run; after each
-loss the store is recovered and judged, and the machine goes on with it. In the end everything must still drain.
-Hypothesis shrinks a failure and prints its steps, and the blob that repeats it (@reproduce_failure).
+Goal: what the scripts of test_crash_points.py did not think of. Method: a hypothesis state machine
+drives a ledger over the simulated disk; power goes at a number of disk operations from now, in
+whatever the node does then, several times in one run; after each loss the store is recovered and
+judged, and the machine goes on with it. In the end everything must still drain. Hypothesis shrinks
+a failure and prints its steps, and the blob that repeats it (@reproduce_failure).
 
 More by hand: SLIPSTREAM_RANDOM_CRASHES=2000 pytest tests/crash/test_random_crashes.py --timeout 0
 """

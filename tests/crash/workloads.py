@@ -1,4 +1,6 @@
-"""Scripted workloads, short and dense: every kind of log entry, with checkpoints at awkward moments. A test crashes them at every disk operation."""
+"""Scripted workloads, short and dense: every kind of log entry, with checkpoints at awkward
+moments. A test crashes them at every disk operation.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ Workload = Callable[[Ledger], None]
 
 
 def publishes(ledger: Ledger) -> None:
-    """Three streams side by side, with and without ids, duplicates, wrong expectations; the journal rolls and is recycled."""
+    """Three streams side by side, with and without ids, duplicates, wrong expectations; the journal
+    rolls and is recycled.
+    """
     for name in ("A", "B", "C"):
         ledger.create_stream(name, stream_spec(subjects=[f"{name}.>".encode()]))
     ledger.turn()

@@ -1,7 +1,8 @@
 """Conversations with consumers, as functions that drive one connection and note what came back.
 
-What is noted: subject, reply, header and body of every message, with what differs by nature (times, random parts)
-replaced. Waiting is for messages, never for time, except where time is the subject; then it is short.
+What is noted: subject, reply, header and body of every message, with what differs by nature (times,
+random parts) replaced. Waiting is for messages, never for time, except where time is the subject;
+then it is short.
 """
 
 from __future__ import annotations

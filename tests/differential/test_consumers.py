@@ -1,7 +1,9 @@
-"""Goal: a client cannot tell our consumers from nats-server's: same messages, statuses, reply subjects, same numbers in INFO.
+"""Goal: a client cannot tell our consumers from nats-server's: same messages, statuses, reply
+subjects, same numbers in INFO.
 
-Method: every scenario of consumer_scenarios.py runs over a socket against nats-server and against our server in
-this process; the notes of both are compared line by line. Decided differences are in docs/differences.md.
+Method: every scenario of consumer_scenarios.py runs over a socket against nats-server and against
+our server in this process; the notes of both are compared line by line. Decided differences are in
+docs/differences.md.
 """
 
 from __future__ import annotations

@@ -220,6 +220,30 @@ def subscription_storm(port: int, rng: random.Random) -> Steps:
             yield
 
 
+_JETSTREAM_BODIES = [
+    b"",
+    b"1",
+    b'{"batch":5,"expires":1000000000}',
+    b'{"batch":3,"no_wait":true}',
+    b'{"batch":-1,"expires":-1,"max_bytes":-1,"idle_heartbeat":1}',
+    b"{",
+    b"+ACK",
+    b"-NAK",
+    b'-NAK {"delay": 1000000}',
+    b"+TERM",
+    b"+WPI",
+    b"+NXT",
+    b"\xff" * 50,
+]
+_JETSTREAM_PREFIXES = [
+    b"$JS.API.CONSUMER.MSG.NEXT.",
+    b"$JS.API.DIRECT.GET.",
+    b"$JS.ACK.",
+    b"$JS.API.",
+    b"$JS.FC.",
+]
+
+
 def jetstream_nonsense(port: int, rng: random.Random) -> Steps:
     """Publishes, pulls, acks and requests with wrong bodies, from clients that come and go."""
     words = [b"FUZZ", b"dur", b"push", b"*", b">", b"", b"1", b"-1", b"99999999999999999999", b"x"]
@@ -227,43 +251,20 @@ def jetstream_nonsense(port: int, rng: random.Random) -> Steps:
     def subject(prefix: bytes) -> bytes:
         return prefix + b".".join(rng.choices(words, k=rng.randrange(1, 9)))
 
-    bodies = [
-        b"",
-        b"1",
-        b'{"batch":5,"expires":1000000000}',
-        b'{"batch":3,"no_wait":true}',
-        b'{"batch":-1,"expires":-1,"max_bytes":-1,"idle_heartbeat":1}',
-        b"{",
-        b"+ACK",
-        b"-NAK",
-        b'-NAK {"delay": 1000000}',
-        b"+TERM",
-        b"+WPI",
-        b"+NXT",
-        b"\xff" * 50,
-    ]
-    prefixes = [
-        b"$JS.API.CONSUMER.MSG.NEXT.",
-        b"$JS.API.DIRECT.GET.",
-        b"$JS.ACK.",
-        b"$JS.API.",
-        b"$JS.FC.",
-    ]
-
     def command() -> bytes:
         kind = rng.randrange(10)
         if kind < 4:
             return _publish(b"fuzz.%d" % rng.randrange(20), b"_INBOX.f", rng.randbytes(20))
         if kind < 6:
             to = b"$JS.API.CONSUMER.MSG.NEXT.FUZZ.dur"
-            return _publish(to, b"_INBOX.%d" % rng.randrange(9), rng.choice(bodies))
+            return _publish(to, b"_INBOX.%d" % rng.randrange(9), rng.choice(_JETSTREAM_BODIES))
         if kind < 7:
             ack = b"$JS.ACK.FUZZ.dur.1.%d.%d.1.0" % (rng.randrange(99), rng.randrange(99))
-            return _publish(ack, rng.choice([b"", b"_INBOX.f"]), rng.choice(bodies))
+            return _publish(ack, rng.choice([b"", b"_INBOX.f"]), rng.choice(_JETSTREAM_BODIES))
         if kind < 8:
             return b"SUB fuzzed.push %d\r\nUNSUB %d 3\r\n" % (rng.randrange(9), rng.randrange(9))
-        wild = subject(rng.choice(prefixes))
-        return _publish(wild, b"_INBOX.f", rng.choice(bodies))
+        wild = subject(rng.choice(_JETSTREAM_PREFIXES))
+        return _publish(wild, b"_INBOX.f", rng.choice(_JETSTREAM_BODIES))
 
     with Crowd(port) as crowd:
         first = crowd.connect()

@@ -82,7 +82,16 @@ def test_every_test_file_opens_with_goal_and_method() -> None:
 
 def test_no_test_is_without_an_assertion() -> None:
     """An assert, a call whose name says that it judges, or a call of a function that does."""
-    judges = ("assert", "raises", "check", "eventually", "verify", "run_state_machine", "fail")
+    judges = (
+        "assert",
+        "raises",
+        "check",
+        "eventually",
+        "wait_until",
+        "verify",
+        "run_state",
+        "fail",
+    )
     idle = []
     for path in source_files(".py"):
         if not path.name.startswith("test_"):
@@ -126,6 +135,11 @@ def test_nothing_names_a_path_of_some_machine() -> None:
         if here.search(line)
     ]
     assert not found, "\n".join(found)
+
+
+def test_no_merge_is_left_half_done() -> None:
+    marks = re.compile(r"^(?:<{7,8}|>{7,8}|={7,8})(?: |$)", re.MULTILINE)
+    assert [shown(path) for path in text_files() if marks.search(path.read_text())] == []
 
 
 def test_names_of_test_modules_are_unique() -> None:

@@ -398,7 +398,8 @@ class Kernel:
     ) -> int:
         """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs.
 
-        With a token other than 0 it delivers nothing before `start_consumer`, so that the creation is answered first.
+        With a token other than 0 it delivers nothing before `start_consumer`, so that the creation
+        is answered first.
         """
     def start_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(

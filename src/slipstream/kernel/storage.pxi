@@ -317,7 +317,8 @@ cdef class Journal:
     cdef int wake_fd
 
     def __cinit__(self, Disk disk, *, str folder="journal", uint64_t file_bytes=16 << 20,
-                  uint64_t bytes_max=256 << 20, SyncMode mode=SyncMode.durable, cbool threaded=True, uint64_t salt=0, int wake_fd=-1):
+                  uint64_t bytes_max=256 << 20, SyncMode mode=SyncMode.durable, cbool threaded=True,
+                  uint64_t salt=0, int wake_fd=-1):
         cdef JournalOptions options
         cdef string error
         options.folder = folder.encode()

@@ -63,9 +63,10 @@ struct Connection {
   size_t pending() const { return out.size() - out_start; }
   bool gone() const { return state == ConnectionState::closed; }
 
-  // Room for n bytes at the end of the output; then out.grow().
+  // Room for n bytes at the end of the output; then out.grow(). What was sent is cut off only when that is worth the
+  // move: a client that reads a little at a time would make the server move megabytes for each little.
   char* room(size_t n) {
-    if (out.size() + n > out.capacity() && out_start > 0) {
+    if (out.size() + n > out.capacity() && out_start > pending() / 4) {
       memmove(out.data(), out.data() + out_start, pending());
       out.resize(pending());
       out_start = 0;

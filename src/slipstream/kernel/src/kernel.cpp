@@ -136,6 +136,7 @@ int Kernel::process(Time t, int n) {
   auto* events = (epoll_event*)ready_;
   now = t;
   int64_t began = clock().monotonic_ns;
+  turn_out_msgs_ = counters_.out_msgs;
   for (int i = 0; i < n; i++) {
     auto* c = (Connection*)events[i].data.ptr;
     if (!c) {
@@ -309,7 +310,9 @@ void Kernel::watch(Connection& c) {
 }
 
 void Kernel::readable(Connection& c) {
-  if (c.paused || c.state == ConnectionState::held) return close(c, "Client Closed");  // not read: it can only have hung up
+  // Not watched for input: it can only have hung up.
+  if (c.paused || c.state == ConnectionState::held) return close(c, "Client Closed");
+  if (c.resume) return;  // what came before has its turn first
   bool fresh = c.in.empty();
   char* to = shared_in_.data();
   size_t room = kReadBytes;
@@ -433,10 +436,7 @@ void Kernel::drained(Connection& c) {
     if (!p || !p->paused) continue;
     p->paused = false;
     watch(*p);
-    if (!p->resume && !p->in.empty()) {
-      p->resume = true;
-      resume_.push_back(p);
-    }
+    if (!p->in.empty()) resume(*p);
   }
 }
 

@@ -26,6 +26,7 @@ class JetStream;
 constexpr size_t kFlushBytes = 256 << 10;       // pending output that is sent before the turn ends
 constexpr size_t kBehindBytes = 8 << 20;        // publishers to a subscriber with more pending wait
 constexpr int64_t kStallNs = 1'000'000'000;     // ... but for no longer than this
+constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
 constexpr int64_t kFirstPingNs = 2'000'000'000;
 
 struct Account {
@@ -144,6 +145,7 @@ class Kernel {
   void add_connection(int fd, const std::string& ip, int port);
   void readable(Connection& c);
   size_t parse(Connection& c, const char* p, size_t n);  // returns the bytes consumed
+  void resume(Connection& c);                            // parses what it still holds, in the next turn
   bool run(Connection& c, const Command& cmd);           // false: stop parsing (held, closed or paused)
   void on_publish(Connection& c, const Command& cmd);
   void on_subscribe(Connection& c, const Command& cmd);
@@ -188,7 +190,7 @@ class Kernel {
   void* ready_ = nullptr;  // the epoll events of this turn
   int walking_ = 0;  // results of a match are being walked: nothing may leave the trie
   Connection* blocked_by_ = nullptr;  // a subscriber fell behind while the current connection was parsed
-  uint64_t next_cid_ = 0;
+  uint64_t next_cid_ = 0, turn_out_msgs_ = 0;
   uint64_t random_state_;
   int epoll_ = -1, wake_fd_ = -1;
   int spare_fd_ = -1;  // given up for a moment to turn a connection away when descriptors run out

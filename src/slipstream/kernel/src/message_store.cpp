@@ -32,7 +32,8 @@ SegmentStore::SegmentStore(Disk* disk, IoPool* io, StoreOptions options)
   assert(options_.segment_bytes_min >= 1024 && options_.segment_bytes_max <= kRecordMax);
   assert(options_.segment_bytes_min <= options_.segment_bytes_max);
   next_segment_bytes_ = std::min((uint32_t)options_.segment_bytes_min, segment_bytes_max(options_));
-  chunk_bytes_max_ = (uint32_t)(options_.memory ? kMemorySegmentBytesMax : std::clamp(options_.tail_bytes / 8, kChunkBytesMin, kChunkBytesMax));
+  chunk_bytes_max_ = (uint32_t)(options_.memory ? kMemorySegmentBytesMax
+                                                : std::clamp(options_.tail_bytes / 8, kChunkBytesMin, kChunkBytesMax));
   if (!options_.memory) handles_ = HandleCache::of(disk_);
 }
 

@@ -20,11 +20,14 @@ bool served_by_kernel(string_view subject) {
 
 bool is_ack_subject(string_view subject) { return subject.size() > 8 && memcmp(subject.data(), "$JS.ACK.", 8) == 0; }
 // What other parts of a NATS system talk about, and clients must not (K-083).
-bool reserved_subject(string_view s) { return s.starts_with("$NRG.") || (s.starts_with("_GR_.") && s.size() > 5); }
+bool reserved_subject(string_view s) {
+  return s.starts_with("$NRG.") || (s.starts_with("_GR_.") && s.size() > 5);
+}
 
 // Replies that would make the receiver's answer count as somebody else's (K-073).
 bool reserved_reply(string_view s) {
-  return (s.starts_with("$JS.ACK.") && s.size() > 8) || s.starts_with("_R_.") || (s.starts_with("_GR_.") && s.size() > 5);
+  return (s.starts_with("$JS.ACK.") && s.size() > 8) || (s.starts_with("_GR_.") && s.size() > 5) ||
+         s.starts_with("_R_.");
 }
 
 // Reached the maximum that its UNSUB set (K-093).
@@ -75,8 +78,19 @@ size_t Kernel::parse(Connection& c, const char* p, size_t n) {
       }
       blocked_by_ = nullptr;
     }
+    // A burst to many subscribers must not hold up everybody else: the rest comes in the next turn.
+    if (counters_.out_msgs - turn_out_msgs_ >= kDeliveriesPerTurn) {
+      if (used < n) resume(c);
+      break;
+    }
   }
   return used;
+}
+
+void Kernel::resume(Connection& c) {
+  if (c.resume) return;
+  c.resume = true;
+  resume_.push_back(&c);
 }
 
 void Kernel::parse_failed(Connection& c, ParseStatus status) {
@@ -369,7 +383,8 @@ void Kernel::deliver(Subscription* s, string_view subject, string_view reply, st
 // To a plain subscription of the requester itself; one in a queue group does not count, as in nats-server.
 void Kernel::no_responders(Connection& c, string_view subject, string_view reply) {
   const MatchResult& match = c.account->trie.match(reply);
-  auto own = std::find_if(match.plain.begin(), match.plain.end(), [&](Subscription* s) { return s->connection == &c; });
+  auto own = std::find_if(match.plain.begin(), match.plain.end(),
+                          [&](const Subscription* s) { return s->connection == &c; });
   if (own == match.plain.end()) return;
   std::string header = "NATS/1.0 503\r\nNats-Subject: " + std::string(subject) + "\r\n\r\n";
   deliver(*own, reply, {}, header, {});
@@ -398,10 +413,7 @@ bool Kernel::accept(uint64_t cid, uint32_t account_id, const ConnectOptions& opt
   c->accepted = true;
   if (options.verbose) write(*c, "+OK\r\n");
   watch(*c);
-  if (!c->in.empty() && !c->resume) {
-    c->resume = true;
-    resume_.push_back(c);
-  }
+  if (!c->in.empty()) resume(*c);
   wake();
   return true;
 }

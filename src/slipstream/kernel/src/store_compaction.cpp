@@ -146,7 +146,8 @@ void SegmentStore::start_compaction() {
     segment.compacting = true;
     int error = 0;
     if (segment.handed < segment.size() && !hand_over(&segment, segment.size())) error = -EIO;
-    Source source{segment.id, segment.base, segment.erasures, segment.size(), error ? nullptr : segment.file->open(error), segment.progress, {}};
+    auto file = error ? nullptr : segment.file->open(error);
+    Source source{segment.id, segment.base, segment.erasures, segment.size(), std::move(file), segment.progress, {}};
     if (error) {
       for (size_t k = first; k <= i; k++) slots_[k].segment->compacting = false;
       return;

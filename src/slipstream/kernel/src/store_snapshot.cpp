@@ -240,7 +240,9 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
     size_t n = 0;
     for (; n < kBatch && at < plan.size; n++) {
       Record& r = batch[n];
-      if (n && !(reader.holds(at, kRecordHead) && decode_record(reader.at(at, kRecordHead), kRecordHead, r) && reader.holds(at, r.head_length()))) break;
+      bool at_hand = reader.holds(at, kRecordHead) && decode_record(reader.at(at, kRecordHead), kRecordHead, r) &&
+                     reader.holds(at, r.head_length());
+      if (n && !at_hand) break;
       const char* p = reader.at(at, kRecordHead);
       bool whole = p && decode_record(p, kRecordHead, r) && at + r.length <= plan.size && (p = reader.at(at, r.head_length()));
       if (!whole || !decode_record(p, r.head_length(), r) || !head_valid(r)) {
