@@ -21,6 +21,7 @@ server_name: n, server_tags: [a, "b:c"], server_metadata { k: v }
 authorization { users: [{user: a, password: b}] }, max_subs: 100
 jetstream { limits { max_ack_pending: 5000 } }
 """
+COUNTERS = ("in_msgs", "in_bytes", "out_msgs", "out_bytes")
 LEFT_OUT = {"git_commit", "feature_flags"}
 
 
@@ -47,7 +48,7 @@ async def test_pages_have_the_same_shape(both: StartBoth) -> None:  # K-203..K-2
     places = both(CONFIG)
     clients = [client for place in places for client in await fill(place)]
     for path in (
-        "/connz", "/connz?auth=1", "/connz?subs=detail&sort=msgs_from&limit=1", "/connz?cid=999",
+        "/connz", "/connz?auth=1", "/connz?subs=detail&sort=subs&limit=1", "/connz?cid=999",
         "/connz?acc=NO", "/connz?state=all&offset=1", "/connz?user=a&auth=true", "/connz?user=zz",
         "/jsz", "/jsz?acc=$G", "/jsz?consumers=1&config=1", "/jsz?streams=true", "/jsz?acc=NO",
         "/healthz", "/routez", "/leafz", "/gatewayz", "/accstatz",
@@ -213,7 +214,7 @@ async def test_counters_count(pages: tuple[Place, Place]) -> None:
 
         def counted(url: str = place.monitoring_url) -> list[int]:
             page = get(url, "/varz").json
-            return [page[name] for name in ("in_msgs", "in_bytes", "out_msgs", "out_bytes")]
+            return [page[name] for name in COUNTERS]
 
         eventually(lambda: counted() == [7, 35, 7, 35])  # both add up when a read is done
         await client.close()
