@@ -203,6 +203,9 @@ async def test_connz_sorts_and_pages() -> None:  # K-204
             await client.close()
 
 
+COUNTERS = ("in_msgs", "in_bytes", "out_msgs", "out_bytes")
+
+
 async def test_counters_count(pages: tuple[Place, Place]) -> None:
     for place in pages:
         client = await nats.connect(place.url)
@@ -210,11 +213,10 @@ async def test_counters_count(pages: tuple[Place, Place]) -> None:
         for _ in range(7):
             await client.publish("a", b"12345")
         await client.flush()
-        counters = ("in_msgs", "in_bytes", "out_msgs", "out_bytes")
 
         def counted(url: str = place.monitoring_url) -> list[int]:
             page = get(url, "/varz").json
-            return [page[name] for name in counters]
+            return [page[name] for name in COUNTERS]
 
         eventually(lambda: counted() == [7, 35, 7, 35])  # both add up when a read is done
         await client.close()
