@@ -7,7 +7,9 @@ What we leave out or add is listed here.
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import nats
@@ -43,9 +45,16 @@ def keys(value: Any) -> list[str]:
     return list(value)
 
 
+def has_round_trips(url: str) -> bool:
+    """A server pings some seconds after a connect; from then on /connz shows the round trip."""
+    return all("rtt" in client for client in get(url, "/connz").json["connections"])
+
+
 async def test_pages_have_the_same_shape(both: StartBoth) -> None:  # K-203..K-212
     places = both(CONFIG)
     clients = [client for place in places for client in await fill(place)]
+    for place in places:
+        await asyncio.to_thread(eventually, partial(has_round_trips, place.monitoring_url))
     for path in (
         "/connz", "/connz?auth=1", "/connz?subs=detail&sort=msgs_from&limit=1", "/connz?cid=999",
         "/connz?acc=NO", "/connz?state=all&offset=1", "/connz?user=a&auth=true", "/connz?user=zz",
