@@ -83,7 +83,7 @@ class OverlayDisk(Disk):
         """Files of `base` that would have been written to."""
 
 def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:
-    """Reads every message of a stream: how many are whole, and the sequences of at most `limit` that are not."""
+    """Reads every message of a stream: how many are whole, and which are not (at most `limit`)."""
 
 class Journal:
     def __init__(
