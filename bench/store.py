@@ -35,9 +35,9 @@ class Bench:
     def row(self, title: str, value: float, unit: str, target: str = "") -> None:
         print(f"{title:<58} {value:>9.1f} {unit:<10} {target}", flush=True)
 
-    def append(self, memory: bool, unique: bool) -> float:
+    def append(self, memory: bool, unique: bool, ahead: int = 0) -> float:
         store = self.new_store(memory)
-        ns = store.bench_append(self.messages, "orders.eu.item.", unique, self.body)
+        ns = store.bench_append(self.messages, "orders.eu.item.", unique, self.body, ahead)
         store.drop()
         self.pool.finish()
         return ns / self.messages
@@ -120,6 +120,8 @@ class Bench:
             unique = self.best(lambda m=memory: self.append(m, True))
             self.row(f"append, {where}, {self.body} bytes, one subject", hot, "ns", "60")
             self.row(f"append, {where}, {self.body} bytes, a subject each", unique, "ns", "150")
+            ahead = self.best(lambda m=memory: self.append(m, True, 8))
+            self.row("  announced eight messages before", ahead, "ns", "150")
             self.row(f"read in order, {where}", self.read(memory), "ns")
         self.row("remove, in order", self.best(lambda: self.remove(1)), "ns")
         self.row("remove, every second", self.best(lambda: self.remove(2)), "ns")

@@ -115,18 +115,24 @@ cdef extern from *:
       return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
     }
     // One append per message with nothing of Python in between; the nanoseconds that all took, 0 on failure.
-    static uint64_t timed_appends(MessageStore* store, uint64_t messages, const std::string& prefix, bool unique, uint64_t body) {
-      std::string payload(body, 'x'), subject = prefix;
+    // `ahead`: how many messages before its append a subject is announced (a batch is known before it is applied).
+    static uint64_t timed_appends(MessageStore* store, uint64_t messages, const std::string& prefix, bool unique, uint64_t body,
+                                  uint64_t ahead) {
+      std::string payload(body, 'x');
+      std::vector<std::string> subjects(ahead + 1, prefix);
+      auto name = [&](uint64_t i) {
+        std::string& subject = subjects[i % (ahead + 1)];
+        char digits[20];
+        subject.resize(prefix.size());
+        subject.append(digits, format_u64(digits, 10000000 + i));
+        if (ahead) store->expect(subject);
+      };
       uint64_t seq = store->last_seq();
       uint64_t start = thread_cpu_ns();
-      for (uint64_t i = 1; i <= messages; i++) {
-        if (unique) {
-          char digits[20];
-          size_t n = format_u64(digits, 10000000 + i);
-          subject.resize(prefix.size());
-          subject.append(digits, n);
-        }
-        if (!store->append(seq + i, (int64_t)(seq + i), subject, {}, payload)) return 0;
+      for (uint64_t i = 0; unique && i < ahead; i++) name(i);
+      for (uint64_t i = 0; i < messages; i++) {
+        if (unique) name(i + ahead);
+        if (!store->append(seq + 1 + i, (int64_t)(seq + 1 + i), subjects[i % (ahead + 1)], {}, payload)) return 0;
       }
       return thread_cpu_ns() - start;
     }
@@ -154,7 +160,7 @@ cdef extern from *:
     void count_ready "slipstream::count_ready"(CReadBuffer* buffer, uint64_t* counter) nogil
     int run_sync_steps "slipstream::run_sync_steps"(CIoPool*, PoolWaker*, const vector[CSyncStep]& steps) nogil
     void collect_matches "slipstream::collect_matches"(const CMessageStore*, bytes_view, vector[uint32_t]&) nogil
-    uint64_t timed_appends "slipstream::timed_appends"(CMessageStore*, uint64_t, const string&, cbool, uint64_t) nogil
+    uint64_t timed_appends "slipstream::timed_appends"(CMessageStore*, uint64_t, const string&, cbool, uint64_t, uint64_t) nogil
     uint64_t timed_reads "slipstream::timed_reads"(CMessageStore*, CIoPool*, PoolWaker*) nogil
     uint64_t timed_removes "slipstream::timed_removes"(CMessageStore*, uint64_t, uint64_t, uint64_t) nogil
 
@@ -372,8 +378,8 @@ cdef class MessageStore:
         return {"index": memory.index, "subjects": memory.subjects, "tails": memory.tails}
 
     # For bench/store.py: loops without Python; they answer the processor time of all calls together.
-    def bench_append(self, uint64_t messages, str prefix, bint unique, uint64_t body):
-        cdef uint64_t ns = timed_appends(self.store.get(), messages, prefix.encode(), unique, body)
+    def bench_append(self, uint64_t messages, str prefix, bint unique, uint64_t body, uint64_t ahead=0):
+        cdef uint64_t ns = timed_appends(self.store.get(), messages, prefix.encode(), unique, body, ahead)
         if not ns:
             raise OSError(self.error)
         return ns

@@ -500,6 +500,14 @@ void Consumer::rearm() {
 void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns,
                       string_view reason) {
   if (!pull_subscription_) return;  // recovering: nobody is told twice
+  string_view word = kind;
+  std::string subject = word == "nak"           ? "$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED."
+                        : word == "terminated"  ? "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."
+                        : word == "max_deliver" ? "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
+                                                : "$JS.EVENT.METRIC.CONSUMER.ACK.";
+  MatchResult listeners;  // a scratch one: the caller may be walking the trie's own
+  stream_.account.trie.match_uncached(subject + stream_.name + "." + name, listeners);
+  if (listeners.empty()) return;
   EventRecord e{EventType::advisory};
   e.a = stream_.group.id, e.b = id, e.c = stream_seq, e.d = consumer_seq, e.e = deliveries;
   e.t0 = delay_ns;

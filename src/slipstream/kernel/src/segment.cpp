@@ -166,15 +166,20 @@ uint64_t Segment::index_memory() const {
          (dead_ ? dead_->memory() : 0);
 }
 
-char* Segment::in_memory(uint32_t offset) const {
+Chunk* Segment::chunk_at(uint32_t offset) {
   if (chunks_.empty() || offset < chunks_.front().start) return nullptr;
-  const Chunk* chunk = &chunks_.back();
+  Chunk* chunk = &chunks_.back();
   if (offset < chunk->start) {
     auto after = std::upper_bound(chunks_.begin(), chunks_.end(), offset, [](uint32_t o, const Chunk& c) { return o < c.start; });
     chunk = &*(after - 1);
   }
   assert(offset - chunk->start < chunk->size);
-  return chunk->memory->bytes + (offset - chunk->start);
+  return chunk;
+}
+
+char* Segment::in_memory(uint32_t offset) const {
+  const Chunk* chunk = const_cast<Segment*>(this)->chunk_at(offset);
+  return chunk ? chunk->memory->bytes + (offset - chunk->start) : nullptr;
 }
 
 void Segment::check() const {

@@ -74,6 +74,7 @@ struct Chunk {
 struct WriteProgress {
   std::atomic<uint32_t> written{0};  // from the file's start, without a gap
   std::atomic<int> error{0};         // -errno of the first job that failed since the kernel's thread looked
+  std::atomic<uint32_t> jobs{0};     // that may be reading the segment's chunks
   void advance(uint32_t to) {
     uint32_t now = written.load();
     while (now < to && !written.compare_exchange_weak(now, to)) {}
@@ -97,6 +98,7 @@ class Segment {
   bool compacting = false, uncompactable = false;
   uint32_t erasures = 0;     // in-place overwrites so far
   uint32_t handed = 0;       // bytes that were handed to write jobs, from the file's start
+  bool being_written() const { return progress && progress->jobs.load() != 0; }
   uint32_t written() const { return progress ? progress->written.load() : 0; }
   int64_t last_time_ns = 0;  // of the newest that was appended, live or not
 
@@ -135,7 +137,8 @@ class Segment {
     size_ += n;
     return p;
   }
-  char* in_memory(uint32_t offset) const;  // null: in the file only
+  Chunk* chunk_at(uint32_t offset);  // null: in the file only
+  char* in_memory(uint32_t offset) const;
   std::vector<Chunk>& chunks() { return chunks_; }
   const std::vector<Chunk>& chunks() const { return chunks_; }
   void set_size(uint32_t size) { size_ = size; }  // loaded from a file

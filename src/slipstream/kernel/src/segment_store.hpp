@@ -106,7 +106,7 @@ class SegmentStore final : public MessageStore {
   uint32_t chunk_capacity(const Segment& segment, uint32_t length) const;
   bool hand_over(Segment* segment, uint32_t end);
   bool write_now(Segment* segment, uint32_t end);
-  void give_back(Chunk& chunk);
+  void give_back(const Segment& segment, Chunk& chunk);
   void release_chunks(Segment* segment);
   bool create_file(Segment* segment);
   bool prepare_folder(const std::vector<std::string>& named);

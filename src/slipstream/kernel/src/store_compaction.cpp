@@ -239,7 +239,7 @@ void SegmentStore::replace_slots(size_t first, size_t n, std::unique_ptr<Segment
 void SegmentStore::release_below(Segment* segment, uint32_t head) {
   std::vector<Chunk>& chunks = segment->chunks();
   size_t n = 0;
-  for (; n < chunks.size() && chunks[n].start + chunks[n].size <= head; n++) give_back(chunks[n]);
+  for (; n < chunks.size() && chunks[n].start + chunks[n].size <= head; n++) give_back(*segment, chunks[n]);
   chunks.erase(chunks.begin(), chunks.begin() + (std::ptrdiff_t)n);
 }
 

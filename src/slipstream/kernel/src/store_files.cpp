@@ -112,37 +112,65 @@ void SegmentStore::drop() {
   io_->submit(std::move(job), nullptr);
 }
 
-// A body is overwritten in memory and in its file; the record stays valid and says that it was erased. What is written over it
-// comes from the sequence alone, so that a seed replays; it hides nothing and needs no secret. A write job that is under
-// way may still bring the old bytes to the file, but not after the write here: a file system orders writes to one file.
+namespace {
+
+// Overwrites the body of the record at `p` and marks it; it stays valid. Returns where the body begins. The noise comes from
+// the sequence alone, so that a seed replays; it hides nothing and needs no secret.
+uint32_t overwrite_body(char* p, uint32_t length, uint64_t seq) {
+  Record record;
+  // A damaged record has no body that could be found; all behind its head is overwritten then.
+  bool whole = decode_record(p, length, record) && record.length == length;
+  uint32_t body = whole ? record.head_length() : kRecordHead;
+  uint64_t noise = seq;
+  for (uint32_t i = body; i < length; i += 8) {
+    noise = fold(noise ^ 0x9E3779B97F4A7C15ull, i + 0xA0761D6478BD642Full);
+    memcpy(p + i, &noise, std::min(8u, length - i));
+  }
+  store16(p + 8, load16(p + 8) | kRecordErased);
+  store32(p + 4, body_checksum(p, {p + body, length - body}));
+  return body;
+}
+
+int erase_in_file(const OpenFile& file, uint32_t offset, uint32_t length, uint64_t seq) {
+  Buffer record;
+  record.resize(length);
+  ssize_t n = file.disk->pread(file.handle, record.data(), length, offset);
+  if (n >= 0 && (size_t)n < length) n = -EIO;
+  if (n < 0) return (int)n;
+  uint32_t body = overwrite_body(record.data(), length, seq);
+  n = file.disk->pwrite(file.handle, record.data() + 4, 6, offset + 4);
+  if (n >= 0) n = file.disk->pwrite(file.handle, record.data() + body, length - body, offset + body);
+  return n < 0 ? (int)n : 0;
+}
+
+}  // namespace
+
+// In memory at once; in the file by the I/O thread, behind the writes that were handed to it before.
 bool SegmentStore::erase(uint64_t seq) {
   Place place = find(seq);
-  if (!place.live()) return false;
-  const IndexEntry& e = *place.operator->();
+  if (!place.live() || failed_) return false;
+  IndexEntry e = *place.operator->();
   Segment* segment = place.segment;
-  int error = 0;
-  std::shared_ptr<OpenFile> file = segment->file && e.offset < segment->handed ? segment->file->open(error) : nullptr;
-  if (error) return fail("open " + segment->file->path(), error);
-  Buffer copy;
-  char* p = segment->in_memory(e.offset);
-  if (!p) {
-    copy.resize(e.length());
-    ssize_t n = disk_->pread(file->handle, copy.data(), e.length(), e.offset);
-    if (n < 0) return fail("read " + segment->file->path(), (int)n);
-    p = copy.data();
+  if (Chunk* chunk = segment->chunk_at(e.offset)) {
+    if (segment->being_written()) {  // the job keeps the old bytes
+      auto copy = std::make_shared<ChunkMemory>(chunk->capacity);
+      memcpy(copy->bytes, chunk->memory->bytes, chunk->size);
+      chunk->memory = std::move(copy);
+    }
+    overwrite_body(segment->in_memory(e.offset), e.length(), seq);
   }
-  Record record;
-  // A damaged record has no body that could be found; all of it behind the head is overwritten then.
-  bool whole = decode_record(p, e.length(), record) && record.length == e.length();
-  uint32_t body = e.length() - (whole ? record.body_length : e.length() - kRecordHead);
-  uint64_t noise = seq;
-  for (uint32_t i = body; i < e.length(); i++) p[i] = (char)(noise = fold(noise ^ 0x9E3779B97F4A7C15ull, i + 0xA0761D6478BD642Full));
-  store16(p + 8, load16(p + 8) | kRecordErased);
-  store32(p + 4, body_checksum(p, {p + body, e.length() - body}));
-  if (file) {
-    ssize_t n = disk_->pwrite(file->handle, p + 4, 6, e.offset + 4);
-    if (n >= 0) n = disk_->pwrite(file->handle, p + body, e.length() - body, e.offset + body);
-    if (n < 0) return fail("erase in " + segment->file->path(), (int)n);
+  if (segment->file && e.offset < segment->handed) {
+    int error = 0;
+    std::shared_ptr<OpenFile> file = segment->file->open(error);
+    if (!file) return fail("open " + segment->file->path(), error);
+    auto result = std::make_shared<int>(0);
+    auto job = [file, result, progress = segment->progress, offset = e.offset, length = e.length(), seq] {
+      if ((*result = erase_in_file(*file, offset, length, seq))) progress->error = *result;  // no checkpoint may follow
+    };
+    auto done = [self = self_, result, path = segment->file->path()] {
+      if (*result && *self) (*self)->fail("erase in " + path, *result);
+    };
+    io_->submit(std::move(job), std::move(done));
     segment->dirty = true;
     segment->erasures++;
   }

@@ -81,7 +81,7 @@ bool SegmentStore::make_room(uint32_t capacity) {
       if (chunk_bytes_ + capacity <= 2 * options_.tail_bytes) break;
       if (!write_now(segment, end)) return false;
     }
-    give_back(oldest);
+    give_back(*segment, oldest);
     segment->chunks().erase(segment->chunks().begin());
     if (segment->chunks().empty()) resident_.pop_front();
   }
@@ -107,7 +107,11 @@ bool SegmentStore::hand_over(Segment* segment, uint32_t end) {
   }
   assert(segment->handed == end);
   segment->dirty = true;
-  auto job = [file, pieces = std::move(pieces), progress = segment->progress] { write_pieces(*file, pieces, *progress); };
+  segment->progress->jobs++;
+  auto job = [file, pieces = std::move(pieces), progress = segment->progress] {
+    write_pieces(*file, pieces, *progress);
+    progress->jobs--;
+  };
   io_->submit(std::move(job), nullptr);
   return true;
 }
@@ -133,14 +137,14 @@ bool SegmentStore::write_now(Segment* segment, uint32_t end) {
   return true;
 }
 
-void SegmentStore::give_back(Chunk& chunk) {
+void SegmentStore::give_back(const Segment& segment, Chunk& chunk) {
   chunk_bytes_ -= chunk.capacity;
-  if (chunk.capacity == chunk_bytes_max_ && !spare_chunk_ && chunk.memory.use_count() == 1) spare_chunk_ = std::move(chunk.memory);
+  if (chunk.capacity == chunk_bytes_max_ && !spare_chunk_ && !segment.being_written()) spare_chunk_ = std::move(chunk.memory);
   chunk.memory.reset();
 }
 
 void SegmentStore::release_chunks(Segment* segment) {
-  for (Chunk& chunk : segment->chunks()) give_back(chunk);
+  for (Chunk& chunk : segment->chunks()) give_back(*segment, chunk);
   segment->chunks().clear();
   auto resident = std::find(resident_.begin(), resident_.end(), segment);
   if (resident != resident_.end()) resident_.erase(resident);
