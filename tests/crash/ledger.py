@@ -2,9 +2,9 @@
 judgement on what recovery found.
 
 A promise is an answer: a publish acknowledgement, the commit of a proposal, the reply to AckSync.
-`Ledger` notes each operation in the order of its stream's log, and how far that log is known to be
-committed. `reconcile` demands that the recovered state is the state after some prefix of the log
-that is at least that long, and goes on from there.
+`Ledger` notes each operation in the order of its stream's log, and how far that log is known to
+be committed. `reconcile` demands that the recovered state is the state after some prefix of the
+log that is at least that long, and goes on from there.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class StreamPromises:
 
 
 class Ledger:
-    """Sends through a node and remembers; `attach` it to the node's next life after a crash."""
+    """Sends through a node and remembers; `attach` it to the next life of the node."""
 
     def __init__(self) -> None:
         self.streams: list[StreamPromises] = []
@@ -298,8 +298,8 @@ class Ledger:
         self._seen_deliveries = len(node.deliveries)
 
     def _strike_out_refused(self) -> None:
-        """No room in the journal: it never got into the log. Of what a failed store refuses that is
-        not known.
+        """No room in the journal: it never got into the log. Of what a failed store refuses that
+        is not known.
         """
         node = self.node
         for number, (s, position) in self._publishes.items():
@@ -375,8 +375,8 @@ class Ledger:
             if not difference(observed, description, model, self.node.clock.now_ns):
                 best = (count + 1, model.copy())
         assert best, (
-            f"stream {s.name}: what was recovered is no prefix of the log from entry {s.committed} "
-            f"of {len(s.operations)} on; against what was acknowledged: {explanation}"
+            f"stream {s.name}: found no prefix of the log from entry {s.committed} of "
+            f"{len(s.operations)} on; against what was acknowledged: {explanation}"
         )
         count, s.model = best
         del s.operations[count:], s.verdicts[count:]

@@ -3,8 +3,8 @@ rule, nothing remembered but the result.
 
 The kernel promises that recovery finds a *prefix* of each stream's log, at least as long as
 everything that was acknowledged. So the tests keep the operations in order, make the state after
-each of them here, and look for the recovered state among these. Time enters through the operations
-alone.
+each of them here, and look for the recovered state among these. Time enters through the
+operations alone.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Power losses at every disk operation of scripted workloads.
 
-Goal: whatever was acknowledged survives, and nothing else appears. Method: a workload runs over the
-simulated disk until operation n, where the power goes; each way of losing unsynced data makes an
-image; a new node recovers it, and the ledger (ledger.py) judges what it finds, what it answers to
-repeated ids, and what its consumers deliver (aftermath.py). The run is deterministic, so a failure
-names its crash point: `crash("limits", 117, Loss.torn_last)` does it again.
+Goal: whatever was acknowledged survives, and nothing else appears. Method: a workload runs over
+the simulated disk until operation n, where the power goes; each way of losing unsynced data makes
+an image; a new node recovers it, and the ledger (ledger.py) judges what it finds, what it answers
+to repeated ids, and what its consumers deliver (aftermath.py). The run is deterministic, so a
+failure names its crash point: `crash("limits", 117, Loss.torn_last)` does it again.
 
 CI takes a sample that fits into its time. All points: SLIPSTREAM_CRASH_SECONDS=3600 pytest
 tests/crash/test_crash_points.py --timeout 0

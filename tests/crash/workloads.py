@@ -14,8 +14,8 @@ Workload = Callable[[Ledger], None]
 
 
 def publishes(ledger: Ledger) -> None:
-    """Three streams side by side, with and without ids, duplicates, wrong expectations; the journal
-    rolls and is recycled.
+    """Three streams side by side, with and without ids, duplicates, wrong expectations; the
+    journal rolls and is recycled.
     """
     for name in ("A", "B", "C"):
         ledger.create_stream(name, stream_spec(subjects=[f"{name}.>".encode()]))

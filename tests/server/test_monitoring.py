@@ -7,7 +7,9 @@ What we leave out or add is listed here.
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import nats
@@ -44,9 +46,16 @@ def keys(value: Any) -> list[str]:
     return list(value)
 
 
+def has_round_trips(url: str) -> bool:
+    """A server pings some seconds after a connect; from then on /connz shows the round trip."""
+    return all("rtt" in client for client in get(url, "/connz").json["connections"])
+
+
 async def test_pages_have_the_same_shape(both: StartBoth) -> None:  # K-203..K-212
     places = both(CONFIG)
     clients = [client for place in places for client in await fill(place)]
+    for place in places:
+        await asyncio.to_thread(eventually, partial(has_round_trips, place.monitoring_url))
     for path in (
         "/connz", "/connz?auth=1", "/connz?subs=detail&sort=subs&limit=1", "/connz?cid=999",
         "/connz?acc=NO", "/connz?state=all&offset=1", "/connz?user=a&auth=true", "/connz?user=zz",
@@ -202,6 +211,9 @@ async def test_connz_sorts_and_pages() -> None:  # K-204
         assert names("offset=9") == ""
         for client in clients:
             await client.close()
+
+
+COUNTERS = ("in_msgs", "in_bytes", "out_msgs", "out_bytes")
 
 
 async def test_counters_count(pages: tuple[Place, Place]) -> None:

@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(given)
     if parsed.command == "serve":
         return _serve(parsed)
+    if parsed.command == "verify":
+        from slipstream.cli import verify
+
+        return verify.main(parsed.folder)
     print(f"slipstream {VERSION} (NATS {NATS_VERSION})")
     return 0
 
@@ -57,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         "by default every acknowledged message is synced",
     )
     serve.add_argument("--verbose", action="store_true", help="log what helps to find faults")
+    verify = commands.add_parser("verify", help="check a stopped server's store and report")
+    verify.add_argument("folder", help="the folder that was given with --store")
     commands.add_parser("bench", help="measure any NATS server (bench --help)", add_help=False)
     commands.add_parser("version", help="show the version")
     return parser

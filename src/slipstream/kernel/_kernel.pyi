@@ -75,6 +75,16 @@ class SimDisk(Disk):
     def flip_bit(self, path: str, offset: int, bit: int) -> None: ...
     def set_cold(self, cold: bool) -> None: ...
 
+class OverlayDisk(Disk):
+    """Reads through to `base` and keeps every change in memory."""
+
+    def __init__(self, base: Disk) -> None: ...
+    def changed(self) -> list[str]:
+        """Files of `base` that would have been written to."""
+
+def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:
+    """Reads every message of a stream: how many are whole, and which are not (at most `limit`)."""
+
 class Journal:
     def __init__(
         self,

@@ -9,6 +9,7 @@ texts are nats-server's, because harnesses wait for them (K-324..K-328).
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import tempfile
 import threading
 import time
@@ -76,7 +77,7 @@ class Server:
         self.clients = Clients(options.max_closed_clients)
         self.jetstream: JetStreamService | None = None
         self.monitoring: MonitoringServer | None = None
-        self.kernel = Kernel(**kernel_limits(self.options), seed=time.time_ns() % 2**63)
+        self.kernel = Kernel(**kernel_limits(self.options), seed=secrets.randbits(62))
         self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
         self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
         self.loop = Loop(self.kernel, self._handle, self._work)

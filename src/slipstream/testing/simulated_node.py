@@ -1,13 +1,13 @@
-"""One node without sockets, threads or a clock of its own: the kernel over a simulated disk, driven
-turn by turn.
+"""One node without sockets, threads or a clock of its own: the kernel over a simulated disk,
+driven turn by turn.
 
 Everything that happens follows from the seed of the disk and from what the test does, so that a
 crash point is a number: the same workload, run again with `disk.crash_at(n)`, does the same n - 1
 disk operations and then loses its power.
 
 Publishes, pulls and acknowledgements are messages with a reply subject that this driver serves;
-what the server answers arrives as RequestEvents of the turn in which it was decided, and is kept in
-`replies`, `deliveries` and `committed` until the test takes it.
+what the server answers arrives as RequestEvents of the turn in which it was decided, and is kept
+in `replies`, `deliveries` and `committed` until the test takes it.
 """
 
 from __future__ import annotations

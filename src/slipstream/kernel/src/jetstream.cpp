@@ -162,6 +162,8 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
     if (phase_ == CheckpointPhase::idle && journal_->in_use() < options_.journal_bytes_max / 4) return false;
     checkpoint_wanted_ = true;
   }
+  // What may use the reserve does not wait behind what may not, unless it is of the same group.
+  bool must_wait = !unwritten_.empty() && (!reserve || (!group.inflight.empty() && group.inflight.back().end == kUnwritten));
   Entry& e = group.inflight.emplace_back();
   e.kind = kind;
   e.index = ++group.last_index;
@@ -170,7 +172,7 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
   e.token = token;
   e.payload = std::move(payload);
   e.replies = std::move(replies);
-  if (logged && (!unwritten_.empty() || !append(group, e))) {
+  if (logged && (must_wait || !append(group, e))) {
     e.end = kUnwritten;
     unwritten_.emplace_back(group.id, e.index);
   }
@@ -213,7 +215,8 @@ bool JetStream::entry_committed(const Entry& e) const {
 void JetStream::apply_committed() {
   for (size_t i = 0; i < active_.size(); i++) {
     Group& g = *active_[i];
-    while (!g.inflight.empty() && entry_committed(g.inflight.front())) {
+    // Behind an entry that could not be applied nothing is: recovery will apply them all, in order.
+    while ((failed_.empty() || !g.logged) && !g.inflight.empty() && entry_committed(g.inflight.front())) {
       Entry e = std::move(g.inflight.front());
       g.inflight.pop_front();
       g.applied = e.index;

@@ -93,7 +93,6 @@ class JetStream {
   void begin_round();
   bool in_checkpoint(uint64_t id) const;
   bool snapshot_groups();
-  void finish_checkpoint(bool ok);
   void drop_stream(uint64_t id);
 
   OpenOptions options_;
@@ -128,7 +127,10 @@ class JetStream {
   std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
   std::vector<SyncStep> checkpoint_syncs_;
-  std::shared_ptr<bool> write_ok_;
+  enum class RoundOutcome : uint8_t { sync_failed, write_failed, durable };
+  std::shared_ptr<RoundOutcome> round_outcome_;
+  int64_t checkpoint_retry_ns_ = 0;
+  void finish_checkpoint(RoundOutcome outcome);
 
   Consumer* last_acked_ = nullptr;  // the consumer of the last ack subject
   std::string last_ack_key_;

@@ -73,7 +73,7 @@ class SegmentStore final : public MessageStore {
   struct Place {
     Segment* segment;  // null: no segment holds the sequence
     uint32_t index;
-    Entry* operator->() const { return &segment->entry(index); }
+    IndexEntry* operator->() const { return &segment->entry(index); }
     explicit operator bool() const { return segment != nullptr; }
     bool live() const { return segment && segment->entry(index).live(); }
   };
@@ -84,7 +84,7 @@ class SegmentStore final : public MessageStore {
   Place find(uint64_t seq) const;
   Segment* active() const { return slots_.empty() || slots_.back().segment->sealed ? nullptr : slots_.back().segment.get(); }
   using MessageStore::message_bytes;
-  uint64_t message_bytes(const Entry& e) const { return e.length() - kRecordHead + (options_.memory ? 16 : 30 + (e.has_header() ? 4 : 0)); }
+  uint64_t message_bytes(const IndexEntry& e) const { return e.length() - kRecordHead + (options_.memory ? 16 : 30 + (e.has_header() ? 4 : 0)); }
   Segment* segment_for(uint64_t seq, uint32_t length, int64_t time_ns);
   void open_segment(uint64_t seq);
   void seal(Segment* segment);
@@ -118,8 +118,8 @@ class SegmentStore final : public MessageStore {
 
   // Reading.
   ReadStatus read_place(uint64_t seq, StoredMessage& out, ReadBuffer& buffer, bool may_block);
-  ReadStatus decode(const char* p, uint64_t seq, const Entry& e, bool verify, StoredMessage& out);
-  ReadStatus fill(Segment* segment, const Entry& e, ReadBuffer& buffer, bool may_block);
+  ReadStatus decode(const char* p, uint64_t seq, const IndexEntry& e, bool verify, StoredMessage& out);
+  ReadStatus fill(Segment* segment, const IndexEntry& e, ReadBuffer& buffer, bool may_block);
 
   // Loading.
   struct SegmentPlan;
@@ -134,7 +134,7 @@ class SegmentStore final : public MessageStore {
   void start_compaction();
   size_t compaction_run(size_t slot, size_t& last) const;
   std::unique_ptr<Segment> new_compacted(uint64_t base, size_t first, size_t n);
-  static void push_copied(Segment& to, uint64_t seq, const Entry& e, int64_t time_ns);
+  static void push_copied(Segment& to, uint64_t seq, const IndexEntry& e, int64_t time_ns);
   void replace_slots(size_t first, size_t n, std::unique_ptr<Segment> fresh);
   void compact_memory(size_t slot);
   void release_below(Segment* segment, uint32_t head);

@@ -118,7 +118,7 @@ void SegmentStore::drop() {
 bool SegmentStore::erase(uint64_t seq) {
   Place place = find(seq);
   if (!place.live()) return false;
-  const Entry& e = *place.operator->();
+  const IndexEntry& e = *place.operator->();
   Segment* segment = place.segment;
   int error = 0;
   std::shared_ptr<OpenFile> file = segment->file && e.offset < segment->handed ? segment->file->open(error) : nullptr;

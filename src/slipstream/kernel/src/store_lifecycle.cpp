@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
+constexpr int64_t kCheckpointRetryNs = 1'000'000'000;
 constexpr int64_t kSerializeNs = 500'000;  // of one turn
 
 // nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
@@ -118,6 +119,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   jo.bytes_max = options.journal_bytes_max;
   jo.mode = relaxed() ? SyncMode::relaxed : SyncMode::durable;
   jo.threaded = options.threads;
+  jo.salt = kernel.random();
   jo.wake = wake;
   journal_ = Journal::open(*disk_, jo, error);
   if (!journal_) return false;
@@ -169,14 +171,20 @@ bool JetStream::recover(std::string& error) {
 }
 
 void JetStream::recover_record(const JournalRecord& r) {
+  if (failed()) return;
   Group* g = &meta_;
   Stream* s = nullptr;
   if (r.group != 0) {
     s = stream(r.group);
+    if (!s && r.group >= next_stream_id_)
+      fail("the journal has entries of stream " + std::to_string(r.group) + ", whose creation is in no checkpoint: one is missing");
     if (!s) return;  // deleted later on
     g = &s->group;
   }
   if (r.index <= g->applied) return;
+  if (r.index != g->applied + 1)
+    return fail("the log of " + (s ? "stream " + s->name : std::string("the server's streams")) + " goes on at entry " +
+                std::to_string(r.index) + " where " + std::to_string(g->applied + 1) + " is expected: a checkpoint is missing");
   g->last_index = g->applied = r.index;
   g->term = r.term;
   Reader in(r.payload);
@@ -190,6 +198,7 @@ void JetStream::checkpoint_step() {
   if (!failed_.empty() || stopped_) return;
   switch (phase_) {
     case CheckpointPhase::idle:
+      if (kernel.now.monotonic_ns < checkpoint_retry_ns_) return;
       if (checkpoint_wanted_ || journal_->in_use() > options_.journal_bytes_max / 2) begin_checkpoint();
       return;
     case CheckpointPhase::waiting: {
@@ -206,14 +215,14 @@ void JetStream::checkpoint_step() {
       busy_ = true;
       if (!snapshot_groups()) return;
       phase_ = CheckpointPhase::writing;
-      write_ok_ = std::make_shared<bool>(false);
+      round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
       io_->submit(
-          [this, ok = write_ok_, steps = checkpoint_syncs_] {
+          [this, outcome = round_outcome_, steps = checkpoint_syncs_] {
             for (const SyncStep& sync : steps)
               if (sync() < 0) return;
-            *ok = checkpoints_->write();
+            *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
           },
-          [this, ok = write_ok_] { finish_checkpoint(*ok); });
+          [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
       return;
     case CheckpointPhase::writing:
       return;
@@ -276,9 +285,17 @@ bool JetStream::snapshot_groups() {
   return true;
 }
 
-void JetStream::finish_checkpoint(bool ok) {
+void JetStream::finish_checkpoint(RoundOutcome outcome) {
   phase_ = CheckpointPhase::idle;
-  if (!ok) return fail(checkpoints_->error().empty() ? "a segment could not be synced" : checkpoints_->error());
+  if (outcome == RoundOutcome::sync_failed) return fail("a segment could not be synced");
+  if (outcome == RoundOutcome::write_failed) {
+    // The last round still holds and the journal has everything since: a full disk is tried again, after a while.
+    checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
+    kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
+    for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
+    leaving_stores_.clear();
+    return;
+  }
   checkpoints_done_++;
   for (auto [id, applied] : checkpoint_taken_) {
     if (id == 0) {

@@ -305,6 +305,10 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
 }
 
 void Stream::apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& v) {
+  if (group.logged && js.failed()) {  // an earlier message of this entry
+    v.error = &kStoreFailed;
+    return;
+  }
   if (spec.sealed) {
     v.error = &kSealed;
     return;
