@@ -62,6 +62,33 @@ async def test_a_wrong_request_is_answered_with_an_error(both: StartBoth) -> Non
         await client.close()
 
 
+async def test_connections_by_the_subject_they_listen_to(both: StartBoth) -> None:
+    for place in both(CONFIG):
+        clients = [
+            await nats.connect(place.url, user="a", password="b", name=name) for name in "xyz"
+        ]
+        for client, subject in zip(clients, ("a.b", "a.*", "c"), strict=True):
+            await client.subscribe(subject)
+            await client.flush()
+        request = b'{"filter_subject":"a.b"}'
+        reply = await clients[2].request("$SYS.REQ.ACCOUNT.PING.CONNZ", request)
+        found = json.loads(reply.data)["data"]["connections"]
+        assert [connection["name"] for connection in found] == ["x", "y"]
+        for client in clients:
+            await client.close()
+
+
+@pytest.mark.parametrize("request_body", [b'{"sort":"nope"}', b'{"sort":"stop"}'])
+async def test_wrong_options_are_answered_alike(request_body: bytes, both: StartBoth) -> None:
+    errors = []
+    for place in both(CONFIG):
+        client = await nats.connect(place.url, user="a", password="b")
+        reply = await client.request("$SYS.REQ.ACCOUNT.PING.CONNZ", request_body)
+        errors.append(json.loads(reply.data).get("error"))
+        await client.close()
+    assert errors[0] == errors[1]
+
+
 async def test_services_of_the_system_account_are_nobodys(both: StartBoth) -> None:
     for place in both(CONFIG):
         client = await nats.connect(place.url, user="a", password="b")

@@ -88,7 +88,6 @@ class Server:
         self._info = ServerInfo(self.server_id, self.name)
         self._listening: tuple[str, int] | None = None
         self._ports_file: PortsFile | None = None
-        self._stopped = threading.Event()
         self._stop_lock = threading.Lock()
         self._is_shut = False
 
@@ -299,9 +298,6 @@ class Server:
         """Asks a running server to stop; returns at once. From any thread."""
         self.loop.stop()
 
-    def wait_stopped(self, timeout_s: float | None = None) -> bool:
-        return self._stopped.wait(timeout_s)
-
     def enter_lame_duck(self) -> None:
         self.loop.post(self.lame_duck.enter)
 
@@ -326,7 +322,6 @@ class Server:
         if self.jetstream is not None:
             self.log.info("JetStream Shutdown")
         self.log.info("Server Exiting..")
-        self._stopped.set()
 
     def _close(self) -> None:
         self.admission.stop()
