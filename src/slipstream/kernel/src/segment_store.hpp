@@ -84,7 +84,9 @@ class SegmentStore final : public MessageStore {
   Place find(uint64_t seq) const;
   Segment* active() const { return slots_.empty() || slots_.back().segment->sealed ? nullptr : slots_.back().segment.get(); }
   using MessageStore::message_bytes;
-  uint64_t message_bytes(const IndexEntry& e) const { return e.length() - kRecordHead + (options_.memory ? 16 : 30 + (e.has_header() ? 4 : 0)); }
+  uint64_t message_bytes(const IndexEntry& e) const {
+    return e.length() - kRecordHead + (options_.memory ? 16 : 30 + (e.has_header() ? 4 : 0));
+  }
   Segment* segment_for(uint64_t seq, uint32_t length, int64_t time_ns);
   void open_segment(uint64_t seq);
   void seal(Segment* segment);
