@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from slipstream.kernel._kernel import IoPool, Loss, MessageStore, ReadBuffer, SimDisk
+from store_model import Message, StoreModel, subject_matches
 
 TINY = {
     "segment_bytes_min": 1024,
