@@ -39,11 +39,6 @@ void put_dead(Buffer& out, const Segment& segment) {
 
 bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   if (failed_ || !write_tail()) return false;
-  if (!appended_since_snapshot_ && !options_.memory) {  // idle: the page cache will do
-    while (!resident_.empty() && resident_.front()->written() == resident_.front()->size())
-      release_chunks(resident_.front());
-    spare_chunk_.reset();
-  }
   appended_since_snapshot_ = false;
   bool keeps = !options_.memory && messages_;
   out.put32(kSnapshotVersion);
@@ -95,6 +90,11 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
 void SegmentStore::checkpoint_durable() {
   unlink_files(std::move(unnamed_));
   unnamed_.clear();
+  if (appended_since_snapshot_ || options_.memory) return;
+  // An idle stream: what is in its tail is in the page cache too, if anybody wants it.
+  while (!resident_.empty() && resident_.front()->written() == resident_.front()->size())
+    release_chunks(resident_.front());
+  spare_chunk_.reset();
 }
 
 struct SegmentStore::SegmentPlan {
