@@ -201,8 +201,11 @@ def test_the_tail_is_read_without_the_disk() -> None:
     stream.disk.set_cold(True)
     for seq in range(300, 280, -1):
         assert stream.read(seq, blocking=False) == Stream.body(seq)
-    stream.checkpoint()
+    assert stream.store.snapshot() is not None
     assert stream.read(300, blocking=False) == Stream.body(300)
+    stream.store.checkpoint_durable()  # nothing came since: an idle stream keeps no tail
+    assert stream.store.memory()["tails"] == 0
+    assert stream.store.read(300, stream.buffer)[0] == "pending"
 
 
 def test_a_full_disk_refuses_appends_and_keeps_what_is_there() -> None:

@@ -1,7 +1,9 @@
-// Bounds the open files of all stores on one disk: the least recently used handle is closed when there are too many.
+// Bounds the open files of all stores on one disk: the least recently used handle is closed when there are
+// too many.
 //
-// A handle in use (a read or a sync on the I/O thread) is a shared pointer: taking it out of the cache, dropping its store
-// or unlinking its path leaves it open until the last user is done. The cache itself belongs to the kernel's thread.
+// A handle in use (a read or a sync on the I/O thread) is a shared pointer: taking it out of the cache,
+// dropping its store or unlinking its path leaves it open until the last user is done. The cache itself
+// belongs to the kernel's thread.
 #pragma once
 #include <memory>
 #include <string>
@@ -23,7 +25,8 @@ class HandleCache;
 // A file that exists on the disk, and its handle while the cache keeps it open.
 class CachedFile {
  public:
-  CachedFile(std::shared_ptr<HandleCache> cache, std::string path) : cache_(std::move(cache)), path_(std::move(path)) {}
+  CachedFile(std::shared_ptr<HandleCache> cache, std::string path)
+      : cache_(std::move(cache)), path_(std::move(path)) {}
   CachedFile(const CachedFile&) = delete;
   ~CachedFile() { close(); }
   const std::string& path() const { return path_; }

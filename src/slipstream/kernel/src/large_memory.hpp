@@ -1,5 +1,5 @@
-// Memory for big tables: aligned to huge pages and marked for them, because a random look-up in a table of many megabytes
-// otherwise costs a page walk on top of the cache miss.
+// Memory for big tables: aligned to huge pages and marked for them, because a random look-up in a table of
+// many megabytes otherwise costs a page walk on top of the cache miss.
 #pragma once
 #include <sys/mman.h>
 

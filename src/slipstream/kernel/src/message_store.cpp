@@ -10,8 +10,9 @@ namespace {
 
 constexpr uint64_t kChunkBytesMin = 4 << 10, kChunkBytesMax = 128 << 10;
 constexpr uint64_t kMemorySegmentBytesMax = kHugePage;  // compacted in one go, so that one stays short
-constexpr uint32_t kDeadActiveBytesMax = 64 << 10;    // a wholly dead active segment beyond this starts anew
-constexpr uint64_t kGapMin = 64;  // a gap below this, or below the segment's length, is filled rather than starting a segment
+constexpr uint32_t kDeadActiveBytesMax = 64 << 10;  // a wholly dead active segment beyond this starts anew
+constexpr uint64_t kGapMin =
+    64;  // a gap below this, or below the segment's length, is filled rather than starting a segment
 
 uint32_t segment_bytes_max(const StoreOptions& o) {
   return (uint32_t)(o.memory ? std::min(o.segment_bytes_max, kMemorySegmentBytesMax) : o.segment_bytes_max);
@@ -24,7 +25,8 @@ std::unique_ptr<MessageStore> MessageStore::create(Disk* disk, IoPool* io, Store
 }
 
 uint64_t MessageStore::message_bytes(bool memory, size_t subject, size_t header, size_t body) {
-  return memory ? subject + header + body + 16 : 22 + subject + (header ? 4 + header : 0) + body + 8;  // S-150
+  return memory ? subject + header + body + 16
+                : 22 + subject + (header ? 4 + header : 0) + body + 8;  // S-150
 }
 
 SegmentStore::SegmentStore(Disk* disk, IoPool* io, StoreOptions options)
@@ -32,14 +34,16 @@ SegmentStore::SegmentStore(Disk* disk, IoPool* io, StoreOptions options)
   assert(options_.segment_bytes_min >= 1024 && options_.segment_bytes_max <= kRecordMax);
   assert(options_.segment_bytes_min <= options_.segment_bytes_max);
   next_segment_bytes_ = std::min((uint32_t)options_.segment_bytes_min, segment_bytes_max(options_));
-  chunk_bytes_max_ = (uint32_t)(options_.memory ? kMemorySegmentBytesMax
-                                                : std::clamp(options_.tail_bytes / 8, kChunkBytesMin, kChunkBytesMax));
+  chunk_bytes_max_ =
+      (uint32_t)(options_.memory ? kMemorySegmentBytesMax
+                                 : std::clamp(options_.tail_bytes / 8, kChunkBytesMin, kChunkBytesMax));
   if (!options_.memory) handles_ = HandleCache::of(disk_);
 }
 
 SegmentStore::~SegmentStore() { *self_ = nullptr; }
 
-bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) {
+bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, string_view header,
+                          string_view body) {
   assert(seq > last_seq_ && subject.size() <= 0xffff);
   uint64_t length = (uint64_t)kRecordHead + subject.size() + header.size() + body.size();
   assert(length <= kRecordMax);
@@ -61,8 +65,8 @@ bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, st
   return true;
 }
 
-// The segment whose next entry is `seq`. A short gap is filled with dead entries (streams with interest retention skip
-// sequences all the time), a long one starts a segment.
+// The segment whose next entry is `seq`. A short gap is filled with dead entries (streams with interest
+// retention skip sequences all the time), a long one starts a segment.
 Segment* SegmentStore::segment_for(uint64_t seq, uint32_t length, int64_t time_ns) {
   Segment* segment = active();
   if (segment && (uint64_t)segment->size() + length > segment->bytes_max && segment->count()) {
@@ -73,7 +77,8 @@ Segment* SegmentStore::segment_for(uint64_t seq, uint32_t length, int64_t time_n
     uint64_t gap = seq - segment->end();
     if (gap == 0) return segment;
     if (gap <= kGapMin + segment->count() && segment->count() && !segment->sparse()) {
-      while (segment->end() < seq) segment->push(segment->end(), kNeverThere, std::min(time_ns, last_time_ns_));
+      while (segment->end() < seq)
+        segment->push(segment->end(), kNeverThere, std::min(time_ns, last_time_ns_));
       return segment;
     }
     seal(segment);
@@ -178,10 +183,13 @@ uint64_t SegmentStore::first_seq() const {
 
 size_t SegmentStore::slot_of(uint64_t seq) const {
   size_t n = slots_.size();
-  if (hot_slot_ < n && slots_[hot_slot_].base <= seq && (hot_slot_ + 1 == n || seq < slots_[hot_slot_ + 1].base)) return hot_slot_;
+  if (hot_slot_ < n && slots_[hot_slot_].base <= seq &&
+      (hot_slot_ + 1 == n || seq < slots_[hot_slot_ + 1].base))
+    return hot_slot_;
   if (!n || seq < slots_.front().base) return n;
   if (slots_.back().base <= seq) return hot_slot_ = n - 1;
-  auto after = std::upper_bound(slots_.begin(), slots_.end(), seq, [](uint64_t s, const Slot& slot) { return s < slot.base; });
+  auto after = std::upper_bound(slots_.begin(), slots_.end(), seq,
+                                [](uint64_t s, const Slot& slot) { return s < slot.base; });
   return hot_slot_ = (size_t)(after - slots_.begin()) - 1;
 }
 

@@ -9,8 +9,9 @@
 //   24 i64 time, unix ns
 //   32 u32 header length
 //
-// The head checksum leaves out the flags and the body, so that erasing a body in place (which is not atomic) never makes
-// the head unreadable: after a power failure in between, the index still loads and the journal repeats the erasure.
+// The head checksum leaves out the flags and the body, so that erasing a body in place (which is not atomic)
+// never makes the head unreadable: after a power failure in between, the index still loads and the journal
+// repeats the erasure.
 #pragma once
 #include <cstdint>
 
@@ -40,8 +41,8 @@ inline uint32_t body_checksum(const char* record, string_view body) {
 }
 
 // Writes at `p`, which has room for `length`. Memory streams never verify, so they need no checksums.
-inline void encode_record(char* p, uint32_t length, uint64_t seq, int64_t time_ns, string_view subject, string_view header,
-                          string_view body, bool checksums) {
+inline void encode_record(char* p, uint32_t length, uint64_t seq, int64_t time_ns, string_view subject,
+                          string_view header, string_view body, bool checksums) {
   store32(p + 8, (uint32_t)subject.size() << 16);
   store32(p + 12, length);
   store64(p + 16, seq);
@@ -73,7 +74,9 @@ inline bool decode_record(const char* p, size_t n, Record& out) {
   return true;
 }
 
-inline bool head_valid(const Record& r) { return load32(r.start) == crc32c(0, r.start + 10, r.head_length() - 10); }
+inline bool head_valid(const Record& r) {
+  return load32(r.start) == crc32c(0, r.start + 10, r.head_length() - 10);
+}
 inline bool body_valid(const Record& r) { return load32(r.start + 4) == body_checksum(r.start, r.body()); }
 
 }  // namespace slipstream

@@ -26,9 +26,12 @@ void write_segment_head(char* p, uint64_t base) {
 }
 
 bool segment_head_valid(const char* p, uint64_t base, std::string& why) {
-  if (load64(p) != kSegmentMagic || load32(p + kSegmentHead - 4) != crc32c(0, p, kSegmentHead - 4)) why = "its head is damaged";
-  else if (load32(p + 8) != kSegmentVersion) why = "its format version is unknown";
-  else if (load64(p + 16) != base) why = "it begins with another sequence";
+  if (load64(p) != kSegmentMagic || load32(p + kSegmentHead - 4) != crc32c(0, p, kSegmentHead - 4))
+    why = "its head is damaged";
+  else if (load32(p + 8) != kSegmentVersion)
+    why = "its format version is unknown";
+  else if (load64(p + 16) != base)
+    why = "it begins with another sequence";
   return why.empty();
 }
 
@@ -80,7 +83,8 @@ int64_t DeadMap::previous_clear(int64_t i) const {
   return -1;
 }
 
-Segment::Segment(uint64_t first, uint32_t max, uint32_t entries_expected) : id(next_id()), base(first), bytes_max(max) {
+Segment::Segment(uint64_t first, uint32_t max, uint32_t entries_expected)
+    : id(next_id()), base(first), bytes_max(max) {
   entries_.reserve(entries_expected);
 }
 
@@ -110,7 +114,8 @@ uint32_t Segment::position(uint64_t seq) const {
   if (seq <= base) return 0;
   uint64_t distance = seq - base;
   if (!sparse_) return (uint32_t)std::min<uint64_t>(distance, count());
-  auto at = std::lower_bound(deltas_.begin(), deltas_.end(), distance, [](uint32_t d, uint64_t wanted) { return d < wanted; });
+  auto at = std::lower_bound(deltas_.begin(), deltas_.end(), distance,
+                             [](uint32_t d, uint64_t wanted) { return d < wanted; });
   return (uint32_t)(at - deltas_.begin());
 }
 
@@ -162,15 +167,16 @@ void Segment::seal() {
 }
 
 uint64_t Segment::index_memory() const {
-  return sizeof(Segment) + entries_.capacity() * sizeof(IndexEntry) + deltas_.capacity() * 4 + times_.capacity() * 8 +
-         (dead_ ? dead_->memory() : 0);
+  return sizeof(Segment) + entries_.capacity() * sizeof(IndexEntry) + deltas_.capacity() * 4 +
+         times_.capacity() * 8 + (dead_ ? dead_->memory() : 0);
 }
 
 Chunk* Segment::chunk_at(uint32_t offset) {
   if (chunks_.empty() || offset < chunks_.front().start) return nullptr;
   Chunk* chunk = &chunks_.back();
   if (offset < chunk->start) {
-    auto after = std::upper_bound(chunks_.begin(), chunks_.end(), offset, [](uint32_t o, const Chunk& c) { return o < c.start; });
+    auto after = std::upper_bound(chunks_.begin(), chunks_.end(), offset,
+                                  [](uint32_t o, const Chunk& c) { return o < c.start; });
     chunk = &*(after - 1);
   }
   assert(offset - chunk->start < chunk->size);
@@ -207,7 +213,8 @@ void Segment::check() const {
     assert(live_from(i) == from);
   }
   if (chunks_.empty()) return;
-  for (size_t i = 0; i + 1 < chunks_.size(); i++) assert(chunks_[i].start + chunks_[i].size == chunks_[i + 1].start);
+  for (size_t i = 0; i + 1 < chunks_.size(); i++)
+    assert(chunks_[i].start + chunks_[i].size == chunks_[i + 1].start);
   assert(chunks_.back().start + chunks_.back().size == size_);
 }
 

@@ -24,7 +24,8 @@ class SegmentStore final : public MessageStore {
   SegmentStore(Disk* disk, IoPool* io, StoreOptions options);
   ~SegmentStore() override;
 
-  bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) override;
+  bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header,
+              string_view body) override;
   void expect(string_view subject) const override { subjects_.expect(subject); }
   bool remove(uint64_t seq) override;
   bool erase(uint64_t seq) override;
@@ -82,7 +83,9 @@ class SegmentStore final : public MessageStore {
   // Index.
   size_t slot_of(uint64_t seq) const;  // the last slot with base <= seq, or slots_.size() if none
   Place find(uint64_t seq) const;
-  Segment* active() const { return slots_.empty() || slots_.back().segment->sealed ? nullptr : slots_.back().segment.get(); }
+  Segment* active() const {
+    return slots_.empty() || slots_.back().segment->sealed ? nullptr : slots_.back().segment.get();
+  }
   using MessageStore::message_bytes;
   uint64_t message_bytes(const IndexEntry& e) const {
     return e.length() - kRecordHead + (options_.memory ? 16 : 30 + (e.has_header() ? 4 : 0));
@@ -121,6 +124,7 @@ class SegmentStore final : public MessageStore {
   // Reading.
   ReadStatus read_place(uint64_t seq, StoredMessage& out, ReadBuffer& buffer, bool may_block);
   ReadStatus decode(const char* p, uint64_t seq, const IndexEntry& e, bool verify, StoredMessage& out);
+  bool read_time(uint64_t seq, int64_t& time_ns, ReadBuffer& buffer);
   ReadStatus fill(Segment* segment, const IndexEntry& e, ReadBuffer& buffer, bool may_block);
 
   // Loading.
@@ -147,28 +151,28 @@ class SegmentStore final : public MessageStore {
   const StoreOptions options_;
   std::shared_ptr<HandleCache> handles_;
   SubjectTable subjects_;
-  std::deque<Slot> slots_;           // by base; each with live messages, but for the active one (the last, if not sealed)
-  mutable size_t hot_slot_ = 0;      // where the last search ended
+  std::deque<Slot> slots_;  // by base; only the active one (the last, if not sealed) may have no live message
+  mutable size_t hot_slot_ = 0;  // where the last search ended
   uint64_t last_seq_ = 0, messages_ = 0, bytes_ = 0;
-  uint64_t empty_first_ = 0;         // first_seq() while there are no messages
+  uint64_t empty_first_ = 0;  // first_seq() while there are no messages
   int64_t last_time_ns_ = 0;
   uint32_t next_segment_bytes_;
   uint32_t entry_bytes_expected_ = 0;  // mean record of the last sealed segment
 
-  std::deque<Segment*> resident_;    // segments with chunks, oldest first (streams in files)
-  uint64_t chunk_bytes_ = 0;         // capacity of all chunks
+  std::deque<Segment*> resident_;             // segments with chunks, oldest first (streams in files)
+  uint64_t chunk_bytes_ = 0;                  // capacity of all chunks
   std::shared_ptr<ChunkMemory> spare_chunk_;  // kept warm: its pages are there already
   uint32_t chunk_bytes_max_;
   bool appended_since_snapshot_ = false;
 
   bool folder_ready_ = false, folder_dirty_ = false;
-  uint32_t generation_ = 0;          // part of new files' names: above that of any file found in the folder
-  std::vector<std::string> retired_;   // files that the next snapshot will not name
-  std::vector<std::string> unnamed_;   // files that the last snapshot did not name
+  uint32_t generation_ = 0;           // part of new files' names: above that of any file found in the folder
+  std::vector<std::string> retired_;  // files that the next snapshot will not name
+  std::vector<std::string> unnamed_;  // files that the last snapshot did not name
   std::string error_;
-  bool failed_ = false;              // the device failed for good; full is not for good
+  bool failed_ = false;  // the device failed for good; full is not for good
 
-  ReadBuffer times_buffer_;          // for first_time_ns()
+  ReadBuffer times_buffer_;  // for first_time_ns()
   uint64_t first_time_seq_ = 0;
   int64_t first_time_ns_ = 0;
 

@@ -17,7 +17,8 @@ void SegmentStore::check() const {
     assert(segment.sealed ? segment.live() > 0 : i + 1 == slots_.size());
     assert(segment.sealed || segment.live() || segment.size() <= (64u << 10));
     segment.check();
-    assert(options_.memory ? segment.file == nullptr : segment.written() == segment.size() || segment.in_memory(segment.written()));
+    assert(options_.memory ? segment.file == nullptr
+                           : segment.written() == segment.size() || segment.in_memory(segment.written()));
     for (const Chunk& chunk : segment.chunks()) chunk_bytes += chunk.capacity;
     bool resident = std::find(resident_.begin(), resident_.end(), &segment) != resident_.end();
     assert(resident == (!options_.memory && !segment.chunks().empty()));
@@ -49,8 +50,10 @@ void SegmentStore::check() const {
     }
     assert(seq == state.last && follow(id, seq, subject.last) == 0);
   }
-  if (messages_) assert(first_seq() == next_live(0));
-  else assert(first_seq() == 0 || first_seq() == last_seq_ + 1);
+  if (messages_)
+    assert(first_seq() == next_live(0));
+  else
+    assert(first_seq() == 0 || first_seq() == last_seq_ + 1);
 }
 
 }  // namespace slipstream

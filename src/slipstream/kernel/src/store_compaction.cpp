@@ -1,9 +1,10 @@
 // Rewriting segments that are mostly dead.
 //
-// A sealed segment of which less than half is live goes into a new file, together with neighbours that are as dead or
-// small, so that a bucket of rarely changed keys does not become a crowd of tiny files. The I/O thread copies what was
-// live when it began; what was removed meanwhile is dead in the new segment too. The old files go after the next durable
-// checkpoint. Memory streams do the same at once: their segments are small.
+// A sealed segment of which less than half is live goes into a new file, together with neighbours that are as
+// dead or small, so that a bucket of rarely changed keys does not become a crowd of tiny files. The I/O
+// thread copies what was live when it began; what was removed meanwhile is dead in the new segment too. The
+// old files go after the next durable checkpoint. Memory streams do the same at once: their segments are
+// small.
 #include <algorithm>
 #include <cerrno>
 
@@ -58,7 +59,9 @@ int copy_records(Source& from, FileWriter& to) {
   for (size_t i = 0; i < from.live.size();) {
     uint32_t start = from.live[i].offset;
     size_t last = i;
-    while (last + 1 < from.live.size() && from.live[last + 1].offset + from.live[last + 1].length - start <= kCopyBytes) last++;
+    while (last + 1 < from.live.size() &&
+           from.live[last + 1].offset + from.live[last + 1].length - start <= kCopyBytes)
+      last++;
     piece.resize(from.live[last].offset + from.live[last].length - start);
     ssize_t n = from.file->disk->pread(from.file->handle, piece.data(), piece.size(), start);
     if (n < 0) return (int)n;
@@ -66,7 +69,8 @@ int copy_records(Source& from, FileWriter& to) {
     for (; i <= last; i++) {
       Piece& p = from.live[i];
       Record record;
-      bool whole = decode_record(piece.data() + (p.offset - start), p.length, record) && record.length == p.length;
+      bool whole =
+          decode_record(piece.data() + (p.offset - start), p.length, record) && record.length == p.length;
       if (!whole || !head_valid(record) || !body_valid(record)) return kDamaged;
       p.time_ns = record.time_ns;
       if (int error = to.append({record.start, record.length})) return error;
@@ -101,10 +105,12 @@ struct SegmentStore::Compaction {
 };
 
 void SegmentStore::consider_compaction(Segment* segment) {
-  // What is dead before the first live message does not count: messages that go oldest first will take the rest with them.
+  // What is dead before the first live message does not count: messages that go oldest first will take the
+  // rest with them.
   uint32_t head = segment->entry(segment->head()).offset, behind = segment->size() - head;
   if (options_.memory) release_below(segment, head);
-  if (segment->live_bytes() * 2 >= behind || behind - segment->live_bytes() < options_.segment_bytes_min) return;
+  if (segment->live_bytes() * 2 >= behind || behind - segment->live_bytes() < options_.segment_bytes_min)
+    return;
   if (segment->compacting || segment->uncompactable) return;
   if (options_.memory) {
     compact_memory(slot_of(segment->base));
@@ -119,12 +125,15 @@ size_t SegmentStore::compaction_run(size_t slot, size_t& last) const {
   uint64_t total = slots_[slot].segment->live_bytes();
   auto joins = [&](const Segment& s) {
     bool small = s.size() < next_segment_bytes_ / 4, dead = s.live_bytes() * 2 < s.size();
-    if (!s.sealed || s.uncompactable || !(small || dead) || total + s.live_bytes() > next_segment_bytes_) return false;
+    if (!s.sealed || s.uncompactable || !(small || dead) || total + s.live_bytes() > next_segment_bytes_)
+      return false;
     total += s.live_bytes();
     return true;
   };
   size_t first = last = slot;
-  while (first > 0 && slots_[last].segment->end() - slots_[first - 1].base < kFar && joins(*slots_[first - 1].segment)) first--;
+  while (first > 0 && slots_[last].segment->end() - slots_[first - 1].base < kFar &&
+         joins(*slots_[first - 1].segment))
+    first--;
   while (last + 1 < slots_.size() && slots_[last + 1].segment->end() - slots_[first].base < kFar &&
          joins(*slots_[last + 1].segment))
     last++;
@@ -136,7 +145,9 @@ void SegmentStore::start_compaction() {
   size_t slot = slots_.size();
   for (; !compactable_.empty() && slot == slots_.size(); compactable_.pop_front()) {
     slot = slot_of(compactable_.front());
-    if (slot < slots_.size() && (slots_[slot].base != compactable_.front() || !slots_[slot].segment->compacting)) slot = slots_.size();
+    if (slot < slots_.size() &&
+        (slots_[slot].base != compactable_.front() || !slots_[slot].segment->compacting))
+      slot = slots_.size();
   }
   if (slot == slots_.size()) return;
   auto work = std::make_shared<Compaction>();
@@ -146,8 +157,13 @@ void SegmentStore::start_compaction() {
     segment.compacting = true;
     int error = 0;
     if (segment.handed < segment.size() && !hand_over(&segment, segment.size())) error = -EIO;
-    auto file = error ? nullptr : segment.file->open(error);
-    Source source{segment.id, segment.base, segment.erasures, segment.size(), std::move(file), segment.progress, {}};
+    Source source{segment.id,
+                  segment.base,
+                  segment.erasures,
+                  segment.size(),
+                  error ? nullptr : segment.file->open(error),
+                  segment.progress,
+                  {}};
     if (error) {
       for (size_t k = first; k <= i; k++) slots_[k].segment->compacting = false;
       return;
@@ -162,7 +178,9 @@ void SegmentStore::start_compaction() {
   work->name = new_file_name(work->base);
   compacting_ = true;
   io_->submit([work, disk = disk_, path = path_of(work->name)] { work->run(disk, path); },
-              [work, self = self_] { if (*self) (*self)->finish_compaction(work); });
+              [work, self = self_] {
+                if (*self) (*self)->finish_compaction(work);
+              });
 }
 
 void SegmentStore::finish_compaction(const std::shared_ptr<Compaction>& work) {
@@ -175,7 +193,8 @@ void SegmentStore::finish_compaction(const std::shared_ptr<Compaction>& work) {
     Segment& segment = *slots_[slot].segment;
     segment.compacting = false;
     if (work->error == kDamaged) segment.uncompactable = true;
-    unchanged = unchanged && segment.erasures == source.erasures;  // what was erased must not live on in the copy
+    unchanged =
+        unchanged && segment.erasures == source.erasures;  // what was erased must not live on in the copy
     if (!found++) first = slot;
   }
   if (!unchanged || !found) {
@@ -217,7 +236,8 @@ std::unique_ptr<Segment> SegmentStore::new_compacted(uint64_t base, size_t first
   return fresh;
 }
 
-// Each record of the new file has its position, also one whose message was removed meanwhile: load() finds it so again.
+// Each record of the new file has its position, also one whose message was removed meanwhile: load() finds it
+// so again.
 void SegmentStore::push_copied(Segment& to, uint64_t seq, const IndexEntry& e, int64_t time_ns) {
   while (!to.sparse() && to.end() < seq) to.push(to.end(), kNeverThere, to.last_time_ns);
   to.push(seq, e, time_ns);

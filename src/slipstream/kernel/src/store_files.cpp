@@ -17,7 +17,9 @@ constexpr string_view kSuffix = ".segment";
 int64_t generation_of(const std::string& name) {
   unsigned long long base = 0, generation = 0;
   int end = 0;
-  if (name.size() < kSuffix.size() || name.compare(name.size() - kSuffix.size(), kSuffix.size(), kSuffix) != 0) return -1;
+  if (name.size() < kSuffix.size() ||
+      name.compare(name.size() - kSuffix.size(), kSuffix.size(), kSuffix) != 0)
+    return -1;
   if (sscanf(name.c_str(), "%16llx%n", &base, &end) != 1 || end != 16) return -1;
   if (name.size() == 16 + kSuffix.size()) return 0;
   return sscanf(name.c_str() + 16, ".%llx", &generation) == 1 ? (int64_t)generation : -1;
@@ -46,13 +48,15 @@ bool SegmentStore::create_file(Segment* segment) {
 
 std::string SegmentStore::new_file_name(uint64_t base) {
   char name[64];
-  if (generation_) snprintf(name, sizeof name, "%016llx.%x.segment", (unsigned long long)base, generation_);
-  else snprintf(name, sizeof name, "%016llx.segment", (unsigned long long)base);
+  if (generation_)
+    snprintf(name, sizeof name, "%016llx.%x.segment", (unsigned long long)base, generation_);
+  else
+    snprintf(name, sizeof name, "%016llx.segment", (unsigned long long)base);
   return name;
 }
 
-// Makes the folder and looks at what is there already. Files without a name in the snapshot hold only what the journal
-// has too; they go once a later snapshot is durable, and their names are avoided.
+// Makes the folder and looks at what is there already. Files without a name in the snapshot hold only what
+// the journal has too; they go once a later snapshot is durable, and their names are avoided.
 bool SegmentStore::prepare_folder(const std::vector<std::string>& named) {
   for (size_t at = 0; at != std::string::npos;) {
     at = options_.folder.find('/', at + 1);
@@ -78,11 +82,14 @@ bool SegmentStore::prepare_folder(const std::vector<std::string>& named) {
 
 void SegmentStore::forget_file(Segment* segment) {
   segment->file.reset();
-  if (segment->named) retired_.push_back(segment->file_name);
-  else unlink_files({segment->file_name});
+  if (segment->named)
+    retired_.push_back(segment->file_name);
+  else
+    unlink_files({segment->file_name});
 }
 
-// A file that cannot be unlinked now is found as an orphan by the next start, and unlinked after its first checkpoint.
+// A file that cannot be unlinked now is found as an orphan by the next start, and unlinked after its first
+// checkpoint.
 void SegmentStore::unlink_files(std::vector<std::string> names) {
   if (names.empty()) return;
   auto job = [disk = disk_, folder = options_.folder, names = std::move(names)] {
@@ -114,8 +121,8 @@ void SegmentStore::drop() {
 
 namespace {
 
-// Overwrites the body of the record at `p` and marks it; it stays valid. Returns where the body begins. The noise comes from
-// the sequence alone, so that a seed replays; it hides nothing and needs no secret.
+// Overwrites the body of the record at `p` and marks it; it stays valid. Returns where the body begins. The
+// noise comes from the sequence alone, so that a seed replays; it hides nothing and needs no secret.
 uint32_t overwrite_body(char* p, uint32_t length, uint64_t seq) {
   Record record;
   // A damaged record has no body that could be found; all behind its head is overwritten then.
@@ -165,7 +172,8 @@ bool SegmentStore::erase(uint64_t seq) {
     if (!file) return fail("open " + segment->file->path(), error);
     auto result = std::make_shared<int>(0);
     auto job = [file, result, progress = segment->progress, offset = e.offset, length = e.length(), seq] {
-      if ((*result = erase_in_file(*file, offset, length, seq))) progress->error = *result;  // no checkpoint may follow
+      if ((*result = erase_in_file(*file, offset, length, seq)))
+        progress->error = *result;  // no checkpoint may follow
     };
     auto done = [self = self_, result, path = segment->file->path()] {
       if (*result && *self) (*self)->fail("erase in " + path, *result);

@@ -1,12 +1,14 @@
-// Records from memory, from a cursor's read-ahead, and from the disk: without blocking if its bytes are in the page cache,
-// otherwise on the I/O thread, while the cursor waits.
+// Records from memory, from a cursor's read-ahead, and from the disk: without blocking if its bytes are in
+// the page cache, otherwise on the I/O thread, while the cursor waits.
 #include <cerrno>
 
 #include "segment_store.hpp"
 
 namespace slipstream {
 
-ReadStatus SegmentStore::read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) { return read_place(seq, out, buffer, false); }
+ReadStatus SegmentStore::read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) {
+  return read_place(seq, out, buffer, false);
+}
 
 ReadStatus SegmentStore::read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) {
   return read_place(seq, out, buffer, true);
@@ -25,14 +27,18 @@ ReadStatus SegmentStore::read_place(uint64_t seq, StoredMessage& out, ReadBuffer
   return decode(buffer.bytes->data() + (e.offset - buffer.start), seq, e, true, out);
 }
 
-// What is in memory was written by this process and needs no checksum; what comes from a device does.
-ReadStatus SegmentStore::decode(const char* p, uint64_t seq, const IndexEntry& e, bool verify, StoredMessage& out) {
+// What is in memory was written by this process and needs no checksum; what comes from a device does. With a
+// damaged body `out` still has the head.
+ReadStatus SegmentStore::decode(const char* p, uint64_t seq, const IndexEntry& e, bool verify,
+                                StoredMessage& out) {
   Record record;
-  if (!decode_record(p, e.length(), record) || record.length != e.length() || record.seq != seq) return ReadStatus::damaged;
-  if (verify && !(head_valid(record) && body_valid(record))) return ReadStatus::damaged;
+  if (!decode_record(p, e.length(), record) || record.length != e.length() || record.seq != seq)
+    return ReadStatus::damaged;
+  if (verify && !head_valid(record)) return ReadStatus::damaged;
   out = {seq, record.time_ns, record.subject(), record.header(), record.body()};
-  // Erased after the checkpoint that was loaded: it still has its time, but its body is noise.
-  return record.flags & kRecordErased ? ReadStatus::missing : ReadStatus::ok;
+  if (verify && !body_valid(record)) return ReadStatus::damaged;
+  return record.flags & kRecordErased ? ReadStatus::missing
+                                      : ReadStatus::ok;  // erased after the checkpoint that was loaded
 }
 
 ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer& buffer, bool may_block) {
@@ -46,7 +52,8 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
   if (!file) return ReadStatus::damaged;
   uint64_t offset = e.offset, need = e.length();
   uint64_t ask = std::max(need, std::min<uint64_t>(options_.read_ahead_bytes, segment->written() - offset));
-  std::shared_ptr<Buffer> bytes = buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
+  std::shared_ptr<Buffer> bytes =
+      buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
   buffer.reset();
   bytes->resize(ask);
   ssize_t got = may_block ? disk_->pread(file->handle, bytes->data(), ask, offset)
@@ -61,7 +68,9 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
   if (may_block || (got < 0 && got != -EAGAIN)) return ReadStatus::damaged;
   buffer.waiting = true;
   auto result = std::make_shared<ssize_t>(0);
-  auto job = [file, bytes, result, ask, offset] { *result = file->disk->pread(file->handle, bytes->data(), ask, offset); };
+  auto job = [file, bytes, result, ask, offset] {
+    *result = file->disk->pread(file->handle, bytes->data(), ask, offset);
+  };
   auto done = [to = &buffer, alive = buffer.alive, id = segment->id, bytes, result, need, offset] {
     if (!*alive) return;
     to->waiting = false;
@@ -85,27 +94,34 @@ int64_t SegmentStore::first_time_ns() {
   if (!messages_) return 0;
   uint64_t seq = first_seq();
   if (seq == first_time_seq_) return first_time_ns_;
-  StoredMessage message;
   first_time_seq_ = seq;
-  if (read_blocking(seq, message, times_buffer_) != ReadStatus::damaged) {
-    first_time_ns_ = message.time_ns;
-  } else {  // a damaged record still has a place in time: not before the messages that were there before it
+  if (!read_time(seq, first_time_ns_, times_buffer_)) {  // not before the messages that were there before it
     Place place = find(seq);
     first_time_ns_ = place.segment->block_time(place.index);
   }
   return first_time_ns_;
 }
 
+// The time of a live message; its body may be damaged or erased.
+bool SegmentStore::read_time(uint64_t seq, int64_t& time_ns, ReadBuffer& buffer) {
+  StoredMessage message{};
+  read_blocking(seq, message, buffer);
+  time_ns = message.time_ns;
+  return message.seq == seq;
+}
+
 uint64_t SegmentStore::first_at_or_after(int64_t time_ns, ReadBuffer& buffer) {
   if (!messages_) return last_seq_ + 1;
-  auto newer = std::partition_point(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.segment->last_time_ns < time_ns; });
+  auto newer = std::partition_point(slots_.begin(), slots_.end(),
+                                    [&](const Slot& s) { return s.segment->last_time_ns < time_ns; });
   for (; newer != slots_.end(); ++newer) {
     const Segment& segment = *newer->segment;
-    for (uint32_t i = segment.next_live(segment.first_entry_at(time_ns)); i < segment.count(); i = segment.next_live(i + 1)) {
+    for (uint32_t i = segment.next_live(segment.first_entry_at(time_ns)); i < segment.count();
+         i = segment.next_live(i + 1)) {
       if (segment.block_time(i) >= time_ns) return segment.seq_at(i);
-      StoredMessage message;
-      ReadStatus status = read_blocking(segment.seq_at(i), message, buffer);
-      if (status == ReadStatus::damaged || message.time_ns >= time_ns) return segment.seq_at(i);  // not known to be older
+      int64_t at = 0;
+      bool known = read_time(segment.seq_at(i), at, buffer);
+      if (!known || at >= time_ns) return segment.seq_at(i);
     }
   }
   return last_seq_ + 1;

@@ -1,7 +1,8 @@
-// Checkpoints: a snapshot describes a store in a few hundred bytes a segment, and load() makes the store from it.
+// Checkpoints: a snapshot describes a store in a few hundred bytes a segment, and load() makes the store from
+// it.
 //
-// load() believes nothing: each file's head, each record's head checksum, and the totals must be as the snapshot says,
-// before anything on the disk is changed. The index is rebuilt from the records' heads.
+// load() believes nothing: each file's head, each record's head checksum, and the totals must be as the
+// snapshot says, before anything on the disk is changed. The index is rebuilt from the records' heads.
 #include <algorithm>
 #include <cerrno>
 
@@ -38,10 +39,6 @@ void put_dead(Buffer& out, const Segment& segment) {
 
 bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   if (failed_ || !write_tail()) return false;
-  if (!appended_since_snapshot_ && !options_.memory) {  // idle: the page cache will do
-    while (!resident_.empty() && resident_.front()->written() == resident_.front()->size()) release_chunks(resident_.front());
-    spare_chunk_.reset();
-  }
   appended_since_snapshot_ = false;
   bool keeps = !options_.memory && messages_;
   out.put32(kSnapshotVersion);
@@ -78,7 +75,8 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   }
   if (folder_dirty_) {
     for (size_t at = 0; at != std::string::npos;) {
-      sync.push_back([disk = disk_, path = options_.folder.substr(0, at)] { return disk->sync_folder(path); });
+      sync.push_back(
+          [disk = disk_, path = options_.folder.substr(0, at)] { return disk->sync_folder(path); });
       at = options_.folder.find('/', at + 1);
     }
     sync.push_back([disk = disk_, path = options_.folder] { return disk->sync_folder(path); });
@@ -92,6 +90,11 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
 void SegmentStore::checkpoint_durable() {
   unlink_files(std::move(unnamed_));
   unnamed_.clear();
+  if (appended_since_snapshot_ || options_.memory) return;
+  // An idle stream: what is in its tail is in the page cache too, if anybody wants it.
+  while (!resident_.empty() && resident_.front()->written() == resident_.front()->size())
+    release_chunks(resident_.front());
+  spare_chunk_.reset();
 }
 
 struct SegmentStore::SegmentPlan {
@@ -99,9 +102,9 @@ struct SegmentStore::SegmentPlan {
   uint64_t base;
   uint32_t entries, size;
   bool sealed, sparse;
-  uint32_t head = 0;              // entries before it are dead
-  std::vector<uint64_t> bitmap;   // if not empty: all dead entries
-  std::vector<uint32_t> list;     // dead ones behind head, ascending
+  uint32_t head = 0;             // entries before it are dead
+  std::vector<uint64_t> bitmap;  // if not empty: all dead entries
+  std::vector<uint32_t> list;    // dead ones behind head, ascending
   bool dead(uint32_t i) const {
     if (!bitmap.empty()) return bitmap[i / 64] >> (i % 64) & 1;
     return i < head || std::binary_search(list.begin(), list.end(), i);
@@ -151,7 +154,8 @@ bool SegmentStore::load(Reader& in) {
   last_time_ns_ = (int64_t)in.get64();
   empty_first_ = in.get64();
   uint64_t messages = in.get64(), bytes = in.get64(), subjects = in.get64();
-  next_segment_bytes_ = (uint32_t)std::clamp<uint64_t>(in.get32(), options_.segment_bytes_min, options_.segment_bytes_max);
+  next_segment_bytes_ =
+      (uint32_t)std::clamp<uint64_t>(in.get32(), options_.segment_bytes_min, options_.segment_bytes_max);
   entry_bytes_expected_ = in.get32();
   uint32_t segments = in.get32();
   std::vector<SegmentPlan> plans;
@@ -164,7 +168,8 @@ bool SegmentStore::load(Reader& in) {
   for (const SegmentPlan& plan : plans) named.push_back(plan.name);
   if (!prepare_folder(named)) return false;
   for (const SegmentPlan& plan : plans) {
-    if (!slots_.empty() && plan.base < slots_.back().segment->end()) return load_failed("the snapshot's segments overlap");
+    if (!slots_.empty() && plan.base < slots_.back().segment->end())
+      return load_failed("the snapshot's segments overlap");
     uint32_t bytes_max = (uint32_t)std::max<uint64_t>(plan.size, plan.sealed ? 0 : next_segment_bytes_);
     slots_.push_back({plan.base, std::make_unique<Segment>(plan.base, bytes_max, plan.entries)});
     if (!rebuild(slots_.back().segment.get(), plan)) return false;
@@ -190,7 +195,8 @@ class SegmentStore::HeadReader {
  public:
   HeadReader(Disk* disk, int handle, uint32_t size) : disk_(disk), handle_(handle), size_(size) {}
 
-  // `n` bytes at `at`, null if they cannot be had. Pointers into earlier pieces go stale when this reads anew.
+  // `n` bytes at `at`, null if they cannot be had. Pointers into earlier pieces go stale when this reads
+  // anew.
   const char* at(uint64_t at, uint64_t n) {
     if (at + n > size_) return nullptr;
     if (!holds(at, n)) read(at, n);
@@ -226,7 +232,8 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   int error = 0;
   std::shared_ptr<OpenFile> file = segment->file->open(error);
   if (!file) return fail("open " + path, error);
-  if (disk_->size(file->handle) < (int64_t)plan.size) return load_failed(path + " is shorter than when it was synced");
+  if (disk_->size(file->handle) < (int64_t)plan.size)
+    return load_failed(path + " is shorter than when it was synced");
   HeadReader reader(disk_, file->handle, plan.size);
   std::string why;
   const char* head = reader.at(0, kSegmentHead);
@@ -240,22 +247,26 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
     size_t n = 0;
     for (; n < kBatch && at < plan.size; n++) {
       Record& r = batch[n];
-      bool at_hand = reader.holds(at, kRecordHead) && decode_record(reader.at(at, kRecordHead), kRecordHead, r) &&
-                     reader.holds(at, r.head_length());
-      if (n && !at_hand) break;
+      if (n && !(reader.holds(at, kRecordHead) && decode_record(reader.at(at, kRecordHead), kRecordHead, r) &&
+                 reader.holds(at, r.head_length())))
+        break;
       const char* p = reader.at(at, kRecordHead);
-      bool whole = p && decode_record(p, kRecordHead, r) && at + r.length <= plan.size && (p = reader.at(at, r.head_length()));
+      bool whole = p && decode_record(p, kRecordHead, r) && at + r.length <= plan.size &&
+                   (p = reader.at(at, r.head_length()));
       if (!whole || !decode_record(p, r.head_length(), r) || !head_valid(r)) {
-        return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " + reader.error());
+        return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " +
+                           reader.error());
       }
       subjects_.expect(r.subject());
       reader.passed(r.length);
       at += r.length;
     }
     for (size_t i = 0; i < n; i++)
-      if (!load_record(segment, plan, batch[i])) return load_failed(path + " holds other messages than the snapshot says");
+      if (!load_record(segment, plan, batch[i]))
+        return load_failed(path + " holds other messages than the snapshot says");
   }
-  if (segment->count() != plan.entries) return load_failed(path + " holds other messages than the snapshot says");
+  if (segment->count() != plan.entries)
+    return load_failed(path + " holds other messages than the snapshot says");
   segment->handed = plan.size;
   segment->progress->advance(plan.size);
   segment->named = true;
@@ -266,7 +277,8 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
 bool SegmentStore::load_record(Segment* segment, const SegmentPlan& plan, const Record& record) {
   uint64_t last = plan.sparse ? plan.base + kFar - 1 : plan.base + plan.entries - 1;
   if (record.seq < segment->end() || record.seq > last || segment->count() >= plan.entries) return false;
-  while (!plan.sparse && segment->end() < record.seq) segment->push(segment->end(), kNeverThere, segment->last_time_ns);
+  while (!plan.sparse && segment->end() < record.seq)
+    segment->push(segment->end(), kNeverThere, segment->last_time_ns);
   uint32_t i = segment->count();
   if (i >= plan.entries) return false;
   uint32_t offset = std::max(segment->size(), kSegmentHead);

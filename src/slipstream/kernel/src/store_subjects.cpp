@@ -1,5 +1,6 @@
-// First, last and next on a subject. The links between entries are the fast way; they break only where a removed message's
-// whole segment is gone, and then a scan of what is left finds the next one and mends the link behind which it started.
+// First, last and next on a subject. The links between entries are the fast way; they break only where a
+// removed message's whole segment is gone, and then a scan of what is left finds the next one and mends the
+// link behind which it started.
 //
 // `last` is looked for only when somebody asks after the last message of a subject was removed out of order.
 #include "segment_store.hpp"
@@ -41,7 +42,8 @@ void SegmentStore::unlink(uint32_t id, uint64_t seq) {
   }
 }
 
-// The first live message on the subject behind `from`, a message on it, live or not; 0 if there is none up to `last`.
+// The first live message on the subject behind `from`, a message on it, live or not; 0 if there is none up to
+// `last`.
 uint64_t SegmentStore::follow(uint32_t id, uint64_t from, uint64_t last) const {
   Place start = find(from);
   assert(start && start->subject == id);
@@ -72,8 +74,8 @@ uint64_t SegmentStore::scan_forward(uint32_t id, uint64_t from, uint64_t last) c
   return 0;
 }
 
-// The removed last message's predecessor: backwards through all messages and forwards along the subject, in turns, so
-// that it costs about the shorter way: a busy subject is met soon, a quiet one has few messages.
+// The removed last message's predecessor: backwards through all messages and forwards along the subject, in
+// turns, so that it costs about the shorter way: a busy subject is met soon, a quiet one has few messages.
 void SegmentStore::resolve_last(uint32_t id) const {
   Subject& subject = const_cast<Subject&>(subjects_[id]);
   assert(subject.count > 1 && subject.last_stale);
@@ -127,8 +129,8 @@ uint64_t SegmentStore::next_on_subject(uint32_t id, uint64_t seq) const {
   if (subject.last_stale) resolve_last(id);
   if (seq > subject.last) return 0;
   if (seq == subject.last) return seq;
-  // The usual caller has just been at seq - 1. An entry of the subject from its first message on is this subject's own,
-  // also if the id had another owner before.
+  // The usual caller has just been at seq - 1. An entry of the subject from its first message on is this
+  // subject's own, also if the id had another owner before.
   Place before = find(seq - 1);
   if (before && before->subject == id) return follow(id, seq - 1, subject.last);
   // Otherwise from here forward and along the subject from its start, in turns.

@@ -1,9 +1,10 @@
 // The newest bytes of a stream, in memory: chunks, oldest first, across segments.
 //
-// Of streams in files, the older half of the tail is handed to the I/O thread, which writes it; so a segment that is dead
-// before that never touches the disk, and the kernel's thread does not wait for the page cache. A chunk leaves memory when it is
-// written and its place is needed. If writing is slower than appending, the tail grows to twice its size, and then append()
-// writes itself. A chunk of a memory stream stays until its messages are gone.
+// Of streams in files, the older half of the tail is handed to the I/O thread, which writes it; so a segment
+// that is dead before that never touches the disk, and the kernel's thread does not wait for the page cache.
+// A chunk leaves memory when it is written and its place is needed. If writing is slower than appending, the
+// tail grows to twice its size, and then append() writes itself. A chunk of a memory stream stays until its
+// messages are gone.
 #include <algorithm>
 #include <cerrno>
 
@@ -22,7 +23,8 @@ struct Piece {
 
 void write_pieces(const OpenFile& file, const std::vector<Piece>& pieces, WriteProgress& progress) {
   for (const Piece& piece : pieces) {
-    if (progress.error.load() || progress.written.load() < piece.offset) return;  // an earlier one failed: no gaps
+    if (progress.error.load() || progress.written.load() < piece.offset)
+      return;  // an earlier one failed: no gaps
     ssize_t n = file.disk->pwrite(file.handle, piece.bytes, piece.size, piece.offset);
     if (n < 0) {
       progress.error = (int)n;
@@ -39,11 +41,14 @@ char* SegmentStore::place(Segment* segment, uint32_t length) {
   return segment->place(length);
 }
 
-// Chunks grow with their segment, so that a small stream is small in memory; a large memory stream takes a huge page for
-// each segment.
+// Chunks grow with their segment, so that a small stream is small in memory; a large memory stream takes a
+// huge page for each segment.
 uint32_t SegmentStore::chunk_capacity(const Segment& segment, uint32_t length) const {
-  uint32_t most = segment.bytes_max >= chunk_bytes_max_ ? chunk_bytes_max_ : std::min(kChunkBytesSmall, chunk_bytes_max_);
-  uint32_t wanted = most > kChunkBytesSmall ? most : std::clamp(std::max(segment.size(), segment.bytes_max / 16), kChunkBytesMin, most);
+  uint32_t most =
+      segment.bytes_max >= chunk_bytes_max_ ? chunk_bytes_max_ : std::min(kChunkBytesSmall, chunk_bytes_max_);
+  uint32_t wanted = most > kChunkBytesSmall
+                        ? most
+                        : std::clamp(std::max(segment.size(), segment.bytes_max / 16), kChunkBytesMin, most);
   return std::max(wanted, length);
 }
 
@@ -139,7 +144,8 @@ bool SegmentStore::write_now(Segment* segment, uint32_t end) {
 
 void SegmentStore::give_back(const Segment& segment, Chunk& chunk) {
   chunk_bytes_ -= chunk.capacity;
-  if (chunk.capacity == chunk_bytes_max_ && !spare_chunk_ && !segment.being_written()) spare_chunk_ = std::move(chunk.memory);
+  if (chunk.capacity == chunk_bytes_max_ && !spare_chunk_ && !segment.being_written())
+    spare_chunk_ = std::move(chunk.memory);
   chunk.memory.reset();
 }
 

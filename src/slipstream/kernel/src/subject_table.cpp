@@ -162,7 +162,8 @@ void SubjectTable::match(string_view filter, const std::function<void(uint32_t)>
 }
 
 uint64_t SubjectTable::memory() const {
-  return (uint64_t)ids_ * sizeof(Subject) + names_.used_bytes() + slots_n_ * sizeof(Slot) + spare_.capacity() * 4;
+  return (uint64_t)ids_ * sizeof(Subject) + names_.used_bytes() + slots_n_ * sizeof(Slot) +
+         spare_.capacity() * 4;
 }
 
 void SubjectTable::check() const {
@@ -213,7 +214,8 @@ bool SubjectPattern::matches(string_view name) const {
       if (token_end == p) return false;
       p = token_end;
     } else {
-      if ((size_t)(end - p) < token.text.size() || memcmp(p, token.text.data(), token.text.size()) != 0) return false;
+      if ((size_t)(end - p) < token.text.size() || memcmp(p, token.text.data(), token.text.size()) != 0)
+        return false;
       p += token.text.size();
       if (p != end && *p != '.') return false;
     }

@@ -1,7 +1,9 @@
-// The subjects of one stream: name <-> id, and first, last and count of each. About 65 bytes for a subject of 20 characters.
+// The subjects of one stream: name <-> id, and first, last and count of each. About 65 bytes for a subject of
+// 20 characters.
 //
-// Ids are dense. A subject whose last message went keeps its id and name until another name needs an id; so an id in an
-// old index entry may have belonged to another name, but then that entry is dead and older than the new owner's first message.
+// Ids are dense. A subject whose last message went keeps its id and name until another name needs an id; so
+// an id in an old index entry may have belonged to another name, but then that entry is dead and older than
+// the new owner's first message.
 #pragma once
 #include <cassert>
 #include <cstdint>
@@ -16,8 +18,8 @@
 
 namespace slipstream {
 
-// A growing array of plain values whose elements never move: blocks of doubling size, so that a million subjects cause
-// no copy of the whole, and one subject costs little.
+// A growing array of plain values whose elements never move: blocks of doubling size, so that a million
+// subjects cause no copy of the whole, and one subject costs little.
 template <class T, unsigned kFirstBits>
 class StableArray {
  public:
@@ -45,7 +47,8 @@ class StableArray {
   unsigned used_ = 0;
 };
 
-// Names in units of 8 bytes, each led by its length; room of names that went is reused by names of the same size.
+// Names in units of 8 bytes, each led by its length; room of names that went is reused by names of the same
+// size.
 class NameArena {
  public:
   uint32_t put(string_view name);  // a reference below kNamesMax
@@ -62,15 +65,15 @@ class NameArena {
   static uint32_t units(size_t name) { return (uint32_t)(name + 2 + 7) / 8; }
   StableArray<uint64_t, 6> units_;
   uint32_t end_ = 0;
-  std::vector<uint32_t> free_;  // by size in units: first free reference + 1; the next stands in its first bytes
+  std::vector<uint32_t> free_;  // by units: first free reference + 1; the next one stands in its bytes
 };
 
 struct Subject {
-  uint64_t first, last;      // last may be removed already when last_stale
+  uint64_t first, last;  // last may be removed already when last_stale
   uint32_t count;
   uint32_t name : 30;
   uint32_t last_stale : 1;
-  uint32_t spare : 1;        // on the list of ids without messages (also if it has some again)
+  uint32_t spare : 1;  // on the list of ids without messages (also if it has some again)
 };
 static_assert(sizeof(Subject) == 24);
 
@@ -80,9 +83,10 @@ class SubjectTable {
   SubjectTable(const SubjectTable&) = delete;
   ~SubjectTable() { free(slots_); }
 
-  uint32_t find(string_view name) const;   // kNoSubject; also finds subjects without messages
-  void expect(string_view name) const;     // asks the cache for what intern() will look at; some work in between hides the wait
-  uint32_t intern(string_view name);       // the caller adds a message to it at once
+  uint32_t find(string_view name) const;  // kNoSubject; also finds subjects without messages
+  // Asks the cache for what intern() will look at; some work in between hides the wait.
+  void expect(string_view name) const;
+  uint32_t intern(string_view name);  // the caller adds a message to it at once
   Subject& operator[](uint32_t id) { return subjects_[id]; }
   const Subject& operator[](uint32_t id) const { return subjects_[id]; }
   string_view name(uint32_t id) const { return names_.get(subjects_[id].name); }
@@ -90,8 +94,8 @@ class SubjectTable {
   uint64_t with_messages() const { return with_messages_; }
 
   void count_up(Subject& subject) { with_messages_ += subject.count++ == 0; }
-  void became_empty(uint32_t id);          // its count has just become 0
-  void clear();                            // nothing is live any more: forgets all names
+  void became_empty(uint32_t id);  // its count has just become 0
+  void clear();                    // nothing is live any more: forgets all names
   void reserve(uint64_t subjects);
   void match(string_view filter, const std::function<void(uint32_t)>& each) const;  // with messages only
   uint64_t memory() const;
@@ -110,10 +114,10 @@ class SubjectTable {
 
   StableArray<Subject, 4> subjects_;
   NameArena names_;
-  Slot* slots_ = nullptr;        // open addressing; id kNoSubject: empty
+  Slot* slots_ = nullptr;  // open addressing; id kNoSubject: empty
   uint64_t slots_n_ = 0, filled_ = 0;
-  uint32_t newest_ = kNoSubject; // what was interned last: busy streams repeat it
-  std::vector<uint32_t> spare_;  // ids that became empty, newest last; some may have messages again
+  uint32_t newest_ = kNoSubject;  // what was interned last: busy streams repeat it
+  std::vector<uint32_t> spare_;   // ids that became empty, newest last; some may have messages again
   uint32_t ids_ = 0;
   uint64_t with_messages_ = 0;
 };
@@ -131,9 +135,9 @@ class SubjectPattern {
     bool any;  // '*'
   };
   std::vector<Token> tokens_;
-  bool rest_ = false;     // ends with '>'
+  bool rest_ = false;  // ends with '>'
   bool literal_ = true;
-  string_view prefix_;    // literal bytes that every match starts with
+  string_view prefix_;  // literal bytes that every match starts with
 };
 
 }  // namespace slipstream
