@@ -132,7 +132,7 @@ uint64_t SegmentStore::remove_below(uint64_t seq) {
     uint32_t before = segment->live();
     // Whole segments: the entries are visited for their subjects' sake alone, and go with the segment.
     for (uint32_t i = segment->head(); i < end; i = segment->next_live(i + 1)) {
-      Entry& e = segment->entry(i);
+      IndexEntry& e = segment->entry(i);
       bytes_ -= message_bytes(e);
       messages_--;
       removed++;

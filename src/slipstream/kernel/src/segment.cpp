@@ -88,7 +88,7 @@ Segment::Segment(uint64_t first, uint32_t max, uint32_t entries_expected)
   entries_.reserve(entries_expected);
 }
 
-void Segment::push(uint64_t seq, const Entry& e, int64_t time_ns) {
+void Segment::push(uint64_t seq, const IndexEntry& e, int64_t time_ns) {
   uint32_t i = count();
   last_time_ns = i ? std::max(time_ns, last_time_ns) : time_ns;
   if (i % kTimeBlock == 0) times_.push_back(last_time_ns);
@@ -126,7 +126,7 @@ void Segment::need_dead_map() {
 }
 
 void Segment::remove(uint32_t i) {
-  Entry& e = entries_[i];
+  IndexEntry& e = entries_[i];
   assert(e.live() && live_ > 0);
   live_--;
   live_bytes_ -= e.length();
@@ -167,7 +167,7 @@ void Segment::seal() {
 }
 
 uint64_t Segment::index_memory() const {
-  return sizeof(Segment) + entries_.capacity() * sizeof(Entry) + deltas_.capacity() * 4 +
+  return sizeof(Segment) + entries_.capacity() * sizeof(IndexEntry) + deltas_.capacity() * 4 +
          times_.capacity() * 8 + (dead_ ? dead_->memory() : 0);
 }
 
@@ -192,7 +192,7 @@ void Segment::check() const {
   uint32_t live = 0, head = count();
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < count(); i++) {
-    const Entry& e = entries_[i];
+    const IndexEntry& e = entries_[i];
     if (dead_) assert(dead_->marked(i) == !e.live());
     if (!e.live()) continue;
     if (head == count()) head = i;

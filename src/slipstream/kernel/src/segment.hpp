@@ -28,7 +28,7 @@ constexpr uint32_t kFar = 0xffffffff;
 void write_segment_head(char* p, uint64_t base);
 bool segment_head_valid(const char* p, uint64_t base, std::string& why);
 
-struct Entry {
+struct IndexEntry {
   uint32_t offset;
   uint32_t packed;  // record length, and whether it has a header in the top bit; 0: removed
   uint32_t subject;
@@ -37,9 +37,9 @@ struct Entry {
   uint32_t length() const { return packed & 0x7fffffff; }
   bool has_header() const { return packed >> 31; }
 };
-static_assert(sizeof(Entry) == 16);
+static_assert(sizeof(IndexEntry) == 16);
 inline uint32_t pack_length(uint32_t length, bool has_header) { return length | (uint32_t)has_header << 31; }
-constexpr Entry kNeverThere{0, 0, kNoSubject, 0};
+constexpr IndexEntry kNeverThere{0, 0, kNoSubject, 0};
 
 // Which entries are removed, with a count per block; made only when a message behind the first live one is
 // removed.
@@ -116,18 +116,18 @@ class Segment {
     assert(!count());
     sparse_ = true;
   }
-  Entry& entry(uint32_t i) { return entries_[i]; }
-  const Entry& entry(uint32_t i) const { return entries_[i]; }
+  IndexEntry& entry(uint32_t i) { return entries_[i]; }
+  const IndexEntry& entry(uint32_t i) const { return entries_[i]; }
   uint32_t size() const { return size_; }
   uint32_t live() const { return live_; }
   uint64_t live_bytes() const { return live_bytes_; }
-  uint32_t head() const { return head_; }                    // first live entry; count() if none
-  void push(uint64_t seq, const Entry& e, int64_t time_ns);  // dense: seq is end()
-  void remove(uint32_t i);                                   // the link stays
-  uint32_t live_from(uint32_t i) const;                      // live entries at i or behind
-  uint32_t next_live(uint32_t i) const;                      // count() if none
-  int64_t previous_live(int64_t i) const;                    // -1 if none
-  uint32_t first_entry_at(int64_t time_ns) const;            // all entries before it are older
+  uint32_t head() const { return head_; }                         // first live entry; count() if none
+  void push(uint64_t seq, const IndexEntry& e, int64_t time_ns);  // dense: seq is end()
+  void remove(uint32_t i);                                        // the link stays
+  uint32_t live_from(uint32_t i) const;                           // live entries at i or behind
+  uint32_t next_live(uint32_t i) const;                           // count() if none
+  int64_t previous_live(int64_t i) const;                         // -1 if none
+  uint32_t first_entry_at(int64_t time_ns) const;                 // all entries before it are older
   // No entry from i's block on is older than this.
   int64_t block_time(uint32_t i) const { return times_[i / kTimeBlock]; }
   static constexpr uint32_t kTimeBlock = 128;
@@ -160,7 +160,7 @@ class Segment {
  private:
   void need_dead_map();
 
-  std::vector<Entry> entries_;
+  std::vector<IndexEntry> entries_;
   std::vector<uint32_t> deltas_;  // sparse: the entries' distances from base
   bool sparse_ = false;
   std::unique_ptr<DeadMap> dead_;

@@ -74,7 +74,7 @@ class SegmentStore final : public MessageStore {
   struct Place {
     Segment* segment;  // null: no segment holds the sequence
     uint32_t index;
-    Entry* operator->() const { return &segment->entry(index); }
+    IndexEntry* operator->() const { return &segment->entry(index); }
     explicit operator bool() const { return segment != nullptr; }
     bool live() const { return segment && segment->entry(index).live(); }
   };
@@ -87,7 +87,7 @@ class SegmentStore final : public MessageStore {
     return slots_.empty() || slots_.back().segment->sealed ? nullptr : slots_.back().segment.get();
   }
   using MessageStore::message_bytes;
-  uint64_t message_bytes(const Entry& e) const {
+  uint64_t message_bytes(const IndexEntry& e) const {
     return e.length() - kRecordHead + (options_.memory ? 16 : 30 + (e.has_header() ? 4 : 0));
   }
   Segment* segment_for(uint64_t seq, uint32_t length, int64_t time_ns);
@@ -123,9 +123,9 @@ class SegmentStore final : public MessageStore {
 
   // Reading.
   ReadStatus read_place(uint64_t seq, StoredMessage& out, ReadBuffer& buffer, bool may_block);
-  ReadStatus decode(const char* p, uint64_t seq, const Entry& e, bool verify, StoredMessage& out);
+  ReadStatus decode(const char* p, uint64_t seq, const IndexEntry& e, bool verify, StoredMessage& out);
   bool read_time(uint64_t seq, int64_t& time_ns, ReadBuffer& buffer);
-  ReadStatus fill(Segment* segment, const Entry& e, ReadBuffer& buffer, bool may_block);
+  ReadStatus fill(Segment* segment, const IndexEntry& e, ReadBuffer& buffer, bool may_block);
 
   // Loading.
   struct SegmentPlan;
@@ -140,7 +140,7 @@ class SegmentStore final : public MessageStore {
   void start_compaction();
   size_t compaction_run(size_t slot, size_t& last) const;
   std::unique_ptr<Segment> new_compacted(uint64_t base, size_t first, size_t n);
-  static void push_copied(Segment& to, uint64_t seq, const Entry& e, int64_t time_ns);
+  static void push_copied(Segment& to, uint64_t seq, const IndexEntry& e, int64_t time_ns);
   void replace_slots(size_t first, size_t n, std::unique_ptr<Segment> fresh);
   void compact_memory(size_t slot);
   void release_below(Segment* segment, uint32_t head);

@@ -23,7 +23,7 @@ void SegmentStore::check() const {
     bool resident = std::find(resident_.begin(), resident_.end(), &segment) != resident_.end();
     assert(resident == (!options_.memory && !segment.chunks().empty()));
     for (uint32_t k = 0; k < segment.count(); k++) {
-      const Entry& e = segment.entry(k);
+      const IndexEntry& e = segment.entry(k);
       if (!e.live()) continue;
       assert(e.subject < subjects_.ids());
       uint64_t seq = segment.seq_at(k);

@@ -207,7 +207,7 @@ void SegmentStore::finish_compaction(const std::shared_ptr<Compaction>& work) {
     size_t slot = slot_of(source.base);
     bool here = slot < slots_.size() && slots_[slot].segment->id == source.id;
     for (const Piece& piece : source.live) {
-      Entry e = here ? slots_[slot].segment->entry(piece.position) : kNeverThere;
+      IndexEntry e = here ? slots_[slot].segment->entry(piece.position) : kNeverThere;
       e.offset = offset;
       push_copied(*fresh, piece.seq, e, piece.time_ns);
       offset += piece.length;
@@ -238,7 +238,7 @@ std::unique_ptr<Segment> SegmentStore::new_compacted(uint64_t base, size_t first
 
 // Each record of the new file has its position, also one whose message was removed meanwhile: load() finds it
 // so again.
-void SegmentStore::push_copied(Segment& to, uint64_t seq, const Entry& e, int64_t time_ns) {
+void SegmentStore::push_copied(Segment& to, uint64_t seq, const IndexEntry& e, int64_t time_ns) {
   while (!to.sparse() && to.end() < seq) to.push(to.end(), kNeverThere, to.last_time_ns);
   to.push(seq, e, time_ns);
 }
@@ -276,7 +276,7 @@ void SegmentStore::compact_memory(size_t slot) {
       Record record;
       bool whole = decode_record(to, length, record);
       assert(whole);
-      Entry e = from.entry(k);
+      IndexEntry e = from.entry(k);
       e.offset = offset;
       push_copied(*fresh, from.seq_at(k), e, record.time_ns);
     }

@@ -156,7 +156,7 @@ int erase_in_file(const OpenFile& file, uint32_t offset, uint32_t length, uint64
 bool SegmentStore::erase(uint64_t seq) {
   Place place = find(seq);
   if (!place.live() || failed_) return false;
-  Entry e = *place.operator->();
+  IndexEntry e = *place.operator->();
   Segment* segment = place.segment;
   if (Chunk* chunk = segment->chunk_at(e.offset)) {
     if (segment->being_written()) {  // the job keeps the old bytes

@@ -17,7 +17,7 @@ ReadStatus SegmentStore::read_blocking(uint64_t seq, StoredMessage& out, ReadBuf
 ReadStatus SegmentStore::read_place(uint64_t seq, StoredMessage& out, ReadBuffer& buffer, bool may_block) {
   Place place = find(seq);
   if (!place.live()) return ReadStatus::missing;
-  const Entry& e = *place.operator->();
+  const IndexEntry& e = *place.operator->();
   if (const char* p = place.segment->in_memory(e.offset)) return decode(p, seq, e, false, out);
   uint64_t end = (uint64_t)e.offset + e.length();
   if (buffer.segment != place.segment->id || e.offset < buffer.start || end > buffer.end) {
@@ -29,7 +29,7 @@ ReadStatus SegmentStore::read_place(uint64_t seq, StoredMessage& out, ReadBuffer
 
 // What is in memory was written by this process and needs no checksum; what comes from a device does. With a
 // damaged body `out` still has the head.
-ReadStatus SegmentStore::decode(const char* p, uint64_t seq, const Entry& e, bool verify,
+ReadStatus SegmentStore::decode(const char* p, uint64_t seq, const IndexEntry& e, bool verify,
                                 StoredMessage& out) {
   Record record;
   if (!decode_record(p, e.length(), record) || record.length != e.length() || record.seq != seq)
@@ -41,7 +41,7 @@ ReadStatus SegmentStore::decode(const char* p, uint64_t seq, const Entry& e, boo
                                       : ReadStatus::ok;  // erased after the checkpoint that was loaded
 }
 
-ReadStatus SegmentStore::fill(Segment* segment, const Entry& e, ReadBuffer& buffer, bool may_block) {
+ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer& buffer, bool may_block) {
   if (buffer.failed) {
     buffer.reset();
     return ReadStatus::damaged;

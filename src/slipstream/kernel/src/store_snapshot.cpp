@@ -289,7 +289,7 @@ bool SegmentStore::load_record(Segment* segment, const SegmentPlan& plan, const 
   }
   uint32_t id = subjects_.intern(record.subject());
   link(id, record.seq);
-  Entry e{offset, pack_length(record.length, record.header_length != 0), id, 0};
+  IndexEntry e{offset, pack_length(record.length, record.header_length != 0), id, 0};
   segment->push(record.seq, e, record.time_ns);
   messages_++;
   bytes_ += message_bytes(e);
