@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
+from typing import Any
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 KERNEL = "src/slipstream/kernel"
 BENCH = "src/slipstream/bench"
@@ -16,22 +20,45 @@ BENCH = "src/slipstream/bench"
 COMPILE = ["-std=c++20", "-O2", "-g1", "-Wall", "-Wno-unused-function", "-fvisibility=hidden"]
 COMPILE += ["-UNDEBUG"]
 
+COMPILERS_MAX = 8  # at the same time; about 500 MB each
+
 
 def require_compiler() -> None:
     """Fails with one sentence where setuptools would print a page of tracebacks."""
-    compiler = (sysconfig.get_config_var("CXX") or "g++").split()[0]
-    if not any(shutil.which(name) for name in (compiler, "c++", "g++", "clang++")):
+    chosen = os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "g++"
+    names = [chosen.split()[0], "c++", "g++", "clang++"]
+    if not any(shutil.which(name) for name in names):
         raise SystemExit(
             "slipstream needs a C++20 compiler to build its kernel: "
             "install one (Debian: apt-get install g++) and run the command again."
         )
 
 
+class build_ext_in_parallel(build_ext):
+    """Compiles an extension's sources side by side; setuptools only does so with extensions."""
+
+    def build_extensions(self) -> None:
+        compile_sources = self.compiler.compile
+
+        def compile_side_by_side(sources: list[str], **options: Any) -> list[str]:
+            with ThreadPoolExecutor(min(os.cpu_count() or 1, COMPILERS_MAX)) as pool:
+                compiled = pool.map(lambda source: compile_sources([source], **options), sources)
+                return [name for names in compiled for name in names]
+
+        self.compiler.compile = compile_side_by_side
+        super().build_extensions()
+
+
 def extension(module: str, folder: str, pyx: str) -> Extension:
     return Extension(
         module,
+        # What Cython generates takes the longest, so it comes first.
         sources=[pyx, *sorted(glob(f"{folder}/src/*.cpp"))],
-        depends=[*glob(f"{KERNEL}/src/*.hpp"), *glob(f"{folder}/*.px[id]"), *glob(f"{folder}/src/*.hpp")],
+        depends=[
+            *glob(f"{KERNEL}/src/*.hpp"),
+            *glob(f"{folder}/*.px[id]"),
+            *glob(f"{folder}/src/*.hpp"),
+        ],
         include_dirs=[f"{KERNEL}/src"],
         extra_compile_args=COMPILE,
         extra_link_args=["-pthread"],
@@ -41,6 +68,7 @@ def extension(module: str, folder: str, pyx: str) -> Extension:
 
 require_compiler()
 setup(
+    cmdclass={"build_ext": build_ext_in_parallel},
     ext_modules=cythonize(
         [
             extension("slipstream.kernel._kernel", KERNEL, f"{KERNEL}/_kernel.pyx"),
@@ -48,5 +76,5 @@ setup(
         ],
         language_level=3,
         compiler_directives={"embedsignature": False, "boundscheck": False, "wraparound": False},
-    )
+    ),
 )

@@ -224,7 +224,8 @@ def version(server: Product) -> str:
     done = subprocess.run(
         [*server.command, "--version"], capture_output=True, text=True, check=True
     )
-    return (done.stdout or done.stderr).strip()
+    # Ours first says which nats-server it stands in for.
+    return (done.stdout or done.stderr).strip().splitlines()[-1]
 
 
 def write_results(
@@ -284,6 +285,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"[{done + 1}/{len(chosen)}] {row.title} ...", file=sys.stderr, flush=True)
         rows.append(compare(row, ours, theirs, runs, scale, options.store))
         print("  ".join(table_cells(rows[-1])), file=sys.stderr, flush=True)
+        print(rows[-1].failure, end="", file=sys.stderr, flush=True)
     print_table(rows)
     complete = not options.quick and not options.rows
     if complete or options.results:

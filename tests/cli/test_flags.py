@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 from slipstream.cli import command_line
 from slipstream.cli.command_line import KINDS, CommandLineError
 from slipstream.cli.flags import FlagError, FlagKind, parse_flags
-from slipstream.version import NATS_VERSION
+from slipstream.version import NATS_VERSION, VERSION
 
 NATS_SERVER = shutil.which("nats-server", path=str(Path(sys.executable).parent))
 OURS = [sys.executable, "-m", "slipstream.cli.nats_server"]
@@ -125,6 +126,11 @@ def test_exit_codes_are_those_of_nats_server(arguments: str) -> None:
     assert ours.returncode == theirs.returncode
     assert bool(ours.stdout) == bool(theirs.stdout)
     assert bool(ours.stderr) == bool(theirs.stderr)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert tomllib.loads(text)["project"]["version"] == VERSION
 
 
 def test_version_has_the_form_that_harnesses_parse() -> None:  # K-305

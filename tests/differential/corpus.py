@@ -81,7 +81,7 @@ STREAM_ATTEMPTS: list[Call] = [
     stream(name="J1", subjects=[">"], no_ack=True),
     stream(subjects=["$JS.>"]),
     stream(subjects=["$JS.API.>"]),
-    stream(name="J2", subjects=["$JS.EVENT.ADVISORY.>"]),
+    stream(name="J2", subjects=["$JS.EVENT.METRIC.>"]),
     stream(subjects=["$JSC.x"]),
     stream(subjects=["$NRG.x"]),
     stream(subjects=["$SYS.x"]),
@@ -145,6 +145,7 @@ STREAM_ATTEMPTS: list[Call] = [
     stream(deny_delete=True, deny_purge=True),
     stream(allow_rollup_hdrs=True),
     stream(allow_rollup_hdrs=True, deny_purge=True),
+    stream(allow_msg_ttl=True),
     stream(placement={}),
     stream(placement={"cluster": "C", "tags": ["a"]}),
     stream(placement={"preferred": "x"}),
@@ -216,6 +217,8 @@ STREAM_UPDATES: list[tuple[dict[str, Any], Call]] = [
     ({}, update(subjects=["s.>"], discard_new_per_subject=True)),
     ({"duplicate_window": SECOND}, update(subjects=["s.>"])),
     ({"placement": {"cluster": "C"}}, update(subjects=["s.>"])),
+    ({}, update(subjects=["s.>"], allow_msg_ttl=True)),
+    ({"allow_msg_ttl": True}, update(subjects=["s.>"])),
 ]
 
 # Every step is one attempt to create a consumer on S (subjects s.>), deleted again before the next.

@@ -7,7 +7,6 @@ import random
 from typing import Any
 
 from fake_kernel import FakeKernel
-
 from slipstream.jetstream.api import JETSTREAM_SERVICE, ClientDescription, JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits

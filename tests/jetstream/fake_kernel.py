@@ -37,6 +37,7 @@ class FakeConsumer:
         self.description = description
         self.spec = spec
         self.start = start
+        self.started = False  # delivers nothing before; the API says when
 
 
 class FakeStream:
@@ -171,11 +172,14 @@ class FakeKernel:
     def propose_consumer_create(
         self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
     ) -> int:
-        id_ = self._committed(token)
         target = self.streams[stream]
         start = _start(target, spec)
+        id_ = self._committed(token)
         target.consumers[id_] = FakeConsumer(description, spec, start)
         return id_
+
+    def start_consumer(self, stream: int, consumer: int) -> None:
+        self.streams[stream].consumers[consumer].started = True
 
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from conversation import CLIENT, NOW_NS, Conversation
 from fake_kernel import FakeKernel
-
 from slipstream.jetstream.api import JETSTREAM_SERVICE
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
@@ -81,6 +81,17 @@ def test_consumer_may_be_proposed_behind_its_stream(talk: Conversation) -> None:
     talk.send("CONSUMER.CREATE.S.C", b'{"stream_name":"S","config":{"durable_name":"C"}}')
     talk.settle()
     assert [answer.get("name", "") for answer in answers(talk)] == ["", "C"]
+
+
+def test_consumer_starts_behind_the_answer(talk: Conversation) -> None:  # C-064
+    talk.ok("STREAM.CREATE.S", {"name": "S"})
+    talk.send("CONSUMER.CREATE.S.C", b'{"stream_name":"S","config":{"durable_name":"C"}}')
+    (stream,) = talk.kernel.streams.values()
+    (consumer,) = stream.consumers.values()
+    assert not consumer.started
+    talk.settle()
+    assert consumer.started
+    assert answers(talk)[0]["name"] == "C"
 
 
 def test_name_is_free_again_from_the_deletion_on(talk: Conversation) -> None:
@@ -192,7 +203,6 @@ def test_duplicate_window_limit() -> None:
         {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
         {"subject_delete_marker_ttl": SECOND},
-        {"allow_msg_ttl": True},
         {"allow_atomic": True},
         {"allow_batched": True},
         {"compression": "s2"},

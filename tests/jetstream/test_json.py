@@ -125,3 +125,13 @@ def test_explainer_agrees_with_the_parser(value: object, data: st.DataObject) ->
 def test_depth_is_bounded() -> None:
     with pytest.raises(DecodeError, match="exceeded max depth"):
         decode(b"[" * 50_000, GoStruct)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["9999-12-31T23:59:59.999999999-23:59", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z"],
+)
+def test_times_at_the_ends_of_the_calendar_have_a_text(text: str) -> None:
+    time = parse_time(text)
+    assert len(str(time)) >= len("0001-01-01T00:00:00Z")
+    assert parse_time(str(time.in_utc())).unix_ns == time.unix_ns

@@ -15,10 +15,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from conversation import NOW_NS, Conversation
 from corpus import CONVERSATIONS, Store
 from corpus import Conversation as Talk
-
 from slipstream.kernel.events import AdvisoryEvent
 from slipstream.protocol.errors import ERROR_TABLE
 

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from wire import NATS_SERVER, Place, StartBoth
 
 from slipstream.testing import ServerProcess, server
+from wire import NATS_SERVER, Place, StartBoth
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,9 +7,12 @@ authorization.
 
 from __future__ import annotations
 
+from typing import Any
+
 import bcrypt
 import pytest
-from wire import StartBoth, WireClient, get, without_info
+
+from wire import Place, StartBoth, WireClient, eventually, get, without_info
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4, prefix=b"2a")).decode()
 
@@ -74,9 +77,19 @@ def test_answers_are_those_of_nats_server(config: str, both: StartBoth) -> None:
                     (client.info.get("auth_required"), without_info(client.answer(request)))
                 )
         assert answers[0] == answers[1], request
-    pages = [get(place.monitoring_url, "/connz?state=closed").json for place in (ours, theirs)]
-    reasons = [[closed["reason"] for closed in page["connections"]] for page in pages]
-    assert reasons[0] == reasons[1]
+    assert disconnect_reasons(ours) == disconnect_reasons(theirs)
+
+
+def disconnect_reasons(place: Place) -> list[str]:
+    """Of all that were connected, once they are all gone."""
+
+    def closed() -> list[dict[str, Any]]:
+        page = get(place.monitoring_url, "/connz?state=closed").json
+        found: list[dict[str, Any]] = page["connections"]
+        return found
+
+    eventually(lambda: len(closed()) == len(REQUESTS))
+    return [one["reason"] for one in closed()]
 
 
 def test_authentication_timeout(both: StartBoth) -> None:  # K-061

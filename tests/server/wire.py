@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -28,7 +29,12 @@ class WireClient:
         assert parts.port
         self._socket = socket.create_connection((parts.hostname, parts.port), ANSWER_S_MAX)
         self._received = b""
-        self.info = json.loads(self.until(b"\r\n").removeprefix(b"INFO "))
+        greeting = self.until(b"\r\n")
+        if greeting.startswith(b"INFO "):
+            self.info = json.loads(greeting.removeprefix(b"INFO "))
+        else:  # a refusal
+            self.info = {}
+            self._received = greeting + self._received
 
     def send(self, request: bytes) -> None:
         self._socket.sendall(request)
@@ -107,6 +113,14 @@ def get(url: str, path: str, method: str = "GET") -> HttpAnswer:
         return HttpAnswer(answer.status, dict(answer.getheaders()), answer.read())
     finally:
         connection.close()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Returns as soon as a condition holds that another process brings about."""
+    deadline_s = time.monotonic() + ANSWER_S_MAX
+    while not holds():
+        assert time.monotonic() < deadline_s, "it did not come about"
+        time.sleep(0.01)
 
 
 def shape(value: Any) -> Any:

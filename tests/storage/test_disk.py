@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -146,6 +147,7 @@ def test_a_root_that_is_missing_is_reported_by_every_operation(tmp_path: Path) -
     assert error_of(lambda: disk.list("")) == errno.ENOENT
 
 
+Step = tuple[Any, ...]
 NAMES = st.sampled_from(["a", "b", "f/a", "f/b", "g/a"])
 STEPS = st.one_of(
     st.tuples(st.just("write"), NAMES, st.binary(max_size=8), st.integers(0, 12)),
@@ -160,7 +162,7 @@ STEPS = st.one_of(
 )
 
 
-def answer(disk: Disk, step: tuple) -> object:
+def answer(disk: Disk, step: Step) -> object:
     kind, *rest = step
     try:
         if kind == "write":
@@ -175,7 +177,8 @@ def answer(disk: Disk, step: tuple) -> object:
             disk.close(handle)
             return result
         if kind == "exclusive":
-            return disk.close(disk.open(rest[0], NEW | OPEN_EXCLUSIVE))
+            disk.close(disk.open(rest[0], NEW | OPEN_EXCLUSIVE))
+            return None
         if kind == "content":
             return content(disk, rest[0])
         return getattr(disk, kind)(*rest)
@@ -185,7 +188,7 @@ def answer(disk: Disk, step: tuple) -> object:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEPS, max_size=30))
-def test_the_simulated_disk_answers_as_the_real_one(steps: list[tuple]) -> None:
+def test_the_simulated_disk_answers_as_the_real_one(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as root:
         real, simulated = RealDisk(root), SimDisk(7)
         for step in steps:

@@ -553,6 +553,17 @@ def test_many_files_through_the_thread(tmp_path: Path, wake_fd: int) -> None:
     assert journal_bytes(disk) <= FILES_MAX * FILE_BYTES
 
 
+def test_a_burst_waits_for_files_instead_of_losing_records(tmp_path: Path, wake_fd: int) -> None:
+    disk = RealDisk(str(tmp_path))
+    journal = open_journal(disk, threaded=True, wake_fd=wake_fd, bytes_max=100 * FILE_BYTES)
+    journal.recover()
+    assert journal.append_many(2000, 16, b"p" * 87, in_flight_bytes_max=FILE_BYTES) == 2000
+    assert journal.wait_synced()
+    journal.close()
+    found = recovered(disk, bytes_max=100 * FILE_BYTES)
+    assert [r[2] for r in found] == list(range(1, 2001))
+
+
 def test_large_records_through_the_thread(tmp_path: Path, wake_fd: int) -> None:
     disk = RealDisk(str(tmp_path))
     options = {"threaded": True, "wake_fd": wake_fd, "bytes_max": 40 * FILE_BYTES}

@@ -12,9 +12,9 @@ import copy
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from store_model import Message, StoreModel, subject_matches
 
 from slipstream.kernel._kernel import IoPool, Loss, MessageStore, ReadBuffer, SimDisk
+from store_model import Message, StoreModel, subject_matches
 
 TINY = {
     "segment_bytes_min": 1024,

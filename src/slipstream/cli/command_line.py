@@ -11,7 +11,7 @@ from typing import Any
 
 from slipstream.cli.flags import FlagKind, parse_flags
 from slipstream.config.options import Options
-from slipstream.config.table import Row, rows
+from slipstream.config.table import Row, dashed, rows
 from slipstream.config.unbuilt import sentence
 
 
@@ -55,8 +55,8 @@ COMMANDS = {
 
 COMBINED: Mapping[str, tuple[str, ...]] = {
     "DV": ("debug", "trace"),
-    "VV": ("trace", "trace_verbose"),
-    "DVV": ("debug", "trace", "trace_verbose"),
+    "VV": ("trace",),
+    "DVV": ("debug", "trace"),
 }
 
 _ALONE = "this server runs alone"
@@ -114,7 +114,7 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for flag, value in values.items():
         if flag in UNBUILT and value is not False:
-            raise CommandLineError(sentence(_dashed(flag), UNBUILT[flag][1]))
+            raise CommandLineError(sentence(dashed(flag), UNBUILT[flag][1]))
         if flag in COMBINED:
             settings.update(dict.fromkeys(COMBINED[flag], value))
         elif flag in _PATH_BY_FLAG:
@@ -142,7 +142,7 @@ def usage(program: str) -> str:
     lines.append("Commands:")
     lines += [_line(command.flags, command.metavar, command.help) for command in COMMANDS.values()]
     lines += ["", "Flags of nats-server that are not supported yet:"]
-    lines += _wrapped(sorted(_dashed(flag) for flag in UNBUILT))
+    lines += _wrapped(sorted(dashed(flag) for flag in UNBUILT))
     return "\n".join([*lines, ""])
 
 
@@ -155,12 +155,8 @@ def _section(row: Row) -> str:
     return name if name in ("jetstream", "authorization") else "server"
 
 
-def _dashed(flag: str) -> str:
-    return f"-{flag}" if len(flag) <= 2 or flag.isupper() else f"--{flag}"
-
-
 def _line(flags: tuple[str, ...], metavar: str, text: str) -> str:
-    left = ", ".join(_dashed(flag) for flag in flags)
+    left = ", ".join(dashed(flag) for flag in flags)
     if metavar:
         left = f"{left} <{metavar}>"
     gap = " " * max(1, 40 - len(left))

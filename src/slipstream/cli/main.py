@@ -27,13 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "serve":
         return _serve(parsed)
     if parsed.command == "verify":
-        return _verify(parsed.folder)
+        from slipstream.cli import verify
+
+        return verify.main(parsed.folder)
     print(f"slipstream {VERSION} (NATS {NATS_VERSION})")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="slipstream", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="slipstream", description="A durable server for NATS clients, and its tools."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     serve = commands.add_parser("serve", help="run a server with JetStream")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
@@ -106,12 +110,6 @@ def _sync_interval(text: str) -> int:
     settings, _ = read_document(document)
     interval_ns: int = settings["jetstream.sync_interval_ns"]
     return interval_ns
-
-
-def _verify(folder: str) -> int:
-    from slipstream.server.verify import verify
-
-    return verify(folder)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ COMPOUND_KEYS = (
     ),
     CompoundKey(
         ("trace_verbose",),
-        lambda value: dict.fromkeys(("trace", "trace_verbose"), readers.boolean(value)),
-        "Like trace, and for the system account as well",
+        lambda value: {"trace": readers.boolean(value)},
+        "Like trace: nobody is in the system account yet",
     ),
 )
 _COMPOUND_BY_KEY = {key: compound for compound in COMPOUND_KEYS for key in compound.keys}

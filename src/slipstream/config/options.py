@@ -367,10 +367,7 @@ class Options:
         read=readers.boolean,
         flags=("V", "trace"),
         reloadable=True,
-        help="Log CONNECT and service requests of clients",
-    )
-    trace_verbose: bool = option(
-        False, reloadable=True, help="Log those of the system account as well"
+        help="Log what clients send to the server itself: CONNECT and service requests",
     )
     logtime: bool = option(
         True,

@@ -56,6 +56,11 @@ def option(default: T, **spec: Any) -> T:
     return dataclasses.field(default=default, metadata={"spec": OptionSpec(**spec)})
 
 
+def dashed(flag: str) -> str:
+    """A flag as it is usually written; one dash or two mean the same."""
+    return f"-{flag}" if len(flag) <= 2 or flag.isupper() else f"--{flag}"
+
+
 @cache
 def specs(block: type) -> Mapping[str, OptionSpec]:
     """The rows of one block, by field name."""

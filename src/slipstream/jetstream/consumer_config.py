@@ -186,7 +186,7 @@ class ConsumerConfig(GoStruct):
             flow_control=self.flow_control,
             idle_heartbeat_ns=self.idle_heartbeat_ns,
             headers_only=self.headers_only,
-            rate_limit_bps=self.rate_limit_bps,
+            rate_limit_bps=min(self.rate_limit_bps, _INT64_MAX),
             replay_original=self.replay_policy is ReplayPolicy.ORIGINAL,
             inactive_threshold_ns=self.inactive_threshold_ns,
             pause_until_ns=self.pause_until_ns,

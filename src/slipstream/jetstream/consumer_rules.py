@@ -40,6 +40,7 @@ _FLOW_CONTROL_HEARTBEAT_NS = 1_000_000_000
 _SMALLEST_HEARTBEAT_NS = 100_000_000
 _SMALLEST_EXPIRES_NS = 1_000_000
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9/_=-]{1,16}")
+_INT64_DIGITS = 18  # every number of so many digits fits; longer ones are no percentage
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -341,6 +342,9 @@ def _check_sampling(config: ConsumerConfig) -> None:
     number = config.sample_freq.removesuffix("%")
     if _INTEGER.fullmatch(number) is None:
         text = f'strconv.Atoi: parsing "{number}": invalid syntax'
+        raise ApiError(ErrorCode.CONSUMER_INVALID_SAMPLING, err=text)
+    if len(number) > _INT64_DIGITS:
+        text = f'strconv.Atoi: parsing "{number}": value out of range'
         raise ApiError(ErrorCode.CONSUMER_INVALID_SAMPLING, err=text)
     if int(number) < 0:
         raise ApiError(ErrorCode.CONSUMER_INVALID_SAMPLING, err="<nil>")

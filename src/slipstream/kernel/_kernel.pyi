@@ -1,8 +1,11 @@
-"""The compiled kernel as Python sees it. Units: nanoseconds, bytes; times are unix nanoseconds. Subjects and names are bytes."""
+"""The compiled kernel as Python sees it.
 
-from collections.abc import Mapping, Sequence
+Units: nanoseconds, bytes; times are unix nanoseconds. Subjects and names are bytes.
+"""
+
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from slipstream.kernel.events import Event
 from slipstream.kernel.values import (
@@ -10,9 +13,8 @@ from slipstream.kernel.values import (
     ConsumerRecord,
     ConsumerState,
     KernelStats,
-    StoreError,
-    StoreStats,
     StoredMessage,
+    StoreStats,
     StreamRecord,
     StreamState,
     Subscription,
@@ -72,6 +74,16 @@ class SimDisk(Disk):
     def set_capacity(self, size: int) -> None: ...
     def flip_bit(self, path: str, offset: int, bit: int) -> None: ...
     def set_cold(self, cold: bool) -> None: ...
+
+class OverlayDisk(Disk):
+    """Reads through to `base` and keeps every change in memory."""
+
+    def __init__(self, base: Disk) -> None: ...
+    def changed(self) -> list[str]:
+        """Files of `base` that would have been written to."""
+
+def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:
+    """Reads every message of a stream: how many are whole, and which are not (at most `limit`)."""
 
 class Journal:
     def __init__(
@@ -225,13 +237,48 @@ class MessageStore:
     @property
     def bytes(self) -> int: ...
 
+# ---------------------------------------------------------------- protocol and subjects: for tests
+
+class ProtocolParser:
+    """The kernel's parser; its twin and the meaning of its answers: slipstream.protocol.parser."""
+
+    def __init__(
+        self, *, max_control_line: int = 4096, max_payload: int = 1048576, headers: bool = True
+    ) -> None: ...
+    def next(
+        self, received: bytes
+    ) -> tuple[
+        str, int, int, tuple[str, bytes, bytes, bytes, bytes, bytes, int, bytes, bytes] | None
+    ]:
+        """(status, consumed, wanted, the fields of Command)."""
+
+def valid_subject(subject: bytes) -> bool: ...
+def valid_literal(subject: bytes) -> bool: ...
+def has_wildcard(subject: bytes) -> bool: ...
+def subject_matches(filter: bytes, literal: bytes) -> bool: ...
+
+class SubjectTrie:
+    """The kernel's trie with numbered subscriptions; its model: slipstream.protocol.subjects."""
+
+    def insert(self, key: int, subject: bytes, queue: bytes = b"") -> None: ...
+    def remove(self, key: int) -> None: ...
+    def match(
+        self, literal: bytes, *, cached: bool = True
+    ) -> tuple[list[int], dict[bytes, list[int]]]:
+        """(plain subscriptions, members by queue group)."""
+    def __len__(self) -> int: ...
+    @property
+    def hits(self) -> int:
+        """Matches that the cache answered."""
+
 # ---------------------------------------------------------------- kernel
 
 class Kernel:
     """One server's data plane: connections, subjects, streams, consumers, the journal.
 
-    Order of use: create; `account`, `set_info`, `serve`; `open_store` (JetStream); `listen`; `start` or `turn`.
-    Every method may be called from any thread and is short; only `wait_events`, `open_store` and `stop` block.
+    Order of use: create; `account`, `set_info`, `serve`; `open_store` (JetStream); `listen`;
+    `start` or `turn`. Every method may be called from any thread and is short; only `wait_events`,
+    `open_store` and `stop` block.
     """
 
     def __init__(
@@ -253,9 +300,13 @@ class Kernel:
     def set_limits(self, **limits: int) -> None:
         """Changes any of the constructor's values on a running kernel (reload)."""
     def set_info(self, info_json: bytes) -> None:
-        """The INFO that new connections get: a JSON object; the kernel adds client_id and client_ip to each."""
+        """The INFO that new connections get: a JSON object; the kernel adds client_id and
+        client_ip to each.
+        """
     def broadcast_info(self, info_json: bytes) -> None:
-        """Sends INFO to every client of protocol 1 that has sent a PING (lame duck, cluster changes)."""
+        """Sends INFO to every client of protocol 1 that has sent a PING (lame duck, cluster
+        changes).
+        """
     def send_info(self, cid: int, info_json: bytes) -> None: ...
     # -- life
     def listen(self, fd: int) -> None:
@@ -264,9 +315,14 @@ class Kernel:
     def start(self) -> None:
         """Runs turns on a native thread until `stop`."""
     def stop(self) -> None:
-        """Ends the thread; flushes what is in output buffers once, closes every connection (Server Shutdown), syncs and closes the store."""
+        """Ends the thread; flushes what is in output buffers once, closes every connection
+        (Server Shutdown), syncs and closes the store.
+        """
     def turn(self, now_ns: int, monotonic_ns: int, timeout_ms: int = 0) -> int:
-        """One turn on the caller's thread (simulation, embedding without a thread). Returns the number of ready sockets."""
+        """One turn on the caller's thread (simulation, embedding without a thread).
+
+        Returns the number of ready sockets.
+        """
     def wait_events(self, timeout_s: float) -> list[Event]:
         """Blocks (without the GIL) until there are events or the time is up."""
     def wake(self) -> None:
@@ -284,9 +340,14 @@ class Kernel:
         no_responders: bool,
         protocol: int,
     ) -> bool:
-        """The verdict on a ConnectEvent: goes on reading. False when the connection is gone meanwhile."""
+        """The verdict on a ConnectEvent: goes on reading.
+
+        False when the connection is gone meanwhile.
+        """
     def refuse(self, cid: int, error: bytes, reason: str) -> None:
-        """Sends -ERR 'error' (without quotes here; empty sends nothing) and closes with a disconnect reason (K-085)."""
+        """Sends -ERR 'error' (without quotes here; empty sends nothing) and closes with a
+        disconnect reason (K-085).
+        """
     def disconnect(self, cid: int, reason: str) -> None: ...
     def send_error(self, cid: int, error: bytes) -> None:
         """-ERR without closing."""
@@ -297,9 +358,16 @@ class Kernel:
     def account(self, name: bytes) -> int:
         """The id of an account, made on first use. Accounts do not see each other's subjects."""
     def serve(self, account: int, subject: bytes, service: int) -> None:
-        """Messages on `subject` (wildcards allowed) in `account` become RequestEvents with this service number."""
-    def publish(self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes) -> int:
-        """Publishes as the server itself; returns how many subscriptions it reached. Streams capture it too."""
+        """Messages on `subject` (wildcards allowed) in `account` become RequestEvents with this
+        service number.
+        """
+    def publish(
+        self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
+    ) -> int:
+        """Publishes as the server itself; returns how many subscriptions it reached.
+
+        Streams capture it too.
+        """
     def interest(self, account: int, subject: bytes) -> int:
         """How many subscriptions match a literal subject."""
     # -- JetStream
@@ -316,13 +384,15 @@ class Kernel:
     ) -> list[StreamRecord]:
         """Locks and recovers the store at `path` (or on a SimDisk). sync_interval_ns 0: durable.
 
-        Raises StoreError with the cause: locked by another server, a nats-server folder, damaged, newer format.
+        Raises StoreError with the cause: locked by another server, a nats-server folder, damaged,
+        newer format.
         """
     def consumers(self, stream: int) -> list[ConsumerRecord]: ...
     def store_stats(self) -> StoreStats: ...
     def checkpoint(self) -> None:
         """Asks for a checkpoint round; it runs beside the traffic."""
-    # Proposals: each returns at once; CommittedEvent(token, result) follows when it is on stable storage and applied.
+    # Proposals: each returns at once; CommittedEvent(token, result) follows when it is on stable
+    # storage and applied.
     def propose_stream_create(
         self, token: int, account: int, name: bytes, description: bytes, spec: Mapping[str, Any]
     ) -> int:
@@ -338,7 +408,12 @@ class Kernel:
     def propose_consumer_create(
         self, token: int, stream: int, name: bytes, description: bytes, spec: Mapping[str, Any]
     ) -> int:
-        """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs."""
+        """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs.
+
+        With a token other than 0 it delivers nothing before `start_consumer`, so that the creation
+        is answered first.
+        """
+    def start_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: Mapping[str, Any]
     ) -> None: ...
@@ -362,4 +437,3 @@ class Kernel:
         """Smallest sequence with a time at or behind; last + 1 if there is none."""
     def check(self) -> None:
         """Asserts the invariants of every stream and consumer; slow, for tests."""
-

@@ -4,3 +4,6 @@
 include "storage.pxi"
 include "store.pxi"
 include "kernel.pxi"
+include "parser.pxi"
+include "subjects.pxi"
+include "verify.pxi"

@@ -1,7 +1,7 @@
 """What the kernel tells Python: plain values, one class per kind of event.
 
-`Kernel.wait_events` returns them in the order in which they arose. Nothing here is sent per message: only connects, service
-requests, commits that Python waits for, advisories and timers.
+`Kernel.wait_events` returns them in the order in which they arose. Nothing here is sent per
+message: only connects, service requests, commits that Python waits for, advisories and timers.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class CommittedEvent(NamedTuple):
 
 
 class AdvisoryEvent(NamedTuple):
-    """Something about a consumer that clients may want to hear of; only sent while somebody subscribes to its subject."""
+    """Something about a consumer that clients may want to hear of; only sent while somebody
+    subscribes to its subject.
+    """
 
     kind: str  # "max_deliver", "terminated", "nak", "ack_sample"
     stream: int

@@ -23,7 +23,8 @@ from slipstream.kernel.values import (
 cdef extern from "specs.hpp" namespace "slipstream" nogil:
     cdef cppclass CStreamSpec "slipstream::StreamSpec":
         vector[string] subjects
-        cbool memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed, deny_delete, deny_purge, allow_rollup, allow_msg_ttl
+        cbool memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed
+        cbool deny_delete, deny_purge, allow_rollup, allow_msg_ttl
         int64_t max_msgs, max_bytes, max_age_ns, max_msgs_per_subject, max_msg_size, duplicate_window_ns
         uint64_t first_seq
     cpdef enum class DeliverPolicy "slipstream::DeliverPolicy"(uint8_t):
@@ -166,19 +167,23 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
+    void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
     void kc_check_all "slipstream::KernelCalls::check_all"(CKernel&) except +
     JetStreamStats kc_store_stats "slipstream::KernelCalls::store_stats"(CKernel&)
     void kc_checkpoint "slipstream::KernelCalls::checkpoint"(CKernel&)
-    uint64_t kc_create_stream "slipstream::KernelCalls::create_stream"(CKernel&, uint64_t, uint32_t, string_view, string_view, const CStreamSpec&)
+    uint64_t kc_create_stream "slipstream::KernelCalls::create_stream"(
+        CKernel&, uint64_t, uint32_t, string_view, string_view, const CStreamSpec&)
     cbool kc_update_stream "slipstream::KernelCalls::update_stream"(CKernel&, uint64_t, uint64_t, string_view, const CStreamSpec&)
     cbool kc_delete_stream "slipstream::KernelCalls::delete_stream"(CKernel&, uint64_t, uint64_t)
     cbool kc_purge "slipstream::KernelCalls::purge"(CKernel&, uint64_t, uint64_t, string_view, uint64_t, uint64_t)
     cbool kc_remove_message "slipstream::KernelCalls::remove_message"(CKernel&, uint64_t, uint64_t, uint64_t, cbool)
-    uint32_t kc_create_consumer "slipstream::KernelCalls::create_consumer"(CKernel&, uint64_t, uint64_t, string_view, string_view, const CConsumerSpec&)
-    cbool kc_update_consumer "slipstream::KernelCalls::update_consumer"(CKernel&, uint64_t, uint64_t, uint32_t, string_view, const CConsumerSpec&)
+    uint32_t kc_create_consumer "slipstream::KernelCalls::create_consumer"(
+        CKernel&, uint64_t, uint64_t, string_view, string_view, const CConsumerSpec&)
+    cbool kc_update_consumer "slipstream::KernelCalls::update_consumer"(
+        CKernel&, uint64_t, uint64_t, uint32_t, string_view, const CConsumerSpec&)
     cbool kc_delete_consumer "slipstream::KernelCalls::delete_consumer"(CKernel&, uint64_t, uint64_t, uint32_t)
 
 
@@ -527,6 +532,10 @@ cdef class Kernel:
         with nogil:
             ok = kc_delete_consumer(self.k[0], token, stream, consumer)
         _accepted(ok)
+
+    def start_consumer(self, uint64_t stream, uint32_t consumer):
+        with nogil:
+            kc_start_consumer(self.k[0], stream, consumer)
 
     # -- reading
 

@@ -1,7 +1,8 @@
 """The compiled decisions that Python hands to the kernel with a stream or a consumer.
 
-A *spec* is a flat mapping of these keys; every key must be present. The kernel writes it into the log beside the opaque
-description, so that each replica applies the same decision whatever version of Python wrote it.
+A *spec* is a flat mapping of these keys; every key must be present. The kernel writes it into the
+log beside the opaque description, so that each replica applies the same decision whatever version
+of Python wrote it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class ConsumerSpec(TypedDict):
 
     durable: bool
     memory: bool  # its state is not logged (mem_storage, or a consumer of a memory stream)
-    deliver_policy: int  # 0 all, 1 last, 2 new, 3 by_start_sequence, 4 by_start_time, 5 last_per_subject
+    # 0 all, 1 last, 2 new, 3 by_start_sequence, 4 by_start_time, 5 last_per_subject
+    deliver_policy: int
     opt_start_seq: int
     opt_start_time_ns: int
     ack_policy: int  # 0 none, 1 all, 2 explicit

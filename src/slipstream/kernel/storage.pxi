@@ -76,10 +76,11 @@ cdef extern from *:
         snapshots.push_back({group, applied, std::string(payload)});
       });
     }
-    // `count` records of the same payload, a flush after every `per_flush`, at most `in_flight_max` bytes not synced: what
-    // the journal does without Python around it. Blocks on the eventfd; the number appended is less when refused for good.
-    inline uint64_t append_many(Journal& journal, int wake_fd, uint64_t count, uint64_t per_flush, uint64_t in_flight_max,
-                                string_view payload, bool durable) {
+    // `count` records of the same payload, a flush after every `per_flush`, at most `in_flight_max` bytes not
+    // synced: what the journal does without Python around it. Blocks on the eventfd; the number appended is less
+    // when refused for good.
+    inline uint64_t append_many(Journal& journal, int wake_fd, uint64_t count, uint64_t per_flush,
+                                uint64_t in_flight_max, string_view payload, bool durable) {
       for (uint64_t i = 0; i < count; i++) {
         while (!journal.append(1, 1, i + 1, 1, payload, durable)) {
           journal.flush();
@@ -120,7 +121,8 @@ cdef extern from "journal.hpp" namespace "slipstream" nogil:
     cdef cppclass CJournal "slipstream::Journal":
         @staticmethod
         unique_ptr[CJournal] open(CDisk& disk, JournalOptions options, string& error)
-        uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, cbool durable, cbool reserve)
+        uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload,
+                        cbool durable, cbool reserve)
         void flush()
         void sync_now()
         cbool wait_synced()
@@ -141,8 +143,8 @@ cdef extern from "journal.hpp" namespace "slipstream" nogil:
 
     cbool recover_into(CJournal& journal, vector[RecordCopy]& records)
     void wake_by_eventfd(JournalOptions& options, int fd)
-    uint64_t append_many(CJournal& journal, int wake_fd, uint64_t count, uint64_t per_flush, uint64_t in_flight_max,
-                         string_view payload, cbool durable)
+    uint64_t append_many(CJournal& journal, int wake_fd, uint64_t count, uint64_t per_flush,
+                         uint64_t in_flight_max, string_view payload, cbool durable)
 
 
 cdef extern from "checkpoint.hpp" namespace "slipstream" nogil:
@@ -309,13 +311,14 @@ cdef class SimDisk(Disk):
 
 
 cdef class Journal:
-    """The journal on a disk. `wake_fd` is an eventfd that the journal's thread writes to; it must outlive the journal."""
+    """The journal on a disk. `wake_fd` is an eventfd that its thread writes to; it must outlive the journal."""
     cdef unique_ptr[CJournal] journal
     cdef Disk disk
     cdef int wake_fd
 
-    def __cinit__(self, Disk disk, *, str folder="journal", uint64_t file_bytes=16 << 20, uint64_t bytes_max=256 << 20,
-                  SyncMode mode=SyncMode.durable, cbool threaded=True, uint64_t salt=0, int wake_fd=-1):
+    def __cinit__(self, Disk disk, *, str folder="journal", uint64_t file_bytes=16 << 20,
+                  uint64_t bytes_max=256 << 20, SyncMode mode=SyncMode.durable, cbool threaded=True,
+                  uint64_t salt=0, int wake_fd=-1):
         cdef JournalOptions options
         cdef string error
         options.folder = folder.encode()
@@ -373,11 +376,11 @@ cdef class Journal:
             end = journal.append(group, term, index, kind, string_view(start, n), durable, reserve)
         return end
 
-    def append_many(self, uint64_t count, uint64_t per_flush, bytes payload, *, uint64_t in_flight_bytes_max=4 << 20,
-                    cbool durable=True):
-        """Appends `count` equal records, with a flush after every `per_flush`, and returns how many; for measuring.
+    def append_many(self, uint64_t count, uint64_t per_flush, bytes payload, *,
+                    uint64_t in_flight_bytes_max=4 << 20, cbool durable=True):
+        """Appends `count` equal records, with a flush after every `per_flush`, and returns how many.
 
-        Needs `wake_fd`, on which it blocks while too much is in flight.
+        For measuring. Needs `wake_fd`, on which it blocks while too much is in flight.
         """
         cdef CJournal* journal = self.opened()
         cdef const char* start = payload

@@ -1,4 +1,7 @@
-"""What the kernel answers: plain values. Units: nanoseconds, bytes; times are unix nanoseconds, 0 = never."""
+"""What the kernel answers: plain values.
+
+Units: nanoseconds, bytes; times are unix nanoseconds, 0 = never.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +107,11 @@ class StoredMessage(NamedTuple):
 
 
 class StreamRecord(NamedTuple):
-    """What recovery found. `description` is the opaque text that was given with the proposal (JSON of config, created, ...)."""
+    """What recovery found.
+
+    `description` is the opaque text that was given with the proposal (JSON of config, created,
+    ...).
+    """
 
     stream: int
     account: bytes

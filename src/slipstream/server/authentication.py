@@ -32,7 +32,6 @@ class Connect(msgspec.Struct, frozen=True):
 
     verbose: bool = True
     pedantic: bool = True
-    tls_required: bool = False
     echo: bool = True
     headers: bool = False
     no_responders: bool = False
@@ -44,8 +43,6 @@ class Connect(msgspec.Struct, frozen=True):
     password: str = msgspec.field(default="", name="pass")
     auth_token: str = ""
     nkey: str = ""
-    jwt: str = ""
-    sig: str = ""
     account: str = ""
     new_account: bool = False
 

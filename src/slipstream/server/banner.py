@@ -36,16 +36,19 @@ def log_identity(server: Server) -> None:
     log.info(f"  ID:       {server.server_id}")
 
 
-def log_warnings(options: Options, log: Log) -> None:
+def log_configuration(options: Options, log: Log) -> None:
+    """Where it comes from, and what is doubtful in it."""
     if plaintext_secrets(options):
         log.warn("Plaintext passwords detected, use nkeys or bcrypt")
+    if options.config_file:
+        log.info(f"Using configuration file: {options.config_file} ({options.config_digest})")
     if options.max_payload > MAX_PAYLOAD_DISCOURAGED:
         log.warn(
             f"Maximum payloads over {format_size(MAX_PAYLOAD_DISCOURAGED)} are generally "
             "discouraged and could lead to poor performance"
         )
     if options.trace:
-        log.warn("Trace shows CONNECT only, not the messages")
+        log.warn("Trace shows what clients send to the server itself, not their messages")
 
 
 def log_jetstream(server: Server) -> None:

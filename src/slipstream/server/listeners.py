@@ -30,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
         reason = (error.strerror or str(error)).lower()
         raise ListenError(f"listen tcp: lookup {host}: {reason}") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os.strerror(error.errno or 0).lower()  # create_server adds to the text
         raise ListenError(f"listen tcp {shown}: bind: {reason}") from None
     listener.setblocking(False)
     return listener

@@ -55,7 +55,7 @@ class Loop:
         """Until `stop` was called."""
         try:
             while not self._stopping:
-                self._step(self._kernel.wait_events(self._wait_s()))
+                self._round(self._kernel.wait_events(self._wait_s()))
         finally:
             self._finished.set()
 
@@ -68,19 +68,23 @@ class Loop:
             wait_s = min(wait_s, max(0.0, self._work_due_s - now_s))
         return wait_s
 
-    def _step(self, events: list[Event]) -> None:
-        started_ns = time.monotonic_ns()
+    def _round(self, events: list[Event]) -> None:
         for event in events:
-            self._handle(event)
+            self._measured(lambda event=event: self._handle(event))  # type: ignore[misc]
         while self._posted and not self._stopping:
-            self._posted.popleft()()
+            self._measured(self._posted.popleft())
         self.timers.fire(time.monotonic())
-        more_s = self._work()
+        more_s = self._measured(self._work)
         self._work_due_s = None if more_s is None else time.monotonic() + more_s
+
+    def _measured(self, step: Callable[[], T]) -> T:
+        started_ns = time.monotonic_ns()
+        result = step()
         took_ns = time.monotonic_ns() - started_ns
         self.steps += 1
         self.step_ns_total += took_ns
         self.step_ns_max = max(self.step_ns_max, took_ns)
+        return result
 
     def stop(self) -> None:
         """Ends `run` after the current step; from any thread."""

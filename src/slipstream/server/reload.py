@@ -24,7 +24,6 @@ _LOG_OPTIONS = frozenset(
         "log_max_files",
         "debug",
         "trace",
-        "trace_verbose",
         "logtime",
         "logtime_utc",
     }

@@ -9,6 +9,7 @@ texts are nats-server's, because harnesses wait for them (K-324..K-328).
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import tempfile
 import threading
 import time
@@ -40,11 +41,11 @@ from slipstream.server.lame_duck import LameDuck
 from slipstream.server.listeners import ListenError, PortsFile
 from slipstream.server.log import Log, ServerLog
 from slipstream.server.loop import Loop
+from slipstream.server.monitoring.connz import text
 from slipstream.server.monitoring.http import MonitoringServer
 from slipstream.server.reload import Reloader
 from slipstream.server.services import SystemServices
 
-STORE_FOLDER = "jetstream"  # below store_dir, as in nats-server
 TEMPORARY_STORE = "slipstream"  # below the system's temporary folder, when none was given
 MEMORY_SHARE = 3 / 4  # of the machine's, for streams in memory
 DISK_SHARE = 3 / 4  # of what is free, for streams in files
@@ -76,7 +77,7 @@ class Server:
         self.clients = Clients(options.max_closed_clients)
         self.jetstream: JetStreamService | None = None
         self.monitoring: MonitoringServer | None = None
-        self.kernel = Kernel(**kernel_limits(self.options), seed=time.time_ns() % 2**63)
+        self.kernel = Kernel(**kernel_limits(self.options), seed=secrets.randbits(62))
         self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
         self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
         self.loop = Loop(self.kernel, self._handle, self._work)
@@ -87,7 +88,6 @@ class Server:
         self._info = ServerInfo(self.server_id, self.name)
         self._listening: tuple[str, int] | None = None
         self._ports_file: PortsFile | None = None
-        self._stopped = threading.Event()
         self._stop_lock = threading.Lock()
         self._is_shut = False
 
@@ -115,7 +115,7 @@ class Server:
 
     @property
     def store_path(self) -> Path:
-        return Path(self.options.store_dir) / STORE_FOLDER
+        return Path(self.options.store_dir)
 
     def info_json(self, *, lame_duck: bool = False) -> bytes:
         return self._info.render(self.options, *self._advertised(), lame_duck=lame_duck)
@@ -146,12 +146,7 @@ class Server:
 
     def _start(self) -> None:
         banner.log_identity(self)
-        banner.log_warnings(self.options, self.log)
-        if self.options.config_file:
-            self.log.info(
-                f"Using configuration file: {self.options.config_file} "
-                f"({self.options.config_digest})"
-            )
+        banner.log_configuration(self.options, self.log)
         self._write_pid_file()
         self._start_monitoring()
         if self.options.jetstream.enabled:
@@ -263,13 +258,28 @@ class Server:
             self.admission.closed(event)
         elif isinstance(event, FirstPingEvent):
             self._greet_again(event.cid)
-        elif isinstance(event, RequestEvent) and self.services.owns(event.service):
-            self.services.handle(event)
+        elif isinstance(event, RequestEvent):
+            self._serve(event)
         else:
             if isinstance(event, FailedEvent):
                 self._store_failed(event.text)
             if self.jetstream is not None:
                 self.jetstream.handle(event)
+
+    def _serve(self, event: RequestEvent) -> None:
+        if self.options.trace:
+            self._trace_request(event)
+        if self.services.owns(event.service):
+            self.services.handle(event)
+        elif self.jetstream is not None:
+            self.jetstream.handle(event)
+
+    def _trace_request(self, event: RequestEvent) -> None:
+        client = self.clients.get(event.cid)
+        name = "SYSTEM" if client is None else client.label()
+        subject, reply = text(event.subject), text(event.reply)
+        size = len(event.header) + len(event.body)
+        self.log.trace(f"{name} - <<- [PUB {subject} {reply} {size}]")
 
     def _work(self) -> float | None:
         return None if self.jetstream is None else self.jetstream.work()
@@ -287,9 +297,6 @@ class Server:
     def stop(self) -> None:
         """Asks a running server to stop; returns at once. From any thread."""
         self.loop.stop()
-
-    def wait_stopped(self, timeout_s: float | None = None) -> bool:
-        return self._stopped.wait(timeout_s)
 
     def enter_lame_duck(self) -> None:
         self.loop.post(self.lame_duck.enter)
@@ -315,7 +322,6 @@ class Server:
         if self.jetstream is not None:
             self.log.info("JetStream Shutdown")
         self.log.info("Server Exiting..")
-        self._stopped.set()
 
     def _close(self) -> None:
         self.admission.stop()

@@ -19,6 +19,7 @@ from slipstream.jetstream.json.times import format_time
 from slipstream.kernel.events import RequestEvent
 from slipstream.server.monitoring.accstatz import accstatz
 from slipstream.server.monitoring.connz import ConnzOptions, connz
+from slipstream.server.monitoring.parameters import BadParameter
 from slipstream.version import NATS_VERSION
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ CAPABILITY_JETSTREAM = 1
 
 
 class RequestError(Exception):
-    """A request's body cannot be understood."""
+    """Answered with this code and text: 400 for the unreadable, 500 for what cannot be done."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class SystemServices:
@@ -64,7 +69,7 @@ class SystemServices:
         try:
             answer["data"] = self._answers[event.service - SERVICE_FIRST](event)
         except RequestError as error:
-            answer["error"] = {"code": 400, "description": str(error)}
+            answer["error"] = {"code": error.code, "description": str(error)}
         kernel = self._server.kernel
         kernel.publish(event.account, event.reply, b"", b"", encode(answer))
 
@@ -95,7 +100,11 @@ class SystemServices:
         return {"user": user, "account": ACCOUNT_GLOBAL, "account_name": ACCOUNT_GLOBAL}
 
     def _connections(self, event: RequestEvent) -> dict[str, Any]:
-        return connz(self._server, _decoded(event.body, ConnzOptions))
+        options = _decoded(event.body, ConnzOptions)
+        try:
+            return connz(self._server, msgspec.structs.replace(options, acc=ACCOUNT_GLOBAL))
+        except BadParameter as error:
+            raise RequestError(500, str(error)) from None
 
     def _account_statistics(self, event: RequestEvent) -> dict[str, Any]:
         return accstatz(self._server)
@@ -107,4 +116,4 @@ def _decoded(body: bytes, kind: type[ConnzOptions]) -> ConnzOptions:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise RequestError(str(error)) from None
+        raise RequestError(400, str(error)) from None

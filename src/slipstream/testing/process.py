@@ -19,6 +19,7 @@ LISTENING = "Listening for client connections on "
 MONITORING = "Starting http monitor on "
 READY_S_MAX = 60.0
 STOP_S_MAX = 30.0
+CHUNK_BYTES = 65536
 PROGRAM = (sys.executable, "-m", "slipstream.cli.nats_server")
 
 
@@ -68,6 +69,7 @@ class ServerProcess:
             [*self._program, *self._arguments()],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            bufsize=0,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -162,9 +164,12 @@ class ServerProcess:
         """Until the process closes its stderr; one that ended counts as ready to be looked at."""
         assert self._process is not None
         assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._log_lines.append(line.decode("utf-8", "replace"))
-            self._learn_port(self._log_lines[-1])
+        begun = ""
+        while received := self._process.stderr.read(CHUNK_BYTES):
+            *lines, begun = (begun + received.decode("utf-8", "replace")).split("\n")
+            for line in lines:
+                self._log_lines.append(line + "\n")
+                self._learn_port(line)
         self._process.wait()
         self._ready.set()
 

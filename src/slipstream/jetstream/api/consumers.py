@@ -16,7 +16,6 @@ from slipstream.jetstream.api.requests import (
     refuse_body,
 )
 from slipstream.jetstream.api.state import (
-    before_first_delivery,
     consumer_info,
     pause_remaining_ns,
     shown_config,
@@ -140,10 +139,11 @@ def _propose_create(
 
     def done(_: int, done_ns: int) -> None:
         consumer.token = 0
-        state = before_first_delivery(api.consumer_state(consumer))
+        state = api.consumer_state(consumer)
         api.advisories.consumer_action(consumer, "create", done_ns)
         shown = shown_config(consumer.config, api.options.server_version)
         api.answer(request, consumer_info(consumer, state, shown, done_ns), done_ns)
+        api.kernel.start_consumer(consumer.stream.id, consumer.id)
         if pause_remaining_ns(config, done_ns) > 0:
             api.advisories.consumer_pause(consumer, done_ns)
             api.watch_pause(consumer)

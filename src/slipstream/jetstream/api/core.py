@@ -51,6 +51,7 @@ class KernelApi(Protocol):
     def propose_consumer_create(
         self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
     ) -> int: ...
+    def start_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None: ...
@@ -323,5 +324,5 @@ def header_value(header: bytes, name: bytes) -> bytes:
     start = header.find(b"\r\n" + name + b":")
     if start < 0:
         return b""
-    start += len(name) + 3
-    return header[start : header.index(b"\r\n", start)].strip(b" \t")
+    value, _, _ = header[start + len(name) + 3 :].partition(b"\r\n")
+    return value.strip(b" \t")

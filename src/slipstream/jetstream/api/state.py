@@ -78,27 +78,6 @@ def consumer_info(consumer: Consumer, state: Any, config: object, now_ns: int) -
     return shown
 
 
-def before_first_delivery(state: Any) -> Any:
-    """The state at creation (C-064): a push consumer may have delivered since, and clients count
-    from num_pending here.
-    """
-    delivered = state.delivered_consumer_seq
-    if delivered == 0:
-        return state
-    start = state.ack_floor_stream_seq if state.ack_floor_consumer_seq == 0 else 0
-    return state._replace(
-        delivered_consumer_seq=0,
-        delivered_stream_seq=start,
-        delivered_last_ns=0,
-        ack_floor_consumer_seq=0,
-        ack_floor_stream_seq=start,
-        ack_floor_last_ns=0,
-        num_ack_pending=0,
-        num_redelivered=0,
-        num_pending=state.num_pending + delivered,
-    )
-
-
 def pause_remaining_ns(config: ConsumerConfig, now_ns: int) -> int:
     """0 or less: not paused."""
     return config.pause_until_ns - now_ns if config.pause_until is not None else 0

@@ -14,6 +14,7 @@ from typing import NamedTuple
 SECOND_NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1)  # naive: its text is wanted without a zone
 _ZERO_SECONDS = -62_135_596_800  # 0001-01-01T00:00:00Z, what Go calls the zero time
+_LAST_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -127,7 +128,8 @@ def _checked(text: str, numbers: list[int], nanoseconds: int, zone: str) -> Time
         raise ValueError(f'parsing time "{text}": year out of range')
     local = datetime(year, month, day, hour, minute, second) - _EPOCH
     seconds = local.days * 86_400 + local.seconds - offset * 60
-    return Timestamp(seconds, nanoseconds, offset)
+    # With an offset the year in UTC may be 0 or 10000, which no text has.
+    return Timestamp(min(max(seconds, _ZERO_SECONDS), _LAST_SECONDS), nanoseconds, offset)
 
 
 def _cannot_parse(text: str, rest: str, layout: str) -> ValueError:

@@ -54,7 +54,13 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   Buffer(Buffer&& o) noexcept : data_(o.data_), size_(o.size_), cap_(o.cap_) { o.data_ = nullptr; o.size_ = o.cap_ = 0; }
-  Buffer& operator=(Buffer&& o) noexcept { if (this != &o) { free(data_); data_ = o.data_; size_ = o.size_; cap_ = o.cap_; o.data_ = nullptr; o.size_ = o.cap_ = 0; } return *this; }
+  Buffer& operator=(Buffer&& o) noexcept {
+    if (this == &o) return *this;
+    free(data_);
+    data_ = o.data_, size_ = o.size_, cap_ = o.cap_;
+    o.data_ = nullptr, o.size_ = o.cap_ = 0;
+    return *this;
+  }
   ~Buffer() { free(data_); }
   char* data() { return data_; }
   const char* data() const { return data_; }

@@ -1,12 +1,14 @@
-// A round is one file, "<16 hex digits of the round>.checkpoint"; while it is written its name ends in ".new".
+// A round is one file, "<16 hex digits of the round>.checkpoint"; while it is written its name ends in
+// ".new".
 //
 //   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round
 //   snapshot   u64 group, u64 applied, u32 length, u32 crc of group, applied and payload, payload, zeros to 8
 //   directory  of all groups, 32 bytes each: u64 group, u64 applied, u64 round, u32 offset / 8, u32 length
-//   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two, u32 version, "SLIPCEND"
+//   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two,
+//              u32 version, "SLIPCEND"
 //
-// The file of the highest round has the valid directory. Files are synced before they get their name, so one with a
-// name that is not whole is damaged, not unfinished.
+// The file of the highest round has the valid directory. Files are synced before they get their name, so one
+// with a name that is not whole is damaged, not unfinished.
 #include "checkpoint.hpp"
 
 #include <errno.h>
@@ -24,8 +26,8 @@ namespace {
 constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
-constexpr size_t kFilesMax = 64;            // above it the file with the least in it is emptied
-constexpr size_t kWriteBytes = 1 << 20;     // of one pwrite
+constexpr size_t kFilesMax = 64;         // above it the file with the least in it is emptied
+constexpr size_t kWriteBytes = 1 << 20;  // of one pwrite
 constexpr size_t kBufferKeptBytes = 1 << 20;
 
 struct Place {  // of a group's newest snapshot
@@ -34,7 +36,9 @@ struct Place {  // of a group's newest snapshot
   size_t bytes() const { return (kSnapshotHeaderBytes + length + 7) & ~(size_t)7; }
 };
 
-struct RoundFile { uint64_t snapshot_bytes = 0, live_bytes = 0; };
+struct RoundFile {
+  uint64_t snapshot_bytes = 0, live_bytes = 0;
+};
 
 uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
   char head[16];
@@ -65,9 +69,12 @@ class CheckpointsImpl final : public Checkpoints {
     if (r < 0) return fail("cannot list " + folder_, r);
     for (const std::string& name : names) {
       uint64_t round;
-      if (parse_hex16(name, ".checkpoint", round)) files_[round] = {};
-      else if (parse_hex16(name, ".new", round)) unfinished_.push_back(folder_ + "/" + name);
-      else continue;
+      if (parse_hex16(name, ".checkpoint", round))
+        files_[round] = {};
+      else if (parse_hex16(name, ".new", round))
+        unfinished_.push_back(folder_ + "/" + name);
+      else
+        continue;
       round_max_ = std::max(round_max_, round);
     }
     return files_.empty() || read_directory(files_.rbegin()->first);
@@ -91,8 +98,10 @@ class CheckpointsImpl final : public Checkpoints {
     assert(!writing_);
     round_max_++;
     changes_.clear();
-    if (round_.capacity() > kBufferKeptBytes) round_.release();
-    else round_.clear();
+    if (round_.capacity() > kBufferKeptBytes)
+      round_.release();
+    else
+      round_.clear();
     round_.append(kMagic, 8);
     round_.put32(kVersion);
     round_.put32(crc32c(0, &round_max_, 8));
@@ -123,14 +132,19 @@ class CheckpointsImpl final : public Checkpoints {
   uint64_t bytes_written() const override { return bytes_written_; }
 
  private:
-  struct Change { bool live; Place place; };
+  struct Change {
+    bool live;
+    Place place;
+  };
 
   // Keeps the file of one round open while snapshots are read from it in order.
   struct OpenRound {
     explicit OpenRound(Disk& d) : disk(d) {}
     OpenRound(const OpenRound&) = delete;
     OpenRound& operator=(const OpenRound&) = delete;
-    ~OpenRound() { if (handle >= 0) disk.close(handle); }
+    ~OpenRound() {
+      if (handle >= 0) disk.close(handle);
+    }
     int use(uint64_t wanted, const std::string& path) {
       if (handle >= 0 && round == wanted) return handle;
       if (handle >= 0) disk.close(handle);
@@ -166,11 +180,13 @@ class CheckpointsImpl final : public Checkpoints {
   bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes) {
     int handle = open.use(place.round, path_of(place.round));
     if (handle < 0) return fail("cannot open " + path_of(place.round), handle);
-    if (!read_exactly(handle, place.round, place.offset, kSnapshotHeaderBytes + place.length, bytes)) return false;
+    if (!read_exactly(handle, place.round, place.offset, kSnapshotHeaderBytes + place.length, bytes))
+      return false;
     const char* p = bytes.data();
     bool whole = load64(p) == group && load64(p + 8) == place.applied && load32(p + 16) == place.length &&
                  load32(p + 20) == snapshot_crc(group, place.applied, payload_of(bytes, place));
-    return whole || damaged(place.round, "is damaged in the snapshot at byte " + std::to_string(place.offset));
+    return whole ||
+           damaged(place.round, "is damaged in the snapshot at byte " + std::to_string(place.offset));
   }
 
   bool read_directory(uint64_t round) {
@@ -185,11 +201,12 @@ class CheckpointsImpl final : public Checkpoints {
     const char* f = footer.data();
     if (memcmp(h, kMagic, 8) != 0) return damaged(round, "is not a checkpoint (its first bytes are wrong)");
     if (load32(h + 8) != kVersion)
-      return damaged(round, "has format version " + std::to_string(load32(h + 8)) + ", this program knows " + std::to_string(kVersion));
+      return damaged(round, "has format version " + std::to_string(load32(h + 8)) + ", this program knows " +
+                                std::to_string(kVersion));
     uint64_t offset = load64(f), entries = load64(f + 8), room = (uint64_t)size - kFooterBytes;
-    bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8) && load32(f + 20) == kVersion &&
-                  memcmp(f + 24, kEndMagic, 8) == 0 &&
-                  offset >= kHeaderBytes && offset <= room && entries == (room - offset) / kEntryBytes;
+    bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8) &&
+                  load32(f + 20) == kVersion && memcmp(f + 24, kEndMagic, 8) == 0 && offset >= kHeaderBytes &&
+                  offset <= room && entries == (room - offset) / kEntryBytes;
     if (!shaped) return damaged(round, "is damaged in its header or footer");
     if (!read_exactly(handle, round, offset, entries * kEntryBytes, directory)) return false;
     if (load32(f + 16) != crc32c(crc32c(0, directory.data(), directory.size()), f, 16))
@@ -201,7 +218,8 @@ class CheckpointsImpl final : public Checkpoints {
     for (size_t at = 0; at < directory.size(); at += kEntryBytes) {
       const char* e = directory.data() + at;
       Place place{load64(e + 8), load64(e + 16), (uint64_t)load32(e + 24) * 8, load32(e + 28)};
-      if (!files_.count(place.round)) return damaged(round, "names " + path_of(place.round) + ", which is missing");
+      if (!files_.count(place.round))
+        return damaged(round, "names " + path_of(place.round) + ", which is missing");
       index_[load64(e)] = place;
       files_[place.round].live_bytes += place.bytes();
     }
@@ -215,7 +233,8 @@ class CheckpointsImpl final : public Checkpoints {
     OpenRound open(disk_);
     Buffer footer;
     int64_t size = open_sized(open, round);
-    if (size < 0 || !read_exactly(open.handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer)) return false;
+    if (size < 0 || !read_exactly(open.handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer))
+      return false;
     file.snapshot_bytes = load64(footer.data());
     bool shaped = memcmp(footer.data() + 24, kEndMagic, 8) == 0 && file.snapshot_bytes <= (uint64_t)size;
     return shaped || damaged(round, "is damaged in its footer");
@@ -225,17 +244,22 @@ class CheckpointsImpl final : public Checkpoints {
   int64_t open_sized(OpenRound& open, uint64_t round) {
     int handle = open.use(round, path_of(round));
     int64_t size = handle < 0 ? handle : disk_.size(handle);
-    if (size < 0) fail("cannot open " + path_of(round), (int)size);
-    else if ((uint64_t)size < kHeaderBytes + kFooterBytes) damaged(round, "is too short for a checkpoint");
-    else return size;
+    if (size < 0)
+      fail("cannot open " + path_of(round), (int)size);
+    else if ((uint64_t)size < kHeaderBytes + kFooterBytes)
+      damaged(round, "is too short for a checkpoint");
+    else
+      return size;
     return -1;
   }
 
   bool write_round() {
     std::map<uint64_t, Place> index = index_;
     for (const auto& [group, change] : changes_) {
-      if (change.live) index[group] = change.place;
-      else index.erase(group);
+      if (change.live)
+        index[group] = change.place;
+      else
+        index.erase(group);
     }
     if (!empty_files(index)) return false;
     uint64_t snapshot_bytes = round_.size();
@@ -266,7 +290,10 @@ class CheckpointsImpl final : public Checkpoints {
     std::map<uint64_t, bool> emptied;
     size_t kept = by_live_bytes.size();
     for (const auto& [live_bytes, round] : by_live_bytes)
-      if (live_bytes * 4 < files[round].snapshot_bytes || kept >= kFilesMax) { emptied[round] = true; kept--; }
+      if (live_bytes * 4 < files[round].snapshot_bytes || kept >= kFilesMax) {
+        emptied[round] = true;
+        kept--;
+      }
     if (emptied.empty()) return true;
     OpenRound open(disk_);
     Buffer bytes;
@@ -324,7 +351,8 @@ class CheckpointsImpl final : public Checkpoints {
     return true;
   }
 
-  // The round is durable, so what cannot be unlinked now is stale for certain, and is tried again in the next round.
+  // The round is durable, so what cannot be unlinked now is stale for certain, and is tried again in the next
+  // round.
   void unlink_stale() {
     for (auto it = files_.begin(); it != files_.end();) {
       bool stale = it->second.live_bytes == 0 && it->first != round_max_;
@@ -338,10 +366,10 @@ class CheckpointsImpl final : public Checkpoints {
 
   Disk& disk_;
   const std::string folder_;
-  std::map<uint64_t, Place> index_;       // of the last durable round
-  std::map<uint64_t, RoundFile> files_;   // by round
-  std::vector<std::string> unfinished_;   // temporaries that are left over
-  uint64_t round_max_ = 0;                // also the round that begin() opened
+  std::map<uint64_t, Place> index_;      // of the last durable round
+  std::map<uint64_t, RoundFile> files_;  // by round
+  std::vector<std::string> unfinished_;  // temporaries that are left over
+  uint64_t round_max_ = 0;               // also the round that begin() opened
   Buffer round_;
   std::map<uint64_t, Change> changes_;
   bool begun_ = false, writing_ = false;
@@ -355,9 +383,15 @@ std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& fo
   int r = disk.make_folder(folder);
   size_t slash = folder.rfind('/');
   if (r >= 0) r = disk.sync_folder(slash == std::string::npos ? "" : folder.substr(0, slash));
-  if (r < 0) { error = "cannot make " + folder + ": " + strerror(-r); return nullptr; }
+  if (r < 0) {
+    error = "cannot make " + folder + ": " + strerror(-r);
+    return nullptr;
+  }
   auto checkpoints = std::make_unique<CheckpointsImpl>(disk, folder);
-  if (!checkpoints->find_files()) { error = checkpoints->error(); return nullptr; }
+  if (!checkpoints->find_files()) {
+    error = checkpoints->error();
+    return nullptr;
+  }
   return checkpoints;
 }
 

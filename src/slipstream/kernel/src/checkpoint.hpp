@@ -1,8 +1,9 @@
 // Checkpoints: for each group the newest snapshot of its state machine, in files that many groups share.
 //
-// A round writes one file: the snapshots of the groups that changed, and behind them a directory of where every group's newest
-// snapshot lies. Cost is O(change) plus 32 bytes a group. A file that holds no newest snapshot is unlinked; one that is mostly stale
-// is emptied by copying its few live snapshots into the round. Atomic: temporary, sync, rename, sync the folder.
+// A round writes one file: the snapshots of the groups that changed, and behind them a directory of where
+// every group's newest snapshot lies. Cost is O(change) plus 32 bytes a group. A file that holds no newest
+// snapshot is unlinked; one that is mostly stale is emptied by copying its few live snapshots into the round.
+// Atomic: temporary, sync, rename, sync the folder.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,16 +18,19 @@ namespace slipstream {
 
 class Checkpoints {
  public:
-  // `folder` is made if missing. Null with `error` set when the newest directory is not whole, or a file that it names is missing: an
-  // older directory is no way out, since the journal has been released up to the newest (never delete on doubt).
+  // `folder` is made if missing. Null with `error` set when the newest directory is not whole, or a file that
+  // it names is missing: an older directory is no way out, since the journal has been released up to the
+  // newest (never delete on doubt).
   static std::unique_ptr<Checkpoints> open(Disk& disk, const std::string& folder, std::string& error);
   virtual ~Checkpoints() = default;
 
   // Every group's newest durable snapshot. False with error() set if one is damaged.
-  virtual bool load(const std::function<void(uint64_t group, uint64_t applied, string_view payload)>& each) = 0;
+  virtual bool load(
+      const std::function<void(uint64_t group, uint64_t applied, string_view payload)>& each) = 0;
 
-  // One round: begin, add and drop in any order (all in memory), then write() may run on another thread, once; it blocks.
-  // After a failed write() the last durable round still holds and another round may be tried; it must add again what the failed one had.
+  // One round: begin, add and drop in any order (all in memory), then write() may run on another thread,
+  // once; it blocks. After a failed write() the last durable round still holds and another round may be
+  // tried; it must add again what the failed one had.
   virtual void begin() = 0;
   virtual void add(uint64_t group, uint64_t applied, string_view payload) = 0;
   virtual void drop(uint64_t group) = 0;

@@ -45,9 +45,9 @@ struct Connection {
   bool resume = false;     // stands in Kernel::resume_: has bytes to parse without a readable socket
   bool doomed = false;     // will be closed at the end of the turn
   bool behind = false;     // more than the high-water mark is pending
-  bool stall_exempt = false;  // made no progress for the stall bound: nobody waits for it any more
+  bool stall_exempt = false;  // was behind for the stall bound: nobody waits for it until it has caught up
   std::vector<uint64_t> stalled;  // cids of the publishers that wait for this one
-  uint64_t out_at_stall = 0;
+  size_t write_goal = 0;   // bytes still to be sent before the write deadline is set anew
 
   StringMap<std::unique_ptr<Subscription>> subscriptions;
   std::string ip;
@@ -63,9 +63,10 @@ struct Connection {
   size_t pending() const { return out.size() - out_start; }
   bool gone() const { return state == ConnectionState::closed; }
 
-  // Room for n bytes at the end of the output; then out.grow().
+  // Room for n bytes at the end of the output; then out.grow(). What was sent is cut off only when that is worth the
+  // move: a client that reads a little at a time would make the server move megabytes for each little.
   char* room(size_t n) {
-    if (out.size() + n > out.capacity() && out_start > 0) {
+    if (out.size() + n > out.capacity() && out_start > pending() / 4) {
       memmove(out.data(), out.data() + out_start, pending());
       out.resize(pending());
       out_start = 0;

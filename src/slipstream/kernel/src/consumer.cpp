@@ -119,6 +119,7 @@ void Consumer::update(std::string text, ConsumerSpec next) {
     wildcard_filters_.clear();
     verdicts_.clear();
     memo_ = {};
+    scanned_ = 0;
     for (const auto& f : spec.filters) {
       if (has_wildcard(f)) wildcard_filters_.push_back(f);
       else literal_filters_.insert(f);
@@ -211,6 +212,7 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
     forget(p);
     ack_floor_after(consumer_seq);
+    acked_ns_ = kernel().now.wall_ns;
     advise("terminated", seq, consumer_seq, deliveries, 0, "Message deleted by stream limits");
   }
   if (!exceeded_.empty()) exceeded_.erase(seq);
@@ -230,6 +232,7 @@ void Consumer::many_removed() {
     if (!m.live(p->stream_seq)) {
       highest = p->consumer_seq;
       forget(p);
+      acked_ns_ = kernel().now.wall_ns;
       if (highest == floor_consumer_seq_ + 1 || pending_.empty()) ack_floor_after(highest);
     }
     p = next;
@@ -477,7 +480,8 @@ void Consumer::snapshot(Buffer& out) const {
   out.put_text(name);
   out.put_text(description);
   spec.encode(out);
-  for (uint64_t v : {cursor_, consumer_seq_, floor_consumer_seq_, floor_stream_seq_, (uint64_t)delivered_ns_, (uint64_t)acked_ns_, resume_after_})
+  for (uint64_t v : {cursor_, consumer_seq_, floor_consumer_seq_, floor_stream_seq_, (uint64_t)delivered_ns_,
+                     (uint64_t)acked_ns_, resume_after_})
     out.put64(v);
   auto& table = const_cast<PendingTable&>(pending_);
   out.put32((uint32_t)table.size());

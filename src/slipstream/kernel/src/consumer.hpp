@@ -76,6 +76,7 @@ class Consumer {
   bool ready = false;    // stands in JetStream::ready_
   bool acked = false;    // stands in JetStream::acked_
   bool delivered_dirty = false;
+  bool held = false;     // Python answers the creation before the first delivery
 
  private:
   friend class Stream;
@@ -125,6 +126,7 @@ class Consumer {
   PendingTable pending_;
   std::set<uint64_t> exceeded_; // max_deliver reached; counted as redelivered while the message lives
   std::deque<uint64_t> last_per_subject_;
+  uint64_t scanned_ = 0;        // nothing that matches lies in (cursor_, scanned_]; spares a second search
   uint64_t resume_after_ = 0;   // where the cursor goes when last_per_subject_ is used up
 
   // Derived, and of the leader alone.

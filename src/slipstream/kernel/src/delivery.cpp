@@ -58,7 +58,8 @@ void Consumer::send(DeliveryTarget& t, const StoredMessage& m, string_view ack_r
 void Consumer::status(string_view to, const std::string& line, const PullRequest* left, string_view reply) {
   std::string header = "NATS/1.0 " + line + "\r\n";
   if (left)
-    header += "Nats-Pending-Messages: " + std::to_string(left->batch) + "\r\nNats-Pending-Bytes: " + std::to_string(left->max_bytes) + "\r\n";
+    header += "Nats-Pending-Messages: " + std::to_string(left->batch) +
+              "\r\nNats-Pending-Bytes: " + std::to_string(left->max_bytes) + "\r\n";
   header += "\r\n";
   kernel().publish(stream_.account, to, reply, header, {});
 }
@@ -197,11 +198,13 @@ PullRequest* Consumer::request_for(size_t bytes) {
 // ------------------------------------------------------------------ the run of a turn
 
 bool Consumer::run() {
-  if (stream_.deleted || !pull_subscription_) return false;
+  if (stream_.deleted || held || !pull_subscription_) return false;
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;
   for (int n = 0; !paused(); n++) {
+    // Subscriptions may have come or gone with the message before (UNSUB with a maximum, a deleted stream).
+    if (spec.push() && push_target_.seen_changes != stream_.account.trie.changes()) interest_changed();
     if (spec.push() ? !active_ || (window_bytes_ > 0 && window_used_ > window_bytes_) : waiting_.empty()) break;
     if (n == kMessagesPerRun || bytes >= kBytesPerRun) {
       more = true;
@@ -217,9 +220,9 @@ bool Consumer::run() {
     PendingDelivery* again = seq ? pending_.find(seq) : nullptr;
     if (!seq) {
       if ((by_ack_limit = stalled_by_ack_pending())) break;
-      seq = last_per_subject_.empty() ? next_match(cursor_ + 1) : last_per_subject_.front();
+      seq = last_per_subject_.empty() ? next_match(std::max(cursor_, scanned_) + 1) : last_per_subject_.front();
       if (!seq) {
-        cursor_ = std::max(cursor_, store().last_seq());  // nothing of what lies before the end is for this consumer
+        scanned_ = store().last_seq();
         break;
       }
     }
@@ -494,8 +497,17 @@ void Consumer::rearm() {
   else kernel().timers.set(timer_, std::max(kernel().monotonic_of(at), kernel().now.monotonic_ns + kMillisecond / 10));
 }
 
-void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason) {
+void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns,
+                      string_view reason) {
   if (!pull_subscription_) return;  // recovering: nobody is told twice
+  string_view word = kind;
+  std::string subject = word == "nak"           ? "$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED."
+                        : word == "terminated"  ? "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."
+                        : word == "max_deliver" ? "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
+                                                : "$JS.EVENT.METRIC.CONSUMER.ACK.";
+  MatchResult listeners;  // a scratch one: the caller may be walking the trie's own
+  stream_.account.trie.match_uncached(subject + stream_.name + "." + name, listeners);
+  if (listeners.empty()) return;
   EventRecord e{EventType::advisory};
   e.a = stream_.group.id, e.b = id, e.c = stream_seq, e.d = consumer_seq, e.e = deliveries;
   e.t0 = delay_ns;

@@ -42,7 +42,9 @@ struct Entry {
 struct Group {
   uint64_t id = 0, term = 1;
   bool logged = true;
-  uint64_t last_index = 0, applied = 0, checkpointed = 0;
+  static constexpr uint64_t kNever = UINT64_MAX;
+  uint64_t last_index = 0, applied = 0;
+  uint64_t checkpointed = kNever;  // the index of its last durable snapshot
   bool active = false;          // stands in JetStream::active_
   std::deque<Entry> inflight;
 };

@@ -162,6 +162,8 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
     if (phase_ == CheckpointPhase::idle && journal_->in_use() < options_.journal_bytes_max / 4) return false;
     checkpoint_wanted_ = true;
   }
+  // What may use the reserve does not wait behind what may not, unless it is of the same group.
+  bool must_wait = !unwritten_.empty() && (!reserve || (!group.inflight.empty() && group.inflight.back().end == kUnwritten));
   Entry& e = group.inflight.emplace_back();
   e.kind = kind;
   e.index = ++group.last_index;
@@ -170,7 +172,7 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
   e.token = token;
   e.payload = std::move(payload);
   e.replies = std::move(replies);
-  if (logged && (!unwritten_.empty() || !append(group, e))) {
+  if (logged && (must_wait || !append(group, e))) {
     e.end = kUnwritten;
     unwritten_.emplace_back(group.id, e.index);
   }
@@ -213,7 +215,8 @@ bool JetStream::entry_committed(const Entry& e) const {
 void JetStream::apply_committed() {
   for (size_t i = 0; i < active_.size(); i++) {
     Group& g = *active_[i];
-    while (!g.inflight.empty() && entry_committed(g.inflight.front())) {
+    // Behind an entry that could not be applied nothing is: recovery will apply them all, in order.
+    while ((failed_.empty() || !g.logged) && !g.inflight.empty() && entry_committed(g.inflight.front())) {
       Entry e = std::move(g.inflight.front());
       g.inflight.pop_front();
       g.applied = e.index;
@@ -243,6 +246,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     next_stream_id_ = std::max(next_stream_id_, id + 1);
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
+    if (s->spec.first_seq > 1) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
     if (entry) s->attach();
     streams_[id] = std::move(s);
   } else if (kind == EntryKind::stream_delete) {
@@ -257,14 +261,18 @@ void JetStream::drop_stream(uint64_t id) {
   Stream& s = *it->second;
   s.detach();
   s.consumers.clear();
-  s.store->drop();
   std::erase(active_, &s.group);
   std::erase(dirty_streams_, &s);
   // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.
   for (Entry& e : s.group.inflight)
     if (e.token) committed(e.token, 0);
   busy_ = true;  // the caller may be walking active_, which has just moved
-  dropped_ids_.push_back(id);
+  if (in_checkpoint(id)) {
+    dropped_stores_.push_back({id, std::move(s.store)});
+    checkpoint_wanted_ = true;
+  } else {
+    s.store->drop();
+  }
   dropped_.push_back(std::move(it->second));
   streams_.erase(it);
   if (recovering_) dropped_.clear();

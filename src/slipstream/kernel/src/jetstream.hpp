@@ -59,7 +59,8 @@ class JetStream {
 
   // --- from streams and consumers
   // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
-  bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {}, bool reserve = false);
+  bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {},
+               bool reserve = false);
   void mark_dirty(Stream& s);
   void mark_ready(Consumer& c);
   void mark_acked(Consumer& c);
@@ -89,8 +90,9 @@ class JetStream {
   void run_consumers();
   void checkpoint_step();
   void begin_checkpoint();
+  void begin_round();
+  bool in_checkpoint(uint64_t id) const;
   bool snapshot_groups();
-  void finish_checkpoint(bool ok);
   void drop_stream(uint64_t id);
 
   OpenOptions options_;
@@ -103,7 +105,9 @@ class JetStream {
   uint64_t next_stream_id_ = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> dropped_;     // freed at the end of the turn
-  std::vector<uint64_t> dropped_ids_;                // for the next checkpoint
+  // Streams that a durable checkpoint names, or the round under way, keep their files until a round without them is durable.
+  struct DroppedStore { uint64_t id; std::unique_ptr<MessageStore> store; };
+  std::vector<DroppedStore> dropped_stores_, leaving_stores_;  // for the next round; in the round under way
   std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
   std::vector<std::vector<Consumer*>> push_consumers_;  // per account
   std::vector<Group*> active_;
@@ -112,7 +116,8 @@ class JetStream {
   std::vector<Consumer*> ready_, acked_, delivered_, parked_;
   std::vector<Buffer> spare_buffers_;
   std::string failed_;
-  bool busy_ = false, recovering_ = false, stopped_ = false, reported_ = false;
+  bool busy_ = false, recovering_ = false, opened_ = false, stopped_ = false, reported_ = false;
+  int lock_handle_ = -1;  // of the store's LOCK; held from open to stop
   Timer journal_timer_{TimerKind::journal, this};
 
   enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing };
@@ -122,7 +127,10 @@ class JetStream {
   std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
   std::vector<SyncStep> checkpoint_syncs_;
-  std::shared_ptr<bool> write_ok_;
+  enum class RoundOutcome : uint8_t { sync_failed, write_failed, durable };
+  std::shared_ptr<RoundOutcome> round_outcome_;
+  int64_t checkpoint_retry_ns_ = 0;
+  void finish_checkpoint(RoundOutcome outcome);
 
   Consumer* last_acked_ = nullptr;  // the consumer of the last ack subject
   std::string last_ack_key_;

@@ -1,17 +1,20 @@
-// The journal. The owner's thread encodes records into a batch and, at the end of a turn, writes the batch to the page
-// cache; the journal's thread syncs, fills files with zeros, prepares and recycles them. docs/measurements.md has the figures behind this split.
+// The journal. The owner's thread encodes records into a batch and, at the end of a turn, writes the batch to
+// the page cache; the journal's thread syncs, fills files with zeros, prepares and recycles them.
+// docs/measurements.md has the figures behind this split.
 //
-// Who may write: the owner, as long as the files that the batch needs are prepared. Where one is not, the batch and all
-// that follow are queued and the thread writes, until the queue is empty. So the owner never waits for a file.
+// Who may write: the owner, as long as the files that the batch needs are prepared. Where one is not, the
+// batch and all that follow are queued and the thread writes, until the queue is empty. So the owner never
+// waits for a file.
 //
-// The owner plans ahead of the disk: it knows the generation and logical start of the next file before that exists, since
-// files are prepared strictly in order. `margin()` is the number of finished files that the plan has not taken yet.
-// The last of them is the reserve. While more files can be made, the plan may take it and half of its room; once the disk or bytes_max
-// says no, only records of the reserve go on.
+// The owner plans ahead of the disk: it knows the generation and logical start of the next file before that
+// exists, since files are prepared strictly in order. `margin()` is the number of finished files that the
+// plan has not taken yet. The last of them is the reserve. While more files can be made, the plan may take it
+// and half of its room; once the disk or bytes_max says no, only records of the reserve go on.
 #include "journal.hpp"
 
 #include <errno.h>
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
 #include <condition_variable>
@@ -28,12 +31,14 @@
 namespace slipstream {
 namespace {
 
-constexpr size_t kReadyFiles = 2;                        // kept: the next one and the reserve
-constexpr uint64_t kCreationRetryNs = 100'000'000;       // on a full disk, and only while somebody is refused
-constexpr size_t kBatchKeptBytes = 1 << 20;              // a larger batch gives its memory back
+constexpr size_t kReadyFiles = 2;                   // kept: the next one and the reserve
+constexpr uint64_t kCreationRetryNs = 100'000'000;  // on a full disk, and only while somebody is refused
+constexpr size_t kBatchBytesMax = 1 << 20;          // a longer batch is written before the end of the turn
 
 uint64_t monotonic_ns() {
-  return (uint64_t)std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return (uint64_t)std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 // No room rather than a broken device: the journal stays usable.
@@ -43,9 +48,9 @@ bool means_no_room(int error) {
 
 struct Piece {  // contiguous bytes of one file
   uint64_t generation;
-  uint64_t offset;          // behind the header
-  uint64_t previous_used;   // where the previous file's mark goes, if this piece opens a file
-  size_t begin, end;        // in the batch
+  uint64_t offset;         // behind the header
+  uint64_t previous_used;  // where the previous file's mark goes, if this piece opens a file
+  size_t begin, end;       // in the batch
 };
 
 struct Batch {
@@ -53,19 +58,25 @@ struct Batch {
   std::vector<Piece> pieces;
   uint64_t position_end = 0;
   void clear() {
-    if (bytes.capacity() > kBatchKeptBytes) bytes.release();
-    else bytes.clear();
+    if (bytes.capacity() > 2 * kBatchBytesMax)
+      bytes.release();
+    else
+      bytes.clear();
     pieces.clear();
   }
 };
 
 class JournalImpl final : public Journal {
  public:
-  JournalImpl(Disk& disk, JournalOptions options) : disk_(disk), options_(std::move(options)), files_(disk, options_) {}
+  JournalImpl(Disk& disk, JournalOptions options)
+      : disk_(disk), options_(std::move(options)), files_(disk, options_) {}
 
   ~JournalImpl() override {
     if (thread_.joinable()) {
-      { std::lock_guard lock(mutex_); stop_ = true; }
+      {
+        std::lock_guard lock(mutex_);
+        stop_ = true;
+      }
       work_.notify_one();
       thread_.join();
     }
@@ -86,7 +97,10 @@ class JournalImpl final : public Journal {
     next_generation_planned_ = next_generation_prepared_ = files_.generation_max() + 1;
     RecoveredEnd end;
     std::string problem;
-    if (!recover_log(disk_, files_, log_, end, record, problem)) { set_failed(problem); return false; }
+    if (!recover_log(disk_, files_, log_, end, record, problem)) {
+      set_failed(problem);
+      return false;
+    }
     if (log_.empty() && !begin_log()) return false;
     JournalFile& last = log_.back();
     plan_ = {last.generation, last.start, last.capacity, end.used, last.seed};
@@ -97,17 +111,21 @@ class JournalImpl final : public Journal {
     std::unique_lock lock(mutex_);
     note_files();
     refresh_limit();
-    if (options_.threaded) thread_ = std::thread([this] { run(); });
-    else maintain_all(lock);
+    if (options_.threaded)
+      thread_ = std::thread([this] { run(); });
+    else
+      maintain_all(lock);
     return !failed_;
   }
 
-  uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, bool durable, bool reserve) override {
+  uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload,
+                  bool durable, bool reserve) override {
     assert(recovered_ && kind < 0xf0 && payload.size() < (1u << 31));
     if (failed_.load(std::memory_order_relaxed)) return 0;
     size_t need = record_bytes(payload.size());
     uint64_t limit = reserve ? plan_.capacity : limit_;
-    if (plan_.used + need + kNextFileBytes > limit && !make_room(need, reserve)) [[unlikely]] return 0;
+    if (plan_.used + need + kNextFileBytes > limit && !make_room(need, reserve)) [[unlikely]]
+      return 0;
     if (batch_.pieces.empty()) batch_.pieces.push_back({plan_.generation, plan_.used, 0, 0, 0});
     char* to = batch_.bytes.room(need);
     encode_record(to, plan_.seed, group, term, index, synced_.load(std::memory_order_relaxed), kind, payload);
@@ -115,30 +133,20 @@ class JournalImpl final : public Journal {
     batch_.pieces.back().end = batch_.bytes.size();
     plan_.used += need;
     durable_wanted_ |= durable;
-    return position_ = plan_.start + plan_.used;
+    position_ = plan_.start + plan_.used;
+    if (batch_.bytes.size() >= kBatchBytesMax) [[unlikely]]
+      hand_over_early();
+    return position_;
   }
 
   void flush() override {
     if (refused_) retry_creation();
-    if (batch_.pieces.empty()) return;
+    if (batch_.pieces.empty() && !durable_wanted_) return;
     std::unique_lock lock(mutex_);
-    if (failed_) { batch_.clear(); return; }
-    batch_.position_end = position_;
+    hand_over(lock);
     bool sync = durable_wanted_ && options_.mode == SyncMode::durable;
     durable_wanted_ = false;
     if (sync) sync_wanted_ = position_;
-    if (options_.threaded && (thread_writes_ || !queue_.empty() || !prepared_for(batch_))) {
-      queue_.push_back(std::move(batch_));
-      batch_ = {};
-      work_.notify_one();
-      return;
-    }
-    lock.unlock();
-    bool ok = write(batch_);
-    lock.lock();
-    if (ok) written_ = batch_.position_end;
-    batch_.clear();
-    refresh_limit();
     if (options_.threaded) {
       if (sync || maintenance_due()) work_.notify_one();
     } else {
@@ -152,8 +160,10 @@ class JournalImpl final : public Journal {
     std::unique_lock lock(mutex_);
     if (failed_ || synced_ == position_) return;
     sync_wanted_ = position_;
-    if (options_.threaded) work_.notify_one();
-    else sync_written(lock);
+    if (options_.threaded)
+      work_.notify_one();
+    else
+      sync_written(lock);
   }
 
   bool wait_synced() override {
@@ -168,7 +178,10 @@ class JournalImpl final : public Journal {
   uint64_t synced() const override { return synced_; }
   bool failed() const override { return failed_; }
   bool full() const override { return full_; }
-  std::string error() const override { std::lock_guard lock(mutex_); return error_; }
+  std::string error() const override {
+    std::lock_guard lock(mutex_);
+    return error_;
+  }
 
   void release(uint64_t position) override {
     std::unique_lock lock(mutex_);
@@ -176,14 +189,49 @@ class JournalImpl final : public Journal {
     if (position <= released_) return;
     released_ = position;
     if (!maintenance_due()) return;
-    if (options_.threaded) work_.notify_one();
-    else maintain_all(lock);
+    if (options_.threaded)
+      work_.notify_one();
+    else
+      maintain_all(lock);
   }
 
-  uint64_t in_use() const override { std::lock_guard lock(mutex_); return position_ - released_; }
-  Stats stats() const override { std::lock_guard lock(mutex_); return stats_; }
+  uint64_t in_use() const override {
+    std::lock_guard lock(mutex_);
+    return position_ - released_;
+  }
+  Stats stats() const override {
+    std::lock_guard lock(mutex_);
+    return stats_;
+  }
 
  private:
+  // ---- the owner's side of writing
+
+  // A long turn is written in parts, so that its memory stays small and in the processor's cache.
+  void hand_over_early() {
+    std::unique_lock lock(mutex_);
+    hand_over(lock);
+  }
+
+  // Writes the batch, or leaves it to the thread.
+  void hand_over(std::unique_lock<std::mutex>& lock) {
+    if (failed_) batch_.clear();
+    if (batch_.pieces.empty()) return;
+    batch_.position_end = position_;
+    if (options_.threaded && (thread_writes_ || !queue_.empty() || !prepared_for(batch_))) {
+      queue_.push_back(std::move(batch_));
+      batch_ = {};
+      work_.notify_one();
+      return;
+    }
+    lock.unlock();
+    bool ok = write(batch_);
+    lock.lock();
+    if (ok) written_ = batch_.position_end;
+    batch_.clear();
+    refresh_limit();
+  }
+
   // ---- the owner's side of making room
 
   // Called when a record does not fit below limit_. True: it fits now, perhaps in a new file.
@@ -244,9 +292,7 @@ class JournalImpl final : public Journal {
   }
 
   // How far records outside of the reserve may go in the planned file.
-  void refresh_limit() {
-    limit_ = margin() >= 1 ? plan_.capacity : can_create() ? plan_.capacity / 2 : 0;
-  }
+  void refresh_limit() { limit_ = margin() >= 1 ? plan_.capacity : can_create() ? plan_.capacity / 2 : 0; }
 
   void retry_creation() {
     std::unique_lock lock(mutex_);
@@ -254,21 +300,32 @@ class JournalImpl final : public Journal {
     if (options_.threaded && now - refused_by_disk_ns_ < kCreationRetryNs) return;
     refused_ = false;
     retry_ = true;
-    if (options_.threaded) work_.notify_one();
-    else maintain_all(lock);
+    if (options_.threaded)
+      work_.notify_one();
+    else
+      maintain_all(lock);
   }
 
   // ---- shared state; the mutex is held
 
   size_t ready() const { return ready_spares_ + (next_ ? 1 : 0); }
-  size_t margin() const { assert(ready() >= files_planned_ - files_opened_); return ready() - (files_planned_ - files_opened_); }
-  bool within_bytes_max() const { return creating_ || bytes_of_files_ + files_.capacity() + kJournalHeaderBytes <= options_.bytes_max; }
+  size_t margin() const {
+    assert(ready() >= files_planned_ - files_opened_);
+    return ready() - (files_planned_ - files_opened_);
+  }
+  bool within_bytes_max() const {
+    return creating_ || bytes_of_files_ + files_.capacity() + kJournalHeaderBytes <= options_.bytes_max;
+  }
   bool can_create() const { return !no_room_on_disk_ && within_bytes_max(); }
 
   bool release_due() const { return log_.size() > 1 && log_.front().end() <= released_; }
   bool prepare_due() const { return !next_ && ready_spares_ > 0; }
-  bool creation_due() const { return within_bytes_max() && margin() < kReadyFiles && (!no_room_on_disk_ || retry_); }
-  bool maintenance_due() const { return !failed_ && (release_due() || prepare_due() || creation_due() || large_asked_); }
+  bool creation_due() const {
+    return within_bytes_max() && margin() < kReadyFiles && (!no_room_on_disk_ || retry_);
+  }
+  bool maintenance_due() const {
+    return !failed_ && (release_due() || prepare_due() || creation_due() || large_asked_);
+  }
 
   // The prepared file, if one is needed at all, is enough for this batch.
   bool prepared_for(const Batch& batch) const {
@@ -288,7 +345,10 @@ class JournalImpl final : public Journal {
 
   bool write(const Batch& batch) {
     JournalFile* file;
-    { std::lock_guard lock(mutex_); file = &log_.back(); }
+    {
+      std::lock_guard lock(mutex_);
+      file = &log_.back();
+    }
     for (const Piece& piece : batch.pieces) {
       if (piece.generation != file->generation && !(file = open_next(*file, piece))) return false;
       const char* from = batch.bytes.data() + piece.begin;
@@ -300,13 +360,17 @@ class JournalImpl final : public Journal {
   bool write_to(const JournalFile& file, const char* from, size_t n, uint64_t offset) {
     ssize_t r = disk_.pwrite(file.handle, from, n, kJournalHeaderBytes + offset);
     std::lock_guard lock(mutex_);
-    if (r < 0) { set_failed("cannot write " + file.path + ": " + strerror((int)-r)); return false; }
+    if (r < 0) {
+      set_failed("cannot write " + file.path + ": " + strerror((int)-r));
+      return false;
+    }
     stats_.writes++;
     stats_.bytes_written += n;
     return true;
   }
 
-  // Goes over to the prepared file. The mark that ends the old one is written only now, so a mark never names a file that is not there.
+  // Goes over to the prepared file. The mark that ends the old one is written only now, so a mark never names
+  // a file that is not there.
   JournalFile* open_next(const JournalFile& old, const Piece& piece) {
     std::unique_lock lock(mutex_);
     if (!next_ && !prepare_next(lock)) return nullptr;
@@ -322,7 +386,8 @@ class JournalImpl final : public Journal {
     return &log_.back();
   }
 
-  // Syncs all that is written. Files are synced in order; the last one stays in the set because more comes into it.
+  // Syncs all that is written. Files are synced in order; the last one stays in the set because more comes
+  // into it.
   void sync_written(std::unique_lock<std::mutex>& lock) {
     if (failed_ || written_ == synced_) return;
     uint64_t target = written_, last = log_.back().generation;
@@ -334,7 +399,10 @@ class JournalImpl final : public Journal {
     int r = 0;
     const JournalFile* at = nullptr;
     for (const JournalFile* file : unsynced)
-      if (r == 0) { at = file; r = disk_.sync(file->handle); }
+      if (r == 0) {
+        at = file;
+        r = disk_.sync(file->handle);
+      }
     uint64_t took = monotonic_ns() - began;
     lock.lock();
     if (r < 0) set_failed("cannot sync " + at->path + ": " + strerror(-r));
@@ -437,8 +505,10 @@ class JournalImpl final : public Journal {
     lock.unlock();
     int r = files_.enlarge(file, large_capacity_);
     lock.lock();
-    if (r == 0) next_ = file;
-    else if (!means_no_room(r)) set_failed("cannot make a larger " + file.path + ": " + strerror(-r));
+    if (r == 0)
+      next_ = file;
+    else if (!means_no_room(r))
+      set_failed("cannot make a larger " + file.path + ": " + strerror(-r));
     large_asked_ = false;
     note_files();
     done_.notify_all();
@@ -448,7 +518,8 @@ class JournalImpl final : public Journal {
     std::unique_lock lock(mutex_);
     for (;;) {
       work_.wait(lock, [&] {
-        return stop_ || failed_ || (!queue_.empty() || (sync_wanted_ > synced_ && written_ > synced_) || maintenance_due());
+        return stop_ || failed_ ||
+               (!queue_.empty() || (sync_wanted_ > synced_ && written_ > synced_) || maintenance_due());
       });
       if (failed_ || (stop_ && queue_.empty())) return finish(lock);
       uint64_t written = written_, synced = synced_;
@@ -497,7 +568,10 @@ class JournalImpl final : public Journal {
   JournalFiles files_;  // used by the thread, or by the owner where there is none
 
   // The owner's.
-  struct { uint64_t generation, start, capacity, used; uint32_t seed; } plan_{};  // the file that append() fills
+  struct {
+    uint64_t generation, start, capacity, used;
+    uint32_t seed;
+  } plan_{};  // the file that append() fills
   uint64_t limit_ = 0, next_generation_planned_ = 0, large_capacity_ = 0;
   Batch batch_;
   bool durable_wanted_ = false, recovered_ = false, refused_ = false;
@@ -511,7 +585,8 @@ class JournalImpl final : public Journal {
   uint64_t position_ = 0, released_ = 0, sync_wanted_ = 0, unsynced_from_ = 0, next_generation_prepared_ = 0;
   uint64_t files_planned_ = 0, files_opened_ = 0, refused_by_disk_ns_ = 0, bytes_of_files_ = 0;
   size_t ready_spares_ = 0;
-  bool creating_ = false, waits_for_file_ = false, no_room_on_disk_ = false, retry_ = false, large_asked_ = false, thread_writes_ = false, stop_ = false;
+  bool creating_ = false, waits_for_file_ = false, no_room_on_disk_ = false, retry_ = false,
+       large_asked_ = false, thread_writes_ = false, stop_ = false;
   std::string error_;
   Stats stats_{};
   std::atomic<uint64_t> written_{0}, synced_{0};
@@ -522,7 +597,8 @@ class JournalImpl final : public Journal {
 std::string check_options(const JournalOptions& options) {
   if (options.file_bytes < 2 * kJournalHeaderBytes || options.file_bytes % 4096 != 0)
     return "the journal's file_bytes must be a multiple of 4096, and at least 8192";
-  if (options.bytes_max < 4 * options.file_bytes) return "the journal's bytes_max must hold at least four files";
+  if (options.bytes_max < 4 * options.file_bytes)
+    return "the journal's bytes_max must hold at least four files";
   return {};
 }
 
@@ -534,7 +610,10 @@ std::unique_ptr<Journal> Journal::open(Disk& disk, JournalOptions options, std::
   int r = disk.make_folder(options.folder);
   size_t slash = options.folder.rfind('/');
   if (r >= 0) r = disk.sync_folder(slash == std::string::npos ? "" : options.folder.substr(0, slash));
-  if (r < 0) { error = "cannot make " + options.folder + ": " + strerror(-r); return nullptr; }
+  if (r < 0) {
+    error = "cannot make " + options.folder + ": " + strerror(-r);
+    return nullptr;
+  }
   auto journal = std::make_unique<JournalImpl>(disk, std::move(options));
   if (!journal->find_files(error)) return nullptr;
   return journal;

@@ -1,13 +1,15 @@
-// The journal: one per server, shared by all groups. An entry is *written* when its bytes were handed to the file,
-// *synced* when they are on stable storage. Positions are logical byte offsets that only grow, across all files.
+// The journal: one per server, shared by all groups. An entry is *written* when its bytes were handed to the
+// file, *synced* when they are on stable storage. Positions are logical byte offsets that only grow, across
+// all files.
 //
 // The caller's order:
-//   1. recover() once; it calls back for every valid record, oldest first, then new records follow behind them.
+//   1. recover() once; it calls back for every valid record, oldest first, and new records follow behind.
 //   2. append() as entries arise in a turn; flush() once at the end of the turn.
 //   3. after a wake-up (or on each turn) look at written() and synced(), and apply what they cover.
-//   4. release(position) when durable checkpoints cover everything before it: files wholly below it are recycled.
-// Group commit has no timer: whatever was appended while the previous sync ran is written and synced together.
-// A failed write or sync is final: failed() stays set, synced() never moves again, and the descriptor is not used again.
+//   4. release(position) when durable checkpoints cover everything before it: whole files are recycled.
+// Group commit has no timer: whatever was appended while the previous sync ran is written and synced
+// together. A failed write or sync is final: failed() stays set, synced() never moves again, and the
+// descriptor is not used again.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -38,40 +40,52 @@ struct JournalOptions {
   uint64_t file_bytes = 16ull << 20;  // zero-filled once, then recycled
   uint64_t bytes_max = 256ull << 20;
   SyncMode mode = SyncMode::durable;
-  uint64_t salt = 0;                  // a random number, so that records cannot be forged from outside (journal_format.hpp)
-  bool threaded = true;               // false: flush() itself writes and syncs (simulation); no threads exist
-  std::function<void()> wake;         // called by the sync thread after written() or synced() moved, failed() was set, or a file became ready
+  uint64_t salt = 0;     // a random number: records cannot be forged from outside (journal_format.hpp)
+  bool threaded = true;  // false: flush() itself writes and syncs (simulation); no threads exist
+  // Called by the thread after written() or synced() moved, failed() was set, or a file became ready.
+  std::function<void()> wake;
 };
 
 class Journal {
  public:
-  static std::unique_ptr<Journal> open(Disk& disk, JournalOptions options, std::string& error);  // null on error
+  // Null, with `error`, when the folder cannot be read or a file in it is damaged.
+  static std::unique_ptr<Journal> open(Disk& disk, JournalOptions options, std::string& error);
   virtual ~Journal() = default;
 
-  // Calls `record` for each valid record, oldest first. False with error() set when damage lies before data that was
-  // known to be synced (never delete on doubt); a torn tail that was never acknowledged is cut silently.
+  // Calls `record` for each valid record, oldest first. False with error() set when damage lies before data
+  // that was known to be synced (never delete on doubt); a torn tail that was never acknowledged is cut
+  // silently.
   virtual bool recover(const std::function<void(const JournalRecord&)>& record) = 0;
 
-  // Returns the position just behind the record, or 0 when the journal is failed, or full (see full()), or, with neither of
-  // them, so far ahead of the disk that files cannot be filled with zeros in time: try again after the next wake-up.
+  // Returns the position just behind the record, or 0 when the journal is failed, or full (see full()), or,
+  // with neither of them, so far ahead of the disk that files cannot be filled with zeros in time: try again
+  // after the next wake-up.
+  //
   // `kind` is below 0xf0. A payload larger than file_bytes makes a file of its own size and blocks meanwhile.
-  // `durable`: somebody waits for the sync. Without it the record is only written at flush() and is synced along with the next durable one.
+  // `durable`: somebody waits for the sync. Without it the record is only written at flush() and is synced
+  // along with the next durable one.
   // `reserve`: may use the file kept for purge, delete, ack and checkpoint on a full disk.
-  virtual uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload, bool durable, bool reserve = false) = 0;
-  virtual void flush() = 0;     // end of the turn
-  virtual void sync_now() = 0;  // asks for a sync of all that was appended (clean stop, sync_interval); threaded: asynchronous
+  virtual uint64_t append(uint64_t group, uint64_t term, uint64_t index, uint8_t kind, string_view payload,
+                          bool durable, bool reserve = false) = 0;
+  // The end of the turn. More than 1 MiB in a turn is written, but not synced, before it.
+  virtual void flush() = 0;
+  // Asks for a sync of all that was appended (sync_interval, checkpoints); threaded: asynchronous.
+  virtual void sync_now() = 0;
   virtual bool wait_synced() = 0;  // flush, sync and wait; false when failed
 
   virtual uint64_t position() const = 0;  // behind the last appended record
   virtual uint64_t written() const = 0;
   virtual uint64_t synced() const = 0;
   virtual bool failed() const = 0;
-  virtual bool full() const = 0;          // the disk or bytes_max leaves only the reserve: append() refused a record for that
+  // The disk or bytes_max leaves only the reserve: append() refused a record for that.
+  virtual bool full() const = 0;
   virtual std::string error() const = 0;
 
   virtual void release(uint64_t position) = 0;
-  virtual uint64_t in_use() const = 0;    // bytes between the released position and position()
-  struct Stats { uint64_t syncs, sync_ns_total, sync_ns_max, bytes_written, writes; };
+  virtual uint64_t in_use() const = 0;  // bytes between the released position and position()
+  struct Stats {
+    uint64_t syncs, sync_ns_total, sync_ns_max, bytes_written, writes;
+  };
   virtual Stats stats() const = 0;
 };
 

@@ -21,7 +21,10 @@ JournalFiles::~JournalFiles() {
 bool JournalFiles::find(std::vector<JournalFile>& log, std::string& error) {
   std::vector<std::string> names;
   int r = disk_.list(folder_, names);
-  if (r < 0) { error = "cannot list " + folder_ + ": " + strerror(-r); return false; }
+  if (r < 0) {
+    error = "cannot list " + folder_ + ": " + strerror(-r);
+    return false;
+  }
   for (const std::string& name : names) {
     uint64_t number;
     if (parse_hex16(name, ".journal", number)) {
@@ -32,7 +35,10 @@ bool JournalFiles::find(std::vector<JournalFile>& log, std::string& error) {
     } else if (parse_hex16(name, ".new", number)) {
       spare_number_ = std::max(spare_number_, number + 1);
       r = disk_.unlink(folder_ + "/" + name);  // zeros that nothing ever used
-      if (r < 0) { error = "cannot remove " + folder_ + "/" + name + ": " + strerror(-r); return false; }
+      if (r < 0) {
+        error = "cannot remove " + folder_ + "/" + name + ": " + strerror(-r);
+        return false;
+      }
     }
   }
   return true;
@@ -44,15 +50,23 @@ bool JournalFiles::find_log_file(const std::string& name, std::vector<JournalFil
   uint64_t number = 0;
   parse_hex16(name, ".journal", number);
   file.handle = disk_.open(file.path, kOpenWrite);
-  if (file.handle < 0) { error = "cannot open " + file.path + ": " + strerror(-file.handle); return false; }
+  if (file.handle < 0) {
+    error = "cannot open " + file.path + ": " + strerror(-file.handle);
+    return false;
+  }
   char block[kJournalHeaderBytes];
   ssize_t n = disk_.pread(file.handle, block, sizeof block, 0);
   std::string problem;
-  if (n < 0) problem = std::string("cannot be read: ") + strerror((int)-n);
-  else if ((size_t)n < sizeof block) problem = "is shorter than a header";
-  else problem = decode_journal_header(block, file);
-  if (problem.empty() && file.generation != number) problem = "has another generation in its header than in its name";
-  if (problem.empty() && disk_.size(file.handle) < (int64_t)file.file_bytes()) problem = "is shorter than its header says";
+  if (n < 0)
+    problem = std::string("cannot be read: ") + strerror((int)-n);
+  else if ((size_t)n < sizeof block)
+    problem = "is shorter than a header";
+  else
+    problem = decode_journal_header(block, file);
+  if (problem.empty() && file.generation != number)
+    problem = "has another generation in its header than in its name";
+  if (problem.empty() && disk_.size(file.handle) < (int64_t)file.file_bytes())
+    problem = "is shorter than its header says";
   if (!problem.empty()) {
     disk_.close(file.handle);
     error = file.path + " " + problem;
@@ -64,7 +78,8 @@ bool JournalFiles::find_log_file(const std::string& name, std::vector<JournalFil
   return true;
 }
 
-// A spare's contents do not matter, only that its generation is not used again: its old records would read as valid.
+// A spare's contents do not matter, only that its generation is not used again: its old records would read as
+// valid.
 bool JournalFiles::find_spare(const std::string& name, std::string& error) {
   JournalFile file;
   file.path = folder_ + "/" + name;
@@ -80,8 +95,15 @@ bool JournalFiles::find_spare(const std::string& name, std::string& error) {
   if ((size_t)n == sizeof block && decode_journal_header(block, file).empty())
     generation_max_ = std::max(generation_max_, file.generation);
   int r = (uint64_t)size == file_bytes_ ? 0 : disk_.unlink(file.path);  // made when file_bytes was another
-  if (r < 0) { disk_.close(file.handle); error = "cannot remove " + file.path + ": " + strerror(-r); return false; }
-  if ((uint64_t)size != file_bytes_) { disk_.close(file.handle); return true; }
+  if (r < 0) {
+    disk_.close(file.handle);
+    error = "cannot remove " + file.path + ": " + strerror(-r);
+    return false;
+  }
+  if ((uint64_t)size != file_bytes_) {
+    disk_.close(file.handle);
+    return true;
+  }
   file.capacity = capacity();
   bytes_ += file_bytes_;
   spares_.push_back(std::move(file));

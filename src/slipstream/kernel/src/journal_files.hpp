@@ -1,6 +1,7 @@
-// The journal's files outside of the log itself: spares, filled with zeros once; the next file, prepared from a spare; and
-// files that came back because everything in them was released. Every step leaves the folder in a state that recovery
-// understands, and is durable before the next begins, so that no loss of unsynced renames can open a gap in the log.
+// The journal's files outside of the log itself: spares, filled with zeros once; the next file, prepared from
+// a spare; and files that came back because everything in them was released. Every step leaves the folder in
+// a state that recovery understands, and is durable before the next begins, so that no loss of unsynced
+// renames can open a gap in the log.
 //
 // Not thread-safe: one thread at a time calls in. Results are 0 or -errno.
 #pragma once
@@ -47,7 +48,9 @@ class JournalFiles {
   int write_header(int handle, uint64_t generation, uint64_t start, uint64_t capacity);
   int rename_durably(const std::string& from, const std::string& to);
   int discard(JournalFile& file);
-  std::string path_of(uint64_t number, const char* suffix) const { return folder_ + "/" + hex16(number) + suffix; }
+  std::string path_of(uint64_t number, const char* suffix) const {
+    return folder_ + "/" + hex16(number) + suffix;
+  }
 
   Disk& disk_;
   const std::string folder_;

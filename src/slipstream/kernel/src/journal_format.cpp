@@ -11,7 +11,8 @@ constexpr size_t kHeaderUsed = 48;
 
 }  // namespace
 
-void encode_journal_header(char* block, uint64_t generation, uint64_t start, uint64_t capacity, uint64_t salt) {
+void encode_journal_header(char* block, uint64_t generation, uint64_t start, uint64_t capacity,
+                           uint64_t salt) {
   memset(block, 0, kJournalHeaderBytes);
   memcpy(block, kMagic, 8);
   store32(block + 8, kJournalVersion);
@@ -25,7 +26,8 @@ void encode_journal_header(char* block, uint64_t generation, uint64_t start, uin
 std::string decode_journal_header(const char* block, JournalFile& file) {
   if (memcmp(block, kMagic, 8) != 0) return "is not a journal file (its first bytes are wrong)";
   if (load32(block + 8) != kJournalVersion)
-    return "has format version " + std::to_string(load32(block + 8)) + ", this program knows " + std::to_string(kJournalVersion);
+    return "has format version " + std::to_string(load32(block + 8)) + ", this program knows " +
+           std::to_string(kJournalVersion);
   if (load32(block + 12) != crc32c(0, block + 16, kHeaderUsed - 16)) return "has a damaged header";
   file.generation = load64(block + 16);
   file.start = load64(block + 24);
@@ -45,7 +47,9 @@ bool parse_hex16(const std::string& name, const std::string& suffix, uint64_t& n
   number = 0;
   for (size_t i = 0; i < 16; i++) {
     char c = name[i];
-    uint64_t digit = c >= '0' && c <= '9' ? (uint64_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint64_t)(c - 'a' + 10) : 16;
+    uint64_t digit = c >= '0' && c <= '9'   ? (uint64_t)(c - '0')
+                     : c >= 'a' && c <= 'f' ? (uint64_t)(c - 'a' + 10)
+                                            : 16;
     if (digit == 16) return false;
     number = number << 4 | digit;
   }

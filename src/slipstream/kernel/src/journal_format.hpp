@@ -1,14 +1,18 @@
-// The bytes of the journal. A file is named by its generation, "<16 hex digits>.journal", and is a 4 KiB header block and
-// `capacity` bytes of records; a file that waits to be used is "<16 hex digits>.spare", one being filled with zeros ".new".
+// The bytes of the journal. A file is named by its generation, "<16 hex digits>.journal", and is a 4 KiB
+// header block and `capacity` bytes of records; a file that waits to be used is "<16 hex digits>.spare", one
+// being filled with zeros ".new".
 //
-//   header  "SLIPJRNL", u32 version, u32 crc of what follows, u64 generation, u64 start, u64 capacity, u64 salt
-//   record  u32 length (this header and the payload), u32 crc, u64 group, u64 term, u64 index, u64 stable, u8 kind, payload, zeros to 8
+//   header  "SLIPJRNL", u32 version, u32 crc of what follows, u64 generation, u64 start, u64 capacity,
+//           u64 salt
+//   record  u32 length (this header and the payload), u32 crc, u64 group, u64 term, u64 index, u64 stable,
+//           u8 kind, payload, zeros to 8
 //
-// `start` is the logical position of the first record byte; the next file starts at start + capacity, whatever was used.
-// `stable` is the position that was known synced when the record was written. It tells a torn tail from damage: a bad
-// record at or behind every later record's `stable` was never acknowledged; one below it was.
-// The crc starts from a number made of generation and salt, so that what an earlier life of the file left never reads as valid,
-// and nobody who can only publish can forge a record. A file that another follows ends in a record of kind kNextFile.
+// `start` is the logical position of the first record byte; the next file starts at start + capacity,
+// whatever was used. `stable` is the position that was known synced when the record was written. It tells a
+// torn tail from damage: a bad record at or behind every later record's `stable` was never acknowledged; one
+// below it was. The crc starts from a number made of generation and salt, so that what an earlier life of the
+// file left never reads as valid, and nobody who can only publish can forge a record. A file that another
+// follows ends in a record of kind kNextFile.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -32,17 +36,17 @@ struct JournalFile {
   uint64_t file_bytes() const { return kJournalHeaderBytes + capacity; }
 };
 
-inline size_t record_bytes(size_t payload) { return (kRecordHeaderBytes + payload + 7) & ~(size_t)7; }
-constexpr size_t kNextFileBytes = (kRecordHeaderBytes + 7) & ~(size_t)7;  // room that every file keeps for the mark
+constexpr size_t record_bytes(size_t payload) { return (kRecordHeaderBytes + payload + 7) & ~(size_t)7; }
+constexpr size_t kNextFileBytes = record_bytes(0);  // the room that every file keeps for the mark
 
 inline uint32_t record_seed(uint64_t generation, uint64_t salt) {
   return (uint32_t)fold(generation ^ 0x9E3779B97F4A7C15ull, salt ^ 0xD6E8FEB86659FD93ull);
 }
 
-inline void encode_record(char* to, uint32_t seed, uint64_t group, uint64_t term, uint64_t index, uint64_t stable,
-                          uint8_t kind, string_view payload) {
+inline void encode_record(char* to, uint32_t seed, uint64_t group, uint64_t term, uint64_t index,
+                          uint64_t stable, uint8_t kind, string_view payload) {
   uint32_t length = (uint32_t)(kRecordHeaderBytes + payload.size());
-  store64(to + record_bytes(payload.size()) - 8, 0);  // the padding; the rest of these 8 bytes is written below
+  store64(to + record_bytes(payload.size()) - 8, 0);  // the padding; the rest is written below
   store32(to, length);
   store64(to + 8, group);
   store64(to + 16, term);
@@ -53,8 +57,10 @@ inline void encode_record(char* to, uint32_t seed, uint64_t group, uint64_t term
   store32(to + 4, crc32c(seed ^ length, to + 8, length - 8));
 }
 
-// False when there is no valid record in the `room` bytes at `from`. `end` of the record is left to the caller.
-inline bool decode_record(const char* from, uint64_t room, uint32_t seed, JournalRecord& record, uint64_t& stable) {
+// False when there is no valid record in the `room` bytes at `from`. `end` of the record is left to the
+// caller.
+inline bool decode_record(const char* from, uint64_t room, uint32_t seed, JournalRecord& record,
+                          uint64_t& stable) {
   if (room < kNextFileBytes) return false;
   uint32_t length = load32(from);
   if (length < kRecordHeaderBytes || length > room) return false;
@@ -68,7 +74,8 @@ inline bool decode_record(const char* from, uint64_t room, uint32_t seed, Journa
   return true;
 }
 
-void encode_journal_header(char* block, uint64_t generation, uint64_t start, uint64_t capacity, uint64_t salt);
+void encode_journal_header(char* block, uint64_t generation, uint64_t start, uint64_t capacity,
+                           uint64_t salt);
 // Fills all but path and handle; an empty string, or what is wrong.
 std::string decode_journal_header(const char* block, JournalFile& file);
 

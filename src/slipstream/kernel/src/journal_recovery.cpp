@@ -20,7 +20,8 @@ class Recovery {
       used_ = walk(file, record, next_generation);
       if (!next_generation) return true;
       if (last_ + 1 == log_.size() || log_[last_ + 1].generation != next_generation) {
-        error_ = file.path + " is followed by generation " + hex16(next_generation) + ", whose file is missing";
+        error_ =
+            file.path + " is followed by generation " + hex16(next_generation) + ", whose file is missing";
         return false;
       }
       if (log_[last_ + 1].start != file.end()) {
@@ -30,7 +31,8 @@ class Recovery {
     }
   }
 
-  // A record behind the end that was written when the end was known to be synced: what is bad there was acknowledged once.
+  // A record behind the end that was written when the end was known to be synced: what is bad there was
+  // acknowledged once.
   bool refuse_damage() {
     uint64_t bad = log_[last_].start + used_;
     for (size_t i = last_; i < log_.size(); i++) {
@@ -49,13 +51,14 @@ class Recovery {
   bool settle() {
     const JournalFile& last = log_[last_];
     if (!read(last)) return false;
-    bool clean = std::all_of(bytes_.data() + used_, bytes_.data() + last.capacity, [](char c) { return c == 0; });
+    bool clean =
+        std::all_of(bytes_.data() + used_, bytes_.data() + last.capacity, [](char c) { return c == 0; });
     int r = clean ? 0 : clear_tail(last);
     if (r < 0) return report(last, "cannot clear the tail of ", r);
     for (size_t i = 0; i <= last_; i++)
       if (r == 0 && log_[i].end() > stable_max_) r = disk_.sync(log_[i].handle);
     if (r < 0) return report(last, "cannot sync ", r);
-    while (log_.size() > last_ + 1) {  // from the newest, each durably: the chain of what remains never has a gap
+    while (log_.size() > last_ + 1) {  // from the newest, each durably, so that there is never a gap
       JournalFile left_over = std::move(log_.back());
       log_.pop_back();
       r = files_.retire(left_over);
@@ -78,17 +81,24 @@ class Recovery {
     bytes_.resize(file.capacity);
     ssize_t n = disk_.pread(file.handle, bytes_.data(), file.capacity, kJournalHeaderBytes);
     if (n < 0) return report(file, "cannot read ", (int)n);
-    if ((uint64_t)n < file.capacity) { error_ = file.path + " is shorter than its header says"; return false; }
+    if ((uint64_t)n < file.capacity) {
+      error_ = file.path + " is shorter than its header says";
+      return false;
+    }
     in_memory_ = file.generation;
     return true;
   }
 
-  uint64_t walk(const JournalFile& file, const std::function<void(const JournalRecord&)>& report_record, uint64_t& next_generation) {
+  uint64_t walk(const JournalFile& file, const std::function<void(const JournalRecord&)>& report_record,
+                uint64_t& next_generation) {
     uint64_t at = 0, stable = 0;
     JournalRecord record;
     while (decode_record(bytes_.data() + at, file.capacity - at, file.seed, record, stable)) {
       stable_max_ = std::max(stable_max_, stable);
-      if (record.kind == kNextFile) { next_generation = record.index; return at; }
+      if (record.kind == kNextFile) {
+        next_generation = record.index;
+        return at;
+      }
       at += record_bytes(record.payload.size());
       record.end = file.start + at;
       report_record(record);
@@ -101,7 +111,8 @@ class Recovery {
     uint64_t stable = 0;
     for (uint64_t at = from; at + kNextFileBytes <= file.capacity; at += 8) {
       stable = load64(bytes_.data() + at + 32);
-      if (stable <= bad || stable > file.end()) continue;  // cheap, and rare enough that checksums are not the cost
+      if (stable <= bad || stable > file.end())
+        continue;  // cheap, and rare enough that checksums are not the cost
       if (decode_record(bytes_.data() + at, file.capacity - at, file.seed, record, stable)) return true;
     }
     return false;
@@ -109,7 +120,8 @@ class Recovery {
 
   int clear_tail(const JournalFile& last) {
     memset(bytes_.data() + used_, 0, last.capacity - used_);
-    ssize_t r = disk_.pwrite(last.handle, bytes_.data() + used_, last.capacity - used_, kJournalHeaderBytes + used_);
+    ssize_t r =
+        disk_.pwrite(last.handle, bytes_.data() + used_, last.capacity - used_, kJournalHeaderBytes + used_);
     return r < 0 ? (int)r : disk_.sync(last.handle);
   }
 

@@ -1,5 +1,6 @@
-// Reading the journal back. The log is the chain of files that marks link; it ends at the first bytes that are not a
-// valid record. Whether that end is a torn tail or damage is judged by what lies behind it (journal_format.hpp).
+// Reading the journal back. The log is the chain of files that marks link; it ends at the first bytes that
+// are not a valid record. Whether that end is a torn tail or damage is judged by what lies behind it
+// (journal_format.hpp).
 #pragma once
 #include <deque>
 #include <functional>
@@ -9,10 +10,12 @@
 
 namespace slipstream {
 
-struct RecoveredEnd { uint64_t used = 0; };  // bytes of records in the log's last file
+struct RecoveredEnd {
+  uint64_t used = 0;
+};  // bytes of records in the log's last file
 
-// On success everything reported is on stable storage, `log` holds the chain, nothing readable is left behind its end, and
-// files behind it are spares. On failure (false, `error`) nothing has been changed.
+// On success everything reported is on stable storage, `log` holds the chain, nothing readable is left behind
+// its end, and files behind it are spares. On failure (false, `error`) nothing has been changed.
 bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, RecoveredEnd& end,
                  const std::function<void(const JournalRecord&)>& record, std::string& error);
 

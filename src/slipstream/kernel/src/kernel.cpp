@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <cassert>
 #include <cerrno>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -18,11 +20,9 @@ namespace slipstream {
 namespace {
 
 constexpr size_t kReadBytes = 128 << 10;        // one recv at most per connection and turn
-constexpr size_t kFlushBytes = 256 << 10;       // pending output that is sent before the turn ends
-constexpr size_t kBehindBytes = 8 << 20;        // publishers to a subscriber with more pending wait
-constexpr int64_t kStallNs = 1'000'000'000;     // ... unless it made no progress for so long
 constexpr size_t kKeepOutBytes = 1 << 20;       // output buffers larger than this are given back when empty
-constexpr int64_t kFirstPingNs = 2'000'000'000;
+constexpr size_t kWriteGoalBytes = 1 << 20;     // what a slow client must take within one write deadline
+constexpr size_t kLastReadsMax = 16;            // reads that empty a socket before it is closed
 
 void set_epoll(int ep, int fd, void* p, uint32_t events, int op) {
   epoll_event e{};
@@ -55,6 +55,7 @@ Kernel::Kernel(const KernelLimits& l, uint64_t seed) : limits(l), random_state_(
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   set_epoll(epoll_, wake_fd_, nullptr, EPOLLIN, EPOLL_CTL_ADD);
+  spare_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   shared_in_.resize(kReadBytes);
   account("$G");
   now = clock();
@@ -65,6 +66,7 @@ Kernel::~Kernel() {
   jetstream.reset();
   ::close(epoll_);
   ::close(wake_fd_);
+  if (spare_fd_ >= 0) ::close(spare_fd_);
 }
 
 Time Kernel::clock() {
@@ -134,6 +136,7 @@ int Kernel::process(Time t, int n) {
   auto* events = (epoll_event*)ready_;
   now = t;
   int64_t began = clock().monotonic_ns;
+  turn_out_msgs_ = counters_.out_msgs;
   for (int i = 0; i < n; i++) {
     auto* c = (Connection*)events[i].data.ptr;
     if (!c) {
@@ -170,14 +173,18 @@ int Kernel::process(Time t, int n) {
 }
 
 void Kernel::end_turn() {
-  settle();
-  for (size_t i = 0; i < dirty_.size(); i++) {
-    Connection& c = *dirty_[i];
-    c.dirty = false;
-    if (!c.gone() && !c.want_write) flush(c);
-  }
-  dirty_.clear();
-  settle();
+  // Closing a connection may give others something to write, and writing may doom: until nothing is left, so that
+  // no list keeps a pointer to what is freed below.
+  do {
+    settle();
+    for (size_t i = 0; i < dirty_.size(); i++) {
+      Connection& c = *dirty_[i];
+      c.dirty = false;
+      if (!c.gone() && !c.want_write) flush(c);
+    }
+    dirty_.clear();
+  } while (!doomed_.empty());
+  assert(exhausted_.empty() && walking_ == 0);
   dead_subscriptions_.clear();
   graveyard_.clear();
   if (turn_events_.empty()) return;
@@ -190,11 +197,6 @@ void Kernel::end_turn() {
 }
 
 void Kernel::settle() {
-  for (size_t i = 0; i < exhausted_.size(); i++) {
-    Subscription* s = exhausted_[i];
-    if (s->connection && !s->connection->gone()) unsubscribe(*s->connection, s);
-  }
-  exhausted_.clear();
   for (size_t i = 0; i < doomed_.size(); i++)
     if (Connection* c = find(doomed_[i].first)) close(*c, doomed_[i].second);
   doomed_.clear();
@@ -263,7 +265,15 @@ void Kernel::stop_listening() {
 void Kernel::accept_sockets(Connection& listener) {
   for (int i = 0; i < 64; i++) {
     int fd = accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;  // none left, or out of descriptors: epoll will tell again
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && spare_fd_ >= 0) {
+      // Left alone, the socket would stay readable and the thread would spin: this client is turned away.
+      ::close(spare_fd_);
+      fd = accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) ::close(fd);
+      spare_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+      continue;
+    }
+    if (fd < 0) return;
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     std::string ip;
@@ -285,13 +295,13 @@ void Kernel::add_connection(int fd, const std::string& ip, int port) {
   counters_.total_connections++;
   connections_[c.cid] = std::move(owned);
   set_epoll(epoll_, fd, &c, EPOLLIN, EPOLL_CTL_ADD);
+  append_info(c, info_);
   if (limits.max_connections != 0 && (int64_t)connections_.size() > limits.max_connections) {
     write_error(c, "maximum connections exceeded");
     doom(c, "Maximum Connections Exceeded");
     return;
   }
-  append_info(c, info_);
-  timers.set(c.timer, now.monotonic_ns + (limits.auth_required ? limits.auth_timeout_ns : kFirstPingNs));
+  timers.set(c.timer, now.monotonic_ns + (limits.auth_required ? limits.auth_timeout_ns : limits.ping_interval_ns));
 }
 
 void Kernel::watch(Connection& c) {
@@ -300,6 +310,9 @@ void Kernel::watch(Connection& c) {
 }
 
 void Kernel::readable(Connection& c) {
+  // Not watched for input: it can only have hung up.
+  if (c.paused || c.state == ConnectionState::held) return close(c, "Client Closed");
+  if (c.resume) return;  // what came before has its turn first
   bool fresh = c.in.empty();
   char* to = shared_in_.data();
   size_t room = kReadBytes;
@@ -365,13 +378,15 @@ void Kernel::flush(Connection& c) {
       if (!c.want_write) {
         c.want_write = true;
         watch(c);
-        timers.set(c.write_timer, now.monotonic_ns + limits.write_deadline_ns);
+        set_write_goal(c);
       }
       if (c.behind && c.pending() < kBehindBytes / 2) drained(c);
       return;
     }
     c.out_start += (size_t)r;
-    if (c.want_write) timers.set(c.write_timer, now.monotonic_ns + limits.write_deadline_ns);
+    if (!c.want_write) continue;
+    c.write_goal -= std::min(c.write_goal, (size_t)r);
+    if (c.write_goal == 0) set_write_goal(c);
   }
   c.out_start = 0;
   if (c.out.capacity() > kKeepOutBytes) c.out.release();
@@ -384,12 +399,17 @@ void Kernel::flush(Connection& c) {
   }
 }
 
+// A client that takes a byte now and then must not live for ever: what counts is a share of what waits for it.
+void Kernel::set_write_goal(Connection& c) {
+  c.write_goal = std::min(c.pending(), kWriteGoalBytes);
+  timers.set(c.write_timer, now.monotonic_ns + limits.write_deadline_ns);
+}
+
 // ------------------------------------------------------------------ back-pressure
 
 void Kernel::fell_behind(Connection& c) {
   if (!c.behind) {
     c.behind = true;
-    c.out_at_stall = c.out_bytes - c.pending();
     timers.set(c.stall_timer, now.monotonic_ns + kStallNs);
   }
   if (!c.stall_exempt) blocked_by_ = &c;
@@ -416,10 +436,7 @@ void Kernel::drained(Connection& c) {
     if (!p || !p->paused) continue;
     p->paused = false;
     watch(*p);
-    if (!p->resume && !p->in.empty()) {
-      p->resume = true;
-      resume_.push_back(p);
-    }
+    if (!p->in.empty()) resume(*p);
   }
 }
 
@@ -442,7 +459,7 @@ void Kernel::close(Connection& c, const char* reason) {
   timers.cancel(c.write_timer);
   timers.cancel(c.stall_timer);
   epoll_ctl(epoll_, EPOLL_CTL_DEL, c.fd, nullptr);
-  ::close(c.fd);
+  hang_up(c.fd);
   EventRecord e{EventType::closed};
   e.a = c.cid;
   e.b = c.in_msgs, e.c = c.in_bytes, e.d = c.out_msgs, e.e = c.out_bytes, e.f = subscriptions, e.g = (uint64_t)c.port;
@@ -450,10 +467,17 @@ void Kernel::close(Connection& c, const char* reason) {
   e.s0 = reason, e.s1 = c.ip;
   emit(std::move(e));
   if (blocked_by_ == &c) blocked_by_ = nullptr;
-  if (c.resume) resume_.erase(std::find(resume_.begin(), resume_.end(), &c));
+  if (c.resume) std::erase(resume_, &c);
   auto it = connections_.find(c.cid);
   graveyard_.push_back(std::move(it->second));
   connections_.erase(it);
+}
+
+// A socket closed with unread bytes is reset, and the reset may overtake the -ERR that says why.
+void Kernel::hang_up(int fd) {
+  shutdown(fd, SHUT_WR);
+  for (size_t i = 0; i < kLastReadsMax && recv(fd, shared_in_.data(), kReadBytes, MSG_DONTWAIT) > 0;) i++;
+  ::close(fd);
 }
 
 void Kernel::on_timer(Timer& t) {
@@ -467,12 +491,8 @@ void Kernel::on_timer(Timer& t) {
     }
     case TimerKind::stall: {
       auto& c = *(Connection*)t.owner;
-      uint64_t sent = c.out_bytes - c.pending();
-      c.stall_exempt = sent == c.out_at_stall;
-      c.out_at_stall = sent;
-      if (c.stall_exempt) drained(c);
-      timers.set(c.stall_timer, now.monotonic_ns + kStallNs);
-      return;
+      c.stall_exempt = true;
+      return drained(c);
     }
     case TimerKind::stream_age:
     case TimerKind::consumer:
@@ -482,11 +502,11 @@ void Kernel::on_timer(Timer& t) {
 }
 
 void Kernel::connection_timer(Connection& c) {
-  if (limits.auth_required && !c.accepted) {
+  if (limits.auth_required && !c.accepted && c.state == ConnectionState::fresh) {
     write_error(c, "Authentication Timeout");
     return doom(c, "Authentication Timeout");
   }
-  bool first = c.ping_sent_ns == 0;
+  bool first = c.accepted && c.ping_sent_ns == 0;
   if (first || now.wall_ns - c.last_activity_ns >= limits.ping_interval_ns) {
     if (c.pings_out + 1 > limits.ping_max) {
       counters_.stale_connections++;
@@ -494,12 +514,12 @@ void Kernel::connection_timer(Connection& c) {
       return doom(c, "Stale Connection");
     }
     send_ping(c);
+    if (c.in.empty()) c.in.release();  // an idle client holds no buffers
   }
   timers.set(c.timer, now.monotonic_ns + limits.ping_interval_ns);
 }
 
 void Kernel::send_ping(Connection& c) {
-  if (c.state == ConnectionState::fresh) return;  // it has not spoken yet; auth_timeout or its own patience decides
   c.pings_out++;
   c.ping_sent_ns = now.wall_ns;
   write(c, "PING\r\n");

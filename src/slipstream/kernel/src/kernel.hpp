@@ -23,6 +23,12 @@ namespace slipstream {
 
 class JetStream;
 
+constexpr size_t kFlushBytes = 256 << 10;       // pending output that is sent before the turn ends
+constexpr size_t kBehindBytes = 8 << 20;        // publishers to a subscriber with more pending wait
+constexpr int64_t kStallNs = 1'000'000'000;     // ... but for no longer than this
+constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
+constexpr int64_t kFirstPingNs = 2'000'000'000;
+
 struct Account {
   uint32_t id = 0;
   std::string name;
@@ -128,6 +134,8 @@ class Kernel {
   std::unique_ptr<JetStream> jetstream;
 
   static Time clock();
+  // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
+  void look_at_clock() { if (thread_.joinable() || now.wall_ns == 0) now = clock(); }
 
  private:
   friend class Guard;
@@ -137,6 +145,7 @@ class Kernel {
   void add_connection(int fd, const std::string& ip, int port);
   void readable(Connection& c);
   size_t parse(Connection& c, const char* p, size_t n);  // returns the bytes consumed
+  void resume(Connection& c);                            // parses what it still holds, in the next turn
   bool run(Connection& c, const Command& cmd);           // false: stop parsing (held, closed or paused)
   void on_publish(Connection& c, const Command& cmd);
   void on_subscribe(Connection& c, const Command& cmd);
@@ -144,13 +153,15 @@ class Kernel {
   void on_connect(Connection& c, const Command& cmd);
   void on_ping(Connection& c);
   void on_pong(Connection& c);
-  void parse_failed(Connection& c, ParseStatus status, const ProtocolParser& parser);
+  void parse_failed(Connection& c, ParseStatus status);
   void no_responders(Connection& c, string_view subject, string_view reply);
   void unsubscribe(Connection& c, Subscription* s);
   void write(Connection& c, string_view bytes);
   void write_error(Connection& c, string_view error);
   void mark_dirty(Connection& c);
   void flush(Connection& c);
+  void set_write_goal(Connection& c);
+  void hang_up(int fd);
   void drained(Connection& c);
   void fell_behind(Connection& c);
   void pause(Connection& c);
@@ -162,7 +173,8 @@ class Kernel {
   void send_ping(Connection& c);
   void append_info(Connection& c, const std::string& json);
   void end_turn();
-  void settle();  // closes the doomed, removes the exhausted
+  void settle();  // closes the doomed
+  void drop_exhausted();
 
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> listeners_, graveyard_;
@@ -176,10 +188,12 @@ class Kernel {
   std::string info_;
   Buffer shared_in_;
   void* ready_ = nullptr;  // the epoll events of this turn
+  int walking_ = 0;  // results of a match are being walked: nothing may leave the trie
   Connection* blocked_by_ = nullptr;  // a subscriber fell behind while the current connection was parsed
-  uint64_t next_cid_ = 0;
+  uint64_t next_cid_ = 0, turn_out_msgs_ = 0;
   uint64_t random_state_;
   int epoll_ = -1, wake_fd_ = -1;
+  int spare_fd_ = -1;  // given up for a moment to turn a connection away when descriptors run out
 
   std::mutex mutex_;
   std::atomic<int> waiters_{0};

@@ -88,7 +88,7 @@ struct KernelCalls {
     Kernel::Guard g(k);
     auto js = std::make_unique<JetStream>(k);
     std::string error;
-    k.now = Kernel::clock();
+    k.look_at_clock();
     bool ok = js->open(options, error);
     if (ok) k.jetstream = std::move(js);
     return ok ? "" : error.empty() ? "the store cannot be opened" : error;
@@ -142,12 +142,21 @@ struct KernelCalls {
     });
     return out;
   }
+  static void start_consumer(Kernel& k, uint64_t stream, uint32_t consumer) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    Consumer* c = s ? s->consumer(consumer) : nullptr;
+    if (!c || !c->held) return;
+    c->held = false;
+    c->wake();
+    k.wake();
+  }
   static bool consumer_state(Kernel& k, uint64_t stream, uint32_t consumer, ConsumerView& out) {
     Kernel::Guard g(k);
     Stream* s = find(k, stream);
     Consumer* c = s ? s->consumer(consumer) : nullptr;
     if (!c) return false;
-    k.now = Kernel::clock();
+    k.look_at_clock();
     out = c->view();
     return true;
   }
@@ -211,7 +220,8 @@ struct KernelCalls {
     k.wake();
     return r;
   }
-  static uint64_t create_stream(Kernel& k, uint64_t token, uint32_t account, string_view name, string_view description, const StreamSpec& spec) {
+  static uint64_t create_stream(Kernel& k, uint64_t token, uint32_t account, string_view name, string_view description,
+                                const StreamSpec& spec) {
     return propose(k, [&](JetStream& js) -> uint64_t {
       Account* a = k.account(account);
       return a ? js.create_stream(token, *a, name, description, spec) : 0;
@@ -229,10 +239,12 @@ struct KernelCalls {
   static bool remove_message(Kernel& k, uint64_t token, uint64_t stream, uint64_t seq, bool erase) {
     return propose(k, [&](JetStream& js) { return js.remove_message(token, stream, seq, erase); });
   }
-  static uint32_t create_consumer(Kernel& k, uint64_t token, uint64_t stream, string_view name, string_view description, const ConsumerSpec& spec) {
+  static uint32_t create_consumer(Kernel& k, uint64_t token, uint64_t stream, string_view name, string_view description,
+                                  const ConsumerSpec& spec) {
     return propose(k, [&](JetStream& js) { return js.create_consumer(token, stream, name, description, spec); });
   }
-  static bool update_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer, string_view description, const ConsumerSpec& spec) {
+  static bool update_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer, string_view description,
+                              const ConsumerSpec& spec) {
     return propose(k, [&](JetStream& js) { return js.update_consumer(token, stream, consumer, description, spec); });
   }
   static bool delete_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer) {

@@ -78,8 +78,10 @@ class MessageStore {
   virtual void expect(string_view subject) const = 0;  // an append on it comes soon: brings its table entry into the cache
   virtual bool remove(uint64_t seq) = 0;          // false: not there
   virtual bool erase(uint64_t seq) = 0;           // remove, and overwrite the body on disk
-  virtual uint64_t remove_below(uint64_t seq) = 0;  // all live messages < seq; returns how many. Whole segments go without a visit per message where possible
-  virtual void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) = 0;  // an empty store's position (first_seq config, purge beyond the end)
+  // All live messages < seq; returns how many. Whole segments go without a visit per message where possible.
+  virtual uint64_t remove_below(uint64_t seq) = 0;
+  // An empty store's position (first_seq config, purge beyond the end).
+  virtual void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) = 0;
 
   // State. first_seq()==last_seq()+1 when empty after use; 0/0 when never used.
   virtual uint64_t first_seq() const = 0;
@@ -100,8 +102,9 @@ class MessageStore {
   virtual uint64_t size_of(uint64_t seq) const = 0;            // message_bytes of a live message
   virtual uint32_t find_subject(string_view subject) const = 0;  // kNoSubject without a live message
   virtual string_view subject_name(uint32_t id) const = 0;
-  virtual uint32_t subject_ids() const = 0;                    // ids are 0..subject_ids()-1; an id's name never changes while it has live messages; one
-                                                               // without may be given to another name: its state then counts from 1 again
+  // Ids are 0..subject_ids()-1; an id's name never changes while it has live messages; one without may be given to
+  // another name: its state then counts from 1 again.
+  virtual uint32_t subject_ids() const = 0;
   virtual SubjectState subject_state(uint32_t id) const = 0;
   virtual uint64_t next_on_subject(uint32_t id, uint64_t seq) const = 0;  // smallest live sequence >= seq on the subject, 0 if none
   virtual void match_subjects(string_view filter, const std::function<void(uint32_t)>& each) const = 0;  // filter with wildcards
@@ -109,7 +112,8 @@ class MessageStore {
   // Reading.
   virtual ReadStatus read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;
   virtual ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;  // recovery and rare reads
-  virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;  // smallest live sequence with time >= t; last_seq()+1 if none (may block)
+  // Smallest live sequence with time >= t; last_seq()+1 if none (may block).
+  virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;
 
   // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after every
   // step added to `sync` has answered 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the

@@ -1,5 +1,5 @@
-// The real disk: system calls relative to a folder that stays open, so that a renamed parent or a changed working
-// directory cannot redirect them. A handle is the file descriptor itself.
+// The real disk: system calls relative to a folder that stays open, so that a renamed parent or a changed
+// working directory cannot redirect them. A handle is the file descriptor itself.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,9 @@ class RealDisk final : public Disk {
   explicit RealDisk(const std::string& root) {
     root_ = without_interruption([&] { return ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   }
-  ~RealDisk() override { if (root_ >= 0) ::close(root_); }
+  ~RealDisk() override {
+    if (root_ >= 0) ::close(root_);
+  }
 
   int open(const std::string& path, int mode) override {
     int flags = O_CLOEXEC | (mode & ~kOpenRead ? O_RDWR : O_RDONLY);
@@ -47,7 +49,8 @@ class RealDisk final : public Disk {
   ssize_t pread(int handle, void* to, size_t n, uint64_t offset) override {
     size_t done = 0;
     while (done < n) {
-      ssize_t r = without_interruption([&] { return ::pread(handle, (char*)to + done, n - done, (off_t)(offset + done)); });
+      ssize_t r = without_interruption(
+          [&] { return ::pread(handle, (char*)to + done, n - done, (off_t)(offset + done)); });
       if (r < 0) return r;
       if (r == 0) break;
       done += (size_t)r;
@@ -62,7 +65,8 @@ class RealDisk final : public Disk {
     size_t done = 0;
     while (done < n) {
       iovec piece{(char*)to + done, n - done};
-      ssize_t r = without_interruption([&] { return ::preadv2(handle, &piece, 1, (off_t)(offset + done), RWF_NOWAIT); });
+      ssize_t r = without_interruption(
+          [&] { return ::preadv2(handle, &piece, 1, (off_t)(offset + done), RWF_NOWAIT); });
       if (r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL) {
         nowait_unsupported_.store(true, std::memory_order_relaxed);
         return pread(handle, to, n, offset);
@@ -77,7 +81,8 @@ class RealDisk final : public Disk {
   ssize_t pwrite(int handle, const void* from, size_t n, uint64_t offset) override {
     size_t done = 0;
     while (done < n) {
-      ssize_t r = without_interruption([&] { return ::pwrite(handle, (const char*)from + done, n - done, (off_t)(offset + done)); });
+      ssize_t r = without_interruption(
+          [&] { return ::pwrite(handle, (const char*)from + done, n - done, (off_t)(offset + done)); });
       if (r < 0) return r;
       if (r == 0) return -EIO;
       done += (size_t)r;
@@ -85,7 +90,9 @@ class RealDisk final : public Disk {
     return (ssize_t)done;
   }
 
-  int sync(int handle) override { return without_interruption([&] { return ::fdatasync(handle); }); }
+  int sync(int handle) override {
+    return without_interruption([&] { return ::fdatasync(handle); });
+  }
   int truncate(int handle, uint64_t size) override {
     return without_interruption([&] { return ::ftruncate(handle, (off_t)size); });
   }
@@ -123,12 +130,19 @@ class RealDisk final : public Disk {
     int folder = open_folder(path);
     if (folder < 0) return folder;
     DIR* entries = ::fdopendir(folder);
-    if (!entries) { int e = errno; ::close(folder); return -e; }
+    if (!entries) {
+      int e = errno;
+      ::close(folder);
+      return -e;
+    }
     int result = 0;
     for (;;) {
       errno = 0;  // readdir tells the end from an error only by errno
       dirent* entry = ::readdir(entries);
-      if (!entry) { result = -errno; break; }
+      if (!entry) {
+        result = -errno;
+        break;
+      }
       std::string name = entry->d_name;
       if (name != "." && name != "..") names.push_back(std::move(name));
     }
@@ -148,7 +162,9 @@ class RealDisk final : public Disk {
 
  private:
   template <typename Call>
-  int at_root(Call call) { return root_ < 0 ? root_ : without_interruption(call); }
+  int at_root(Call call) {
+    return root_ < 0 ? root_ : without_interruption(call);
+  }
 
   int open_folder(const std::string& path) {
     const char* name = path.empty() ? "." : path.c_str();

@@ -18,6 +18,21 @@ bool served_by_kernel(string_view subject) {
   return subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") || subject.starts_with("$JS.API.DIRECT.GET.");
 }
 
+bool is_ack_subject(string_view subject) { return subject.size() > 8 && memcmp(subject.data(), "$JS.ACK.", 8) == 0; }
+// What other parts of a NATS system talk about, and clients must not (K-083).
+bool reserved_subject(string_view s) {
+  return s.starts_with("$NRG.") || (s.starts_with("_GR_.") && s.size() > 5);
+}
+
+// Replies that would make the receiver's answer count as somebody else's (K-073).
+bool reserved_reply(string_view s) {
+  return (s.starts_with("$JS.ACK.") && s.size() > 8) || (s.starts_with("_GR_.") && s.size() > 5) ||
+         s.starts_with("_R_.");
+}
+
+// Reached the maximum that its UNSUB set (K-093).
+bool exhausted(const Subscription& s) { return s.max && s.delivered >= s.max; }
+
 char* put(char* o, string_view s) {
   memcpy(o, s.data(), s.size());
   return o + s.size();
@@ -28,10 +43,17 @@ char* put(char* o, string_view s) {
 // ------------------------------------------------------------------ from bytes to commands
 
 size_t Kernel::parse(Connection& c, const char* p, size_t n) {
+  if (limits.auth_required && !c.accepted && n && (p[0] | 0x20) != 'c') {
+    // Nothing of a stranger's is kept until a whole command has come (K-001).
+    write_error(c, "Authorization Violation");
+    doom(c, "Authentication Failure");
+    return n;
+  }
   ProtocolParser parser;
-  parser.limits = {(size_t)limits.max_control_line, limits.max_payload};
+  parser.limits = {(size_t)limits.max_control_line, limits.max_payload, limits.headers && c.options.headers};
   size_t used = 0;
   c.in_wanted = 0;
+  blocked_by_ = nullptr;  // what JetStream delivered since is nothing to this connection
   Command cmd;
   while (used < n) {
     ParseStatus status = parser.next(p + used, n - used, cmd);
@@ -40,7 +62,7 @@ size_t Kernel::parse(Connection& c, const char* p, size_t n) {
       break;
     }
     if (status != ParseStatus::command) {
-      parse_failed(c, status, parser);
+      parse_failed(c, status);
       return n;
     }
     used += parser.consumed;
@@ -56,11 +78,22 @@ size_t Kernel::parse(Connection& c, const char* p, size_t n) {
       }
       blocked_by_ = nullptr;
     }
+    // A burst to many subscribers must not hold up everybody else: the rest comes in the next turn.
+    if (counters_.out_msgs - turn_out_msgs_ >= kDeliveriesPerTurn) {
+      if (used < n) resume(c);
+      break;
+    }
   }
   return used;
 }
 
-void Kernel::parse_failed(Connection& c, ParseStatus status, const ProtocolParser&) {
+void Kernel::resume(Connection& c) {
+  if (c.resume) return;
+  c.resume = true;
+  resume_.push_back(&c);
+}
+
+void Kernel::parse_failed(Connection& c, ParseStatus status) {
   switch (status) {
     case ParseStatus::line_long:
       write_error(c, "maximum control line exceeded");
@@ -68,13 +101,11 @@ void Kernel::parse_failed(Connection& c, ParseStatus status, const ProtocolParse
     case ParseStatus::payload_big:
       write_error(c, "Maximum Payload Violation");
       return doom(c, "Maximum Message Payload Exceeded");
-    default:
-      if (limits.auth_required && !c.accepted) {
-        write_error(c, "Authorization Violation");
-        return doom(c, "Authentication Failure");
-      }
+    case ParseStatus::unknown:
       write_error(c, "Unknown Protocol Operation");
-      return doom(c, "Parse Error");
+      [[fallthrough]];
+    default:
+      return doom(c, "Protocol Violation");
   }
 }
 
@@ -86,14 +117,7 @@ bool Kernel::run(Connection& c, const Command& cmd) {
   }
   switch (cmd.verb) {
     case Verb::pub:
-      on_publish(c, cmd);
-      return true;
     case Verb::hpub:
-      if (!limits.headers || !c.options.headers) {
-        write_error(c, "message headers not supported");
-        doom(c, "Message Header Violation");
-        return false;
-      }
       on_publish(c, cmd);
       return true;
     case Verb::sub:
@@ -112,7 +136,7 @@ bool Kernel::run(Connection& c, const Command& cmd) {
       on_connect(c, cmd);
       return false;
     case Verb::err:
-      doom(c, "Client Closed");
+      doom(c, "Parse Error");
       return false;
     case Verb::none:
     case Verb::info:
@@ -134,7 +158,7 @@ void Kernel::on_connect(Connection& c, const Command& cmd) {
 void Kernel::on_ping(Connection& c) {
   c.pings_out = 0;
   write(c, "PONG\r\n");
-  if (c.pinged) return;
+  if (c.pinged || c.state != ConnectionState::open) return;
   c.pinged = true;
   if (c.options.protocol < 1) return;
   EventRecord e{EventType::first_ping};
@@ -149,16 +173,15 @@ void Kernel::on_pong(Connection& c) {
 
 // ------------------------------------------------------------------ subscriptions
 
+// In the order in which nats-server checks. A sid that lives keeps its first subscription (K-004).
 void Kernel::on_subscribe(Connection& c, const Command& cmd) {
-  if (!valid_subject(cmd.subject)) {
-    write_error(c, "Invalid Subject");
-    return;
-  }
+  if (cmd.queue == "_sys_")  // the server's own group (K-084)
+    return write_error(c, "Permissions Violation for Subscription to \"" + std::string(cmd.subject) +
+                              "\" using queue \"" + std::string(cmd.queue) + "\"");
+  if (limits.max_subscriptions > 0 && (int64_t)c.subscriptions.size() >= limits.max_subscriptions)
+    return write_error(c, "maximum subscriptions exceeded");
   if (c.subscriptions.find(cmd.sid) == c.subscriptions.end()) {
-    if (limits.max_subscriptions > 0 && (int64_t)c.subscriptions.size() >= limits.max_subscriptions) {
-      write_error(c, "maximum subscriptions exceeded");
-      return;
-    }
+    if (!valid_subject(cmd.subject)) return write_error(c, "Invalid Subject");
     auto owned = std::make_unique<Subscription>();
     Subscription* s = owned.get();
     s->connection = &c;
@@ -226,76 +249,91 @@ void Kernel::on_publish(Connection& c, const Command& cmd) {
   counters_.in_msgs++;
   counters_.in_bytes += cmd.header.size() + cmd.body.size();
   if (c.options.pedantic && !valid_literal(cmd.subject)) write_error(c, "Invalid Publish Subject");
-  if (cmd.reply.size() > 8 && cmd.reply.starts_with("$JS.ACK.")) {
-    write_error(c, "Permissions Violation for Publish with Reply of \"" + std::string(cmd.reply) + "\"");
-    return;
-  }
+  if (reserved_subject(cmd.subject))
+    return write_error(c, "Permissions Violation for Publish to \"" + std::string(cmd.subject) + "\"");
+  if (reserved_reply(cmd.reply))
+    return write_error(c, "Permissions Violation for Publish with Reply of \"" + std::string(cmd.reply) + "\"");
+  if (c.options.verbose) write(c, "+OK\r\n");
   Account& a = *c.account;
   size_t receivers = 0;
-  bool is_ack = jetstream && cmd.subject.size() > 8 && memcmp(cmd.subject.data(), "$JS.ACK.", 8) == 0;
+  bool is_ack = jetstream && is_ack_subject(cmd.subject);
   if (is_ack) receivers = jetstream->on_ack(a, cmd.subject, cmd.reply, cmd.body);
   if (!is_ack || a.ack_listeners)
     receivers += route(a, a.trie.match(cmd.subject), cmd.subject, cmd.reply, cmd.header, cmd.body, &c);
   if (receivers == 0 && !cmd.reply.empty() && c.options.no_responders) no_responders(c, cmd.subject, cmd.reply);
-  if (c.options.verbose) write(c, "+OK\r\n");
 }
 
 size_t Kernel::publish(Account& a, string_view subject, string_view reply, string_view header, string_view body) {
-  return route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
+  size_t receivers = 0;
+  bool is_ack = jetstream && is_ack_subject(subject);
+  if (is_ack) receivers = jetstream->on_ack(a, subject, reply, body);
+  if (!is_ack || a.ack_listeners) receivers += route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
+  return receivers;
 }
 
 size_t Kernel::route(Account& account, const MatchResult& match, string_view subject, string_view reply, string_view header,
                      string_view body, Connection* from) {
-  // Receivers that answer at once would match again and so overwrite `match`: they come last, from a list of their own.
-  Subscription* later[8];
-  size_t later_count = 0, receivers = 0;
-  auto hand_to = [&](Subscription* s) {
-    switch (s->kind) {
-      case SubscriptionKind::client:
-        if (s->connection == from && !from->options.echo) return;
-        deliver(s, subject, reply, header, body);
-        break;
-      case SubscriptionKind::stream:
-        jetstream->on_publish(s->target, account, subject, reply, header, body);
-        break;
-      case SubscriptionKind::service:
-        if (served_by_kernel(subject)) return;
-        [[fallthrough]];
-      default:
-        if (later_count < 8) later[later_count++] = s;
-    }
-    receivers++;
+  // Receivers that may answer at once would match again and so overwrite `match`: they come last, from a list of
+  // their own. And no subscription leaves the trie (nor a vector of `match`) while it is walked.
+  Subscription* few[8];
+  std::vector<Subscription*> many;
+  size_t few_count = 0, receivers = 0;
+  auto willing = [&](const Subscription* s) {
+    if (s->dead || exhausted(*s)) return false;
+    if (!s->connection) return s->kind != SubscriptionKind::service || !served_by_kernel(subject);
+    return !s->connection->doomed && (s->connection != from || from->options.echo);
   };
+  auto hand_to = [&](Subscription* s) {
+    receivers++;
+    if (s->kind == SubscriptionKind::client) deliver(s, subject, reply, header, body);
+    else if (few_count < 8) few[few_count++] = s;
+    else many.push_back(s);
+  };
+  walking_++;
   for (Subscription* s : match.plain)
-    if (!s->dead) hand_to(s);
+    if (willing(s)) hand_to(s);
   for (const auto& members : match.queues) {
     size_t n = members.size(), start = n > 1 ? (size_t)(random() % n) : 0;
     for (size_t i = 0; i < n; i++) {
       Subscription* s = members[start + i < n ? start + i : start + i - n];
-      if (s->dead || (s->connection && s->connection->doomed)) continue;
-      if (s->connection && s->connection == from && !from->options.echo) continue;
+      if (!willing(s)) continue;
       hand_to(s);
       break;
     }
   }
-  for (size_t i = 0; i < later_count; i++) {
-    Subscription* s = later[i];
+  walking_--;
+  auto answer = [&](Subscription* s) {
     if (s->kind == SubscriptionKind::service) {
       EventRecord e{EventType::request};
       e.a = s->service, e.b = account.id, e.c = from ? from->cid : 0;
       e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
       emit(std::move(e));
+    } else if (s->kind == SubscriptionKind::stream) {
+      jetstream->on_publish(s->target, account, subject, reply, header, body);
     } else {
       jetstream->on_request(*s, account, subject, reply, header, body);
     }
-  }
+  };
+  for (size_t i = 0; i < few_count; i++)
+    if (!few[i]->dead) answer(few[i]);
+  for (Subscription* s : many)
+    if (!s->dead) answer(s);
+  if (!walking_ && !exhausted_.empty()) drop_exhausted();
   return receivers;
+}
+
+// Subscriptions that had their last message go at once: the same sid may be used again by the next command.
+void Kernel::drop_exhausted() {
+  for (size_t i = 0; i < exhausted_.size(); i++) {
+    Subscription* s = exhausted_[i];
+    if (!s->dead) unsubscribe(*s->connection, s);
+  }
+  exhausted_.clear();
 }
 
 void Kernel::deliver(Subscription* s, string_view subject, string_view reply, string_view header, string_view body) {
   Connection& c = *s->connection;
-  if (s->dead || c.doomed || c.gone()) return;
-  if (s->max && s->delivered >= s->max) return;
+  if (s->dead || c.doomed || c.gone() || exhausted(*s)) return;
   if (!c.options.headers) header = {};
   char* start = c.room(subject.size() + reply.size() + s->sid.size() + header.size() + body.size() + 64);
   char* o = put(start, header.empty() ? string_view("MSG ") : string_view("HMSG "));
@@ -324,14 +362,17 @@ void Kernel::deliver(Subscription* s, string_view subject, string_view reply, st
   c.out_bytes += payload;
   counters_.out_msgs++;
   counters_.out_bytes += payload;
-  if (s->max && s->delivered >= s->max) exhausted_.push_back(s);
+  if (exhausted(*s)) {
+    exhausted_.push_back(s);
+    if (!walking_) drop_exhausted();
+  }
   size_t pending = c.pending();
-  if (pending <= 256u << 10) return;
+  if (pending <= kFlushBytes) return;
   if (!c.want_write) {
     flush(c);
     pending = c.pending();
   }
-  if (pending > 8u << 20) fell_behind(c);
+  if (pending > kBehindBytes) fell_behind(c);
   if ((int64_t)pending > limits.max_pending) {
     counters_.slow_consumers++;
     c.out_start = c.out.size();
@@ -339,18 +380,14 @@ void Kernel::deliver(Subscription* s, string_view subject, string_view reply, st
   }
 }
 
+// To a plain subscription of the requester itself; one in a queue group does not count, as in nats-server.
 void Kernel::no_responders(Connection& c, string_view subject, string_view reply) {
   const MatchResult& match = c.account->trie.match(reply);
-  auto own = [&](const std::vector<Subscription*>& v) -> Subscription* {
-    for (Subscription* s : v)
-      if (s->connection == &c && !s->dead) return s;
-    return nullptr;
-  };
-  Subscription* s = own(match.plain);
-  for (size_t i = 0; !s && i < match.queues.size(); i++) s = own(match.queues[i]);
-  if (!s) return;
+  auto own = std::find_if(match.plain.begin(), match.plain.end(),
+                          [&](const Subscription* s) { return s->connection == &c; });
+  if (own == match.plain.end()) return;
   std::string header = "NATS/1.0 503\r\nNats-Subject: " + std::string(subject) + "\r\n\r\n";
-  deliver(s, reply, {}, header, {});
+  deliver(*own, reply, {}, header, {});
 }
 
 // ------------------------------------------------------------------ what Python says about connections
@@ -364,19 +401,19 @@ bool Kernel::accept(uint64_t cid, uint32_t account_id, const ConnectOptions& opt
   Connection* c = find(cid);
   Account* a = account(account_id);
   if (!c || c->doomed || !a) return false;
-  if (c->account != a)
+  if (c->accepted || c->account != a)  // a second CONNECT starts anew, as somebody else perhaps (K-001)
     while (!c->subscriptions.empty()) unsubscribe(*c, c->subscriptions.begin()->second.get());
   c->account = a;
   c->options = options;
   c->state = ConnectionState::open;
-  if (!c->accepted) timers.set(c->timer, now.monotonic_ns + 2'000'000'000 + (int64_t)(random() % 400'000'000));
+  if (!c->accepted) {  // the first PING comes early, to measure the round trip
+    int64_t first_ns = std::min(kFirstPingNs, limits.ping_interval_ns);
+    timers.set(c->timer, now.monotonic_ns + first_ns + (int64_t)(random() % (uint64_t)(first_ns / 5 + 1)));
+  }
   c->accepted = true;
   if (options.verbose) write(*c, "+OK\r\n");
   watch(*c);
-  if (!c->in.empty() && !c->resume) {
-    c->resume = true;
-    resume_.push_back(c);
-  }
+  if (!c->in.empty()) resume(*c);
   wake();
   return true;
 }

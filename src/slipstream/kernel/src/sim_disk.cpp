@@ -1,9 +1,10 @@
-// The simulated disk. Each file keeps two contents: what processes see, and what is stable, with the operations between
-// the two in order. Names likewise: the namespace that processes see, and the stable one, with the operations that no
-// sync_folder has covered yet. An image of a power loss is the stable state plus what the loss lets survive.
+// The simulated disk. Each file keeps two contents: what processes see, and what is stable, with the
+// operations between the two in order. Names likewise: the namespace that processes see, and the stable one,
+// with the operations that no sync_folder has covered yet. An image of a power loss is the stable state plus
+// what the loss lets survive.
 //
-// It is harsher than a journaling file system: unsynced operations on names survive independently of each other, and
-// syncing a file does not make its name durable.
+// It is harsher than a journaling file system: unsynced operations on names survive independently of each
+// other, and syncing a file does not make its name durable.
 #include "sim_disk.hpp"
 
 #include <errno.h>
@@ -55,13 +56,16 @@ struct File {
   std::vector<Change> unsynced;
 
   void apply(std::string& content, const Change& c) const {
-    if (c.kind == Change::truncate) content.resize(c.offset, '\0');
-    else put_bytes(content, c.offset, c.bytes.data(), c.bytes.size());
+    if (c.kind == Change::truncate)
+      content.resize(c.offset, '\0');
+    else
+      put_bytes(content, c.offset, c.bytes.data(), c.bytes.size());
   }
 };
 using FilePointer = std::shared_ptr<File>;
 
-// A name's change: `gone` (may be empty) no longer names `file`, `here` (may be empty) now does. A folder has no file.
+// A name's change: `gone` (may be empty) no longer names `file`, `here` (may be empty) now does. A folder has
+// no file.
 struct NameChange {
   std::string gone, here;
   FilePointer file;
@@ -142,8 +146,9 @@ class SimDiskImpl final : public SimDisk {
     if (!file) return -EBADF;
     if (!step()) return -EIO;
     bool failed = sync_fails();
-    if (!failed) for (const Change& c : file->unsynced) file->apply(file->stable, c);
-    file->unsynced.clear();  // after a failed sync the system holds the pages for clean: no later sync writes them
+    if (!failed)
+      for (const Change& c : file->unsynced) file->apply(file->stable, c);
+    file->unsynced.clear();  // a failed sync too marks the pages clean: no later sync writes them
     return failed ? -EIO : 0;
   }
 
@@ -214,7 +219,8 @@ class SimDiskImpl final : public SimDisk {
     if (!step()) return -EIO;
     bool failed = sync_fails();
     std::vector<NameChange>& changes = unsynced_names_[path];
-    if (!failed) for (const NameChange& c : changes) apply_names(stable_names_, c);
+    if (!failed)
+      for (const NameChange& c : changes) apply_names(stable_names_, c);
     changes.clear();
     return failed ? -EIO : 0;
   }
@@ -225,7 +231,8 @@ class SimDiskImpl final : public SimDisk {
     if (crashed_) return -EIO;
     if (!folder_exists(path)) return -ENOENT;
     std::string prefix = path.empty() ? "" : path + "/";
-    for (auto it = names_.lower_bound(prefix); it != names_.end() && it->first.compare(0, prefix.size(), prefix) == 0; ++it)
+    for (auto it = names_.lower_bound(prefix);
+         it != names_.end() && it->first.compare(0, prefix.size(), prefix) == 0; ++it)
       if (folder_of(it->first) == path) names.push_back(it->first.substr(prefix.size()));
     return 0;
   }
@@ -235,17 +242,38 @@ class SimDiskImpl final : public SimDisk {
     if (handle < 0) return handle;
     std::lock_guard guard(mutex_);
     for (int other : locked_)
-      if (open_[(size_t)other] == open_[(size_t)handle]) { open_[(size_t)handle].reset(); return -EWOULDBLOCK; }
+      if (open_[(size_t)other] == open_[(size_t)handle]) {
+        open_[(size_t)handle].reset();
+        return -EWOULDBLOCK;
+      }
     locked_.insert(handle);
     return handle;
   }
 
-  uint64_t operations() const override { std::lock_guard guard(mutex_); return operations_; }
-  void crash_at(uint64_t operation) override { std::lock_guard guard(mutex_); crash_at_ = operation; }
-  bool crashed() const override { std::lock_guard guard(mutex_); return crashed_; }
-  void fail_sync_at(uint64_t nth_sync) override { std::lock_guard guard(mutex_); fail_sync_at_ = nth_sync; }
-  void set_capacity(uint64_t bytes) override { std::lock_guard guard(mutex_); capacity_ = bytes; }
-  void set_cold(bool cold) override { std::lock_guard guard(mutex_); cold_ = cold; }
+  uint64_t operations() const override {
+    std::lock_guard guard(mutex_);
+    return operations_;
+  }
+  void crash_at(uint64_t operation) override {
+    std::lock_guard guard(mutex_);
+    crash_at_ = operation;
+  }
+  bool crashed() const override {
+    std::lock_guard guard(mutex_);
+    return crashed_;
+  }
+  void fail_sync_at(uint64_t nth_sync) override {
+    std::lock_guard guard(mutex_);
+    fail_sync_at_ = nth_sync;
+  }
+  void set_capacity(uint64_t bytes) override {
+    std::lock_guard guard(mutex_);
+    capacity_ = bytes;
+  }
+  void set_cold(bool cold) override {
+    std::lock_guard guard(mutex_);
+    cold_ = cold;
+  }
 
   void flip_bit(const std::string& path, uint64_t offset, int bit) override {
     std::lock_guard guard(mutex_);
@@ -261,9 +289,12 @@ class SimDiskImpl final : public SimDisk {
     Random random(seed_ ^ hash_bytes((const char*)&seed, sizeof seed));
     auto disk = std::make_unique<SimDiskImpl>(random.next());
     const Change* last = loss == Loss::torn_last ? last_write() : nullptr;
-    std::map<const File*, FilePointer> copies;  // looked up only, never walked: pointers do not repeat from run to run
+    std::map<const File*, FilePointer> copies;  // never walked: pointers differ from run to run
     for (const auto& [path, file] : surviving_names(loss, random)) {
-      if (!file) { disk->names_.emplace(path, nullptr); continue; }
+      if (!file) {
+        disk->names_.emplace(path, nullptr);
+        continue;
+      }
       FilePointer& copy = copies[file.get()];
       if (!copy) {
         copy = std::make_shared<File>();
@@ -312,7 +343,8 @@ class SimDiskImpl final : public SimDisk {
   bool room_for(uint64_t grown) const {
     if (!capacity_) return true;
     uint64_t used = 0;
-    for (const auto& [path, file] : names_) if (file) used += file->seen.size();
+    for (const auto& [path, file] : names_)
+      if (file) used += file->seen.size();
     return used + grown <= capacity_;
   }
 
@@ -321,7 +353,9 @@ class SimDiskImpl final : public SimDisk {
     file.apply(file.seen, c);
     file.unsynced.push_back(std::move(c));
   }
-  void change_name(const std::string& folder, NameChange c) { unsynced_names_[folder].push_back(std::move(c)); }
+  void change_name(const std::string& folder, NameChange c) {
+    unsynced_names_[folder].push_back(std::move(c));
+  }
   int remove_name(Names::iterator it) {
     if (!step()) return -EIO;
     change_name(folder_of(it->first), {it->first, "", it->second});
@@ -364,18 +398,23 @@ class SimDiskImpl final : public SimDisk {
     if (loss == Loss::all) return content;
     for (const Change& c : file.unsynced) {
       if (loss == Loss::torn_last) {
-        if (&c == last) tear(content, c, random);
-        else file.apply(content, c);
+        if (&c == last)
+          tear(content, c, random);
+        else
+          file.apply(content, c);
       } else {
         uint64_t fate = random.below(3);
-        if (fate == 0) file.apply(content, c);
-        else if (fate == 1 && c.kind == Change::write) mix_sectors(content, c, 0, random);
+        if (fate == 0)
+          file.apply(content, c);
+        else if (fate == 1 && c.kind == Change::write)
+          mix_sectors(content, c, 0, random);
       }
     }
     return content;
   }
 
-  // Cuts a write at a random byte; of the whole sectors behind the cut, some may have reached the disk all the same.
+  // Cuts a write at a random byte; of the whole sectors behind the cut, some may have reached the disk all
+  // the same.
   static void tear(std::string& content, const Change& c, Random& random) {
     size_t cut = (size_t)random.below(c.bytes.size() + 1);
     put_bytes(content, c.offset, c.bytes.data(), cut);

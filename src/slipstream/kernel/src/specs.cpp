@@ -23,7 +23,8 @@ void get_texts(Reader& in, std::vector<std::string>& texts) {
 void StreamSpec::encode(Buffer& out) const {
   out.put16(kStreamFormat);
   put_texts(out, subjects);
-  bool flags[] = {memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed, deny_delete, deny_purge, allow_rollup, allow_msg_ttl};
+  bool flags[] = {memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed, deny_delete, deny_purge,
+                  allow_rollup, allow_msg_ttl};
   uint32_t bits = 0;
   for (size_t i = 0; i < sizeof flags; i++) bits |= (uint32_t)flags[i] << i;
   out.put32(bits);
@@ -36,7 +37,8 @@ bool StreamSpec::decode(Reader& in) {
   if (in.get16() < 1) return false;
   get_texts(in, subjects);
   uint32_t bits = in.get32();
-  bool* flags[] = {&memory, &no_ack, &allow_direct, &discard_new, &discard_new_per_subject, &sealed, &deny_delete, &deny_purge, &allow_rollup, &allow_msg_ttl};
+  bool* flags[] = {&memory, &no_ack, &allow_direct, &discard_new, &discard_new_per_subject, &sealed, &deny_delete,
+                   &deny_purge, &allow_rollup, &allow_msg_ttl};
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) *flags[i] = bits >> i & 1;
   for (int64_t* v : {&max_msgs, &max_bytes, &max_age_ns, &max_msgs_per_subject, &max_msg_size, &duplicate_window_ns})
     *v = (int64_t)in.get64();

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <sys/stat.h>
+#include <filesystem>
 
 #include "jetstream.hpp"
 
@@ -15,7 +15,33 @@ namespace {
 
 constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
+constexpr int64_t kCheckpointRetryNs = 1'000'000'000;
 constexpr int64_t kSerializeNs = 500'000;  // of one turn
+
+// nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
+// here by mistake. Empty when there is no such sign.
+std::string sign_of_nats_server(const std::string& path) {
+  std::error_code error;
+  bool below = path.ends_with("jetstream");
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    std::string name = entry.path().filename().string();
+    if (name == "jetstream" || name[0] == '$') return name;
+    if (below && std::filesystem::exists(entry.path() / "streams", error)) return name;
+  }
+  return {};
+}
+
+// Whole or not at all, and durable before anything else is made: a folder with streams and without it is not ours.
+ssize_t write_marker(Disk& disk) {
+  std::string unfinished = std::string(kMarker) + ".new";
+  int h = disk.open(unfinished, kOpenWrite | kOpenCreate | kOpenTruncate);
+  if (h < 0) return h;
+  ssize_t n = disk.pwrite(h, kMarkerText, strlen(kMarkerText), 0);
+  if (n >= 0) n = disk.sync(h);
+  disk.close(h);
+  if (n >= 0) n = disk.rename(unfinished, kMarker);
+  return n < 0 ? n : disk.sync_folder("");
+}
 
 }  // namespace
 
@@ -26,14 +52,16 @@ MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
   o.folder = folder;
   o.memory = memory;
   o.segment_bytes_max = options_.segment_bytes_max;
+  o.segment_bytes_min = std::min(o.segment_bytes_min, o.segment_bytes_max);
+  o.tail_bytes = std::min(o.tail_bytes, 4 * o.segment_bytes_max);
   return MessageStore::create(disk_, io_.get(), o).release();
 }
 
 bool JetStream::prepare_folder(std::string& error) {
   if (!options_.disk) {
-    struct stat st;
-    if (stat((options_.path + "/jetstream").c_str(), &st) == 0) {
-      error = options_.path + " holds a store of nats-server (folder 'jetstream'); it was left untouched. Choose another store folder.";
+    if (std::string sign = sign_of_nats_server(options_.path); !sign.empty()) {
+      error = options_.path + " holds a store of nats-server (folder '" + sign +
+              "'); it was left untouched. Choose another store folder.";
       return false;
     }
     own_disk_.reset(new_real_disk(options_.path));
@@ -43,10 +71,12 @@ bool JetStream::prepare_folder(std::string& error) {
   }
   int r = disk_->lock("LOCK");
   if (r < 0) {
-    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). Stop that server or choose another store folder."
+    error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). " +
+                                    "Stop that server or choose another store folder."
                               : "cannot lock " + options_.path + ": " + strerror(-r);
     return false;
   }
+  lock_handle_ = r;
   int h = disk_->open(kMarker, kOpenRead);
   if (h >= 0) {
     char text[64] = "";
@@ -64,10 +94,7 @@ bool JetStream::prepare_folder(std::string& error) {
         error = "the store in " + options_.path + " has no file '" + kMarker + "', but has '" + n + "'; it was left untouched.";
         return false;
       }
-    h = disk_->open(kMarker, kOpenWrite | kOpenCreate);
-    ssize_t n = h < 0 ? h : disk_->pwrite(h, kMarkerText, strlen(kMarkerText), 0);
-    if (n >= 0) n = disk_->sync(h);
-    if (h >= 0) disk_->close(h);
+    ssize_t n = write_marker(*disk_);
     if (n < 0) {
       error = "cannot write to " + options_.path + ": " + strerror((int)-n);
       return false;
@@ -92,12 +119,14 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   jo.bytes_max = options.journal_bytes_max;
   jo.mode = relaxed() ? SyncMode::relaxed : SyncMode::durable;
   jo.threaded = options.threads;
+  jo.salt = kernel.random();
   jo.wake = wake;
   journal_ = Journal::open(*disk_, jo, error);
   if (!journal_) return false;
   if (!recover(error)) return false;
+  opened_ = true;
   for (auto& [id, s] : streams_) s->attach();
-  if (relaxed()) kernel.timers.set(journal_timer_, Kernel::clock().monotonic_ns + options_.sync_interval_ns);
+  if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
   return true;
 }
 
@@ -142,14 +171,20 @@ bool JetStream::recover(std::string& error) {
 }
 
 void JetStream::recover_record(const JournalRecord& r) {
+  if (failed()) return;
   Group* g = &meta_;
   Stream* s = nullptr;
   if (r.group != 0) {
     s = stream(r.group);
+    if (!s && r.group >= next_stream_id_)
+      fail("the journal has entries of stream " + std::to_string(r.group) + ", whose creation is in no checkpoint: one is missing");
     if (!s) return;  // deleted later on
     g = &s->group;
   }
   if (r.index <= g->applied) return;
+  if (r.index != g->applied + 1)
+    return fail("the log of " + (s ? "stream " + s->name : std::string("the server's streams")) + " goes on at entry " +
+                std::to_string(r.index) + " where " + std::to_string(g->applied + 1) + " is expected: a checkpoint is missing");
   g->last_index = g->applied = r.index;
   g->term = r.term;
   Reader in(r.payload);
@@ -163,6 +198,7 @@ void JetStream::checkpoint_step() {
   if (!failed_.empty() || stopped_) return;
   switch (phase_) {
     case CheckpointPhase::idle:
+      if (kernel.now.monotonic_ns < checkpoint_retry_ns_) return;
       if (checkpoint_wanted_ || journal_->in_use() > options_.journal_bytes_max / 2) begin_checkpoint();
       return;
     case CheckpointPhase::waiting: {
@@ -170,15 +206,7 @@ void JetStream::checkpoint_step() {
       auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
       for (Group* g : active_)
         if (open(*g)) return;
-      checkpoint_groups_.clear();
-      if (meta_.applied != meta_.checkpointed || !dropped_ids_.empty()) checkpoint_groups_.push_back(0);
-      for (auto& [id, s] : streams_)
-        if (s->group.logged && s->group.applied != s->group.checkpointed) checkpoint_groups_.push_back(id);
-      checkpoint_taken_.clear();
-      checkpoint_syncs_.clear();
-      checkpoints_->begin();
-      for (uint64_t id : dropped_ids_) checkpoints_->drop(id);
-      dropped_ids_.clear();
+      begin_round();
       phase_ = CheckpointPhase::serializing;
       busy_ = true;
       return;
@@ -187,14 +215,14 @@ void JetStream::checkpoint_step() {
       busy_ = true;
       if (!snapshot_groups()) return;
       phase_ = CheckpointPhase::writing;
-      write_ok_ = std::make_shared<bool>(false);
+      round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
       io_->submit(
-          [this, ok = write_ok_, steps = checkpoint_syncs_] {
+          [this, outcome = round_outcome_, steps = checkpoint_syncs_] {
             for (const SyncStep& sync : steps)
               if (sync() < 0) return;
-            *ok = checkpoints_->write();
+            *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
           },
-          [this, ok = write_ok_] { finish_checkpoint(*ok); });
+          [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
       return;
     case CheckpointPhase::writing:
       return;
@@ -208,6 +236,35 @@ void JetStream::begin_checkpoint() {
   journal_->sync_now();
 }
 
+// Which streams there are is described at one moment: meta's snapshot, the streams that it knows of, and those that it knows
+// to be deleted. What changes while the others are serialized lies behind meta's index, and so in the journal.
+void JetStream::begin_round() {
+  checkpoint_taken_.clear();
+  checkpoint_syncs_.clear();
+  checkpoint_groups_.clear();
+  checkpoints_->begin();
+  if (meta_.applied != meta_.checkpointed) {
+    Buffer out;
+    out.put16(1);
+    out.put64(next_stream_id_);
+    checkpoints_->add(0, meta_.applied, out.view());
+    checkpoint_taken_.emplace_back(0, meta_.applied);
+  }
+  for (auto& dropped : dropped_stores_) {
+    checkpoints_->drop(dropped.id);
+    leaving_stores_.push_back(std::move(dropped));
+  }
+  dropped_stores_.clear();
+  for (auto& [id, s] : streams_)
+    if (s->group.logged && s->group.applied != s->group.checkpointed) checkpoint_groups_.push_back(id);
+}
+
+bool JetStream::in_checkpoint(uint64_t id) const {
+  Stream* s = const_cast<JetStream*>(this)->stream(id);
+  if (s && s->group.checkpointed != Group::kNever) return true;
+  return std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), [&](const auto& taken) { return taken.first == id; });
+}
+
 // Serializes for a bounded time; true when nothing is left.
 bool JetStream::snapshot_groups() {
   int64_t began = Kernel::clock().monotonic_ns;
@@ -216,15 +273,8 @@ bool JetStream::snapshot_groups() {
     uint64_t id = checkpoint_groups_.back();
     checkpoint_groups_.pop_back();
     Buffer out;
-    if (id == 0) {
-      out.put16(1);
-      out.put64(next_stream_id_);
-      checkpoints_->add(0, meta_.applied, out.view());
-      checkpoint_taken_.emplace_back(0, meta_.applied);
-      continue;
-    }
     Stream* s = stream(id);
-    if (!s) continue;
+    if (!s) continue;  // its deletion is in the journal
     if (!s->snapshot(out, checkpoint_syncs_)) {
       fail(s->store->error());
       return false;
@@ -235,9 +285,17 @@ bool JetStream::snapshot_groups() {
   return true;
 }
 
-void JetStream::finish_checkpoint(bool ok) {
+void JetStream::finish_checkpoint(RoundOutcome outcome) {
   phase_ = CheckpointPhase::idle;
-  if (!ok) return fail(checkpoints_->error().empty() ? "a segment could not be synced" : checkpoints_->error());
+  if (outcome == RoundOutcome::sync_failed) return fail("a segment could not be synced");
+  if (outcome == RoundOutcome::write_failed) {
+    // The last round still holds and the journal has everything since: a full disk is tried again, after a while.
+    checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
+    kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
+    for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
+    leaving_stores_.clear();
+    return;
+  }
   checkpoints_done_++;
   for (auto [id, applied] : checkpoint_taken_) {
     if (id == 0) {
@@ -247,13 +305,16 @@ void JetStream::finish_checkpoint(bool ok) {
       s->store->checkpoint_durable();
     }
   }
+  checkpoint_taken_.clear();
+  for (auto& left : leaving_stores_) left.store->drop();
+  leaving_stores_.clear();
   journal_->release(checkpoint_position_);
 }
 
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.
 void JetStream::stop() {
   if (stopped_) return;
-  if (journal_ && failed_.empty()) {
+  if (opened_ && failed_.empty()) {  // a store that could not be opened is left as it was found
     for (auto& [id, s] : streams_)
       for (auto& [cid, c] : s->consumers) c->propose_acks(), c->propose_delivered();
     for (auto& [id, s] : streams_) s->seal();
@@ -276,6 +337,8 @@ void JetStream::stop() {
   for (auto& [id, s] : streams_)
     for (auto& [cid, c] : s->consumers) c->detach(nullptr);
   journal_.reset();
+  if (lock_handle_ >= 0) disk_->close(lock_handle_);
+  lock_handle_ = -1;
 }
 
 JetStreamStats JetStream::stats() const {

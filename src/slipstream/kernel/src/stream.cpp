@@ -14,6 +14,7 @@ constexpr uint64_t kInflightMessages = 100'000, kInflightBytes = 128 << 20;
 constexpr size_t kHeaderBytesMax = 65535;
 constexpr int64_t kAgeGranularityNs = 1'000'000;
 constexpr size_t kExpirePerEntry = 10'000;
+constexpr uint64_t kPurgeCheckpointMessages = 10'000;
 
 // Texts and codes of nats-server's table; a test holds them against slipstream/protocol/errors.json.
 constexpr PublishError
@@ -63,7 +64,6 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   group.id = id;
   group.logged = !spec.memory;
   store.reset(js.new_store(id, spec.memory));
-  if (spec.first_seq > 1) store->set_sequences(spec.first_seq, spec.first_seq - 1, 0);
   std::string quoted;
   append_json_text(quoted, name);
   ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
@@ -224,6 +224,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
       c->start_position();
       next_consumer_id = std::max(next_consumer_id, id + 1);
+      c->held = entry && entry->token;
       if (entry) c->attach();
       consumers[id] = std::move(c);
       break;
@@ -304,6 +305,10 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
 }
 
 void Stream::apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& v) {
+  if (group.logged && js.failed()) {  // an earlier message of this entry
+    v.error = &kStoreFailed;
+    return;
+  }
   if (spec.sealed) {
     v.error = &kSealed;
     return;
@@ -471,6 +476,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
   }
   for (auto& [id, c] : consumers) c->many_removed();
   arm_age_timer();
+  if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return before - store->messages();
 }
 

@@ -11,7 +11,7 @@ bool check_subject(string_view s, bool wildcards) {
   for (size_t i = 0; i <= s.size(); i++) {
     if (i < s.size() && s[i] != '.') {
       char c = s[i];
-      if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' || c == 0) return false;
+      if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f') return false;
       continue;
     }
     size_t n = i - start;
@@ -53,7 +53,16 @@ bool has_wildcard(string_view s) {
   return false;
 }
 
+bool has_empty_token(string_view s) {
+  if (s.empty() || s.front() == '.' || s.back() == '.') return true;
+  const char *p = s.data(), *end = p + s.size();
+  while ((p = (const char*)memchr(p, '.', (size_t)(end - p))))
+    if (*++p == '.') return true;
+  return false;
+}
+
 bool subject_matches(string_view filter, string_view literal) {
+  if (has_empty_token(literal)) return false;
   const char *f = filter.data(), *fe = f + filter.size(), *s = literal.data(), *se = s + literal.size();
   for (;;) {
     if (f == fe || s == se) return false;  // an empty token on either side
@@ -187,6 +196,7 @@ void SubjectTrie::walk(const Node& start, string_view rest, MatchResult& out, st
 void SubjectTrie::match_uncached(string_view literal, MatchResult& out) const {
   out.clear();
   names_.clear();
+  if (has_empty_token(literal)) return;  // no token of a subscription stands for nothing
   walk(root_, literal, out, names_);
 }
 

@@ -35,10 +35,11 @@ struct Subscription {
   std::string subject, queue, sid;
 };
 
-// A token is not empty and has no blank or control character that would break the protocol's lines; `>` only last.
+// No token is empty, and none has a blank or a byte that would break the protocol's lines; `>` only last.
 bool valid_subject(string_view subject);
 bool valid_literal(string_view subject);  // valid and without wildcards
 bool has_wildcard(string_view subject);
+bool has_empty_token(string_view subject);  // also of an empty subject
 bool subject_matches(string_view filter, string_view literal);
 
 struct StringHash {

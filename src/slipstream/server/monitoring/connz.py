@@ -15,6 +15,7 @@ import msgspec
 from slipstream.config.durations import format_duration, format_uptime
 from slipstream.config.options import ACCOUNT_GLOBAL
 from slipstream.jetstream.json.times import format_time
+from slipstream.jetstream.subjects import collide
 from slipstream.kernel.events import ClosedEvent
 from slipstream.kernel.values import ConnectionStats, Subscription
 from slipstream.server.clients import Client
@@ -113,6 +114,8 @@ def connz(server: Server, options: ConnzOptions) -> dict[str, Any]:
         raise BadParameter(f"invalid sorting option: {options.sort}")
     if options.sort in ("stop", "reason") and options.state != CLOSED:
         raise BadParameter(f"sort by {options.sort} only valid on closed connections")
+    if options.filter_subject and not options.acc:
+        raise BadParameter("filter by subject only valid with account filtering")
     limit = 1 if options.cid else (options.limit if options.limit > 0 else LIMIT_DEFAULT)
     offset = max(0, options.offset)
     page: dict[str, Any] = {
@@ -129,6 +132,9 @@ def connz(server: Server, options: ConnzOptions) -> dict[str, Any]:
     rows = _rows(server, options.state)
     page["total"] = len(rows)
     chosen = [row for row in rows if _wanted(row, options)]
+    if options.filter_subject:
+        interested = _interested(server, options.filter_subject)
+        chosen = [row for row in chosen if row.stats.cid in interested]
     key, descending = _SORTS[options.sort]
     chosen.sort(key=lambda row: key(row, now_ns), reverse=descending)
     chosen = chosen[offset : offset + limit]
@@ -157,6 +163,11 @@ def _wanted(row: _Row, options: ConnzOptions) -> bool:
     if options.user:
         return row.client is not None and row.client.identity.shown == options.user
     return True
+
+
+def _interested(server: Server, subject: str) -> set[int]:
+    """The clients with a subscription that a message on `subject` could reach."""
+    return {one.cid for one in server.kernel.subscriptions() if collide(text(one.subject), subject)}
 
 
 def _subscriptions(

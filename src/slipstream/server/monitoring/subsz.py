@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL, ACCOUNT_SYSTEM
 from slipstream.jetstream.json.times import format_time
+from slipstream.jetstream.subjects import collide, is_valid_publish
 from slipstream.kernel.values import Subscription
-from slipstream.server.monitoring.connz import LIMIT_DEFAULT, subscription_detail
+from slipstream.server.monitoring.connz import LIMIT_DEFAULT, subscription_detail, text
 from slipstream.server.monitoring.parameters import BadParameter, Parameters
 from slipstream.server.monitoring.varz import number
 
@@ -31,7 +32,7 @@ class SubszOptions:
     def from_query(cls, query: Parameters) -> SubszOptions:
         """Raises BadParameter."""
         test = query.text("test")
-        if test and not _is_literal(test):
+        if test and not is_valid_publish(test):
             raise BadParameter(f"invalid test subject, must be valid publish subject: {test}")
         return cls(
             subscriptions=query.flag("subs"),
@@ -75,20 +76,4 @@ def _account_names(server: Server) -> dict[int, str]:
 def _wanted(server: Server, subscription: Subscription, options: SubszOptions) -> bool:
     if options.account and _account_names(server)[subscription.account] != options.account:
         return False
-    return not options.test or _matches(subscription.subject, options.test.encode())
-
-
-def _is_literal(subject: str) -> bool:
-    tokens = subject.split(".")
-    return all(tokens) and not {"*", ">"} & set(tokens) and not set(" \t\r\n\f") & set(subject)
-
-
-def _matches(pattern: bytes, subject: bytes) -> bool:
-    """Whether a subscription's subject matches a literal one (K-096)."""
-    pattern_tokens, tokens = pattern.split(b"."), subject.split(b".")
-    for position, wanted in enumerate(pattern_tokens):
-        if wanted == b">" and position == len(pattern_tokens) - 1:
-            return len(tokens) > position
-        if position >= len(tokens) or wanted not in (b"*", tokens[position]):
-            return False
-    return len(tokens) == len(pattern_tokens)
+    return not options.test or collide(text(subscription.subject), options.test)

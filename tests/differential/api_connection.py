@@ -26,6 +26,7 @@ class Connection:
     def __init__(self, host: str, port: int, timeout_s: float = 5.0) -> None:
         self._socket = socket.create_connection((host, port), timeout=timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.peer = (host, port)
         self._buffer = b""
         self._inbox = f"_INBOX.differential{port}.{id(self)}"
         self._count = itertools.count(1)
@@ -78,7 +79,8 @@ class Connection:
             line = self._line()
             if line == b"PONG":
                 return
-            self._take(line)
+            if (message := self._take(line)) is not None:
+                self._queued.append(message)
 
     def next_message(self, timeout_s: float) -> Message | None:
         """The next message on any subscription, or None at the end of the time."""
@@ -98,6 +100,10 @@ class Connection:
                 self._socket.settimeout(5.0)
             if (message := self._take(line)) is not None:
                 return message
+
+    def next_of_any(self, timeout_s: float) -> Message | None:
+        """The next message, also of those that arrived beside a requested reply."""
+        return self._queued.pop(0) if self._queued else self.next_message(timeout_s)
 
     def drain_queued(self) -> list[Message]:
         """Messages that arrived beside requested replies."""

@@ -1,7 +1,8 @@
 """Holds the corpus' conversations with two targets and tells where their answers part.
 
-As a program: `python tests/differential/compare.py HOST:PORT HOST:PORT` compares two running
-servers.
+As a program it compares two running servers:
+
+    python tests/differential/answer_comparison.py HOST:PORT HOST:PORT
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from api_connection import Connection
 from corpus import CONVERSATIONS, CONVERSATIONS_OVER_SOCKETS, Conversation, Store
 from normal_form import normal_form
 from targets import LiveTarget, Target
-from wire import Connection
 
 
 class Difference(NamedTuple):

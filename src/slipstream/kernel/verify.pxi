@@ -1,0 +1,34 @@
+# What `slipstream verify` needs: a disk that keeps changes to itself, and reading a stream back.
+
+cdef extern from "overlay_disk.hpp" namespace "slipstream" nogil:
+    cdef cppclass COverlayDisk "slipstream::OverlayDisk"(CDisk):
+        @staticmethod
+        unique_ptr[COverlayDisk] create(CDisk& base)
+        vector[string] changed() const
+
+cdef extern from "store_verify.hpp" namespace "slipstream" nogil:
+    cdef cppclass CReadBack "slipstream::ReadBack":
+        uint64_t read
+        vector[uint64_t] damaged
+    CReadBack c_read_back "slipstream::read_back"(CKernel&, uint64_t stream, uint64_t limit) except +
+
+
+cdef class OverlayDisk(Disk):
+    """Reads through to `base` and keeps every change in memory."""
+    cdef unique_ptr[COverlayDisk] overlay
+    cdef Disk base
+
+    def __cinit__(self, Disk base):
+        self.base = base
+        self.overlay = COverlayDisk.create(base.disk[0])
+        self.disk = self.overlay.get()
+
+    def changed(self):
+        return [(<bytes>path).decode() for path in self.overlay.get().changed()]
+
+
+def read_back(Kernel kernel, uint64_t stream, uint64_t limit):
+    cdef CReadBack found
+    with nogil:
+        found = c_read_back(kernel.k[0], stream, limit)
+    return found.read, list(found.damaged)

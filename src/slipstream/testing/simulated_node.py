@@ -1,0 +1,244 @@
+"""One node without sockets, threads or a clock of its own: the kernel over a simulated disk,
+driven turn by turn.
+
+Everything that happens follows from the seed of the disk and from what the test does, so that a
+crash point is a number: the same workload, run again with `disk.crash_at(n)`, does the same n - 1
+disk operations and then loses its power.
+
+Publishes, pulls and acknowledgements are messages with a reply subject that this driver serves;
+what the server answers arrives as RequestEvents of the turn in which it was decided, and is kept
+in `replies`, `deliveries` and `committed` until the test takes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+from slipstream.kernel import Kernel
+from slipstream.kernel._kernel import SimDisk
+from slipstream.kernel.events import CommittedEvent, FailedEvent, RequestEvent
+from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+
+ACCOUNT = b"$G"
+INBOX = b"_SIM."
+ACK_PREFIX = b"$JS.ACK."
+START_NS = 1_900_000_000_000_000_000  # the simulated clock's beginning
+TURN_NS = 1_000_000
+
+STREAM_DEFAULTS = StreamSpec(
+    subjects=[],
+    memory=False,
+    no_ack=False,
+    allow_direct=False,
+    discard_new=False,
+    discard_new_per_subject=False,
+    sealed=False,
+    deny_delete=False,
+    deny_purge=False,
+    allow_rollup=False,
+    allow_msg_ttl=False,
+    max_msgs=-1,
+    max_bytes=-1,
+    max_age_ns=0,
+    max_msgs_per_subject=-1,
+    max_msg_size=-1,
+    duplicate_window_ns=120_000_000_000,
+    first_seq=0,
+)
+
+CONSUMER_DEFAULTS = ConsumerSpec(
+    durable=True,
+    memory=False,
+    deliver_policy=0,
+    opt_start_seq=0,
+    opt_start_time_ns=0,
+    ack_policy=2,
+    ack_wait_ns=30_000_000_000,
+    backoff_ns=[],
+    max_deliver=-1,
+    max_ack_pending=1000,
+    max_waiting=512,
+    max_batch=0,
+    max_expires_ns=0,
+    max_bytes=0,
+    filters=[],
+    deliver_subject=b"",
+    deliver_group=b"",
+    flow_control=False,
+    idle_heartbeat_ns=0,
+    headers_only=False,
+    rate_limit_bps=0,
+    replay_original=False,
+    inactive_threshold_ns=0,
+    pause_until_ns=0,
+    sample_percent=0,
+)
+
+
+def stream_spec(**changes: Any) -> StreamSpec:
+    assert changes.keys() <= STREAM_DEFAULTS.keys(), changes
+    return cast(StreamSpec, {**STREAM_DEFAULTS, **changes})
+
+
+def consumer_spec(**changes: Any) -> ConsumerSpec:
+    assert changes.keys() <= CONSUMER_DEFAULTS.keys(), changes
+    return cast(ConsumerSpec, {**CONSUMER_DEFAULTS, **changes})
+
+
+class PowerLoss(Exception):
+    """The disk has crashed: what the node knew is gone, its promises are not."""
+
+
+class SimulatedClock:
+    """Shared by all lives of a node: time goes on while it is down."""
+
+    def __init__(self) -> None:
+        self.now_ns = START_NS
+
+    @property
+    def monotonic_ns(self) -> int:
+        return self.now_ns - START_NS + 1
+
+    def advance(self, duration_ns: int) -> None:
+        assert duration_ns >= 0
+        self.now_ns += duration_ns
+
+
+class StoreSizes(NamedTuple):
+    """Small, so that files roll, are recycled and compacted within a hundred messages."""
+
+    journal_file_bytes: int = 16 << 10
+    journal_bytes_max: int = 128 << 10
+    segment_bytes_max: int = 8 << 10
+
+
+class Delivery(NamedTuple):
+    """A message as a consumer got it; the numbers come from its ack subject (C-110)."""
+
+    stream: str
+    consumer: str
+    deliveries: int
+    stream_seq: int
+    consumer_seq: int
+    ack_subject: bytes
+    subject: bytes
+    header: bytes
+    body: bytes
+
+
+class SimulatedNode:
+    """Opening recovers what is on the disk. Raises StoreError as the kernel does."""
+
+    def __init__(
+        self,
+        disk: SimDisk,
+        clock: SimulatedClock,
+        *,
+        seed: int = 1,
+        sizes: StoreSizes | None = None,
+        sync_interval_ns: int = 0,
+    ) -> None:
+        self.disk = disk
+        self.clock = clock
+        self.failed = ""
+        self._numbers = 0
+        self.replies: dict[int, list[RequestEvent]] = {}
+        self.committed: dict[int, int] = {}
+        self.deliveries: list[Delivery] = []
+        sizes = sizes or StoreSizes()
+        self.kernel = Kernel(seed=seed)
+        self.account = self.kernel.account(ACCOUNT)
+        self.kernel.serve(self.account, INBOX + b">", 1)
+        self.kernel.turn(
+            clock.now_ns, clock.monotonic_ns
+        )  # the kernel goes by this time from now on
+        self.recovered = self.kernel.open_store(
+            disk=disk,
+            threads=False,
+            sync_interval_ns=sync_interval_ns,
+            journal_file_bytes=sizes.journal_file_bytes,
+            journal_bytes_max=sizes.journal_bytes_max,
+            segment_bytes_max=sizes.segment_bytes_max,
+        )
+
+    # -- what is sent
+
+    def next_number(self) -> int:
+        """Names a request (its reply subject) or a proposal (its token)."""
+        self._numbers += 1
+        return self._numbers
+
+    def publish(self, subject: bytes, body: bytes, header: bytes = b"") -> int:
+        number = self.next_number()
+        self._send(subject, self._inbox(number), header, body)
+        return number
+
+    def pull(self, stream: str, consumer: str, batch: int) -> int:
+        """Asks for what is there now; statuses end the request (C-083)."""
+        number = self.next_number()
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}".encode()
+        body = b'{"batch":%d,"no_wait":true}' % batch
+        self._send(subject, self._inbox(number), b"", body)
+        return number
+
+    def acknowledge(self, ack_subject: bytes, kind: bytes = b"+ACK", *, confirm: bool) -> int:
+        """`confirm` is AckSync: the acknowledgement has a reply subject of its own."""
+        number = self.next_number()
+        self._send(ack_subject, self._inbox(number) if confirm else b"", b"", kind)
+        return number
+
+    def _send(self, subject: bytes, reply: bytes, header: bytes, body: bytes) -> None:
+        self.kernel.publish(self.account, subject, reply, header, body)
+
+    @staticmethod
+    def _inbox(number: int) -> bytes:
+        return INBOX + str(number).encode()
+
+    # -- time
+
+    def turn(self) -> None:
+        """One turn; what it promised is noted even if the power went in the midst of it. Raises
+        PowerLoss then.
+        """
+        self.clock.advance(TURN_NS)
+        self.kernel.turn(self.clock.now_ns, self.clock.monotonic_ns)
+        for event in self.kernel.wait_events(0):
+            if isinstance(event, RequestEvent):
+                self._take(event)
+            elif isinstance(event, CommittedEvent):
+                self.committed[event.token] = event.result
+            elif isinstance(event, FailedEvent):
+                self.failed = event.text
+        if self.disk.crashed:
+            raise PowerLoss
+
+    def _take(self, event: RequestEvent) -> None:
+        if event.subject.startswith(INBOX):
+            number = int(event.subject[len(INBOX) :])
+            self.replies.setdefault(number, []).append(event)
+            return
+        assert event.reply.startswith(ACK_PREFIX), event
+        token = event.reply.decode().split(".")
+        self.deliveries.append(
+            Delivery(
+                stream=token[2],
+                consumer=token[3],
+                deliveries=int(token[4]),
+                stream_seq=int(token[5]),
+                consumer_seq=int(token[6]),
+                ack_subject=event.reply,
+                subject=event.subject,
+                header=event.header,
+                body=event.body,
+            )
+        )
+
+    # -- what is there
+
+    def consumer_ids(self, stream: int) -> dict[bytes, int]:
+        """By description."""
+        return {record.description: record.consumer for record in self.kernel.consumers(stream)}
+
+    def stop(self) -> None:
+        """A clean stop; the disk may be opened again."""
+        self.kernel.stop()

@@ -1,0 +1,133 @@
+"""Power losses at every disk operation of scripted workloads.
+
+Goal: whatever was acknowledged survives, and nothing else appears. Method: a workload runs over
+the simulated disk until operation n, where the power goes; each way of losing unsynced data makes
+an image; a new node recovers it, and the ledger (ledger.py) judges what it finds, what it answers
+to repeated ids, and what its consumers deliver (aftermath.py). The run is deterministic, so a
+failure names its crash point: `crash("limits", 117, Loss.torn_last)` does it again.
+
+CI takes a sample that fits into its time. All points: SLIPSTREAM_CRASH_SECONDS=3600 pytest
+tests/crash/test_crash_points.py --timeout 0
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import workloads
+from aftermath import judge
+from ledger import Ledger
+from slipstream.kernel import StoreError
+from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, SimulatedNode
+
+SECONDS = float(os.environ.get("SLIPSTREAM_CRASH_SECONDS", "32"))
+LOSSES = tuple(Loss)
+
+
+class Life:
+    """A workload's run up to a crash point (0: none)."""
+
+    def __init__(self, name: str, crash_at: int = 0, sync_interval_ns: int = 0) -> None:
+        self.disk = SimDisk(crash_at)
+        self.clock = SimulatedClock()
+        self.ledger = Ledger()
+        if crash_at:
+            self.disk.crash_at(crash_at)
+        try:
+            node = SimulatedNode(self.disk, self.clock, sync_interval_ns=sync_interval_ns)
+            self.ledger.attach(node)
+            workloads.ALL[name](self.ledger)
+        except PowerLoss:
+            pass
+        except StoreError:
+            assert self.disk.crashed, "the store was refused although the power was there"
+        self.operations = self.disk.operations  # a clean stop will add some
+
+    def copy_of_ledger(self) -> tuple[Ledger, SimulatedClock]:
+        clock = SimulatedClock()
+        clock.advance(self.clock.now_ns - clock.now_ns)
+        return copy.deepcopy(self.ledger), clock
+
+
+def crash(name: str, operation: int, loss: Loss, *, thorough: bool = True) -> None:
+    """One crash point, as a failure names it."""
+    life = Life(name, operation)
+    judge(life.disk.image(loss, operation), *life.copy_of_ledger(), thorough=thorough)
+
+
+def crash_twice(name: str, operation: int, loss: Loss, second: int) -> bool:
+    """The power goes again at operation `second` of the recovery; False if the recovery is over
+    before.
+    """
+    life = Life(name, operation)
+    image = life.disk.image(loss, operation)
+    image.crash_at(second)
+    ledger, clock = life.copy_of_ledger()
+    try:
+        node = SimulatedNode(image, clock)
+        node.turn()
+    except (StoreError, PowerLoss):
+        pass
+    if not image.crashed:
+        return False
+    for next_loss in LOSSES:
+        judge(image.image(next_loss, second), copy.deepcopy(ledger), clock, thorough=False)
+    return True
+
+
+def operations_of(name: str) -> int:
+    return Life(name).operations
+
+
+def points(name: str, budget_s: float) -> Iterator[int]:
+    """Every operation if there is time, in an order that spreads over the run from the beginning;
+    the seed is the name.
+    """
+    order = list(range(1, operations_of(name) + 1))
+    random.Random(name).shuffle(order)
+    end = time.monotonic() + budget_s
+    for operation in order:
+        if time.monotonic() > end:
+            return
+        yield operation
+
+
+@pytest.mark.parametrize("name", workloads.ALL)
+def test_every_crash_point(name: str) -> None:
+    done = 0
+    for operation in points(name, SECONDS * 0.6 / len(workloads.ALL)):
+        life = Life(name, operation)
+        assert life.disk.crashed
+        for loss in LOSSES:
+            try:
+                judge(life.disk.image(loss, operation), *life.copy_of_ledger())
+            except Exception as error:
+                error.add_note(f"crash({name!r}, {operation}, {loss!r})")
+                raise
+        done += 1
+    print(f"{name}: {done} of {operations_of(name)} crash points, {len(LOSSES)} losses each")
+    assert done > 0
+
+
+@pytest.mark.parametrize("name", workloads.ALL)
+def test_crash_during_recovery(name: str) -> None:
+    done = 0
+    for operation in points(name, SECONDS * 0.4 / len(workloads.ALL)):
+        loss = LOSSES[operation % len(LOSSES)]
+        second = 1
+        try:
+            while crash_twice(name, operation, loss, second):
+                second += 1
+        except Exception as error:
+            error.add_note(f"crash_twice({name!r}, {operation}, {loss!r}, {second})")
+            raise
+        done += second
+    print(f"{name}: {done} crash points of recoveries, {len(LOSSES)} losses each")
+    assert done > 0

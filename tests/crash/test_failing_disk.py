@@ -1,0 +1,67 @@
+"""Disks that fail without a power loss: a sync that fails, no room, and what clients hear then.
+
+Goal: nothing is acknowledged that is not stable, the store says what happened, and a start on a
+good disk finds all that was acknowledged. Method: as in test_crash_points.py, with one fault
+instead of the crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+import pytest
+
+import workloads
+from aftermath import judge
+from ledger import Ledger
+from slipstream.kernel import StoreError
+from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.testing.simulated_node import SimulatedClock, SimulatedNode, stream_spec
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 5, 8, 13, 21])
+def test_a_failed_sync_is_final(nth: int) -> None:
+    """Of a file or a folder, at any place: from there on nothing is acknowledged, and what was is
+    found again.
+    """
+    disk, clock, ledger = SimDisk(nth), SimulatedClock(), Ledger()
+    node = SimulatedNode(disk, clock)
+    ledger.attach(node)
+    disk.fail_sync_at(nth)
+    with contextlib.suppress(StoreError):  # where the workload wants another stream
+        workloads.publishes(ledger)
+    with pytest.raises(StoreError):
+        ledger.create_stream("LATER", stream_spec(subjects=[b"LATER.>"]))
+    assert "sync" in node.failed, node.failed
+    for loss in Loss:
+        image = disk.image(loss, nth)
+        twin, time = copy_of(ledger, clock)
+        judge(image, twin, time)
+
+
+def copy_of(ledger: Ledger, clock: SimulatedClock) -> tuple[Ledger, SimulatedClock]:
+    time = SimulatedClock()
+    time.advance(clock.now_ns - time.now_ns)
+    return copy.deepcopy(ledger), time
+
+
+def test_a_full_disk() -> None:
+    """Publishes are turned away or wait, nothing acknowledged is lost, and with room again it
+    goes on.
+    """
+    disk, clock, ledger = SimDisk(3), SimulatedClock(), Ledger()
+    node = SimulatedNode(disk, clock)
+    ledger.attach(node)
+    ledger.create_stream("S", stream_spec(subjects=[b"S.>"]))
+    ledger.turn()
+    disk.set_capacity(120_000)
+    for i in range(120):
+        ledger.publish("S", b"S.s", b"%d " % i + b"f" * 2000)
+        ledger.turn()
+    s = ledger.stream("S")
+    stored = s.committed
+    assert stored > 0, "there was room for some"
+    assert ledger.turned_away or node.failed or stored < len(s.operations), "there was none for all"
+    image = disk.image(Loss.random_subset, 1)  # of no limited size
+    judge(image, *copy_of(ledger, clock))

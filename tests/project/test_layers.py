@@ -1,0 +1,119 @@
+"""Goal: arrows point down only, and what decides stays free of the world (see ARCHITECTURE.md).
+
+Method: every import statement of the package is read with `ast`, those inside functions and under
+TYPE_CHECKING too, and held against the two tables below. C++ includes may not leave the kernel.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from source_tree import PACKAGE, shown, source_files
+
+# A package may import those in the sets that stand further down, and itself.
+LAYERS = (
+    {"cli", "testing"},
+    {"server", "bench"},
+    {"jetstream"},
+    {"config"},
+    {"kernel"},
+    {"protocol"},
+    {"version"},
+)
+HEIGHT = {package: -depth for depth, layer in enumerate(LAYERS) for package in layer}
+
+# Inputs and `now` come in, outputs go out: nothing that waits, measures, draws or talks.
+SANS_IO = ("jetstream", "protocol")
+WORLD = {
+    *("asyncio", "concurrent", "multiprocessing", "queue", "sched", "selectors", "threading"),
+    *("socket", "socketserver", "ssl", "http", "urllib", "subprocess", "signal"),
+    *("time", "random", "secrets", "uuid", "os", "pathlib", "shutil", "tempfile", "logging"),
+}
+
+MODULES = [path for path in source_files(".py", ".pyi") if path.is_relative_to(PACKAGE)]
+
+
+def package_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else path.stem
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of every module that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield node.lineno, name.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{shown(path)}:{node.lineno}: imports are absolute"
+            assert node.module is not None
+            if node.module == "slipstream":
+                for name in node.names:
+                    yield node.lineno, f"slipstream.{name.name}"
+            else:
+                yield node.lineno, node.module
+
+
+def test_every_package_has_its_place() -> None:
+    assert {package_of(path) for path in MODULES} - {"__init__"} == set(HEIGHT)
+
+
+def test_arrows_point_down() -> None:
+    wrong = [
+        f"{shown(path)}:{line}: {package_of(path)} may not import {name}"
+        for path in MODULES
+        if package_of(path) != "__init__"
+        for line, name in imports(path)
+        if name.startswith("slipstream.")
+        and (imported := name.split(".")[1]) != package_of(path)
+        and HEIGHT[imported] >= HEIGHT[package_of(path)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("package", SANS_IO)
+def test_what_decides_does_no_io(package: str) -> None:
+    wrong = [
+        f"{shown(path)}:{line}: imports {name}"
+        for path in MODULES
+        if package_of(path) == package
+        for line, name in imports(path)
+        if name.split(".")[0] in WORLD
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_compiled_kernel_is_entered_through_its_vocabulary() -> None:
+    """What decides knows the kernel's events and specs, never the object with the sockets in it."""
+    wrong = [
+        f"{shown(path)}:{line}: imports {name}"
+        for path in MODULES
+        if package_of(path) in SANS_IO
+        for line, name in imports(path)
+        if name in {"slipstream.kernel", "slipstream.kernel._kernel"}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_kernel_includes_only_itself_and_the_system() -> None:
+    folder = PACKAGE / "kernel" / "src"
+    own = {path.name for path in folder.iterdir()}
+    wrong = [
+        f"{shown(path)}: {name}"
+        for path in source_files(".cpp", ".hpp")
+        if path.parent == folder
+        for name in re.findall(r'#include "([^"]+)"', path.read_text())
+        if name not in own
+    ]
+    assert not wrong, "\n".join(wrong)
+    python = [
+        shown(path)
+        for path in source_files(".cpp", ".hpp")
+        if path.parent == folder and "Python.h" in path.read_text()
+    ]
+    assert not python, f"turn() never calls Python: {python}"
