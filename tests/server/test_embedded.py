@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import nats
@@ -112,7 +113,9 @@ def test_the_fixture(tmp_path: Path) -> None:
         "def test_two(slipstream_server):\n"
         "    asyncio.run(talk(slipstream_server.url))\n"
     )
-    plugin = ["-p", "slipstream.testing.fixture"]
+    # Installed, the package brings its plugin along, and naming it again would be refused.
+    installed = any(e.name == "slipstream" for e in entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "slipstream.testing.fixture"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stdout
