@@ -1,4 +1,5 @@
 # The message store for tests, tools and benchmarks. The kernel itself uses the C++ classes.
+cimport cython
 from libcpp.string_view cimport string_view as bytes_view
 
 
@@ -173,6 +174,7 @@ cdef inline bytes _bytes(bytes_view v):
     return v.data()[:v.size()]
 
 
+@cython.no_gc_clear  # the garbage collector must not take the disk from under the thread
 cdef class IoPool:
     """The thread for what may block; `threaded=False` runs jobs when they are submitted."""
     cdef PoolWaker waker
@@ -213,6 +215,7 @@ cdef class ReadBuffer:
         self.buffer.reset()
 
 
+@cython.no_gc_clear  # nor the pool from under the store
 cdef class MessageStore:
     """One stream's messages. Subjects, headers and bodies are bytes; see message_store.hpp for what each call means."""
     cdef unique_ptr[CMessageStore] store

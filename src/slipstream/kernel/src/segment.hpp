@@ -102,6 +102,7 @@ class Segment {
   bool compacting = false, uncompactable = false;
   uint32_t erasures = 0;  // in-place overwrites so far
   uint32_t handed = 0;    // bytes that were handed to write jobs, from the file's start
+  bool written_twice = false;  // also on the kernel's thread: a job may still read what is written already
   bool being_written() const { return progress && progress->jobs.load() != 0; }
   uint32_t written() const { return progress ? progress->written.load() : 0; }
   int64_t last_time_ns = 0;  // of the newest that was appended, live or not

@@ -126,7 +126,7 @@ bool SegmentStore::write_now(Segment* segment, uint32_t end) {
   int error = 0;
   std::shared_ptr<OpenFile> file = segment->file->open(error);
   if (!file) return fail("open " + segment->file->path(), error);
-  segment->dirty = true;
+  segment->dirty = segment->written_twice = true;
   for (const Chunk& chunk : segment->chunks()) {
     uint32_t from = std::max(chunk.start, segment->written()), to = std::min(chunk.start + chunk.size, end);
     if (from >= to) continue;
@@ -144,8 +144,9 @@ bool SegmentStore::write_now(Segment* segment, uint32_t end) {
 
 void SegmentStore::give_back(const Segment& segment, Chunk& chunk) {
   chunk_bytes_ -= chunk.capacity;
-  if (chunk.capacity == chunk_bytes_max_ && !spare_chunk_ && !segment.being_written())
-    spare_chunk_ = std::move(chunk.memory);
+  bool written = segment.written() >= chunk.start + chunk.size && !segment.written_twice;
+  bool unread = written || !segment.being_written();  // by jobs
+  if (chunk.capacity == chunk_bytes_max_ && !spare_chunk_ && unread) spare_chunk_ = std::move(chunk.memory);
   chunk.memory.reset();
 }
 
