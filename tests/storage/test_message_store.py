@@ -258,6 +258,7 @@ class FileMachine(StoreMachine):
     @rule()
     def leave_no_file_behind(self) -> None:
         self.checkpoint(durable=True)
+        self.checkpoint(durable=True)  # files that a rewriting replaced behind the first one
         if not self.model.live:
             return  # there may be no folder yet
         names = self.disk.list("streams/1")
