@@ -1,4 +1,5 @@
-"""Conversations with consumers, as functions that drive one connection and note what came back.
+"""Conversations with streams and their consumers, as functions that drive one connection and note
+what came back.
 
 What is noted: subject, reply, header and body of every message, with what differs by nature (times,
 random parts) replaced. Waiting is for messages, never for time, except where time is the subject;
@@ -600,3 +601,32 @@ def direct_get(s: Session) -> None:  # S-161..S-172
     ):
         answer = s.connection.request(f"$JS.API.DIRECT.GET.{tail}", body)
         s.notes.append(f"{tail} {body!r}: {normal_message(answer) if answer else 'no answer'}")
+
+
+# ---------------------------------------------------------------- time to live
+
+
+def _publish_with_ttl(s: Session, ttl: str) -> None:
+    header = f"NATS/1.0\r\nNats-TTL: {ttl}\r\n\r\n".encode()
+    answer = s.connection.request("s.ttl", b"x", header)
+    s.notes.append(f"TTL {ttl}: {normal_message(answer) if answer else 'no answer'}")
+
+
+@scenario
+def message_ttl(s: Session) -> None:  # S-122, S-155
+    s.stream(allow_msg_ttl=True)
+    for ttl in ("1s", "1", "never", "NEVER", "0", "10ms", "-1", "soon", "1h", "1.5s"):
+        _publish_with_ttl(s, ttl)
+    s.store("stays")
+    for seq in (1, 2, 6):  # a second, or a bit more
+        while "message" in s.api("STREAM.MSG.GET.S", {"seq": seq}, note=False):
+            pass
+    for seq in range(1, 8):
+        gone = "error" in s.api("STREAM.MSG.GET.S", {"seq": seq}, note=False)
+        s.notes.append(f"{seq} {'gone' if gone else 'there'}")
+
+
+@scenario
+def message_ttl_not_allowed(s: Session) -> None:  # S-122
+    s.stream()
+    _publish_with_ttl(s, "1s")

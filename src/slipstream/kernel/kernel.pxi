@@ -250,6 +250,8 @@ cdef object _event(EventRecord& e):
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
+# The disk outlives the kernel that uses it, also when the garbage collector takes both.
+@cython.no_gc_clear
 cdef class Kernel:
     cdef CKernel* k
     cdef object _disk  # keeps a simulated disk alive

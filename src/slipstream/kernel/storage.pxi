@@ -2,6 +2,8 @@
 # Whatever may block releases the GIL. A negative result of a disk becomes an OSError.
 import os as _os
 
+cimport cython
+
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
@@ -310,6 +312,7 @@ cdef class SimDisk(Disk):
         self.sim.get().set_cold(cold)
 
 
+@cython.no_gc_clear
 cdef class Journal:
     """The journal on a disk. `wake_fd` is an eventfd that its thread writes to; it must outlive the journal."""
     cdef unique_ptr[CJournal] journal
@@ -450,6 +453,7 @@ cdef class Journal:
                 "bytes_written": s.bytes_written, "writes": s.writes}
 
 
+@cython.no_gc_clear
 cdef class Checkpoints:
     """Checkpoints in a folder of a disk: begin, add and drop, then write."""
     cdef unique_ptr[CCheckpoints] checkpoints

@@ -12,7 +12,7 @@ namespace slipstream {
 
 constexpr int64_t kTtlNone = 0, kTtlNever = -1;
 
-// A Go duration of at least a second, whole seconds as a number, or "never" (S-122). Seconds in `ttl_s`.
+// A Go duration of at least a second, whole seconds as a number above 0, or "never" (S-122). Seconds in `ttl_s`.
 inline bool parse_ttl(string_view text, int64_t& ttl_s) {
   auto is_never = [](string_view s) {
     return s.size() == 5 && (s[0] | 32) == 'n' && (s[1] | 32) == 'e' && (s[2] | 32) == 'v' && (s[3] | 32) == 'e' && (s[4] | 32) == 'r';
@@ -33,7 +33,7 @@ inline bool parse_ttl(string_view text, int64_t& ttl_s) {
   }
   if (number) {
     ttl_s = v;
-    return true;
+    return v > 0;
   }
   int64_t ns = 0;
   if (!parse_duration(text, ns) || ns < 1'000'000'000) return false;
