@@ -54,6 +54,7 @@ class KernelStats(NamedTuple):
     turn_ns_total: int
     cache_hits: int
     cache_misses: int
+    requests_dropped: int  # because too many waited for Python
 
 
 class StoreStats(NamedTuple):

@@ -33,7 +33,6 @@ struct Connection {
   bool listener = false;   // a listening socket shares the epoll set
   bool accepted = false;   // had a verdict once
   bool pinged = false;     // sent a PING once
-  bool info_sent = false;
 
   Buffer in;               // unconsumed bytes; empty for a connection between whole commands
   size_t in_start = 0, in_wanted = 0;

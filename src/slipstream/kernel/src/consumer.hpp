@@ -139,7 +139,6 @@ class Consumer {
   Timer timer_{TimerKind::consumer, this};
   Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
   ReadBuffer reader_;
-  bool parked_on_read_ = false;
   std::vector<uint8_t> verdicts_;   // subject id -> 0 unknown, 1 matches, 2 does not
   std::set<std::string, std::less<>> literal_filters_;
   std::vector<std::string> wildcard_filters_;

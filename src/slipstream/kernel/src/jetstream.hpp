@@ -132,8 +132,6 @@ class JetStream {
   int64_t checkpoint_retry_ns_ = 0;
   void finish_checkpoint(RoundOutcome outcome);
 
-  Consumer* last_acked_ = nullptr;  // the consumer of the last ack subject
-  std::string last_ack_key_;
 };
 
 }  // namespace slipstream

@@ -230,6 +230,7 @@ bool Kernel::wait_events(double timeout_s, std::vector<EventRecord>& out) {
     events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), [&] { return !events_.empty() || wake_waiter_; });
   wake_waiter_ = false;
   out.swap(events_);
+  for (const EventRecord& e : out) requests_queued_ -= e.type == EventType::request;
   return !out.empty();
 }
 

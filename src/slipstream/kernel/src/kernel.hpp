@@ -50,6 +50,9 @@ struct KernelLimits {
   bool headers = true;
 };
 
+// Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
+constexpr uint64_t kRequestsQueuedMax = 10'000;
+
 enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, failed };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
@@ -205,6 +208,7 @@ class Kernel {
   std::condition_variable events_ready_;
   std::vector<EventRecord> events_, turn_events_;
   bool wake_waiter_ = false;
+  std::atomic<uint64_t> requests_queued_{0};  // request events that Python has not taken yet
 };
 
 }  // namespace slipstream

@@ -304,6 +304,11 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
   walking_--;
   auto answer = [&](Subscription* s) {
     if (s->kind == SubscriptionKind::service) {
+      if (requests_queued_ >= kRequestsQueuedMax) {
+        counters_.requests_dropped++;
+        return;
+      }
+      requests_queued_++;
       EventRecord e{EventType::request};
       e.a = s->service, e.b = account.id, e.c = from ? from->cid : 0;
       e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
