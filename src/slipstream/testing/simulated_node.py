@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
-from slipstream.kernel.events import CommittedEvent, FailedEvent, RequestEvent
+from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, RequestEvent
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 
 ACCOUNT = b"$G"
@@ -196,13 +196,19 @@ class SimulatedNode:
 
     # -- time
 
+    def step(self, duration_ns: int) -> list[Event]:
+        """One turn, so much later than the one before; what it told Python, also if the power went
+        in the midst of it.
+        """
+        self.clock.advance(duration_ns)
+        self.kernel.turn(self.clock.now_ns, self.clock.monotonic_ns)
+        return self.kernel.wait_events(0)
+
     def turn(self) -> None:
         """One turn; what it promised is noted even if the power went in the midst of it. Raises
         PowerLoss then.
         """
-        self.clock.advance(TURN_NS)
-        self.kernel.turn(self.clock.now_ns, self.clock.monotonic_ns)
-        for event in self.kernel.wait_events(0):
+        for event in self.step(TURN_NS):
             if isinstance(event, RequestEvent):
                 self._take(event)
             elif isinstance(event, CommittedEvent):
