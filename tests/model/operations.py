@@ -35,6 +35,40 @@ def request(world: World, verb: str, body: Answer | None) -> bytes:
     return inbox
 
 
+# -- what makes sense
+
+
+def is_valid_update(old: Config, asked: Config) -> bool:
+    """Of the changes that the tests draw (S-018, S-025, S-035, S-036)."""
+    if asked.get("discard_new_per_subject") and asked["discard"] == "old":
+        return False
+    if old["sealed"]:
+        return False
+    return not (asked["max_age"] and asked["duplicate_window"] > asked["max_age"])
+
+
+def filled_headers(model: StreamModel, subject: str, headers: dict[str, str]) -> dict[str, str]:
+    """With what is right at this moment in the place of "last"; "{}" is the stream."""
+    last = {
+        "Nats-Expected-Last-Sequence": str(model.last_seq),
+        "Nats-Expected-Last-Subject-Sequence": str(model.last_on(subject.encode())),
+        "Nats-Expected-Last-Msg-Id": model.last_message_id,
+    }
+    return {
+        key: last[key] if value == "last" else value.replace("{}", model.name)
+        for key, value in headers.items()
+    }
+
+
+def filter_fields(name: str, filters: tuple[str, ...], policy: Config) -> Config:
+    full = [f"{name}.{filter_}" for filter_ in filters]
+    if not full and policy.get("deliver_policy") == "last_per_subject":
+        full = [f"{name}.>"]  # it needs one (C-022)
+    if len(full) > 1:
+        return {"filter_subjects": full}
+    return {"filter_subject": full[0]} if full else {}
+
+
 # -- streams
 
 

@@ -132,14 +132,16 @@ class World:
 
     def _start(self) -> None:
         self.node = SimulatedNode(
-            self.disk, self.clock, seed=self.seed, sync_interval_ns=self.sync_interval_ns
+            self.disk,
+            self.clock,
+            seed=self.seed,
+            sync_interval_ns=self.sync_interval_ns,
+            services={INBOX + b"%d.>" % i: FIRST_SERVICE + i for i in range(INBOXES)},
         )
         options = Options("model", "2.15.1", ServerLimits(1 << 40, 1 << 40))
         ids = IdSource(random.Random(self.seed).getrandbits)
         self.api = JetStreamApi(self.node.kernel, options, ids, lambda _: None)
         self.api.add_account("$G", AccountLimits())
-        for i in range(INBOXES):
-            self.node.kernel.serve(self.node.account, INBOX + b"%d.>" % i, FIRST_SERVICE + i)
         self.api.recover(self.node.recovered)
         self.arrived: dict[int, list[RequestEvent]] = {}
         self.deliveries: dict[str, list[RequestEvent]] = {}
@@ -277,6 +279,8 @@ class World:
         for _ in range(TURNS_MAX):
             for event in self.node.step(0):
                 self._take(event)
+            if self.disk.crashed:
+                raise PowerLoss
             self.api.step(self.clock.now_ns)
             if found := self.arrived.pop(space, None):
                 answer = json.loads(found[0].body)
@@ -335,12 +339,16 @@ class World:
         """Starts on what is left. Raises PowerLoss if that fails for want of power."""
         self.disk = disk
         for possibilities in self.streams.values():
-            possibilities[:] = after_crash(possibilities)
+            possibilities[:] = after_crash(possibilities, self.clock.now_ns)
         self._start()
         for possibilities in self.streams.values():
             for possibility in possibilities:
                 possibility.deliver(self.clock.now_ns)
         self.settle()
+
+    def try_start(self, disk: SimDisk) -> None:
+        """Raises StoreError as the kernel does."""
+        SimulatedNode(disk, self.clock, seed=self.seed, sync_interval_ns=self.sync_interval_ns)
 
     def all_is_written(self) -> None:
         """A process that stops or is killed loses nothing that its turns have done."""
@@ -350,14 +358,14 @@ class World:
 
 
 
-def after_crash(possibilities: list[Possibility]) -> list[Possibility]:
+def after_crash(possibilities: list[Possibility], now_ns: int) -> list[Possibility]:
     left: list[Possibility] = []
     for possibility in possibilities:
         for state in possibility.history[possibility.certain :]:
             survivor = None if state is None or state.spec["memory"] else state.copy()
             if survivor is not None:
                 for consumer in survivor.consumers.values():
-                    consumer.restart()
+                    consumer.restart(now_ns)
             if all(survivor != other.model for other in left):
                 left.append(Possibility(survivor))
     return left

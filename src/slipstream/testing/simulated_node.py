@@ -12,6 +12,7 @@ in `replies`, `deliveries` and `committed` until the test takes it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from slipstream.kernel import Kernel
@@ -137,7 +138,11 @@ class SimulatedNode:
         seed: int = 1,
         sizes: StoreSizes | None = None,
         sync_interval_ns: int = 0,
+        services: Mapping[bytes, int] | None = None,
     ) -> None:
+        """`services`: subjects whose messages `step` returns, each with its number. They listen
+        before the store is open, so that push consumers find them.
+        """
         self.disk = disk
         self.clock = clock
         self.failed = ""
@@ -148,7 +153,8 @@ class SimulatedNode:
         sizes = sizes or StoreSizes()
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
-        self.kernel.serve(self.account, INBOX + b">", 1)
+        for subject, service in (services or {INBOX + b">": 1}).items():
+            self.kernel.serve(self.account, subject, service)
         self.kernel.turn(
             clock.now_ns, clock.monotonic_ns
         )  # the kernel goes by this time from now on

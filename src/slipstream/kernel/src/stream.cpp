@@ -339,6 +339,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
       }
     }
   }
+  if ((v.error = check_size(header.size(), body.size()))) return;
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
     v.error = &kTtlInvalid;
@@ -381,9 +382,13 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, string_view s
   return nullptr;
 }
 
-const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
+const PublishError* Stream::check_size(size_t header, size_t body) const {
   if (spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size) return &kMsgTooLarge;
   if (header > kHeaderBytesMax) return &kHeaderTooLarge;
+  return nullptr;
+}
+
+const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
   if (!spec.discard_new) return nullptr;
   bool replaces = false;
   uint64_t size = MessageStore::message_bytes(spec.memory, subject.size(), header, body);
@@ -455,7 +460,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
       for (uint64_t skip = before - keep; skip; skip--) below = store->next_live(below + 1);
     }
     if (seq <= 1 && !keep && seq != 0) return 0;
-    if (below > store->last_seq() + 1) {
+    if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
       store->remove_below(store->last_seq() + 1);
       store->set_sequences(below, below - 1, store->last_time_ns());
     } else {

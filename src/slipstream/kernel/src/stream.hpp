@@ -62,6 +62,7 @@ class Stream {
   void apply_messages(Reader& in, Entry* entry);
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, Verdict& verdict);
+  const PublishError* check_size(size_t header, size_t body) const;
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);

@@ -99,9 +99,10 @@ class ConsumerModel:
         """To those who wait, when it is deleted (C-083)."""
         return [self._status(pull.inbox, "409 Consumer Deleted") for pull in self.waiting]
 
-    def restart(self) -> None:
+    def restart(self, now_ns: int) -> None:
         self.redelivery.clear()
         self.waiting.clear()
+        self.next_heartbeat_ns = now_ns + self.spec["idle_heartbeat_ns"]
 
     # -- where it starts (C-132..C-134)
 

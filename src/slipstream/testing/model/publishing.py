@@ -93,7 +93,7 @@ def seconds_of_ttl(text: str) -> int | None:
     if text.lower() == "never":
         return NEVER
     if _NUMBER.fullmatch(text):
-        return int(text)
+        return int(text) or None
     duration_ns = duration_of(text)
     if duration_ns is None or duration_ns < SECOND_NS:
         return None
