@@ -134,9 +134,9 @@ def purge(world: World, name: str, *, filter_: str = "", seq: int = 0, keep: int
             refused = error(500, 10110, "stream purge not permitted")
         if refused or p.model is None:
             return p.answer(inbox, {"error": refused, "purged": 0})
-        purged = 0
-        if seq != 1:  # S-105
-            purged = p.model.purge(filter_.encode(), seq, keep, world.clock.now_ns)
+        if seq == 1:  # nothing lies below (S-105), and no entry says so
+            return p.answer(inbox, {"success": True, "purged": 0})
+        purged = p.model.purge(filter_.encode(), seq, keep, world.clock.now_ns)
         p.entry(durable=True)
         return p.answer(inbox, {"success": True, "purged": purged}, durable=True)
 

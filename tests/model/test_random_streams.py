@@ -114,6 +114,7 @@ ACK_KINDS = (
     b"nonsense",
 )
 names = st.sampled_from(NAMES)
+kinds = st.sampled_from(STREAMS)
 consumers = st.sampled_from(CONSUMERS)
 headers = st.fixed_dictionaries(
     {},
@@ -135,10 +136,12 @@ ttls = st.fixed_dictionaries({"Nats-TTL": st.sampled_from(("1", "2s", "never"))}
 
 
 class RandomStreams(RuleBasedStateMachine):
-    @initialize(seed=st.integers(0, 2**32))
-    def start(self, seed: int) -> None:
+    @initialize(seed=st.integers(0, 2**32), kinds_=st.lists(kinds, min_size=1, max_size=2))
+    def start(self, seed: int, kinds_: list[dict[str, Any]]) -> None:
         self.world = World(seed)
         self.crashes = 0
+        for name, kind in zip(NAMES, kinds_, strict=False):
+            self.create_stream(name, kind)
 
     # -- what clients do; each may be the one in which the power goes
 
@@ -152,14 +155,15 @@ class RandomStreams(RuleBasedStateMachine):
         model = self.world.model(name)
         return model and model.consumers.get(consumer)
 
-    @rule(name=names, kind=st.sampled_from(STREAMS))
+    @rule(name=names, kind=kinds)
     def create_stream(self, name: str, kind: dict[str, Any]) -> None:
         if self.world.model(name) is None:
             self.do(op.create_stream, {"name": name, "subjects": [f"{name}.>"], **kind})
 
-    @rule(name=names)
-    def delete_stream(self, name: str) -> None:
-        self.do(op.delete_stream, name)
+    @rule(name=names, really=st.integers(0, 4))
+    def delete_stream(self, name: str, really: int) -> None:
+        if really == 0:
+            self.do(op.delete_stream, name)
 
     @rule(name=names, change=st.sampled_from(UPDATES))
     def update_stream(self, name: str, change: dict[str, Any]) -> None:

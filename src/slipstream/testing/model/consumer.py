@@ -86,8 +86,10 @@ class ConsumerModel:
         )
 
     def update(self, spec: ConsumerSpec, description: Any) -> None:
-        self.spec = {**spec, "pause_until_ns": self.spec["pause_until_ns"]}  # C-049
-        self.description = description
+        """A pause is not changed by it (C-049)."""
+        self.spec = {**spec, "pause_until_ns": self.spec["pause_until_ns"]}
+        pause = {k: v for k, v in self.description.items() if k == "pause_until"}
+        self.description = description | pause
 
     def pause(self, until_ns: int, shown: str) -> None:
         """0: it goes on (C-141)."""
@@ -113,11 +115,11 @@ class ConsumerModel:
         start = first
         match spec["deliver_policy"]:
             case policy if policy == DELIVER_LAST:
-                start = max(wanted, default=last_seq + 1) if spec["filters"] else max(last_seq, 1)
+                start = max(wanted, default=0) if spec["filters"] else last_seq
             case policy if policy == DELIVER_NEW:
                 start = last_seq + 1
             case policy if policy == BY_SEQUENCE:
-                start = max(spec["opt_start_seq"], first)
+                start = spec["opt_start_seq"]
             case policy if policy == BY_TIME:
                 late = [s for s, m in messages.items() if m.time_ns >= spec["opt_start_time_ns"]]
                 start = min(late, default=last_seq + 1)
@@ -125,7 +127,8 @@ class ConsumerModel:
                 newest = {messages[seq].subject: seq for seq in wanted}
                 self.listed = sorted(newest.values())
                 self.resume_after = last_seq
-                start = min(self.listed, default=last_seq + 1)
+                start = min(self.listed, default=last_seq)
+        start = max(start, first)
         self.cursor = start - 1
         self.floor = (0, start - 1)
 
