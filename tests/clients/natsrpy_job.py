@@ -1,5 +1,5 @@
-"""A short real job with natsrpy, which is the Rust client (async-nats) behind a Python face: stream,
-publish with ids, pull, confirmed ack, KV, object.
+"""A short real job with natsrpy, the Rust client (async-nats) behind a Python face: stream, publish
+with ids, pull, confirmed ack, KV, object.
 
 Run with the server's address as the only argument; ends with an error at the first surprise.
 """

@@ -1,9 +1,9 @@
-"""Goal: clients in other languages do a short real job here unchanged: stream, publish with ids, pull,
-ack, key-value, object.
+"""Goal: clients in other languages do a short real job here unchanged: stream, publish with ids,
+pull, ack, key-value, object.
 
-Method: each job is a program in the client's language; it checks what it gets and prints `done` at its
-end. Each has a server process of its own. What a job needs is installed by `make tools`; where it is
-absent, the test is skipped and says so.
+Method: each job is a program in the client's language; it checks what it gets and prints `done` at
+its end. Each has a server process of its own. What a job needs is installed by `make tools`; where
+it is absent, the test is skipped and says so.
 """
 
 from __future__ import annotations
