@@ -75,6 +75,20 @@ struct KernelCalls {
     k.wake();
     return n;
   }
+  static void set_domain(Kernel& k, string_view name) {
+    Kernel::Guard g(k);
+    k.set_domain(name);
+  }
+  static void set_storage_limits(Kernel& k, int64_t memory, int64_t file) {
+    Kernel::Guard g(k);
+    k.jetstream->stream_bytes_max = {memory, file};
+  }
+  static bool set_account_storage_limits(Kernel& k, uint32_t account, int64_t memory, int64_t file) {
+    Kernel::Guard g(k);
+    Account* a = k.account(account);
+    if (a) a->stream_bytes_max = {memory, file};
+    return a != nullptr;
+  }
   static uint64_t interest(Kernel& k, uint32_t account, string_view subject) {
     Kernel::Guard g(k);
     Account* a = k.account(account);
