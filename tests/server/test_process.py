@@ -101,6 +101,17 @@ def test_pid_and_ports_files(tmp_path: Path) -> None:  # K-326
         assert not ports_file.exists()
 
 
+def test_ports_file_has_the_name_that_the_server_was_started_by(tmp_path: Path) -> None:  # K-326
+    link = tmp_path / "nats-server"
+    link.write_text(
+        f"#!{sys.executable}\n"
+        "import sys\nfrom slipstream.cli.nats_server import main\nsys.exit(main())\n"
+    )
+    link.chmod(0o755)
+    with ServerProcess(["--ports_file_dir", str(tmp_path)], program=[str(link)]) as server:
+        eventually((tmp_path / f"nats-server_{server.pid}.ports").exists)
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
