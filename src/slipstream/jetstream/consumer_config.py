@@ -78,7 +78,18 @@ class Action(GoEnum):
 
 
 _DELIVER_NUMBERS = {policy: number for number, policy in enumerate(DeliverPolicy)}
-_ACK_NUMBERS = {AckPolicy.NONE: 0, AckPolicy.ALL: 1, AckPolicy.EXPLICIT: 2}
+_ACK_NUMBERS = {
+    AckPolicy.NONE: 0,
+    AckPolicy.ALL: 1,
+    AckPolicy.EXPLICIT: 2,
+    AckPolicy.FLOW_CONTROL: 3,
+}
+_PRIORITY_NUMBERS = {
+    PriorityPolicy.NONE: 0,
+    PriorityPolicy.OVERFLOW: 1,
+    PriorityPolicy.PINNED_CLIENT: 2,
+    PriorityPolicy.PRIORITIZED: 3,
+}
 
 
 class ConsumerConfig(GoStruct):
@@ -191,6 +202,11 @@ class ConsumerConfig(GoStruct):
             inactive_threshold_ns=self.inactive_threshold_ns,
             pause_until_ns=self.pause_until_ns,
             sample_percent=self.sample_percent,
+            direct=self.direct,
+            sourcing=self.sourcing,
+            priority_policy=_PRIORITY_NUMBERS[self.priority_policy],
+            priority_timeout_ns=self.priority_timeout_ns,
+            priority_groups=[group.encode() for group in self.priority_groups],
         )
 
 

@@ -21,26 +21,36 @@ from slipstream.kernel.values import (
 
 
 cdef extern from "specs.hpp" namespace "slipstream" nogil:
+    cpdef enum class Retention "slipstream::Retention"(uint8_t):
+        limits
     cdef cppclass CStreamSpec "slipstream::StreamSpec":
         vector[string] subjects
         cbool memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed
-        cbool deny_delete, deny_purge, allow_rollup, allow_msg_ttl
+        cbool deny_delete, deny_purge, allow_rollup, allow_msg_ttl, mirror, mirror_direct, sourced, counter
+        cbool allow_atomic, allow_batched, allow_schedules, persist_async, compress, republish_headers_only
+        Retention retention
         int64_t max_msgs, max_bytes, max_age_ns, max_msgs_per_subject, max_msg_size, duplicate_window_ns
+        int64_t delete_marker_ttl_ns
         uint64_t first_seq
+        string transform_source, transform_destination, republish_source, republish_destination, mirror_origin
     cpdef enum class DeliverPolicy "slipstream::DeliverPolicy"(uint8_t):
         all
     cpdef enum class AckPolicy "slipstream::AckPolicy"(uint8_t):
         none
+    cpdef enum class PriorityPolicy "slipstream::PriorityPolicy"(uint8_t):
+        none
     cdef cppclass CConsumerSpec "slipstream::ConsumerSpec":
-        cbool durable, memory, flow_control, headers_only, replay_original
+        cbool durable, memory, flow_control, headers_only, replay_original, direct, sourcing
         DeliverPolicy deliver_policy
         AckPolicy ack_policy
+        PriorityPolicy priority_policy
         uint64_t opt_start_seq
         int64_t opt_start_time_ns, ack_wait_ns, max_deliver, max_ack_pending, max_waiting, max_batch, max_expires_ns, max_bytes
-        int64_t idle_heartbeat_ns, rate_limit_bps, inactive_threshold_ns, pause_until_ns, sample_percent
+        int64_t idle_heartbeat_ns, rate_limit_bps, inactive_threshold_ns, pause_until_ns, sample_percent, priority_timeout_ns
         vector[int64_t] backoff_ns
         vector[string] filters
         string deliver_subject, deliver_group
+        vector[string] priority_groups
 
 
 cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
@@ -207,6 +217,14 @@ cdef CStreamSpec _stream_spec(spec) except *:
     s.max_msgs, s.max_bytes, s.max_age_ns = spec["max_msgs"], spec["max_bytes"], spec["max_age_ns"]
     s.max_msgs_per_subject, s.max_msg_size = spec["max_msgs_per_subject"], spec["max_msg_size"]
     s.duplicate_window_ns, s.first_seq = spec["duplicate_window_ns"], spec["first_seq"]
+    s.mirror, s.mirror_direct, s.sourced, s.counter = spec["mirror"], spec["mirror_direct"], spec["sourced"], spec["counter"]
+    s.allow_atomic, s.allow_batched = spec["allow_atomic"], spec["allow_batched"]
+    s.allow_schedules, s.persist_async, s.compress = spec["allow_schedules"], spec["persist_async"], spec["compress"]
+    s.retention = <Retention><uint8_t>spec["retention"]
+    s.delete_marker_ttl_ns = spec["delete_marker_ttl_ns"]
+    s.transform_source, s.transform_destination = spec["transform_source"], spec["transform_destination"]
+    s.republish_source, s.republish_destination = spec["republish_source"], spec["republish_destination"]
+    s.republish_headers_only, s.mirror_origin = spec["republish_headers_only"], spec["mirror_origin"]
     return s
 
 
@@ -227,6 +245,11 @@ cdef CConsumerSpec _consumer_spec(spec) except *:
     for subject in spec["filters"]:
         s.filters.push_back(<string>subject)
     s.deliver_subject, s.deliver_group = spec["deliver_subject"], spec["deliver_group"]
+    s.direct, s.sourcing = spec["direct"], spec["sourcing"]
+    s.priority_policy = <PriorityPolicy><uint8_t>spec["priority_policy"]
+    s.priority_timeout_ns = spec["priority_timeout_ns"]
+    for group in spec["priority_groups"]:
+        s.priority_groups.push_back(<string>group)
     return s
 
 

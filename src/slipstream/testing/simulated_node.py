@@ -37,13 +37,30 @@ STREAM_DEFAULTS = StreamSpec(
     deny_purge=False,
     allow_rollup=False,
     allow_msg_ttl=False,
+    mirror=False,
+    mirror_direct=False,
+    sourced=False,
+    counter=False,
+    allow_atomic=False,
+    allow_batched=False,
+    allow_schedules=False,
+    persist_async=False,
+    compress=False,
+    republish_headers_only=False,
+    retention=0,
     max_msgs=-1,
     max_bytes=-1,
     max_age_ns=0,
     max_msgs_per_subject=-1,
     max_msg_size=-1,
     duplicate_window_ns=120_000_000_000,
+    delete_marker_ttl_ns=0,
     first_seq=0,
+    transform_source=b"",
+    transform_destination=b"",
+    republish_source=b"",
+    republish_destination=b"",
+    mirror_origin=b"",
 )
 
 CONSUMER_DEFAULTS = ConsumerSpec(
@@ -72,6 +89,11 @@ CONSUMER_DEFAULTS = ConsumerSpec(
     inactive_threshold_ns=0,
     pause_until_ns=0,
     sample_percent=0,
+    direct=False,
+    sourcing=False,
+    priority_policy=0,
+    priority_timeout_ns=0,
+    priority_groups=[],
 )
 
 

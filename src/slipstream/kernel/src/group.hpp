@@ -26,6 +26,15 @@ enum class EntryKind : uint8_t {
   deadline = 27,      // nak with delay, in progress
   exceeded = 28,      // max_deliver reached
   expire = 29,        // messages whose own time to live is over
+  // Messages with a sequence and a time of their own; `mirrored` and `sourced` in mirrored.cpp and sourced.cpp.
+  mirrored = 30,
+  sourced = 31,
+  restored_messages = 32,
+  restored_consumer = 33,
+  batch_part = 34,    // of an atomic batch; nothing is visible before its commit
+  batch_commit = 35,
+  consumer_reset = 36,
+  ack_flow = 37,      // what a flow control reply acknowledges
 };
 
 constexpr uint64_t kUnwritten = UINT64_MAX;

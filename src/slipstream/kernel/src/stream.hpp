@@ -18,6 +18,10 @@ namespace slipstream {
 struct Account;
 struct PublishHeaders;
 
+// In the upper bits of a logged message's header size: what is known of it beside its bytes.
+constexpr uint32_t kHeaderSizeMask = 0x0fffffff;
+constexpr uint32_t kFromServer = 0x80000000;  // made by this server (a schedule that is due, ...), not sent by a client
+
 struct PublishError {
   int code, err_code;
   const char* description;
@@ -31,7 +35,7 @@ class Stream {
   void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
   void attach();   // subscriptions and timers
   void detach();
-  void ingest(string_view subject, string_view reply, string_view header, string_view body);
+  void ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags = 0);
   void seal();     // what came in since the last seal becomes one entry
   void apply(EntryKind kind, Reader& in, Entry* entry);  // entry: null while recovering
   void age_timer_fired();
@@ -58,10 +62,17 @@ class Stream {
 
  private:
   friend class Consumer;
-  struct Verdict { uint64_t seq = 0; bool duplicate = false; const PublishError* error = nullptr; std::string text; };
+  // What became of a message. `text` replaces the error's description; `ack_fields` go behind the others in the acknowledgement.
+  struct Verdict {
+    uint64_t seq = 0;
+    bool duplicate = false;
+    const PublishError* error = nullptr;
+    std::string text, ack_fields;
+  };
   void apply_messages(Reader& in, Entry* entry);
-  void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
-  const PublishError* check_headers(const PublishHeaders& h, string_view subject, Verdict& verdict);
+  void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
+  void answer_verdict(string_view reply, const Verdict& verdict);
+  const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
