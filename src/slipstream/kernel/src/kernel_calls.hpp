@@ -139,9 +139,8 @@ struct KernelCalls {
     Stream* s = find(k, stream);
     if (!s || !s->store->messages()) return out;
     for (uint64_t seq = s->store->first_seq(); seq < s->store->last_seq() && out.size() < limit;) {
-      uint64_t next = s->store->next_live(seq + 1);
+      uint64_t live = s->store->next_live(seq + 1), next = live ? live : s->store->last_seq() + 1;
       for (uint64_t gap = seq + 1; gap < next && out.size() < limit; gap++) out.push_back(gap);
-      if (!next) break;
       seq = next;
     }
     return out;
