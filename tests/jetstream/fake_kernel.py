@@ -195,6 +195,11 @@ class FakeKernel:
         del self.streams[stream].consumers[consumer]
         self._committed(token)
 
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        target = self.streams[stream].consumers[consumer]
+        target.start = seq or target.start
+        self._committed(token, target.start)
+
     def stream_state(self, stream: int) -> StreamState:
         target = self.streams[stream]
         messages = target.messages

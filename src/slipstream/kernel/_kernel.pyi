@@ -427,6 +427,10 @@ class Kernel:
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
         """Waiting pulls get `409 Consumer Deleted` when it is applied."""
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
+        result is that sequence.
+        """
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

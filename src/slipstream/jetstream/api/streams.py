@@ -275,7 +275,7 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
 
 
 def list_entry(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
-    state = stream_state(api.stream_state(stream), len(stream.consumers))
+    state = stream_state(api.stream_state(stream), stream.shown_consumer_count)
     return {
         "config": stream.config_json,
         "created": stream.created,
@@ -297,7 +297,7 @@ def _shown(
     return {
         "config": shown_config(config or stream.config, api.options.server_version),
         "created": stream.created,
-        "state": stream_state(state, len(stream.consumers), counted, deleted),
+        "state": stream_state(state, stream.shown_consumer_count, counted, deleted),
         "ts": format_time(now_ns),
     }
 
