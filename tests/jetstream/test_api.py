@@ -198,8 +198,6 @@ def test_duplicate_window_limit() -> None:
         {"retention": "interest"},
         {"mirror": {"name": "O"}},
         {"sources": [{"name": "O"}]},
-        {"subject_transform": {"src": "a", "dest": "b"}},
-        {"republish": {"src": ">", "dest": "r.>"}},
         {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
         {"subject_delete_marker_ttl": SECOND},

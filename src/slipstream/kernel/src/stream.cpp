@@ -21,6 +21,12 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
     ack_head_ += "\",";
   }
   ack_head_ += "\"seq\":";
+  take_spec();
+}
+
+void Stream::take_spec() {
+  transform_ = SubjectTransform::compile(spec.transform_source, spec.transform_destination);
+  republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
 }
 
 Stream::~Stream() { js.kernel.timers.cancel(age_timer_); *reader_.alive = false; }
@@ -64,6 +70,7 @@ void Stream::detach() {
 
 void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   int64_t result = 0;
+  leading_ = entry != nullptr;
   auto consumer_of = [&]() -> Consumer* { return consumer(in.get32()); };
   switch (kind) {
     case EntryKind::messages:
@@ -105,6 +112,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       if (entry) unsubscribe();
       description = std::move(text);
       spec = std::move(next);
+      take_spec();
       if (entry) subscribe();
       enforce_limits(kNoSubject);
       arm_age_timer();
