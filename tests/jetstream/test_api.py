@@ -196,8 +196,7 @@ def test_duplicate_window_limit() -> None:
     [
         {"retention": "workqueue"},
         {"retention": "interest"},
-        {"mirror": {"name": "O"}},
-        {"sources": [{"name": "O"}]},
+        {"sources": [{"name": "O", "subject_transforms": [{"src": "a", "dest": "b"}]}]},
         {"subject_transform": {"src": "a", "dest": "b"}},
         {"republish": {"src": ">", "dest": "r.>"}},
         {"allow_msg_counter": True},
@@ -225,7 +224,6 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
     [
         {"ack_policy": "flow_control", "deliver_subject": "d"},
         {"priority_policy": "overflow", "priority_groups": ["a"]},
-        {"direct": True, "deliver_subject": "d"},
         {"sourcing": True},
     ],
 )

@@ -15,8 +15,10 @@ def refuse_unsupported_stream(config: StreamConfig) -> None:
     asked = (
         (config.retention is Retention.WORK_QUEUE, "workqueue retention is"),
         (config.retention is Retention.INTEREST, "interest retention is"),
-        (config.mirror is not None, "mirroring a stream is"),
-        (bool(config.sources), "sourcing from streams is"),
+        (
+            any(s is not None and s.subject_transforms for s in [config.mirror, *config.sources]),
+            "subject transforms of mirrors and sources are",
+        ),
         (config.subject_transform is not None, "subject transforms are"),
         (config.republish is not None, "republishing is"),
         (config.allow_msg_counter, "message counters are"),
@@ -39,7 +41,7 @@ def refuse_unsupported_consumer(config: ConsumerConfig) -> None:
             config.priority_policy is not PriorityPolicy.NONE or bool(config.priority_groups),
             "priority groups are",
         ),
-        (config.direct or config.sourcing, "direct and sourcing consumers are"),
+        (config.sourcing, "sourcing consumers are"),
     )
     for wanted, what in asked:
         if wanted:

@@ -27,7 +27,7 @@ void JetStream::on_publish(void* target, Account&, string_view subject, string_v
   static_cast<Stream*>(target)->ingest(subject, reply, header, body);
 }
 
-void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view, string_view body) {
+void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view header, string_view body) {
   if (s.dead) return;
   switch (s.kind) {
     case SubscriptionKind::pull:
@@ -36,6 +36,8 @@ void JetStream::on_request(Subscription& s, Account&, string_view subject, strin
       return static_cast<Consumer*>(s.target)->on_flow_reply(subject);
     case SubscriptionKind::direct_get:
       return static_cast<Stream*>(s.target)->direct_get(subject, reply, body);
+    case SubscriptionKind::feed:
+      return static_cast<Feed*>(s.target)->take(subject, reply, header, body);
     default:
       return;
   }

@@ -17,7 +17,11 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
 }
 
-Stream::~Stream() { js.kernel.timers.cancel(age_timer_); *reader_.alive = false; }
+Stream::~Stream() {
+  close_feeds();
+  js.kernel.timers.cancel(age_timer_);
+  *reader_.alive = false;
+}
 
 void Stream::attach() {
   subscribe();
@@ -42,6 +46,7 @@ void Stream::unsubscribe() {
 void Stream::detach() {
   deleted = true;
   unsubscribe();
+  close_feeds();
   js.kernel.timers.cancel(age_timer_);
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
@@ -54,6 +59,10 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   switch (kind) {
     case EntryKind::messages:
       return apply_messages(in, entry);
+    case EntryKind::mirrored:
+      return apply_mirrored(in, entry);
+    case EntryKind::sourced:
+      return apply_sourced(in, entry);
     case EntryKind::purge: {
       string_view filter = in.get_text();
       uint64_t seq = in.get64(), keep = in.get64();
@@ -155,7 +164,7 @@ Consumer* Stream::consumer(uint32_t id) {
 }
 
 bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
-  out.put16(1);
+  out.put16(2);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
@@ -164,6 +173,7 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   dedupe_.snapshot(out);
   ttls_.prune([this](uint64_t seq) { return store->live(seq); });
   ttls_.snapshot(out);
+  snapshot_sources(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
   for (auto& [id, c] : consumers) logged += !c->spec.memory;
@@ -173,9 +183,10 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   return store->snapshot(out, sync);
 }
 
-bool Stream::load(Reader& in) {
+bool Stream::load(Reader& in, uint16_t format) {
   last_msg_id_ = in.get_text();
   if (!dedupe_.load(in) || !ttls_.load(in)) return false;
+  if (format >= 2 && !load_sources(in)) return false;
   next_consumer_id = in.get32();
   uint32_t n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) {
