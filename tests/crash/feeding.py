@@ -94,7 +94,8 @@ def drain(node: SimulatedNode, copy: int, feed: Feed, origin_seq: int) -> None:
     """Until the feed has taken in everything up to a sequence, and all of it is applied."""
     for _ in range(TURNS_MAX):
         status = node.kernel.feed_status(copy, feed.number)
-        assert status is not None and status.open, (status, node.failed)
+        assert status is not None
+        assert status.open, (status, node.failed)
         if status.origin_seq >= origin_seq and status.in_flight == 0:
             return
         node.turn()
