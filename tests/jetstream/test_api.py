@@ -196,9 +196,6 @@ def test_duplicate_window_limit() -> None:
     [
         {"retention": "workqueue"},
         {"retention": "interest"},
-        {"sources": [{"name": "O", "subject_transforms": [{"src": "a", "dest": "b"}]}]},
-        {"subject_transform": {"src": "a", "dest": "b"}},
-        {"republish": {"src": ">", "dest": "r.>"}},
         {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
         {"subject_delete_marker_ttl": SECOND},

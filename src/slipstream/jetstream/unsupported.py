@@ -15,12 +15,6 @@ def refuse_unsupported_stream(config: StreamConfig) -> None:
     asked = (
         (config.retention is Retention.WORK_QUEUE, "workqueue retention is"),
         (config.retention is Retention.INTEREST, "interest retention is"),
-        (
-            any(s is not None and s.subject_transforms for s in [config.mirror, *config.sources]),
-            "subject transforms of mirrors and sources are",
-        ),
-        (config.subject_transform is not None, "subject transforms are"),
-        (config.republish is not None, "republishing is"),
         (config.allow_msg_counter, "message counters are"),
         (config.allow_msg_schedules, "message schedules are"),
         (config.subject_delete_marker_ttl_ns != 0, "subject delete markers are"),

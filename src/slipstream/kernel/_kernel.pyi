@@ -273,6 +273,13 @@ class SubjectTrie:
     def hits(self) -> int:
         """Matches that the cache answered."""
 
+class SubjectTransform:
+    """Its twin: slipstream.protocol.subject_transform. Raises ValueError if there is none."""
+
+    def __init__(self, source: bytes, destination: bytes) -> None: ...
+    def transform(self, subject: bytes, drawn: int) -> bytes | None:
+        """None if the source does not match; `drawn` are 31 random bits."""
+
 # ---------------------------------------------------------------- kernel
 
 class Kernel:

@@ -119,7 +119,7 @@ void JetStream::end_of_turn() {
   }
   delivered_.clear();
   apply_committed();
-  if (!ready_.empty()) busy_ = true;
+  if (!ready_.empty() || !dirty_streams_.empty()) busy_ = true;
   if (journal_) {
     journal_->flush();
     if (journal_->failed() && failed_.empty()) fail(journal_->error());

@@ -29,6 +29,8 @@ bool equals_ignoring_case(string_view a, string_view lower) {
 
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
   if (spec.no_ack) reply = {};
+  std::string stored_on;
+  if (transform_) subject = transformed(subject, stored_on);
   if (js.failed() || inflight_messages_ + open_count_ >= kInflightMessages || inflight_bytes_ + open_.size() >= kInflightBytes)
     return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
   size_t size = subject.size() + header.size() + body.size() + 10;
@@ -184,6 +186,8 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     return;
   }
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(subject) : 0;
   v.seq = store->last_seq() + 1;
   if (!store->append(v.seq, time_ns, subject, header, body)) {
     js.fail(store->error());
@@ -193,6 +197,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
   ttls_.add(v.seq, time_ns, ttl_s);
   stored(v.seq, subject, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
+  if (republishes) republish(v.seq, time_ns, subject, header, body, previous);
 }
 
 const PublishError* Stream::check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& v) {
@@ -255,11 +260,13 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
   enforce_limits(subject);
 }
 
+uint64_t Stream::last_on_literal(string_view subject) const {
+  uint32_t id = store->find_subject(subject);
+  return id == kNoSubject ? 0 : store->subject_state(id).last;
+}
+
 uint64_t Stream::last_on(string_view subject) const {
-  if (!has_wildcard(subject)) {
-    uint32_t id = store->find_subject(subject);
-    return id == kNoSubject ? 0 : store->subject_state(id).last;
-  }
+  if (!has_wildcard(subject)) return last_on_literal(subject);
   uint64_t last = 0;
   store->match_subjects(subject, [&](uint32_t id) { last = std::max(last, store->subject_state(id).last); });
   return last;

@@ -15,6 +15,12 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   std::string quoted;
   append_json_text(quoted, name);
   ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
+  take_spec();
+}
+
+void Stream::take_spec() {
+  transform_ = SubjectTransform::compile(spec.transform_source, spec.transform_destination);
+  republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
 }
 
 Stream::~Stream() {
@@ -55,6 +61,7 @@ void Stream::detach() {
 
 void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   int64_t result = 0;
+  leading_ = entry != nullptr;
   auto consumer_of = [&]() -> Consumer* { return consumer(in.get32()); };
   switch (kind) {
     case EntryKind::messages:
@@ -100,6 +107,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       if (entry) unsubscribe();
       description = std::move(text);
       spec = std::move(next);
+      take_spec();
       if (entry) subscribe();
       enforce_limits(kNoSubject);
       arm_age_timer();

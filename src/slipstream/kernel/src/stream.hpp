@@ -12,6 +12,7 @@
 #include "group.hpp"
 #include "message_store.hpp"
 #include "specs.hpp"
+#include "subject_transform.hpp"
 #include "ttl_index.hpp"
 
 namespace slipstream {
@@ -48,6 +49,8 @@ class Stream {
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
   bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view body);
+  // The subject that a message is stored on, from the one that it came on; `scratch` holds it.
+  string_view transformed(string_view subject, std::string& scratch) const;
 
   // What comes from origins (feed.hpp, copied_messages.cpp).
   bool open_feed(uint32_t feed_id, FeedSpec feed_spec);  // false: an earlier one of the same source is not finished
@@ -93,12 +96,15 @@ class Stream {
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
+  void take_spec();  // what is compiled from it
+  void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
   uint64_t last_on(string_view subject) const;
+  uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
   int64_t oldest_mortal_ns();
@@ -106,6 +112,8 @@ class Stream {
   void subscribe();
   void unsubscribe();
 
+  bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
+  std::unique_ptr<SubjectTransform> transform_, republish_;
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
