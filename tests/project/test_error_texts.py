@@ -1,6 +1,6 @@
 """Goal: the errors that the kernel answers by itself are those of the one table.
 
-Method: the table of constants in stream.cpp is read as text and held against protocol/errors.json:
+Method: the constants of publish_errors.hpp are read as text and held against protocol/errors.json:
 each code exists with this HTTP-like number, and a fixed text fits the row's template. A text that
 the kernel fills in while it runs (nullptr) must belong to a row with a placeholder.
 """
@@ -15,7 +15,7 @@ from slipstream.protocol.errors import ERROR_TABLE
 from source_tree import PACKAGE
 
 ROW = re.compile(r"\bk(\w+)\{(\d{3}), (1\d{4}), (nullptr|\"(?:[^\"\\]|\\.)*\")\}")
-SOURCE = (PACKAGE / "kernel" / "src" / "stream.cpp").read_text()
+SOURCE = (PACKAGE / "kernel" / "src" / "publish_errors.hpp").read_text()
 ERRORS = ROW.findall(SOURCE)
 
 

@@ -78,7 +78,18 @@ class Action(GoEnum):
 
 
 _DELIVER_NUMBERS = {policy: number for number, policy in enumerate(DeliverPolicy)}
-_ACK_NUMBERS = {AckPolicy.NONE: 0, AckPolicy.ALL: 1, AckPolicy.EXPLICIT: 2}
+_ACK_NUMBERS = {
+    AckPolicy.NONE: 0,
+    AckPolicy.ALL: 1,
+    AckPolicy.EXPLICIT: 2,
+    AckPolicy.FLOW_CONTROL: 3,
+}
+_PRIORITY_NUMBERS = {
+    PriorityPolicy.NONE: 0,
+    PriorityPolicy.OVERFLOW: 1,
+    PriorityPolicy.PINNED_CLIENT: 2,
+    PriorityPolicy.PRIORITIZED: 3,
+}
 
 
 class ConsumerConfig(GoStruct):
@@ -135,6 +146,11 @@ class ConsumerConfig(GoStruct):
         return bool(self.deliver_subject)
 
     @property
+    def is_internal(self) -> bool:
+        """Serves a mirror or a source: no limit counts it."""
+        return self.direct or self.sourcing
+
+    @property
     def filters(self) -> list[str]:
         return (
             [*self.filter_subjects, self.filter_subject]
@@ -167,7 +183,7 @@ class ConsumerConfig(GoStruct):
         start = self.opt_start_time
         return ConsumerSpec(
             durable=self.is_durable,
-            memory=self.mem_storage or memory_stream,
+            memory=self.mem_storage or memory_stream or self.direct,
             deliver_policy=_DELIVER_NUMBERS[self.deliver_policy],
             opt_start_seq=self.opt_start_seq,
             opt_start_time_ns=0 if start is None else min(max(start.unix_ns, 1), _INT64_MAX),
@@ -191,6 +207,11 @@ class ConsumerConfig(GoStruct):
             inactive_threshold_ns=self.inactive_threshold_ns,
             pause_until_ns=self.pause_until_ns,
             sample_percent=self.sample_percent,
+            direct=self.direct,
+            sourcing=self.sourcing,
+            priority_policy=_PRIORITY_NUMBERS[self.priority_policy],
+            priority_timeout_ns=self.priority_timeout_ns,
+            priority_groups=[group.encode() for group in self.priority_groups],
         )
 
 

@@ -31,6 +31,9 @@ class Retention(GoEnum):
     WORK_QUEUE = "workqueue"
 
 
+_RETENTION_NUMBERS = {Retention.LIMITS: 0, Retention.INTEREST: 1, Retention.WORK_QUEUE: 2}
+
+
 class Discard(GoEnum):
     OLD = "old"
     NEW = "new"
@@ -199,6 +202,7 @@ class StreamConfig(GoStruct):
     def to_spec(self) -> StreamSpec:
         """What the kernel enforces. Only of a normalised configuration."""
         assert self.num_replicas > 0, "not normalised"
+        transform, republish = self.subject_transform, self.republish
         return StreamSpec(
             subjects=[subject.encode() for subject in self.subjects],
             memory=self.is_memory,
@@ -211,13 +215,30 @@ class StreamConfig(GoStruct):
             deny_purge=self.deny_purge,
             allow_rollup=self.allow_rollup_hdrs,
             allow_msg_ttl=self.allow_msg_ttl,
+            mirror=self.mirror is not None,
+            mirror_direct=self.mirror_direct,
+            sourced=bool(self.sources),
+            counter=self.allow_msg_counter,
+            allow_atomic=self.allow_atomic,
+            allow_batched=self.allow_batched,
+            allow_schedules=self.allow_msg_schedules,
+            persist_async=self.persist_mode is PersistMode.ASYNC,
+            compress=self.compression is Compression.S2,
+            republish_headers_only=republish is not None and republish.headers_only,
+            retention=_RETENTION_NUMBERS[self.retention],
             max_msgs=self.max_msgs,
             max_bytes=self.max_bytes,
             max_age_ns=self.max_age_ns,
             max_msgs_per_subject=self.max_msgs_per_subject,
             max_msg_size=self.max_msg_size,
             duplicate_window_ns=self.duplicate_window_ns,
+            delete_marker_ttl_ns=self.subject_delete_marker_ttl_ns,
             first_seq=self.first_seq,
+            transform_source=transform.source.encode() if transform else b"",
+            transform_destination=transform.destination.encode() if transform else b"",
+            republish_source=(republish.source or ">").encode() if republish else b"",
+            republish_destination=republish.destination.encode() if republish else b"",
+            mirror_origin=self.mirror.name.encode() if self.mirror else b"",
         )
 
 

@@ -10,7 +10,9 @@ from slipstream.kernel.values import (
     ConnectionStats,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
+    SourcePosition,
     StoredMessage,
     StoreError,
     StoreStats,
@@ -21,26 +23,36 @@ from slipstream.kernel.values import (
 
 
 cdef extern from "specs.hpp" namespace "slipstream" nogil:
+    cpdef enum class Retention "slipstream::Retention"(uint8_t):
+        limits
     cdef cppclass CStreamSpec "slipstream::StreamSpec":
         vector[string] subjects
         cbool memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed
-        cbool deny_delete, deny_purge, allow_rollup, allow_msg_ttl
+        cbool deny_delete, deny_purge, allow_rollup, allow_msg_ttl, mirror, mirror_direct, sourced, counter
+        cbool allow_atomic, allow_batched, allow_schedules, persist_async, compress, republish_headers_only
+        Retention retention
         int64_t max_msgs, max_bytes, max_age_ns, max_msgs_per_subject, max_msg_size, duplicate_window_ns
+        int64_t delete_marker_ttl_ns
         uint64_t first_seq
+        string transform_source, transform_destination, republish_source, republish_destination, mirror_origin
     cpdef enum class DeliverPolicy "slipstream::DeliverPolicy"(uint8_t):
         all
     cpdef enum class AckPolicy "slipstream::AckPolicy"(uint8_t):
         none
+    cpdef enum class PriorityPolicy "slipstream::PriorityPolicy"(uint8_t):
+        none
     cdef cppclass CConsumerSpec "slipstream::ConsumerSpec":
-        cbool durable, memory, flow_control, headers_only, replay_original
+        cbool durable, memory, flow_control, headers_only, replay_original, direct, sourcing
         DeliverPolicy deliver_policy
         AckPolicy ack_policy
+        PriorityPolicy priority_policy
         uint64_t opt_start_seq
         int64_t opt_start_time_ns, ack_wait_ns, max_deliver, max_ack_pending, max_waiting, max_batch, max_expires_ns, max_bytes
-        int64_t idle_heartbeat_ns, rate_limit_bps, inactive_threshold_ns, pause_until_ns, sample_percent
+        int64_t idle_heartbeat_ns, rate_limit_bps, inactive_threshold_ns, pause_until_ns, sample_percent, priority_timeout_ns
         vector[int64_t] backoff_ns
         vector[string] filters
         string deliver_subject, deliver_group
+        vector[string] priority_groups
 
 
 cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
@@ -57,7 +69,9 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         committed
         advisory
         inactive
+        feed
         failed
+        requests_dropped
 
     cdef cppclass EventRecord:
         EventType type
@@ -147,6 +161,30 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t delivered_ns, acked_ns, paused_until_ns
         cbool push_bound
 
+    cpdef enum class FeedState "slipstream::FeedState"(uint8_t):
+        open
+        gap
+        refused
+
+    cdef cppclass FeedTransform "std::pair<std::string, std::string>":
+        FeedTransform()
+        string first, second
+
+    cdef cppclass CFeedSpec "slipstream::FeedSpec":
+        string source, identity, deliver_subject, consumer
+        uint64_t after, delivered
+        cbool restart
+        vector[FeedTransform] transforms
+
+    cdef cppclass FeedView:
+        FeedState state
+        uint64_t origin_seq, consumer_seq, lag, in_flight
+        int64_t seen_ns
+
+    cdef cppclass CSourcePosition "slipstream::SourcePosition":
+        uint64_t seq
+        string identity
+
     cpdef enum class Select "slipstream::KernelCalls::Select"(uint8_t):
         exact
         last
@@ -160,11 +198,18 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view)
     void kc_serve "slipstream::KernelCalls::serve"(CKernel&, uint32_t, string_view, uint32_t)
     uint64_t kc_publish "slipstream::KernelCalls::publish"(CKernel&, uint32_t, string_view, string_view, string_view, string_view)
+    void kc_set_domain "slipstream::KernelCalls::set_domain"(CKernel&, string_view)
+    void kc_set_storage_limits "slipstream::KernelCalls::set_storage_limits"(CKernel&, int64_t, int64_t)
+    cbool kc_set_account_storage_limits "slipstream::KernelCalls::set_account_storage_limits"(CKernel&, uint32_t, int64_t, int64_t)
     uint64_t kc_interest "slipstream::KernelCalls::interest"(CKernel&, uint32_t, string_view)
     string kc_open_store "slipstream::KernelCalls::open_store"(CKernel&, const OpenOptions&)
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
     vector[ConsumerRow] kc_consumers "slipstream::KernelCalls::consumers"(CKernel&, uint64_t)
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
+    cbool kc_open_feed "slipstream::KernelCalls::open_feed"(CKernel&, uint64_t, uint32_t, const CFeedSpec&)
+    void kc_close_feed "slipstream::KernelCalls::close_feed"(CKernel&, uint64_t, uint32_t)
+    cbool kc_feed_view "slipstream::KernelCalls::feed_view"(CKernel&, uint64_t, uint32_t, FeedView&)
+    cbool kc_source_position "slipstream::KernelCalls::source_position"(CKernel&, uint64_t, string_view, CSourcePosition&)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
@@ -185,6 +230,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     cbool kc_update_consumer "slipstream::KernelCalls::update_consumer"(
         CKernel&, uint64_t, uint64_t, uint32_t, string_view, const CConsumerSpec&)
     cbool kc_delete_consumer "slipstream::KernelCalls::delete_consumer"(CKernel&, uint64_t, uint64_t, uint32_t)
+    cbool kc_reset_consumer "slipstream::KernelCalls::reset_consumer"(CKernel&, uint64_t, uint64_t, uint32_t, uint64_t)
 
 
 # Disconnect reasons are few and live as long as the process: the kernel keeps pointers to them.
@@ -207,6 +253,14 @@ cdef CStreamSpec _stream_spec(spec) except *:
     s.max_msgs, s.max_bytes, s.max_age_ns = spec["max_msgs"], spec["max_bytes"], spec["max_age_ns"]
     s.max_msgs_per_subject, s.max_msg_size = spec["max_msgs_per_subject"], spec["max_msg_size"]
     s.duplicate_window_ns, s.first_seq = spec["duplicate_window_ns"], spec["first_seq"]
+    s.mirror, s.mirror_direct, s.sourced, s.counter = spec["mirror"], spec["mirror_direct"], spec["sourced"], spec["counter"]
+    s.allow_atomic, s.allow_batched = spec["allow_atomic"], spec["allow_batched"]
+    s.allow_schedules, s.persist_async, s.compress = spec["allow_schedules"], spec["persist_async"], spec["compress"]
+    s.retention = <Retention><uint8_t>spec["retention"]
+    s.delete_marker_ttl_ns = spec["delete_marker_ttl_ns"]
+    s.transform_source, s.transform_destination = spec["transform_source"], spec["transform_destination"]
+    s.republish_source, s.republish_destination = spec["republish_source"], spec["republish_destination"]
+    s.republish_headers_only, s.mirror_origin = spec["republish_headers_only"], spec["mirror_origin"]
     return s
 
 
@@ -227,6 +281,11 @@ cdef CConsumerSpec _consumer_spec(spec) except *:
     for subject in spec["filters"]:
         s.filters.push_back(<string>subject)
     s.deliver_subject, s.deliver_group = spec["deliver_subject"], spec["deliver_group"]
+    s.direct, s.sourcing = spec["direct"], spec["sourcing"]
+    s.priority_policy = <PriorityPolicy><uint8_t>spec["priority_policy"]
+    s.priority_timeout_ns = spec["priority_timeout_ns"]
+    for group in spec["priority_groups"]:
+        s.priority_groups.push_back(<string>group)
     return s
 
 
@@ -245,8 +304,12 @@ cdef object _event(EventRecord& e):
         )
     if e.type == EventType.advisory:
         return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1)
+    if e.type == EventType.feed:
+        return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
+    if e.type == EventType.requests_dropped:
+        return _events.RequestsDroppedEvent(e.a)
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
@@ -439,6 +502,22 @@ cdef class Kernel:
 
     # -- JetStream
 
+    def set_domain(self, bytes name):
+        cdef string_view v = _view(name)
+        with nogil:
+            kc_set_domain(self.k[0], v)
+
+    def set_storage_limits(self, int64_t memory, int64_t file):
+        with nogil:
+            kc_set_storage_limits(self.k[0], memory, file)
+
+    def set_account_storage_limits(self, uint32_t account, int64_t memory, int64_t file):
+        cdef bint known
+        with nogil:
+            known = kc_set_account_storage_limits(self.k[0], account, memory, file)
+        if not known:
+            raise KeyError(account)
+
     def open_store(self, *, str path="", Disk disk=None, int64_t sync_interval_ns=0, bint threads=True,
                    uint64_t journal_file_bytes=16777216, uint64_t journal_bytes_max=268435456,
                    uint64_t segment_bytes_max=16777216):
@@ -535,6 +614,49 @@ cdef class Kernel:
         with nogil:
             ok = kc_delete_consumer(self.k[0], token, stream, consumer)
         _accepted(ok)
+
+    def propose_consumer_reset(self, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq):
+        cdef cbool ok
+        with nogil:
+            ok = kc_reset_consumer(self.k[0], token, stream, consumer, seq)
+        _accepted(ok)
+
+    # -- what comes from origins
+
+    def open_feed(self, uint64_t stream, uint32_t feed, spec):
+        cdef CFeedSpec s
+        cdef FeedTransform transform
+        s.source, s.identity = spec["source"], spec["identity"]
+        s.deliver_subject, s.consumer = spec["deliver_subject"], spec["consumer"]
+        s.after, s.delivered, s.restart = spec["after"], spec["delivered"], spec["restart"]
+        for source, destination in spec["transforms"]:
+            transform.first, transform.second = source, destination
+            s.transforms.push_back(transform)
+        cdef cbool opened
+        with nogil:
+            opened = kc_open_feed(self.k[0], stream, feed, s)
+        return opened
+
+    def close_feed(self, uint64_t stream, uint32_t feed):
+        with nogil:
+            kc_close_feed(self.k[0], stream, feed)
+
+    def feed_status(self, uint64_t stream, uint32_t feed):
+        cdef FeedView v
+        cdef cbool found
+        with nogil:
+            found = kc_feed_view(self.k[0], stream, feed, v)
+        if not found:
+            return None
+        return FeedStatus(v.state == FeedState.open, v.origin_seq, v.consumer_seq, v.lag, v.in_flight, v.seen_ns)
+
+    def source_position(self, uint64_t stream, bytes source):
+        cdef string_view s = _view(source)
+        cdef CSourcePosition p
+        cdef cbool found
+        with nogil:
+            found = kc_source_position(self.k[0], stream, s, p)
+        return SourcePosition(p.seq, <bytes>p.identity) if found else None
 
     def start_consumer(self, uint64_t stream, uint32_t consumer):
         with nogil:

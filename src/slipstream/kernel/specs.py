@@ -24,13 +24,43 @@ class StreamSpec(TypedDict):
     deny_purge: bool
     allow_rollup: bool
     allow_msg_ttl: bool
+    mirror: bool
+    mirror_direct: bool
+    sourced: bool  # has sources
+    counter: bool
+    allow_atomic: bool
+    allow_batched: bool
+    allow_schedules: bool
+    persist_async: bool  # acknowledged when written, not when synced
+    compress: bool  # s2
+    republish_headers_only: bool
+    retention: int  # 0 limits, 1 interest, 2 work queue
     max_msgs: int
     max_bytes: int
     max_age_ns: int
     max_msgs_per_subject: int
     max_msg_size: int
     duplicate_window_ns: int
+    delete_marker_ttl_ns: int
     first_seq: int  # 0: not set; read at creation only
+    transform_source: bytes
+    transform_destination: bytes  # empty: no transform
+    republish_source: bytes
+    republish_destination: bytes  # empty: no republishing
+    mirror_origin: bytes  # the origin's name; empty: no mirror
+
+
+class FeedSpec(TypedDict):
+    """What a mirror, or one source of a stream, takes in from its origin (feed.hpp)."""
+
+    source: bytes  # the source's index name (S-184); empty: a mirror
+    identity: bytes  # of the origin, if it said so
+    deliver_subject: bytes
+    consumer: bytes  # its name in the reply subjects of deliveries
+    after: int  # the position in the log behind which it goes on
+    delivered: int  # up to here the origin has nothing to deliver
+    restart: bool  # the origin was made anew: the recorded position is void
+    transforms: list[tuple[bytes, bytes]]  # source and destination; the first that matches is taken
 
 
 class ConsumerSpec(TypedDict):
@@ -42,7 +72,7 @@ class ConsumerSpec(TypedDict):
     deliver_policy: int
     opt_start_seq: int
     opt_start_time_ns: int
-    ack_policy: int  # 0 none, 1 all, 2 explicit
+    ack_policy: int  # 0 none, 1 all, 2 explicit, 3 flow_control
     ack_wait_ns: int
     backoff_ns: list[int]
     max_deliver: int  # -1 unlimited
@@ -62,3 +92,8 @@ class ConsumerSpec(TypedDict):
     inactive_threshold_ns: int  # 0: never
     pause_until_ns: int
     sample_percent: int  # 0: off
+    direct: bool  # serves a mirror or source: not listed, not counted
+    sourcing: bool
+    priority_policy: int  # 0 none, 1 overflow, 2 pinned_client, 3 prioritized
+    priority_timeout_ns: int
+    priority_groups: list[bytes]

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, cast
 
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
-from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, RequestEvent
-from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, FeedEvent, RequestEvent
+from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
 
 ACCOUNT = b"$G"
 INBOX = b"_SIM."
@@ -38,13 +38,30 @@ STREAM_DEFAULTS = StreamSpec(
     deny_purge=False,
     allow_rollup=False,
     allow_msg_ttl=False,
+    mirror=False,
+    mirror_direct=False,
+    sourced=False,
+    counter=False,
+    allow_atomic=False,
+    allow_batched=False,
+    allow_schedules=False,
+    persist_async=False,
+    compress=False,
+    republish_headers_only=False,
+    retention=0,
     max_msgs=-1,
     max_bytes=-1,
     max_age_ns=0,
     max_msgs_per_subject=-1,
     max_msg_size=-1,
     duplicate_window_ns=120_000_000_000,
+    delete_marker_ttl_ns=0,
     first_seq=0,
+    transform_source=b"",
+    transform_destination=b"",
+    republish_source=b"",
+    republish_destination=b"",
+    mirror_origin=b"",
 )
 
 CONSUMER_DEFAULTS = ConsumerSpec(
@@ -73,7 +90,29 @@ CONSUMER_DEFAULTS = ConsumerSpec(
     inactive_threshold_ns=0,
     pause_until_ns=0,
     sample_percent=0,
+    direct=False,
+    sourcing=False,
+    priority_policy=0,
+    priority_timeout_ns=0,
+    priority_groups=[],
 )
+
+
+FEED_DEFAULTS = FeedSpec(
+    source=b"",
+    identity=b"",
+    deliver_subject=b"",
+    consumer=b"",
+    after=0,
+    delivered=0,
+    restart=False,
+    transforms=[],
+)
+
+
+def feed_spec(**changes: Any) -> FeedSpec:
+    assert changes.keys() <= FEED_DEFAULTS.keys(), changes
+    return cast(FeedSpec, {**FEED_DEFAULTS, **changes})
 
 
 def stream_spec(**changes: Any) -> StreamSpec:
@@ -150,6 +189,7 @@ class SimulatedNode:
         self.replies: dict[int, list[RequestEvent]] = {}
         self.committed: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
+        self.stopped_feeds: list[FeedEvent] = []
         sizes = sizes or StoreSizes()
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
@@ -219,6 +259,8 @@ class SimulatedNode:
                 self._take(event)
             elif isinstance(event, CommittedEvent):
                 self.committed[event.token] = event.result
+            elif isinstance(event, FeedEvent):
+                self.stopped_feeds.append(event)
             elif isinstance(event, FailedEvent):
                 self.failed = event.text
         if self.disk.crashed:

@@ -6,7 +6,8 @@ namespace slipstream {
 
 struct PublishHeaders {
   string_view msg_id, expected_stream, expected_last_seq, expected_last_subject_seq, expected_subject, expected_last_msg_id,
-      rollup, ttl, incr, schedule, batch_id, stream_source;
+      rollup, ttl, incr, schedule, schedule_target, schedule_ttl, schedule_source, schedule_rollup, schedule_zone, schedule_next,
+      scheduler, batch_id, batch_sequence, batch_commit, required_level, stream_source, marker_reason;
   bool any = false;
 };
 
@@ -39,13 +40,37 @@ inline PublishHeaders scan_headers(string_view block) {
         else if (name == "TTL") first(h.ttl, value);
         else if (name == "Incr") first(h.incr, value);
         else if (name == "Schedule") first(h.schedule, value);
+        else if (name == "Schedule-Target") first(h.schedule_target, value);
+        else if (name == "Schedule-TTL") first(h.schedule_ttl, value);
+        else if (name == "Schedule-Source") first(h.schedule_source, value);
+        else if (name == "Schedule-Rollup") first(h.schedule_rollup, value);
+        else if (name == "Schedule-Time-Zone") first(h.schedule_zone, value);
+        else if (name == "Schedule-Next") first(h.schedule_next, value);
+        else if (name == "Scheduler") first(h.scheduler, value);
         else if (name == "Batch-Id") first(h.batch_id, value);
+        else if (name == "Batch-Sequence") first(h.batch_sequence, value);
+        else if (name == "Batch-Commit") first(h.batch_commit, value);
+        else if (name == "Required-Api-Level") first(h.required_level, value);
+        else if (name == "Marker-Reason") first(h.marker_reason, value);
         else if (name == "Stream-Source") first(h.stream_source, value);
       }
     }
     p = nl + 1;
   }
   return h;
+}
+
+// The value of one header, by its exact name.
+inline string_view header_value(string_view block, string_view name) {
+  for (size_t at = block.find('\n'); at != string_view::npos; at = block.find('\n', at + 1)) {
+    string_view line = block.substr(at + 1);
+    if (line.size() <= name.size() || line[name.size()] != ':' || !line.starts_with(name)) continue;
+    line = line.substr(name.size() + 1, line.find('\n') - name.size() - 1);
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.remove_suffix(1);
+    return line;
+  }
+  return {};
 }
 
 // A decimal number; -1 when it is none.

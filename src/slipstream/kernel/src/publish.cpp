@@ -1,0 +1,295 @@
+// Publishing: from the subject that a stream captures into its open entry, and from the committed entry into the store, judged
+// message by message in nats-server's order (S-130). What a feature adds stands in a file of its own and is called from here.
+#include <algorithm>
+
+#include "jetstream.hpp"
+#include "json_text.hpp"
+#include "message_headers.hpp"
+#include "publish_errors.hpp"
+#include "stream.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr size_t kEntryBytes = 1 << 20;               // an entry is at most this, or one message
+constexpr uint64_t kInflightMessages = 100'000, kInflightBytes = 128 << 20;
+constexpr size_t kHeaderBytesMax = 65535;
+constexpr size_t kShortAckHead = 448;
+
+bool equals_ignoring_case(string_view a, string_view lower) {
+  if (a.size() != lower.size()) return false;
+  for (size_t i = 0; i < a.size(); i++)
+    if ((a[i] | 0x20) != lower[i]) return false;
+  return true;
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------ from publishers to the log
+
+void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
+  if (spec.no_ack) reply = {};
+  std::string stored_on;
+  if (transform_) subject = transformed(subject, stored_on);
+  if (js.failed() || inflight_messages_ + open_count_ >= kInflightMessages || inflight_bytes_ + open_.size() >= kInflightBytes)
+    return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
+  size_t size = subject.size() + header.size() + body.size() + 10;
+  if (open_count_ && open_.size() + size > kEntryBytes) seal();
+  if (open_count_ == 0) {
+    open_ = js.buffer();
+    open_replies_ = js.buffer();
+    open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
+    js.mark_dirty(*this);
+  }
+  flags |= limits_verdict(subject.size(), header.size(), body.size());
+  // A status on the first line is the server's to give: it is cut before storing (S-128).
+  std::string plain;
+  if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
+    size_t eol = header.find("\r\n");
+    plain = "NATS/1.0" + std::string(header.substr(eol == string_view::npos ? header.size() : eol));
+    header = plain;
+  }
+  open_.put16((uint16_t)subject.size());
+  open_.put32((uint32_t)header.size() | flags);
+  open_.put32((uint32_t)body.size());
+  open_.append(subject);
+  open_.append(header);
+  open_.append(body);
+  open_replies_.put16((uint16_t)reply.size());
+  open_replies_.append(reply);
+  open_count_++;
+}
+
+// Limits outside the group are the leader's to judge; its verdict rides in the entry.
+uint32_t Stream::limits_verdict(size_t subject, size_t header, size_t body) {
+  uint32_t verdict = 0;
+  if (int64_t max = js.stream_bytes_max.of(spec.memory); max >= 0 && js.stream_bytes.of(spec.memory) > max) verdict |= kServerFull;
+  if (int64_t max = account.stream_bytes_max.of(spec.memory); max >= 0) {
+    uint64_t coming = inflight_bytes_ + open_.size() + MessageStore::message_bytes(spec.memory, subject, header, body);
+    if (account.stream_bytes.of(spec.memory) + (int64_t)coming > max) verdict |= kAccountFull;
+  }
+  return verdict;
+}
+
+void Stream::seal() {
+  for (auto& [id, feed] : feeds) feed->seal();
+  if (open_count_ == 0) return;
+  store64(open_.data(), (uint64_t)entry_time_ns());
+  store32(open_.data() + 8, open_count_);
+  inflight_messages_ += open_count_;
+  inflight_bytes_ += open_.size();
+  open_count_ = 0;
+  uint64_t count = load32(open_.data() + 8), bytes = open_.size();
+  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async)) return;
+  inflight_messages_ -= count;
+  inflight_bytes_ -= bytes;
+  Reader replies(open_replies_.view());
+  while (replies.left()) {
+    answer_error(replies.get_bytes(replies.get16()), js.failed() ? kStoreFailed : kStorageFull);
+  }
+}
+
+void Stream::answer(string_view reply, string_view json) {
+  if (!reply.empty()) js.kernel.publish(account, reply, {}, {}, json);
+}
+
+void Stream::answer_error(string_view reply, const PublishError& e) {
+  if (reply.empty()) return;
+  std::string text = "{\"error\":{\"code\":" + std::to_string(e.code) + ",\"err_code\":" + std::to_string(e.err_code) +
+                     ",\"description\":\"";
+  append_json_text(text, e.description);
+  text += "\"},\"stream\":\"";
+  append_json_text(text, name);
+  text += "\",\"seq\":0}";
+  if (e.err_code == kTooManyRequests.err_code)
+    js.kernel.publish(account, reply, {}, "NATS/1.0 429 Too Many Requests\r\n\r\n", text);
+  else
+    answer(reply, text);
+}
+
+// ------------------------------------------------------------------ applying
+
+void Stream::apply_messages(Reader& in, Entry* entry) {
+  int64_t time_ns = (int64_t)in.get64();
+  uint32_t count = in.get32();
+  Reader replies(entry ? entry->replies.view() : string_view());
+  for (uint32_t i = 0; i < count && in.ok(); i++) {
+    uint16_t subject_size = in.get16();
+    uint32_t header_size = in.get32(), body_size = in.get32();
+    uint32_t flags = header_size & ~kHeaderSizeMask;
+    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size & kHeaderSizeMask), body = in.get_bytes(body_size);
+    if (!in.ok()) break;
+    Verdict verdict;
+    apply_one(time_ns, subject, header, body, flags, verdict);
+    if (!entry) continue;
+    string_view reply = replies.get_bytes(replies.get16());
+    if (!reply.empty()) answer_verdict(reply, verdict);
+  }
+  if (!entry) return;
+  inflight_messages_ -= count;
+  inflight_bytes_ -= entry->payload.size();
+  wake_after_append();
+}
+
+void Stream::wake_after_append() {
+  if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
+  for (auto& [id, c] : consumers)
+    if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);
+}
+
+// The publish acknowledgement (S-135..S-137).
+void Stream::answer_verdict(string_view reply, const Verdict& v) {
+  if (v.error) {
+    PublishError e = *v.error;
+    if (!v.text.empty()) e.description = v.text.c_str();
+    return answer_error(reply, e);
+  }
+  string_view tail = v.duplicate ? ",\"duplicate\": true" : "";
+  if (!v.ack_fields.empty() || ack_head_.size() > kShortAckHead)
+    return answer(reply, ack_head_ + std::to_string(v.seq) + std::string(tail) + v.ack_fields + "}");
+  char ack[kShortAckHead + 64];
+  size_t n = ack_head_.size();
+  memcpy(ack, ack_head_.data(), n);
+  n += format_u64(ack + n, v.seq);
+  memcpy(ack + n, tail.data(), tail.size());
+  n += tail.size();
+  ack[n++] = '}';
+  answer(reply, {ack, n});
+}
+
+void Stream::apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& v) {
+  if (group.logged && js.failed()) {  // an earlier message of this entry
+    v.error = &kStoreFailed;
+    return;
+  }
+  if (spec.sealed) {
+    v.error = &kSealed;
+    return;
+  }
+  PublishHeaders h;
+  if (!header.empty()) {
+    h = scan_headers(header);
+    if (h.any && (v.error = check_headers(h, subject, flags, v))) return;
+    if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) {
+      dedupe_.expire(time_ns, spec.duplicate_window_ns);
+      if ((v.seq = dedupe_.find(h.msg_id))) {
+        v.duplicate = true;
+        return;
+      }
+    }
+    if (!h.expected_last_msg_id.empty() && h.expected_last_msg_id != last_msg_id_) {
+      v.error = &kWrongMsgId;
+      v.text = "wrong last msg ID: " + last_msg_id_;
+      return;
+    }
+    if (!h.rollup.empty()) {
+      bool sub = equals_ignoring_case(h.rollup, "sub"), all = equals_ignoring_case(h.rollup, "all");
+      if (!spec.allow_rollup || spec.deny_purge) v.text = "rollup not permitted";
+      else if (!sub && !all) v.text = "rollup value invalid: \"" + std::string(h.rollup) + "\"";
+      if (!v.text.empty()) {
+        v.error = &kRollup;
+        return;
+      }
+    }
+  }
+  if ((v.error = check_size(header.size(), body.size()))) return;
+  if (flags & (kServerFull | kAccountFull)) {
+    v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
+    return;
+  }
+  int64_t ttl_s = kTtlNone;
+  if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
+    v.error = &kTtlInvalid;
+    return;
+  }
+  if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(subject) : 0;
+  v.seq = store->last_seq() + 1;
+  if (!store->append(v.seq, time_ns, subject, header, body)) {
+    js.fail(store->error());
+    v.error = &kStoreFailed;
+    return;
+  }
+  ttls_.add(v.seq, time_ns, ttl_s);
+  stored(v.seq, subject, h);
+  if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
+  if (republishes) republish(v.seq, time_ns, subject, header, body, previous);
+}
+
+const PublishError* Stream::check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& v) {
+  auto wrong_sequence = [&](uint64_t actual) {
+    v.text = "wrong last sequence: " + std::to_string(actual);
+    return &kWrongSequence;
+  };
+  if (!h.incr.empty()) return &kNotCounter;
+  if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
+  if (!h.ttl.empty() && !spec.allow_msg_ttl) return &kTtlDisabled;
+  if (!h.batch_id.empty()) return &kBatchDisabled;
+  if (!h.expected_last_subject_seq.empty()) {
+    int64_t expected = parse_number(h.expected_last_subject_seq);
+    uint64_t actual = last_on(h.expected_subject.empty() ? subject : h.expected_subject);
+    if (expected < 0 || (uint64_t)expected != actual) return wrong_sequence(actual);
+  } else if (!h.expected_subject.empty()) {
+    return &kExpectedSubjectAlone;
+  }
+  if (!h.expected_last_seq.empty()) {
+    int64_t expected = parse_number(h.expected_last_seq);
+    if (expected < 0 || (uint64_t)expected != store->last_seq()) return wrong_sequence(store->last_seq());
+  }
+  if (!h.schedule.empty()) return &kSchedulesDisabled;
+  if (!h.stream_source.empty() && !(flags & kFromServer)) return &kSourceHeader;
+  return nullptr;
+}
+
+const PublishError* Stream::check_size(size_t header, size_t body) const {
+  if (spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size) return &kMsgTooLarge;
+  return header > kHeaderBytesMax ? &kHeaderTooLarge : nullptr;
+}
+
+const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
+  if (!spec.discard_new) return nullptr;
+  bool replaces = false;
+  uint64_t size = MessageStore::message_bytes(spec.memory, subject.size(), header, body);
+  uint64_t replaced_bytes = 0;
+  if (spec.max_msgs_per_subject > 0) {
+    uint32_t id = store->find_subject(subject);
+    if (id != kNoSubject) {
+      SubjectState state = store->subject_state(id);
+      replaces = state.count >= (uint64_t)spec.max_msgs_per_subject;
+      if (replaces && spec.discard_new_per_subject && !rollup) return &kMaxPerSubject;
+      if (replaces) replaced_bytes = store->size_of(state.first);
+    }
+  }
+  if (spec.max_msgs > 0 && store->messages() >= (uint64_t)spec.max_msgs && !replaces) return &kMaxMessages;
+  if (spec.max_bytes > 0 && store->bytes() + size > (uint64_t)spec.max_bytes && !(replaces && size <= replaced_bytes))
+    return &kMaxBytes;
+  return nullptr;
+}
+
+void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
+  if (!h.any || h.msg_id.empty()) {
+    if (!last_msg_id_.empty()) last_msg_id_.clear();
+  } else {
+    last_msg_id_ = h.msg_id;
+  }
+  uint32_t subject = store->subject_of(seq);
+  if (!consumers.empty() && store->subject_state(subject).count == 1)
+    for (auto& [id, c] : consumers) c->subject_renewed(subject);
+  if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
+  enforce_limits(subject);
+}
+
+uint64_t Stream::last_on_literal(string_view subject) const {
+  uint32_t id = store->find_subject(subject);
+  return id == kNoSubject ? 0 : store->subject_state(id).last;
+}
+
+uint64_t Stream::last_on(string_view subject) const {
+  if (!has_wildcard(subject)) return last_on_literal(subject);
+  uint64_t last = 0;
+  store->match_subjects(subject, [&](uint32_t id) { last = std::max(last, store->subject_state(id).last); });
+  return last;
+}
+
+}  // namespace slipstream

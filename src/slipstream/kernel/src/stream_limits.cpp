@@ -1,0 +1,133 @@
+// What a stream removes by itself and on request: limits by count, size and age, times to live, purges.
+#include <algorithm>
+
+#include "jetstream.hpp"
+#include "stream.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr int64_t kAgeGranularityNs = 1'000'000;
+constexpr size_t kExpirePerEntry = 10'000;
+constexpr uint64_t kPurgeCheckpointMessages = 10'000;
+
+}  // namespace
+
+void Stream::remove(uint64_t seq) {
+  if (!consumers.empty()) {
+    uint32_t subject = store->subject_of(seq);
+    for (auto& [id, c] : consumers) c->message_removed(seq, subject);
+  }
+  store->remove(seq);
+}
+
+// Evicts the oldest until every limit holds: of the subject first, then by count, then by size. kNoSubject: of all subjects.
+void Stream::enforce_limits(uint32_t subject) {
+  if (spec.max_msgs_per_subject > 0) {
+    auto trim = [&](uint32_t id) {
+      SubjectState state = store->subject_state(id);
+      while (state.count > (uint64_t)spec.max_msgs_per_subject) {
+        remove(state.first);
+        state = store->subject_state(id);
+      }
+    };
+    if (subject != kNoSubject) trim(subject);
+    else
+      for (uint32_t id = 0; id < store->subject_ids(); id++) trim(id);
+  }
+  if (spec.max_msgs > 0)
+    while (store->messages() > (uint64_t)spec.max_msgs) remove(store->first_seq());
+  if (spec.max_bytes > 0)
+    while (store->bytes() > (uint64_t)spec.max_bytes && store->messages()) remove(store->first_seq());
+}
+
+uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
+  uint64_t before = store->messages();
+  bool everything = filter.empty() || filter == ">";
+  if (everything) {
+    uint64_t below = seq ? seq : store->last_seq() + 1;
+    if (keep) {
+      if (keep >= before) return 0;
+      below = store->first_seq();
+      for (uint64_t skip = before - keep; skip; skip--) below = store->next_live(below + 1);
+    }
+    if (seq <= 1 && !keep && seq != 0) return 0;
+    if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
+      store->remove_below(store->last_seq() + 1);
+      store->set_sequences(below, below - 1, store->last_time_ns());
+    } else {
+      store->remove_below(below);
+    }
+  } else {
+    std::vector<uint32_t> ids;
+    store->match_subjects(filter, [&](uint32_t id) { ids.push_back(id); });
+    std::vector<uint64_t> found;
+    for (uint32_t id : ids)
+      for (uint64_t s = store->subject_state(id).first; s; s = store->next_on_subject(id, s + 1)) found.push_back(s);
+    std::sort(found.begin(), found.end());
+    if (keep) found.resize(found.size() > keep ? found.size() - keep : 0);
+    for (uint64_t s : found) {
+      if (seq && s >= seq) break;
+      store->remove(s);
+    }
+  }
+  for (auto& [id, c] : consumers) c->many_removed();
+  arm_age_timer();
+  if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
+  return before - store->messages();
+}
+
+// ------------------------------------------------------------------ age
+
+void Stream::arm_age_timer() {
+  int64_t due = armed_end_ns_ = ttls_.next_end_ns();
+  if (int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0) due = std::min(due, oldest_ns + spec.max_age_ns);
+  if (due == INT64_MAX || deleted) return js.kernel.timers.cancel(age_timer_);
+  js.kernel.timers.set(age_timer_, std::max(js.kernel.monotonic_of(due), js.kernel.now.monotonic_ns + kAgeGranularityNs));
+}
+
+void Stream::age_timer_fired() {
+  propose_expired();
+  int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
+  if (oldest_ns && oldest_ns + spec.max_age_ns <= js.kernel.now.wall_ns) {
+    uint64_t below = store->first_at_or_after(js.kernel.now.wall_ns - spec.max_age_ns + 1, reader_);
+    if (below > store->first_seq()) {
+      Buffer payload = js.buffer();
+      payload.put64(below);
+      js.propose(group, EntryKind::remove_below, std::move(payload), false, 0, {}, true);
+    }
+  }
+  arm_age_timer();
+}
+
+// When the oldest message that the age limit concerns was stored; 0 when there is none.
+int64_t Stream::oldest_mortal_ns() {
+  uint64_t first = store->messages() ? store->first_seq() : 0, seq = first;
+  while (seq && ttls_.never_ends(seq)) seq = store->next_live(seq + 1);
+  if (seq == first) return seq ? store->first_time_ns() : 0;
+  StoredMessage m;
+  return seq && store->read_blocking(seq, m, reader_) == ReadStatus::ok ? m.time_ns : 0;
+}
+
+void Stream::propose_expired() {
+  std::vector<uint64_t> due = ttls_.due(js.kernel.now.wall_ns, kExpirePerEntry);
+  if (due.empty()) return;
+  Buffer payload = js.buffer();
+  payload.put32((uint32_t)due.size());
+  for (uint64_t seq : due) payload.put64(seq);
+  js.propose(group, EntryKind::expire, std::move(payload), false, 0, {}, true);
+}
+
+// The age limit; messages that are to stay for ever stay.
+void Stream::apply_remove_below(uint64_t below) {
+  if (!ttls_.any_never()) {
+    store->remove_below(below);
+    for (auto& [id, c] : consumers) c->many_removed();
+  } else {
+    for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
+      if (!ttls_.never_ends(seq) && store->live(seq)) remove(seq);
+  }
+  arm_age_timer();
+}
+
+}  // namespace slipstream
