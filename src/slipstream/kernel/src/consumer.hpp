@@ -66,7 +66,8 @@ class Consumer {
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
-  void many_removed();                                   // after a purge
+  void many_removed();                                   // after an expiry
+  void purged(string_view filter, uint64_t first_left);
   void subject_renewed(uint32_t subject);                // its id may stand for another name now
 
   void snapshot(Buffer& out) const;
