@@ -90,6 +90,12 @@ class FailedEvent(NamedTuple):
     text: str
 
 
+class RequestsDroppedEvent(NamedTuple):
+    """More requests waited for Python than the kernel keeps; those behind were dropped (S-109)."""
+
+    dropped: int
+
+
 Event = (
     ConnectEvent
     | ClosedEvent
@@ -99,4 +105,5 @@ Event = (
     | AdvisoryEvent
     | InactiveEvent
     | FailedEvent
+    | RequestsDroppedEvent
 )
