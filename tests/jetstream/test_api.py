@@ -196,8 +196,6 @@ def test_duplicate_window_limit() -> None:
     [
         {"retention": "workqueue"},
         {"retention": "interest"},
-        {"mirror": {"name": "O"}},
-        {"sources": [{"name": "O"}]},
         {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
         {"subject_delete_marker_ttl": SECOND},

@@ -357,7 +357,6 @@ class World:
                 del possibility.history[:-1]
 
 
-
 def after_crash(possibilities: list[Possibility], now_ns: int) -> list[Possibility]:
     left: list[Possibility] = []
     for possibility in possibilities:

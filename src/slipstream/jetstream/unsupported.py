@@ -15,8 +15,6 @@ def refuse_unsupported_stream(config: StreamConfig) -> None:
     asked = (
         (config.retention is Retention.WORK_QUEUE, "workqueue retention is"),
         (config.retention is Retention.INTEREST, "interest retention is"),
-        (config.mirror is not None, "mirroring a stream is"),
-        (bool(config.sources), "sourcing from streams is"),
         (config.allow_msg_counter, "message counters are"),
         (config.allow_msg_schedules, "message schedules are"),
         (config.subject_delete_marker_ttl_ns != 0, "subject delete markers are"),

@@ -12,7 +12,9 @@ from slipstream.kernel.values import (
     ConnectionStats,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
+    SourcePosition,
     StoredMessage,
     StoreStats,
     StreamRecord,
@@ -438,6 +440,16 @@ class Kernel:
         """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
         result is that sequence.
         """
+    # What comes from origins; messages do not pass through Python.
+    def open_feed(self, stream: int, feed: int, spec: Mapping[str, Any]) -> bool:
+        """`spec`: see FeedSpec in slipstream.kernel.specs. A FeedEvent follows when it stops.
+
+        False when an earlier feed of the same source is not finished, or the stream is gone.
+        """
+    def close_feed(self, stream: int, feed: int) -> None: ...
+    def feed_status(self, stream: int, feed: int) -> FeedStatus | None: ...
+    def source_position(self, stream: int, source: bytes) -> SourcePosition | None:
+        """Where to go on; None while a feed of this source is open or has messages in flight."""
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

@@ -84,6 +84,15 @@ class InactiveEvent(NamedTuple):
     consumer: int
 
 
+class FeedEvent(NamedTuple):
+    """The feed of a mirror or a source stopped: it missed something, or its stream refused what
+    came.
+    """
+
+    stream: int
+    feed: int
+
+
 class FailedEvent(NamedTuple):
     """The store failed; JetStream accepts nothing more on this node. Text says what and where."""
 
@@ -104,6 +113,7 @@ Event = (
     | CommittedEvent
     | AdvisoryEvent
     | InactiveEvent
+    | FeedEvent
     | FailedEvent
     | RequestsDroppedEvent
 )

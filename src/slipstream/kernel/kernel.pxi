@@ -10,7 +10,9 @@ from slipstream.kernel.values import (
     ConnectionStats,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
+    SourcePosition,
     StoredMessage,
     StoreError,
     StoreStats,
@@ -67,6 +69,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         committed
         advisory
         inactive
+        feed
         failed
         requests_dropped
 
@@ -158,6 +161,30 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t delivered_ns, acked_ns, paused_until_ns
         cbool push_bound
 
+    cpdef enum class FeedState "slipstream::FeedState"(uint8_t):
+        open
+        gap
+        refused
+
+    cdef cppclass FeedTransform "std::pair<std::string, std::string>":
+        FeedTransform()
+        string first, second
+
+    cdef cppclass CFeedSpec "slipstream::FeedSpec":
+        string source, identity, deliver_subject, consumer
+        uint64_t after, delivered
+        cbool restart
+        vector[FeedTransform] transforms
+
+    cdef cppclass FeedView:
+        FeedState state
+        uint64_t origin_seq, consumer_seq, lag, in_flight
+        int64_t seen_ns
+
+    cdef cppclass CSourcePosition "slipstream::SourcePosition":
+        uint64_t seq
+        string identity
+
     cpdef enum class Select "slipstream::KernelCalls::Select"(uint8_t):
         exact
         last
@@ -179,6 +206,10 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
     vector[ConsumerRow] kc_consumers "slipstream::KernelCalls::consumers"(CKernel&, uint64_t)
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
+    cbool kc_open_feed "slipstream::KernelCalls::open_feed"(CKernel&, uint64_t, uint32_t, const CFeedSpec&)
+    void kc_close_feed "slipstream::KernelCalls::close_feed"(CKernel&, uint64_t, uint32_t)
+    cbool kc_feed_view "slipstream::KernelCalls::feed_view"(CKernel&, uint64_t, uint32_t, FeedView&)
+    cbool kc_source_position "slipstream::KernelCalls::source_position"(CKernel&, uint64_t, string_view, CSourcePosition&)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
@@ -273,6 +304,8 @@ cdef object _event(EventRecord& e):
         )
     if e.type == EventType.advisory:
         return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1)
+    if e.type == EventType.feed:
+        return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
     if e.type == EventType.requests_dropped:
@@ -587,6 +620,43 @@ cdef class Kernel:
         with nogil:
             ok = kc_reset_consumer(self.k[0], token, stream, consumer, seq)
         _accepted(ok)
+
+    # -- what comes from origins
+
+    def open_feed(self, uint64_t stream, uint32_t feed, spec):
+        cdef CFeedSpec s
+        cdef FeedTransform transform
+        s.source, s.identity = spec["source"], spec["identity"]
+        s.deliver_subject, s.consumer = spec["deliver_subject"], spec["consumer"]
+        s.after, s.delivered, s.restart = spec["after"], spec["delivered"], spec["restart"]
+        for source, destination in spec["transforms"]:
+            transform.first, transform.second = source, destination
+            s.transforms.push_back(transform)
+        cdef cbool opened
+        with nogil:
+            opened = kc_open_feed(self.k[0], stream, feed, s)
+        return opened
+
+    def close_feed(self, uint64_t stream, uint32_t feed):
+        with nogil:
+            kc_close_feed(self.k[0], stream, feed)
+
+    def feed_status(self, uint64_t stream, uint32_t feed):
+        cdef FeedView v
+        cdef cbool found
+        with nogil:
+            found = kc_feed_view(self.k[0], stream, feed, v)
+        if not found:
+            return None
+        return FeedStatus(v.state == FeedState.open, v.origin_seq, v.consumer_seq, v.lag, v.in_flight, v.seen_ns)
+
+    def source_position(self, uint64_t stream, bytes source):
+        cdef string_view s = _view(source)
+        cdef CSourcePosition p
+        cdef cbool found
+        with nogil:
+            found = kc_source_position(self.k[0], stream, s, p)
+        return SourcePosition(p.seq, <bytes>p.identity) if found else None
 
     def start_consumer(self, uint64_t stream, uint32_t consumer):
         with nogil:

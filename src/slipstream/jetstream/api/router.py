@@ -28,11 +28,13 @@ from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
 from slipstream.jetstream.limits import AccountLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
+from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.kernel.events import (
     AdvisoryEvent,
     CommittedEvent,
     Event,
     FailedEvent,
+    FeedEvent,
     InactiveEvent,
     RequestEvent,
     RequestsDroppedEvent,
@@ -140,7 +142,9 @@ class JetStreamApi:
     def add_account(self, name: str, limits: AccountLimits | TieredLimits) -> None:
         """Enables JetStream for an account. At most once for each."""
         id_ = self._kernel.account(name.encode())
-        self._core.registry.add_account(Account(name, id_, limits))
+        account = Account(name, id_, limits)
+        self._core.registry.add_account(account)
+        self._core.links.add_account(account)
         self._kernel.serve(id_, f"{_PREFIX}>".encode(), JETSTREAM_SERVICE)
         # One server keeps one replica of everything.
         own = limits if isinstance(limits, AccountLimits) else limits.tiers.get(tier_name(1))
@@ -165,14 +169,19 @@ class JetStreamApi:
                 stream.add_consumer(consumer)
                 if known.config.pause_until is not None:
                     self._core.watch_pause(consumer)
+        for stream in self._core.registry.streams.values():
+            self._core.links.configure(stream, 0)
 
     def handle(self, event: Event, now_ns: int) -> bool:
         """One event of the kernel. False when it is not JetStream's."""
         core = self._core
         if isinstance(event, RequestEvent):
-            if event.service != JETSTREAM_SERVICE:
+            if event.service == SOURCING_SERVICE:
+                core.links.answered(event, now_ns)
+            elif event.service == JETSTREAM_SERVICE:
+                self._request(event, now_ns)
+            else:
                 return False
-            self._request(event, now_ns)
         elif isinstance(event, CommittedEvent):
             core.committed(event.token, event.result, now_ns)
         elif isinstance(event, AdvisoryEvent):
@@ -185,6 +194,8 @@ class JetStreamApi:
         elif isinstance(event, RequestsDroppedEvent):
             for account in core.registry.accounts.values():
                 self._advisories.requests_dropped(account, event.dropped, now_ns)
+        elif isinstance(event, FeedEvent):
+            core.links.feed_stopped(event, now_ns)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
         else:
@@ -194,11 +205,13 @@ class JetStreamApi:
     def step(self, now_ns: int) -> bool:
         """Due timers and one slice of a long answer. True while there is more to do at once."""
         self._core.end_pauses(now_ns)
+        self._core.links.step(now_ns)
         return self._core.run_slice(now_ns)
 
     def deadline_ns(self) -> int | None:
         """When `step` has a timer to serve."""
-        return self._core.next_pause_end_ns()
+        due = (self._core.next_pause_end_ns(), self._core.links.next_due_ns())
+        return min((at for at in due if at is not None), default=None)
 
     def account_statistics(self, name: str) -> dict[str, Any]:
         """What the account's own INFO request is answered with, without its type."""
@@ -226,6 +239,7 @@ class JetStreamApi:
     def check(self) -> None:
         """Invariants, for tests."""
         self._core.registry.check()
+        self._core.links.check()
 
     def _account(self, name: str) -> Account:
         return next(a for a in self._core.registry.accounts.values() if a.name == name)

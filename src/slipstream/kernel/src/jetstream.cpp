@@ -38,6 +38,8 @@ void JetStream::on_request(Subscription& s, Account&, string_view subject, strin
       return static_cast<Consumer*>(s.target)->on_flow_reply(subject, header);
     case SubscriptionKind::direct_get:
       return static_cast<Stream*>(s.target)->direct_get(subject, reply, body);
+    case SubscriptionKind::feed:
+      return static_cast<Feed*>(s.target)->take(subject, reply, header, body);
     default:
       return;
   }

@@ -72,9 +72,9 @@ uint32_t Stream::limits_verdict(size_t subject, size_t header, size_t body) {
 }
 
 void Stream::seal() {
+  for (auto& [id, feed] : feeds) feed->seal();
   if (open_count_ == 0) return;
-  last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
-  store64(open_.data(), (uint64_t)last_time_ns_);
+  store64(open_.data(), (uint64_t)entry_time_ns());
   store32(open_.data() + 8, open_count_);
   inflight_messages_ += open_count_;
   inflight_bytes_ += open_.size();
@@ -128,6 +128,10 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   if (!entry) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= entry->payload.size();
+  wake_after_append();
+}
+
+void Stream::wake_after_append() {
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
   for (auto& [id, c] : consumers)
     if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);

@@ -29,7 +29,11 @@ void Stream::take_spec() {
   republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
 }
 
-Stream::~Stream() { js.kernel.timers.cancel(age_timer_); *reader_.alive = false; }
+Stream::~Stream() {
+  close_feeds();
+  js.kernel.timers.cancel(age_timer_);
+  *reader_.alive = false;
+}
 
 void Stream::count_bytes() {
   int64_t grown = (deleted ? 0 : (int64_t)store->bytes()) - counted_bytes_;
@@ -62,6 +66,7 @@ void Stream::detach() {
   deleted = true;
   count_bytes();
   unsubscribe();
+  close_feeds();
   js.kernel.timers.cancel(age_timer_);
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
@@ -75,6 +80,10 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   switch (kind) {
     case EntryKind::messages:
       return apply_messages(in, entry);
+    case EntryKind::mirrored:
+      return apply_mirrored(in, entry);
+    case EntryKind::sourced:
+      return apply_sourced(in, entry);
     case EntryKind::purge: {
       string_view filter = in.get_text();
       uint64_t seq = in.get64(), keep = in.get64();
@@ -186,7 +195,7 @@ Consumer* Stream::consumer(uint32_t id) {
 }
 
 bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
-  out.put16(1);
+  out.put16(2);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
@@ -195,6 +204,7 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   dedupe_.snapshot(out);
   ttls_.prune([this](uint64_t seq) { return store->live(seq); });
   ttls_.snapshot(out);
+  snapshot_sources(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
   for (auto& [id, c] : consumers) logged += !c->spec.memory;
@@ -204,9 +214,10 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   return store->snapshot(out, sync);
 }
 
-bool Stream::load(Reader& in) {
+bool Stream::load(Reader& in, uint16_t format) {
   last_msg_id_ = in.get_text();
   if (!dedupe_.load(in) || !ttls_.load(in)) return false;
+  if (format >= 2 && !load_sources(in)) return false;
   next_consumer_id = in.get32();
   uint32_t n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) {
