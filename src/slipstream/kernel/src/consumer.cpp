@@ -250,9 +250,10 @@ void Consumer::many_removed() {
 
 // ------------------------------------------------------------------ acknowledgements as they arrive
 
+bool Consumer::hears_acks() const { return spec.ack_policy != AckPolicy::none && spec.ack_policy != AckPolicy::flow_control; }
+
 void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body) {
   if (stream_seq == 0 || stream_seq > cursor_) return;  // never delivered: no answer (C-115)
-  if (spec.ack_policy == AckPolicy::none) return;
   last_activity_ns_ = kernel().now.wall_ns;
   auto answer = [&] {
     if (!reply.empty()) kernel().publish(stream_.account, reply, {}, {}, {});

@@ -41,6 +41,7 @@ class Consumer {
 
   // --- what clients send
   void on_pull(string_view reply, string_view body);
+  bool hears_acks() const;  // false: who acknowledges with a reply is told that nobody is there
   void on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body);
   void on_flow_reply(string_view subject, string_view header);
   void interest_changed();

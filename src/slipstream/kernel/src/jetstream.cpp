@@ -60,7 +60,7 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
   string_view key(tokens[first].data(), tokens[first].size() + 1 + tokens[first + 1].size());
   auto& names = by_ack_name_[account.id];
   auto it = names.find(key);
-  if (it == names.end()) return 0;
+  if (it == names.end() || !it->second->hears_acks()) return 0;
   uint64_t v[3];
   for (size_t i = 0; i < 3; i++) {
     uint64_t x = 0;
