@@ -140,7 +140,6 @@ void Consumer::clamp_to_stream() {
   uint64_t last = store().last_seq();
   if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
   if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
-  many_removed();
 }
 
 // ------------------------------------------------------------------ filters and num_pending
