@@ -32,6 +32,7 @@ class Published(NamedTuple):
     subject: bytes
     header: bytes
     body: bytes
+    reply: bytes = b""
 
 
 class FakeConsumer:
@@ -137,7 +138,7 @@ class FakeKernel:
     def publish(
         self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
     ) -> int:
-        self.published.append(Published(account, subject, header, body))
+        self.published.append(Published(account, subject, header, body, reply))
         return 1
 
     def interest(self, account: int, subject: bytes) -> int:
@@ -207,6 +208,11 @@ class FakeKernel:
         del self.streams[stream].consumers[consumer]
         self._committed(token)
 
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        target = self.streams[stream].consumers[consumer]
+        target.start = seq or target.start
+        self._committed(token, target.start)
+
     def stream_state(self, stream: int) -> StreamState:
         target = self.streams[stream]
         messages = target.messages
@@ -244,6 +250,14 @@ class FakeKernel:
         if not source:
             return SourcePosition(self.streams[stream].last_seq, b"")
         return self.positions.get((stream, source), SourcePosition(0, b""))
+
+    def all_feeds(self) -> dict[tuple[int, int], FakeFeed]:
+        """By stream and number, in the order in which they were opened."""
+        return dict(self._feeds)
+
+    def forget_feeds(self) -> None:
+        """As a restart does."""
+        self._feeds.clear()
 
     def feeds(self, stream: int) -> dict[int, FakeFeed]:
         return {feed: found for (of, feed), found in self._feeds.items() if of == stream}

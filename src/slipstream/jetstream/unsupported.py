@@ -6,7 +6,7 @@ that says so; accepting and ignoring it would lose messages or guarantees silent
 
 from __future__ import annotations
 
-from slipstream.jetstream.consumer_config import AckPolicy, ConsumerConfig, PriorityPolicy
+from slipstream.jetstream.consumer_config import ConsumerConfig, PriorityPolicy
 from slipstream.jetstream.stream_config import Compression, PersistMode, Retention, StreamConfig
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -30,12 +30,10 @@ def refuse_unsupported_stream(config: StreamConfig) -> None:
 
 def refuse_unsupported_consumer(config: ConsumerConfig) -> None:
     asked = (
-        (config.ack_policy is AckPolicy.FLOW_CONTROL, "the flow_control ack policy is"),
         (
             config.priority_policy is not PriorityPolicy.NONE or bool(config.priority_groups),
             "priority groups are",
         ),
-        (config.sourcing, "sourcing consumers are"),
     )
     for wanted, what in asked:
         if wanted:

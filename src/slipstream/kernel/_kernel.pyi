@@ -428,6 +428,10 @@ class Kernel:
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
         """Waiting pulls get `409 Consumer Deleted` when it is applied."""
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
+        result is that sequence.
+        """
     # What comes from origins; messages do not pass through Python.
     def open_feed(self, stream: int, feed: int, spec: Mapping[str, Any]) -> bool:
         """`spec`: see FeedSpec in slipstream.kernel.specs. A FeedEvent follows when it stops.

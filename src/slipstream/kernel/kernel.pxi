@@ -226,6 +226,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     cbool kc_update_consumer "slipstream::KernelCalls::update_consumer"(
         CKernel&, uint64_t, uint64_t, uint32_t, string_view, const CConsumerSpec&)
     cbool kc_delete_consumer "slipstream::KernelCalls::delete_consumer"(CKernel&, uint64_t, uint64_t, uint32_t)
+    cbool kc_reset_consumer "slipstream::KernelCalls::reset_consumer"(CKernel&, uint64_t, uint64_t, uint32_t, uint64_t)
 
 
 # Disconnect reasons are few and live as long as the process: the kernel keeps pointers to them.
@@ -590,6 +591,12 @@ cdef class Kernel:
         cdef cbool ok
         with nogil:
             ok = kc_delete_consumer(self.k[0], token, stream, consumer)
+        _accepted(ok)
+
+    def propose_consumer_reset(self, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq):
+        cdef cbool ok
+        with nogil:
+            ok = kc_reset_consumer(self.k[0], token, stream, consumer, seq)
         _accepted(ok)
 
     # -- what comes from origins

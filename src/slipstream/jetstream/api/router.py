@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from slipstream.jetstream.api import account, consumers, messages, monitoring, refused, streams
+from slipstream.jetstream.api import (
+    account,
+    consumer_reset,
+    consumers,
+    messages,
+    monitoring,
+    refused,
+    streams,
+)
 from slipstream.jetstream.api.advisories import AdvisoryWriter
 from slipstream.jetstream.api.core import (
     ApiCore,
@@ -82,7 +90,13 @@ ROUTES = {
         consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
     ),
     "CONSUMER.UNPIN": Route(refused.unpin, "consumer_unpin_response", _TWO),
-    "CONSUMER.RESET": Route(refused.reset, "consumer_reset_response", _TWO, {"reset_seq": 0}),
+    "CONSUMER.RESET": Route(
+        consumer_reset.reset,
+        "consumer_reset_response",
+        _TWO,
+        {"reset_seq": 0},
+        level_first=False,
+    ),
     "STREAM.SNAPSHOT": Route(refused.snapshot, "stream_snapshot_response", _ONE),
     "STREAM.RESTORE": Route(
         refused.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}

@@ -27,6 +27,7 @@ from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import Reservations
 from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Stream
+from slipstream.jetstream.sourcing.origin_rules import check_filters
 from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.jetstream.stream_config import StreamConfig, StreamConfigRequest
 from slipstream.jetstream.stream_rules import StreamRules, check_update, invalid, normalise
@@ -66,6 +67,7 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
         _answer_existing(api, request, existing, config, now_ns)
         return
     _check_limits(api, account, config, None)
+    check_filters(config)
     if account.overlaps(config):
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
     _propose_create(api, request, config, now_ns)
@@ -279,7 +281,7 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
 
 
 def list_entry(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
-    state = stream_state(api.stream_state(stream), len(stream.consumers))
+    state = stream_state(api.stream_state(stream), stream.shown_consumer_count)
     return {
         "config": stream.config_json,
         "created": stream.created,
@@ -302,7 +304,7 @@ def _shown(
     return {
         "config": shown_config(config or stream.config, api.options.server_version),
         "created": stream.created,
-        "state": stream_state(state, len(stream.consumers), counted, deleted),
+        "state": stream_state(state, stream.shown_consumer_count, counted, deleted),
         **shown_links(api.links.links(stream), now_ns),
         "ts": format_time(now_ns),
     }
@@ -317,7 +319,11 @@ def _with_domain(
 
 
 def _rules(api: ApiCore, account: Account, pedantic: bool) -> StreamRules:
-    return StreamRules(api.options.limits, account.limits, pedantic)
+    def find_stream(name: str) -> StreamConfig | None:
+        stream = account.streams.get(name)
+        return stream.config if stream is not None else None
+
+    return StreamRules(api.options.limits, account.limits, pedantic, find_stream)
 
 
 def _check_stream_count(account: Account, name: str) -> None:

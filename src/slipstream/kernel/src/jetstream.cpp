@@ -27,13 +27,14 @@ void JetStream::on_publish(void* target, Account&, string_view subject, string_v
   static_cast<Stream*>(target)->ingest(subject, reply, header, body);
 }
 
-void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view header, string_view body) {
+void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view header,
+                           string_view body) {
   if (s.dead) return;
   switch (s.kind) {
     case SubscriptionKind::pull:
       return static_cast<Consumer*>(s.target)->on_pull(reply, body);
     case SubscriptionKind::flow_reply:
-      return static_cast<Consumer*>(s.target)->on_flow_reply(subject);
+      return static_cast<Consumer*>(s.target)->on_flow_reply(subject, header);
     case SubscriptionKind::direct_get:
       return static_cast<Stream*>(s.target)->direct_get(subject, reply, body);
     case SubscriptionKind::feed:
@@ -376,7 +377,15 @@ bool JetStream::update_consumer(uint64_t token, uint64_t id, uint32_t consumer, 
   p.put32(consumer);
   p.put_text(description);
   spec.encode(p);
-  return propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true);
+  if (!propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true)) return false;
+  if (Consumer* c = s->consumer(consumer); c && spec.sourcing) c->expect_reset();
+  return true;
+}
+
+bool JetStream::reset_consumer(uint64_t token, uint64_t id, uint32_t consumer, uint64_t seq) {
+  Stream* s = stream(id);
+  Consumer* c = s ? s->consumer(consumer) : nullptr;
+  return c && c->propose_reset(token, seq);
 }
 
 bool JetStream::delete_consumer(uint64_t token, uint64_t id, uint32_t consumer) {
@@ -424,7 +433,8 @@ void JetStream::register_consumer(Consumer& c, Stream& s) {
   uint32_t a = s.account.id;
   if (by_ack_name_.size() <= a) by_ack_name_.resize(a + 1);
   if (push_consumers_.size() <= a) push_consumers_.resize(a + 1);
-  by_ack_name_[a][s.name + "." + c.name] = &c;
+  // Of the others an acknowledgement reaches nobody.
+  if (c.spec.ack_policy == AckPolicy::all || c.spec.ack_policy == AckPolicy::explicit_) by_ack_name_[a][s.name + "." + c.name] = &c;
   if (c.spec.push()) push_consumers_[a].push_back(&c);
 }
 

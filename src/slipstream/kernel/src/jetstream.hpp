@@ -52,6 +52,8 @@ class JetStream {
   uint32_t create_consumer(uint64_t token, uint64_t stream, string_view name, string_view description, const ConsumerSpec& spec);
   bool update_consumer(uint64_t token, uint64_t stream, uint32_t consumer, string_view description, const ConsumerSpec& spec);
   bool delete_consumer(uint64_t token, uint64_t stream, uint32_t consumer);
+  // The result is the sequence that comes next. `seq` 0: back to the ack floor.
+  bool reset_consumer(uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq);
   Stream* stream(uint64_t id);
   const std::unordered_map<uint64_t, std::unique_ptr<Stream>>& streams() const { return streams_; }
   JetStreamStats stats() const;

@@ -281,6 +281,9 @@ struct KernelCalls {
   static bool delete_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer) {
     return propose(k, [&](JetStream& js) { return js.delete_consumer(token, stream, consumer); });
   }
+  static bool reset_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq) {
+    return propose(k, [&](JetStream& js) { return js.reset_consumer(token, stream, consumer, seq); });
+  }
 
  private:
   static Stream* find(Kernel& k, uint64_t stream) { return k.jetstream ? k.jetstream->stream(stream) : nullptr; }

@@ -125,7 +125,10 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   if (!journal_) return false;
   if (!recover(error)) return false;
   opened_ = true;
-  for (auto& [id, s] : streams_) s->attach();
+  for (auto& [id, s] : streams_) {
+    std::erase_if(s->consumers, [](const auto& entry) { return entry.second->spec.memory; });  // they lived with the process
+    s->attach();
+  }
   if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
   return true;
 }

@@ -155,6 +155,15 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
       break;
+    case EntryKind::ack_flow:
+      if (Consumer* c = consumer_of()) c->apply_ack_flow(in);
+      break;
+    case EntryKind::consumer_reset:
+      if (Consumer* c = consumer_of()) {
+        result = (int64_t)c->apply_reset(in);
+        c->held = entry && entry->token;
+      }
+      break;
     default:
       break;
   }
