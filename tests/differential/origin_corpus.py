@@ -180,7 +180,7 @@ SOURCE_ATTEMPTS: list[Call] = [
     sources(source(subject_transforms=transforms(("", ""))), source()),
     sources(source(opt_start_seq=5)),
     sources(source(opt_start_time=TIME)),
-    sources(source(), first_seq=5),
+    stream("F", sources=[source()], first_seq=5),  # leaves traces
     sources(source(), duplicate_window=1_000_000_000),
     sources(source(), allow_msg_schedules=True),
     sources(source(external=("$JS.API", ""))),
