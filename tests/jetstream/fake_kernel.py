@@ -141,6 +141,9 @@ class FakeKernel:
         self.published.append(Published(account, subject, header, body, reply))
         return 1
 
+    def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
+        """This kernel stores what it is given."""
+
     def interest(self, account: int, subject: bytes) -> int:
         return sum(is_subset(subject.decode(), s.decode()) for s in self.subscriptions)
 

@@ -202,7 +202,6 @@ def test_duplicate_window_limit() -> None:
         {"allow_atomic": True},
         {"allow_batched": True},
         {"compression": "s2"},
-        {"persist_mode": "async"},
     ],
     ids=lambda fields: next(iter(fields)),
 )

@@ -19,9 +19,10 @@ from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.encode import raw
 from slipstream.jetstream.json.objects import to_json
 from slipstream.jetstream.json.times import format_time
-from slipstream.jetstream.limits import AccountLimits, Reservations
+from slipstream.jetstream.limits import AccountLimits, Reservations, TieredLimits, tier_name
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.jetstream.subjects import SubjectIndex, collide
+from slipstream.protocol.errors import ApiError, ErrorCode
 
 
 class Consumer:
@@ -125,7 +126,7 @@ class Stream:
 class Account:
     """`id` is the kernel's."""
 
-    def __init__(self, name: str, id_: int, limits: AccountLimits) -> None:
+    def __init__(self, name: str, id_: int, limits: AccountLimits | TieredLimits) -> None:
         self.name = name
         self.id = id_
         self.limits = limits
@@ -157,6 +158,15 @@ class Account:
         self._reserve(config, 1)
         stream.config = config
         stream.__dict__.pop("config_json", None)
+
+    def limits_of(self, replicas: int) -> AccountLimits:
+        """Those that a stream with so many replicas is under. Raises ApiError."""
+        if isinstance(self.limits, AccountLimits):
+            return self.limits
+        limits = self.limits.tiers.get(tier_name(replicas))
+        if limits is None:
+            raise ApiError(ErrorCode.NO_LIMITS)
+        return limits
 
     def find(self, name: str) -> Stream | None:
         """Of a reader: committed ones only."""

@@ -7,7 +7,7 @@ that says so; accepting and ignoring it would lose messages or guarantees silent
 from __future__ import annotations
 
 from slipstream.jetstream.consumer_config import ConsumerConfig, PriorityPolicy
-from slipstream.jetstream.stream_config import Compression, PersistMode, Retention, StreamConfig
+from slipstream.jetstream.stream_config import Compression, Retention, StreamConfig
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 
@@ -21,7 +21,6 @@ def refuse_unsupported_stream(config: StreamConfig) -> None:
         (config.allow_atomic, "atomic batch publishing is"),
         (config.allow_batched, "fast batch publishing is"),
         (config.compression is Compression.S2, "s2 compression is"),
-        (config.persist_mode is PersistMode.ASYNC, "the async persist mode is"),
     )
     for wanted, what in asked:
         if wanted:

@@ -380,6 +380,14 @@ class Kernel:
     def interest(self, account: int, subject: bytes) -> int:
         """How many subscriptions match a literal subject."""
     # -- JetStream
+    def set_domain(self, name: bytes) -> None:
+        """`$JS.<name>.API.` becomes another name of `$JS.API.`. Before `open_store`."""
+    def set_storage_limits(self, memory: int, file: int) -> None:
+        """Bytes that all streams together may hold, by storage; beyond, publishes are answered with
+        10023. -1: unlimited. After `open_store`.
+        """
+    def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
+        """The same of one account (10002)."""
     def open_store(
         self,
         *,

@@ -99,6 +99,12 @@ class FailedEvent(NamedTuple):
     text: str
 
 
+class RequestsDroppedEvent(NamedTuple):
+    """More requests waited for Python than the kernel keeps; those behind were dropped (S-109)."""
+
+    dropped: int
+
+
 Event = (
     ConnectEvent
     | ClosedEvent
@@ -109,4 +115,5 @@ Event = (
     | InactiveEvent
     | FeedEvent
     | FailedEvent
+    | RequestsDroppedEvent
 )

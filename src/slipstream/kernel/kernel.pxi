@@ -71,6 +71,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         inactive
         feed
         failed
+        requests_dropped
 
     cdef cppclass EventRecord:
         EventType type
@@ -197,6 +198,9 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view)
     void kc_serve "slipstream::KernelCalls::serve"(CKernel&, uint32_t, string_view, uint32_t)
     uint64_t kc_publish "slipstream::KernelCalls::publish"(CKernel&, uint32_t, string_view, string_view, string_view, string_view)
+    void kc_set_domain "slipstream::KernelCalls::set_domain"(CKernel&, string_view)
+    void kc_set_storage_limits "slipstream::KernelCalls::set_storage_limits"(CKernel&, int64_t, int64_t)
+    cbool kc_set_account_storage_limits "slipstream::KernelCalls::set_account_storage_limits"(CKernel&, uint32_t, int64_t, int64_t)
     uint64_t kc_interest "slipstream::KernelCalls::interest"(CKernel&, uint32_t, string_view)
     string kc_open_store "slipstream::KernelCalls::open_store"(CKernel&, const OpenOptions&)
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
@@ -304,6 +308,8 @@ cdef object _event(EventRecord& e):
         return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
+    if e.type == EventType.requests_dropped:
+        return _events.RequestsDroppedEvent(e.a)
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
@@ -495,6 +501,22 @@ cdef class Kernel:
         return n
 
     # -- JetStream
+
+    def set_domain(self, bytes name):
+        cdef string_view v = _view(name)
+        with nogil:
+            kc_set_domain(self.k[0], v)
+
+    def set_storage_limits(self, int64_t memory, int64_t file):
+        with nogil:
+            kc_set_storage_limits(self.k[0], memory, file)
+
+    def set_account_storage_limits(self, uint32_t account, int64_t memory, int64_t file):
+        cdef bint known
+        with nogil:
+            known = kc_set_account_storage_limits(self.k[0], account, memory, file)
+        if not known:
+            raise KeyError(account)
 
     def open_store(self, *, str path="", Disk disk=None, int64_t sync_interval_ns=0, bint threads=True,
                    uint64_t journal_file_bytes=16777216, uint64_t journal_bytes_max=268435456,

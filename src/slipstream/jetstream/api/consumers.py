@@ -107,7 +107,10 @@ def _create_or_update(
             keep_start(config, existing.config)
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
     rules = ConsumerRules(
-        stream.config, api.options.limits, request.account.limits, wanted.pedantic
+        stream.config,
+        api.options.limits,
+        request.account.limits_of(stream.config.num_replicas),
+        wanted.pedantic,
     )
     config = normalise(config, rules)
     if existing is not None:
@@ -128,7 +131,8 @@ def _create_or_update(
 
 def _check_count(stream: Stream) -> None:
     """The smaller of the stream's and the account's limit counts (C-056)."""
-    limits = (stream.config.max_consumers, stream.account.limits.max_consumers)
+    of_account = stream.account.limits_of(stream.config.num_replicas)
+    limits = (stream.config.max_consumers, of_account.max_consumers)
     limit = min((limit for limit in limits if limit > 0), default=0)
     if 0 < limit <= stream.limited_consumer_count:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)

@@ -26,7 +26,7 @@ from slipstream.jetstream.api.core import (
 from slipstream.jetstream.descriptions import read_consumer, read_stream
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
-from slipstream.jetstream.limits import AccountLimits
+from slipstream.jetstream.limits import AccountLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.kernel.events import (
@@ -37,6 +37,7 @@ from slipstream.kernel.events import (
     FeedEvent,
     InactiveEvent,
     RequestEvent,
+    RequestsDroppedEvent,
 )
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -138,15 +139,17 @@ class JetStreamApi:
         self._core = ApiCore(kernel, options, ids, self._advisories)
         self._kernel = kernel
 
-    def add_account(self, name: str, limits: AccountLimits) -> None:
+    def add_account(self, name: str, limits: AccountLimits | TieredLimits) -> None:
         """Enables JetStream for an account. At most once for each."""
         id_ = self._kernel.account(name.encode())
         account = Account(name, id_, limits)
         self._core.registry.add_account(account)
         self._core.links.add_account(account)
         self._kernel.serve(id_, f"{_PREFIX}>".encode(), JETSTREAM_SERVICE)
-        if domain := self._core.options.domain:
-            self._kernel.serve(id_, f"$JS.{domain}.API.>".encode(), JETSTREAM_SERVICE)
+        # One server keeps one replica of everything.
+        own = limits if isinstance(limits, AccountLimits) else limits.tiers.get(tier_name(1))
+        if own is not None:
+            self._kernel.set_account_storage_limits(id_, own.max_memory, own.max_store)
 
     def recover(self, records: Sequence[Any]) -> None:
         """`records` are the kernel's StreamRecords. Raises DecodeError or KeyError for what no
@@ -188,6 +191,9 @@ class JetStreamApi:
             consumer = self._find(event.stream, event.consumer)
             if consumer is not None and not core.failure:
                 consumers.delete_inactive(core, consumer)
+        elif isinstance(event, RequestsDroppedEvent):
+            for account in core.registry.accounts.values():
+                self._advisories.requests_dropped(account, event.dropped, now_ns)
         elif isinstance(event, FeedEvent):
             core.links.feed_stopped(event, now_ns)
         elif isinstance(event, FailedEvent):
@@ -245,9 +251,7 @@ class JetStreamApi:
     def _request(self, event: RequestEvent, now_ns: int) -> None:
         subject = event.subject.decode("utf-8", "replace")
         tokens = subject.split(".")
-        # $JS.API.<verb> or $JS.<domain>.API.<verb>
-        tokens = tokens[2:] if tokens[1] == "API" else tokens[3:]
-        found = find_route(tokens)
+        found = find_route(tokens[2:])  # behind $JS.API
         if found is None:
             return  # nobody answers an unknown verb (S-096)
         route, words = found

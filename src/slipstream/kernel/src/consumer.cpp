@@ -46,7 +46,7 @@ void Consumer::start_position() {
         uint64_t newest = 0;
         for (const auto& f : spec.filters)
           m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
-        start = newest ? newest : last + 1;
+        start = newest ? newest : first;
       }
       break;
     }
@@ -70,7 +70,7 @@ void Consumer::start_position() {
       newest.erase(std::unique(newest.begin(), newest.end()), newest.end());
       last_per_subject_.assign(newest.begin(), newest.end());
       resume_after_ = last;
-      start = newest.empty() ? last + 1 : newest.front();
+      start = newest.empty() ? std::max(first, last) : newest.front();
       break;
     }
   }

@@ -45,6 +45,7 @@ class Consumer {
   void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
+  void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once

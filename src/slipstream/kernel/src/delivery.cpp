@@ -152,6 +152,12 @@ void Consumer::drop_request(std::list<PullRequest>::iterator r) {
   waiting_.erase(r);
 }
 
+void Consumer::end_requests(const char* farewell) {
+  for (const PullRequest& r : waiting_) status(r.target.subject, farewell, &r);
+  waiting_.clear();
+  no_waits_ = 0;
+}
+
 // Ends what has expired or can get nothing more, drops those whose requester is gone, sends due heartbeats.
 void Consumer::serve_requests(bool end_of_stream) {
   int64_t now = kernel().now.wall_ns;

@@ -7,6 +7,7 @@
 namespace slipstream {
 namespace {
 
+constexpr int64_t kAsyncSyncNs = 120'000'000'000;  // what streams with persist_mode async lose at most to a power failure
 constexpr size_t kSpareBuffers = 32, kSpareBufferBytes = 2 << 20;
 
 }  // namespace
@@ -87,10 +88,8 @@ void JetStream::on_timer(Timer& t) {
     case TimerKind::consumer:
       return static_cast<Consumer*>(t.owner)->on_timer();
     case TimerKind::journal:
-      if (journal_ && options_.sync_interval_ns > 0) {
-        journal_->sync_now();
-        kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
-      }
+      if (journal_) journal_->sync_now();
+      if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
       return;
     default:
       return;
@@ -154,11 +153,17 @@ void JetStream::run_consumers() {
   if (!dirty_streams_.empty()) busy_ = true;  // a delivery reached a stream
 }
 
+void JetStream::end_requests(const char* farewell) {
+  for (auto& [id, s] : streams_)
+    for (auto& [consumer_id, c] : s->consumers) c->end_requests(farewell);
+}
+
 // ------------------------------------------------------------------ the log
 
 // When the journal has no room at this moment (a file is still being prepared, a checkpoint has to free some), entries wait
 // in order of their proposal: that is back-pressure. Only a disk that stays full refuses what does not free space.
-bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies, bool reserve) {
+bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies,
+                        bool reserve, bool relaxed) {
   bool logged = group.logged && journal_;
   if (logged && !failed_.empty()) return false;
   if (logged && !reserve && journal_->full()) {
@@ -171,6 +176,7 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
   e.kind = kind;
   e.index = ++group.last_index;
   e.durable = durable && logged;
+  e.relaxed = relaxed;
   e.reserve = reserve;
   e.token = token;
   e.payload = std::move(payload);
@@ -187,7 +193,8 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
 }
 
 bool JetStream::append(Group& group, Entry& e) {
-  e.end = journal_->append(group.id, group.term, e.index, (uint8_t)e.kind, e.payload.view(), e.durable, e.reserve);
+  e.end = journal_->append(group.id, group.term, e.index, (uint8_t)e.kind, e.payload.view(), e.durable && !e.relaxed, e.reserve);
+  if (e.relaxed && !journal_timer_.armed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + kAsyncSyncNs);
   if (e.end == 0 && journal_->failed()) fail(journal_->error());
   return e.end != 0;
 }
@@ -212,7 +219,7 @@ void JetStream::append_unwritten() {
 bool JetStream::entry_committed(const Entry& e) const {
   if (e.end == kUnwritten) return false;
   if (!e.durable) return true;
-  return (relaxed() ? journal_->written() : journal_->synced()) >= e.end;
+  return (relaxed() || e.relaxed ? journal_->written() : journal_->synced()) >= e.end;
 }
 
 void JetStream::apply_committed() {
@@ -228,6 +235,7 @@ void JetStream::apply_committed() {
         apply_meta(e.kind, in, &e);
       } else if (Stream* s = stream(g.id)) {
         s->apply(e.kind, in, &e);
+        s->count_bytes();
       }
       recycle(std::move(e.payload));
       recycle(std::move(e.replies));

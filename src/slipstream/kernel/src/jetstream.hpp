@@ -33,6 +33,7 @@ class JetStream {
 
   bool open(const OpenOptions& options, std::string& error);  // locks, recovers
   void stop();
+  void end_requests(const char* farewell);  // of every consumer
 
   // --- from the kernel
   void on_publish(void* stream, Account& account, string_view subject, string_view reply, string_view header, string_view body);
@@ -58,11 +59,13 @@ class JetStream {
   const std::unordered_map<uint64_t, std::unique_ptr<Stream>>& streams() const { return streams_; }
   JetStreamStats stats() const;
   void request_checkpoint() { checkpoint_wanted_ = true; }
+  StorageBytes stream_bytes;               // of all accounts
+  StorageBytes stream_bytes_max{-1, -1};   // of this server; -1: unlimited
 
   // --- from streams and consumers
   // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
   bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {},
-               bool reserve = false);
+               bool reserve = false, bool relaxed = false);
   void mark_dirty(Stream& s);
   void mark_ready(Consumer& c);
   void mark_acked(Consumer& c);

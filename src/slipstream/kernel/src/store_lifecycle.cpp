@@ -155,6 +155,7 @@ bool JetStream::recover(std::string& error) {
       s->group.last_index = s->group.applied = s->group.checkpointed = applied;
       if (!s->load(in, format))
         damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
+      s->count_bytes();
       streams_[group] = std::move(s);
     }
   });
@@ -192,8 +193,12 @@ void JetStream::recover_record(const JournalRecord& r) {
   g->last_index = g->applied = r.index;
   g->term = r.term;
   Reader in(r.payload);
-  if (s) s->apply((EntryKind)r.kind, in, nullptr);
-  else apply_meta((EntryKind)r.kind, in, nullptr);
+  if (s) {
+    s->apply((EntryKind)r.kind, in, nullptr);
+    s->count_bytes();
+  } else {
+    apply_meta((EntryKind)r.kind, in, nullptr);
+  }
 }
 
 // ------------------------------------------------------------------ checkpoints
@@ -349,7 +354,7 @@ void JetStream::stop() {
 
 JetStreamStats JetStream::stats() const {
   JetStreamStats out;
-  for (auto& [id, s] : streams_) (s->spec.memory ? out.memory_bytes : out.file_bytes) += s->store->bytes();
+  out.memory_bytes = (uint64_t)stream_bytes.memory, out.file_bytes = (uint64_t)stream_bytes.file;
   if (journal_) {
     auto j = journal_->stats();
     out.journal_bytes = journal_->in_use();

@@ -14,7 +14,13 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   store.reset(js.new_store(id, spec.memory));
   std::string quoted;
   append_json_text(quoted, name);
-  ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
+  ack_head_ = "{\"stream\":\"" + quoted + "\",";
+  if (const std::string& domain = js.kernel.domain(); !domain.empty()) {
+    ack_head_ += "\"domain\":\"";
+    append_json_text(ack_head_, domain);
+    ack_head_ += "\",";
+  }
+  ack_head_ += "\"seq\":";
   take_spec();
 }
 
@@ -27,6 +33,13 @@ Stream::~Stream() {
   close_feeds();
   js.kernel.timers.cancel(age_timer_);
   *reader_.alive = false;
+}
+
+void Stream::count_bytes() {
+  int64_t grown = (deleted ? 0 : (int64_t)store->bytes()) - counted_bytes_;
+  counted_bytes_ += grown;
+  account.stream_bytes.of(spec.memory) += grown;
+  js.stream_bytes.of(spec.memory) += grown;
 }
 
 void Stream::attach() {
@@ -51,6 +64,7 @@ void Stream::unsubscribe() {
 
 void Stream::detach() {
   deleted = true;
+  count_bytes();
   unsubscribe();
   close_feeds();
   js.kernel.timers.cancel(age_timer_);

@@ -22,6 +22,7 @@ struct PublishHeaders;
 
 // In the upper bits of a logged message's header size: what is known of it beside its bytes.
 constexpr uint32_t kHeaderSizeMask = 0x0fffffff;
+constexpr uint32_t kServerFull = 0x40000000, kAccountFull = 0x20000000;  // the leader's verdict on limits outside the group
 constexpr uint32_t kFromServer = 0x80000000;  // made by this server (a schedule that is due, ...), not sent by a client
 
 struct PublishError {
@@ -46,6 +47,7 @@ class Stream {
   Consumer* consumer(uint32_t consumer_id);
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
+  void count_bytes();  // keeps the account's and the server's sums; after every change
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
   bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view body);
@@ -84,6 +86,7 @@ class Stream {
     const PublishError* error = nullptr;
     std::string text, ack_fields;
   };
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
@@ -96,6 +99,7 @@ class Stream {
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
+  const PublishError* check_size(size_t header, size_t body) const;
   void take_spec();  // what is compiled from it
   void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
@@ -117,6 +121,7 @@ class Stream {
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
+  int64_t counted_bytes_ = 0;  // of this stream, in the sums
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
