@@ -32,6 +32,7 @@ class Published(NamedTuple):
     subject: bytes
     header: bytes
     body: bytes
+    reply: bytes = b""
 
 
 class FakeConsumer:
@@ -137,7 +138,7 @@ class FakeKernel:
     def publish(
         self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
     ) -> int:
-        self.published.append(Published(account, subject, header, body))
+        self.published.append(Published(account, subject, header, body, reply))
         return 1
 
     def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
@@ -252,6 +253,14 @@ class FakeKernel:
         if not source:
             return SourcePosition(self.streams[stream].last_seq, b"")
         return self.positions.get((stream, source), SourcePosition(0, b""))
+
+    def all_feeds(self) -> dict[tuple[int, int], FakeFeed]:
+        """By stream and number, in the order in which they were opened."""
+        return dict(self._feeds)
+
+    def forget_feeds(self) -> None:
+        """As a restart does."""
+        self._feeds.clear()
 
     def feeds(self, stream: int) -> dict[int, FakeFeed]:
         return {feed: found for (of, feed), found in self._feeds.items() if of == stream}

@@ -27,6 +27,7 @@ from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import Reservations
 from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Stream
+from slipstream.jetstream.sourcing.origin_rules import check_filters
 from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.jetstream.stream_config import StreamConfig, StreamConfigRequest
 from slipstream.jetstream.stream_rules import StreamRules, check_update, invalid, normalise
@@ -66,6 +67,7 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
         _answer_existing(api, request, existing, config, now_ns)
         return
     _check_limits(api, account, config, None)
+    check_filters(config)
     if account.overlaps(config):
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
     _propose_create(api, request, config, now_ns)
@@ -318,7 +320,11 @@ def _with_domain(
 
 
 def _rules(api: ApiCore, account: Account, replicas: int, pedantic: bool) -> StreamRules:
-    return StreamRules(api.options.limits, account.limits_of(replicas), pedantic)
+    def find_stream(name: str) -> StreamConfig | None:
+        stream = account.streams.get(name)
+        return stream.config if stream is not None else None
+
+    return StreamRules(api.options.limits, account.limits_of(replicas), pedantic, find_stream)
 
 
 def _check_stream_count(account: Account, config: StreamConfig) -> None:

@@ -153,6 +153,8 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
     if (!spec.allow_msg_ttl) ttl_s = kTtlNone;
   }
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(subject) : 0;
   v.seq = seq;
   if (!store->append(seq, time_ns, subject, header, body)) {
     js.fail(store->error());
@@ -162,6 +164,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   ttls_.add(seq, time_ns, ttl_s);
   stored(seq, subject, h);
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
+  if (republishes) republish(seq, time_ns, subject, header, body, previous);
 }
 
 void Stream::close_feeds() {
