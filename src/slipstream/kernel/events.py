@@ -84,6 +84,12 @@ class InactiveEvent(NamedTuple):
     consumer: int
 
 
+class BackupReadableEvent(NamedTuple):
+    """What a `read_backup` waited for is in memory, or cannot be read: read again."""
+
+    backup: int
+
+
 class FailedEvent(NamedTuple):
     """The store failed; JetStream accepts nothing more on this node. Text says what and where."""
 
@@ -98,5 +104,6 @@ Event = (
     | CommittedEvent
     | AdvisoryEvent
     | InactiveEvent
+    | BackupReadableEvent
     | FailedEvent
 )

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from slipstream.jetstream.api.transfers import Transfers
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.limits import ServerLimits
 from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
-from slipstream.kernel.values import StoreError
+from slipstream.kernel.values import BackupPiece, ConsumerProgress, RestoredBatch, StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 # Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
@@ -32,10 +33,12 @@ class KernelApi(Protocol):
 
     def account(self, name: bytes) -> int: ...
     def serve(self, account: int, subject: bytes, service: int) -> None: ...
+    def unserve(self, account: int, subject: bytes) -> None: ...
     def publish(
         self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
     ) -> int: ...
     def interest(self, account: int, subject: bytes) -> int: ...
+    def literal_interest(self, account: int, subject: bytes) -> int: ...
     def consumers(self, stream: int) -> list[Any]: ...
     def propose_stream_create(
         self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
@@ -56,6 +59,36 @@ class KernelApi(Protocol):
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None: ...
+    def open_backup(self, stream: int, last_seq: int) -> int: ...
+    def read_backup(self, backup: int, bytes_max: int) -> BackupPiece: ...
+    def close_backup(self, backup: int) -> None: ...
+    def consumer_progress(self, stream: int, consumer: int) -> ConsumerProgress: ...
+    def propose_restore_begin(
+        self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
+    ) -> int: ...
+    def propose_restored_messages(
+        self,
+        token: int,
+        stream: int,
+        records: bytes | bytearray,
+        last_seq: int,
+        payload_bytes_max: int,
+        message_bytes_max: int,
+    ) -> RestoredBatch: ...
+    def propose_restored_consumer(
+        self,
+        token: int,
+        stream: int,
+        name: bytes,
+        description: bytes,
+        spec: ConsumerSpec,
+        progress: ConsumerProgress,
+        /,
+    ) -> int: ...
+    def propose_restored_end(
+        self, token: int, stream: int, last_seq: int, last_time_ns: int
+    ) -> None: ...
+    def store_stats(self) -> Any: ...
     def stream_state(self, stream: int) -> Any: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]: ...
     def stream_subjects(
@@ -78,6 +111,7 @@ class Options(NamedTuple):
     limits: ServerLimits
     strict: bool = True
     domain: str = ""
+    max_payload: int = 1 << 20
 
 
 class ClientDescription(NamedTuple):
@@ -121,6 +155,16 @@ class Advisories(Protocol):
     def stream_action(self, stream: Stream, action: str, now_ns: int) -> None: ...
     def consumer_action(self, consumer: Consumer, action: str, now_ns: int) -> None: ...
     def consumer_pause(self, consumer: Consumer, now_ns: int) -> None: ...
+    def snapshot_created(
+        self, request: Request, stream: str, state: Mapping[str, Any], now_ns: int
+    ) -> None: ...
+    def snapshot_completed(
+        self, request: Request, stream: str, *, start_ns: int, end_ns: int, error: str
+    ) -> None: ...
+    def restore_created(self, request: Request, stream: str, now_ns: int) -> None: ...
+    def restore_completed(
+        self, request: Request, stream: str, *, start_ns: int, end_ns: int, received_bytes: int
+    ) -> None: ...
 
 
 class ApiCore:
@@ -132,6 +176,7 @@ class ApiCore:
         self.ids = ids
         self.advisories = advisories
         self.registry = Registry()
+        self.transfers = Transfers()
         self.failure = ""  # of the store; not empty: no change is possible any more
         self._next_token = 1
         self._waiting: dict[int, list[tuple[Request | None, Committed]]] = {}
@@ -276,6 +321,7 @@ class ApiCore:
             for request, _ in callers:
                 if request is not None:
                     self.refuse(request, self._store_error(), now_ns)
+        self.transfers.store_failed(text, now_ns)
 
     def _store_error(self) -> ApiError:
         return ApiError(ErrorCode.STREAM_STORE_FAILED, err=self.failure)
@@ -292,7 +338,7 @@ class ApiCore:
     def stream_to_change(self, request: Request, name: str) -> Stream:
         """Includes one whose creation is under way: its log takes further proposals already."""
         stream = request.account.streams.get(name)
-        if stream is None:
+        if stream is None or stream.restoring:
             raise ApiError(ErrorCode.STREAM_NOT_FOUND)
         return stream
 

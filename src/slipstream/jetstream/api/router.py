@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from slipstream.jetstream.api import account, consumers, messages, monitoring, refused, streams
+from slipstream.jetstream.api import (
+    account,
+    consumers,
+    messages,
+    monitoring,
+    refused,
+    restores,
+    snapshots,
+    streams,
+)
 from slipstream.jetstream.api.advisories import AdvisoryWriter
 from slipstream.jetstream.api.core import (
     ApiCore,
@@ -15,6 +24,7 @@ from slipstream.jetstream.api.core import (
     Options,
     Request,
 )
+from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.descriptions import read_consumer, read_stream
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
@@ -22,6 +32,7 @@ from slipstream.jetstream.limits import AccountLimits
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.kernel.events import (
     AdvisoryEvent,
+    BackupReadableEvent,
     CommittedEvent,
     Event,
     FailedEvent,
@@ -81,9 +92,9 @@ ROUTES = {
     ),
     "CONSUMER.UNPIN": Route(refused.unpin, "consumer_unpin_response", _TWO),
     "CONSUMER.RESET": Route(refused.reset, "consumer_reset_response", _TWO, {"reset_seq": 0}),
-    "STREAM.SNAPSHOT": Route(refused.snapshot, "stream_snapshot_response", _ONE),
+    "STREAM.SNAPSHOT": Route(snapshots.snapshot, "stream_snapshot_response", _ONE),
     "STREAM.RESTORE": Route(
-        refused.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
+        restores.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
     ),
     **{
         verb: Route(refused.needs_cluster, f"{type_}_response", words, level_first=False)
@@ -153,6 +164,9 @@ class JetStreamApi:
         """One event of the kernel. False when it is not JetStream's."""
         core = self._core
         if isinstance(event, RequestEvent):
+            if event.service == TRANSFER_SERVICE:
+                core.transfers.message(event, now_ns)
+                return True
             if event.service != JETSTREAM_SERVICE:
                 return False
             self._request(event, now_ns)
@@ -165,6 +179,8 @@ class JetStreamApi:
             consumer = self._find(event.stream, event.consumer)
             if consumer is not None and not core.failure:
                 consumers.delete_inactive(core, consumer)
+        elif isinstance(event, BackupReadableEvent):
+            core.transfers.readable(event.backup)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
         else:
@@ -172,13 +188,17 @@ class JetStreamApi:
         return True
 
     def step(self, now_ns: int) -> bool:
-        """Due timers and one slice of a long answer. True while there is more to do at once."""
+        """Due timers, a slice of a transfer and one of a long answer. True while there is more to
+        do at once.
+        """
         self._core.end_pauses(now_ns)
-        return self._core.run_slice(now_ns)
+        more = self._core.transfers.step(now_ns)
+        return self._core.run_slice(now_ns) or more
 
     def deadline_ns(self) -> int | None:
         """When `step` has a timer to serve."""
-        return self._core.next_pause_end_ns()
+        deadlines = (self._core.next_pause_end_ns(), self._core.transfers.deadline_ns())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def account_statistics(self, name: str) -> dict[str, Any]:
         """What the account's own INFO request is answered with, without its type."""
