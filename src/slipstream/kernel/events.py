@@ -93,6 +93,12 @@ class FeedEvent(NamedTuple):
     feed: int
 
 
+class BackupReadableEvent(NamedTuple):
+    """What a `read_backup` waited for is in memory, or cannot be read: read again."""
+
+    backup: int
+
+
 class FailedEvent(NamedTuple):
     """The store failed; JetStream accepts nothing more on this node. Text says what and where."""
 
@@ -114,6 +120,7 @@ Event = (
     | AdvisoryEvent
     | InactiveEvent
     | FeedEvent
+    | BackupReadableEvent
     | FailedEvent
     | RequestsDroppedEvent
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.consumer_rules import is_valid_group_name
-from slipstream.jetstream.json.decode import DecodeError, decode, is_empty_request
+from slipstream.jetstream.json.decode import DecodeError, decode
 from slipstream.jetstream.json.objects import GoStruct
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -22,19 +22,6 @@ class UnpinRequest(GoStruct):
 
 def needs_cluster(api: ApiCore, request: Request, now_ns: int) -> None:
     raise ApiError(ErrorCode.CLUSTER_REQUIRED)
-
-
-def snapshot(api: ApiCore, request: Request, now_ns: int) -> None:
-    if is_empty_request(request.body):
-        raise ApiError(ErrorCode.BAD_REQUEST)
-    api.stream(request, request.words[0])
-    raise ApiError(ErrorCode.STREAM_SNAPSHOT, err="snapshots are not supported yet")
-
-
-def restore(api: ApiCore, request: Request, now_ns: int) -> None:
-    if is_empty_request(request.body):
-        raise ApiError(ErrorCode.BAD_REQUEST)
-    raise ApiError(ErrorCode.STREAM_RESTORE, err="restoring a stream is not supported yet")
 
 
 def unpin(api: ApiCore, request: Request, now_ns: int) -> None:

@@ -70,6 +70,18 @@ class Consumer {
   void many_removed();                                   // after a purge
   void subject_renewed(uint32_t subject);                // its id may stand for another name now
 
+  // --- backup and restore (stream_restore.cpp)
+  struct Progress {
+    uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq;
+    int64_t delivered_ns, acked_ns;
+    struct Delivery { uint64_t stream_seq, consumer_seq; int64_t sent_ns; uint32_t deliveries; };
+    std::vector<Delivery> pending;
+    std::vector<uint64_t> exceeded;
+  };
+  Progress progress();
+  bool restore(Reader& in);
+  void restored();
+
   void snapshot(Buffer& out) const;
   bool load(Reader& in);
   ConsumerView view();

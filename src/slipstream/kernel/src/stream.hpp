@@ -113,6 +113,9 @@ class Stream {
   void propose_expired();
   int64_t oldest_mortal_ns();
   void apply_remove_below(uint64_t below);
+  void apply_restored_messages(Reader& in);
+  void restore_end(uint64_t last_seq, int64_t time_ns);
+  void apply_restored_consumer(Reader& in, bool live);
   void subscribe();
   void unsubscribe();
 
