@@ -423,6 +423,8 @@ class Kernel:
         """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
         result is that sequence.
         """
+    def unpin_consumer(self, stream: int, consumer: int) -> None:
+        """The next client that asks is pinned. Not logged; raises KeyError."""
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

@@ -8,16 +8,8 @@ deserves.
 from __future__ import annotations
 
 from slipstream.jetstream.api.core import ApiCore, Request
-from slipstream.jetstream.consumer_rules import is_valid_group_name
-from slipstream.jetstream.json.decode import DecodeError, decode, is_empty_request
-from slipstream.jetstream.json.objects import GoStruct
+from slipstream.jetstream.json.decode import is_empty_request
 from slipstream.protocol.errors import ApiError, ErrorCode
-
-
-class UnpinRequest(GoStruct):
-    go_type = "JSApiConsumerUnpinRequest"
-
-    group: str = ""
 
 
 def needs_cluster(api: ApiCore, request: Request, now_ns: int) -> None:
@@ -35,21 +27,3 @@ def restore(api: ApiCore, request: Request, now_ns: int) -> None:
     if is_empty_request(request.body):
         raise ApiError(ErrorCode.BAD_REQUEST)
     raise ApiError(ErrorCode.STREAM_RESTORE, err="restoring a stream is not supported yet")
-
-
-def unpin(api: ApiCore, request: Request, now_ns: int) -> None:
-    """Correct as long as no consumer has priority groups (C-010)."""
-    try:
-        if not request.body:
-            raise DecodeError("unexpected end of JSON input")
-        wanted = decode(request.body, UnpinRequest, strict=False)
-        if not wanted.group:
-            raise DecodeError("consumer group not specified")
-    except DecodeError as error:
-        raise ApiError(ErrorCode.INVALID_JSON, err=error) from None
-    if not is_valid_group_name(wanted.group):
-        raise ApiError(ErrorCode.CONSUMER_INVALID_GROUP_NAME)
-    stream_name, name = request.words
-    if api.stream(request, stream_name).find_consumer(name) is None:
-        raise ApiError(ErrorCode.CONSUMER_NOT_FOUND)
-    raise ApiError(ErrorCode.CONSUMER_INVALID_PRIORITY_GROUP)

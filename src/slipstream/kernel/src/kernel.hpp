@@ -46,6 +46,7 @@ struct KernelLimits {
   int64_t ping_max = 2;
   int64_t write_deadline_ns = 10'000'000'000;
   int64_t auth_timeout_ns = 2'000'000'000;
+  int64_t api_level = 0;  // of JetStream, which pull requests may demand
   bool auth_required = false;
   bool headers = true;
 };
@@ -134,6 +135,7 @@ class Kernel {
   Time now;
   int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }
   uint64_t random();
+  std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
 
   static Time clock();
