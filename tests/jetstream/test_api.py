@@ -216,19 +216,6 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
     assert len(talk.kernel.streams) == 1
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"priority_policy": "overflow", "priority_groups": ["a"]},
-    ],
-)
-def test_unsupported_consumer_features(talk: Conversation, fields: dict[str, object]) -> None:
-    talk.ok("STREAM.CREATE.S", {"name": "S"})
-    err_code, text = talk.error("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": fields})
-    assert err_code == 10012
-    assert text.endswith("not supported yet")
-
-
 def test_unsupported_verbs(talk: Conversation) -> None:
     talk.ok("STREAM.CREATE.S", {"name": "S"})
     talk.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {}})

@@ -507,6 +507,8 @@ class Kernel:
         self, token: int, stream: int, last_seq: int, last_time_ns: int
     ) -> None:
         """The stream's last sequence, if its last messages are gone."""
+    def unpin_consumer(self, stream: int, consumer: int) -> None:
+        """The next client that asks is pinned. Not logged; raises KeyError."""
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

@@ -64,7 +64,7 @@ cdef extern from "specs.hpp" namespace "slipstream" nogil:
 cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
-        int64_t write_deadline_ns, auth_timeout_ns
+        int64_t write_deadline_ns, auth_timeout_ns, api_level
         cbool auth_required, headers
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
@@ -165,8 +165,9 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
 
     cdef cppclass ConsumerView:
         uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending
-        int64_t delivered_ns, acked_ns, paused_until_ns
+        int64_t delivered_ns, acked_ns, paused_until_ns, pinned_ns
         cbool push_bound
+        string pin_id
 
     cpdef enum class FeedState "slipstream::FeedState"(uint8_t):
         open
@@ -252,6 +253,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
+    cbool kc_unpin_consumer "slipstream::KernelCalls::unpin_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
@@ -374,7 +376,8 @@ cdef object _event(EventRecord& e):
             e.a, (<bytes>e.s0).decode(), e.t0, e.t1, e.t2, e.b, e.c, e.d, e.e, e.f, (<bytes>e.s1).decode(), e.g, e.t3
         )
     if e.type == EventType.advisory:
-        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1)
+        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1,
+                                     <bytes>e.s2)
     if e.type == EventType.feed:
         return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
@@ -416,6 +419,7 @@ cdef class Kernel:
             elif name == "ping_max": l.ping_max = value
             elif name == "write_deadline_ns": l.write_deadline_ns = value
             elif name == "auth_timeout_ns": l.auth_timeout_ns = value
+            elif name == "api_level": l.api_level = value
             elif name == "auth_required": l.auth_required = value
             elif name == "headers": l.headers = value
             else: raise TypeError(f"unknown limit {name!r}")
@@ -817,6 +821,13 @@ cdef class Kernel:
             ok = kc_restore_end(self.k[0], token, stream, last_seq, last_time_ns)
         _accepted(ok)
 
+    def unpin_consumer(self, uint64_t stream, uint32_t consumer):
+        cdef cbool found
+        with nogil:
+            found = kc_unpin_consumer(self.k[0], stream, consumer)
+        if not found:
+            raise KeyError((stream, consumer))
+
     # -- reading
 
     def stream_state(self, uint64_t stream):
@@ -850,7 +861,8 @@ cdef class Kernel:
         if not found:
             raise KeyError((stream, consumer))
         return ConsumerState(v.consumer_seq, v.stream_seq, v.delivered_ns, v.floor_consumer_seq, v.floor_stream_seq,
-                             v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns)
+                             v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns,
+                             (<bytes>v.pin_id).decode(), v.pinned_ns)
 
     cdef object _get(self, uint64_t stream, Select select, bytes subject, uint64_t seq):
         cdef string_view s = _view(subject)

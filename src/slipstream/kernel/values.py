@@ -101,6 +101,8 @@ class ConsumerState(NamedTuple):
     num_pending: int
     push_bound: bool
     paused_until_ns: int
+    pin_id: str = ""  # of the pinned client
+    pinned_ns: int = 0
 
 
 class FeedStatus(NamedTuple):

@@ -37,7 +37,6 @@ from slipstream.jetstream.descriptions import describe_consumer
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator, is_valid_name
 from slipstream.jetstream.registry import Consumer, Stream
-from slipstream.jetstream.unsupported import refuse_unsupported_consumer
 from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -118,7 +117,6 @@ def _create_or_update(
         return
     if wanted.action is Action.UPDATE:
         raise ApiError(ErrorCode.CONSUMER_DOES_NOT_EXIST)
-    refuse_unsupported_consumer(config)
     _check_count(stream)
     if len(config.durable_name.encode()) > NAME_BYTES_MAX:
         raise ApiError(ErrorCode.CONSUMER_NAME_TOO_LONG, max=NAME_BYTES_MAX)
@@ -201,7 +199,6 @@ def _update(
     deliver = old.deliver_subject.encode()
     bound = bool(deliver) and api.kernel.interest(request.account.id, deliver) > 0
     check_update(old, config, deliver_interest=bound)
-    refuse_unsupported_consumer(config)
 
     def done(_: int, done_ns: int) -> None:
         shown = shown_config(consumer.config, api.options.server_version)

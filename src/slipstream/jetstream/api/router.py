@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from slipstream.jetstream.api import (
     account,
     consumer_reset,
+    consumer_unpin,
     consumers,
     messages,
     monitoring,
@@ -94,7 +95,7 @@ ROUTES = {
     "CONSUMER.PAUSE": Route(
         consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
     ),
-    "CONSUMER.UNPIN": Route(refused.unpin, "consumer_unpin_response", _TWO),
+    "CONSUMER.UNPIN": Route(consumer_unpin.unpin, "consumer_unpin_response", _TWO),
     "CONSUMER.RESET": Route(
         consumer_reset.reset,
         "consumer_reset_response",

@@ -205,6 +205,15 @@ struct KernelCalls {
     c->wake();
     k.wake();
   }
+  static bool unpin_consumer(Kernel& k, uint64_t stream, uint32_t consumer) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    Consumer* c = s ? s->consumer(consumer) : nullptr;
+    if (!c) return false;
+    c->unpin();
+    k.wake();
+    return true;
+  }
   static bool consumer_state(Kernel& k, uint64_t stream, uint32_t consumer, ConsumerView& out) {
     Kernel::Guard g(k);
     Stream* s = find(k, stream);
@@ -212,6 +221,7 @@ struct KernelCalls {
     if (!c) return false;
     k.look_at_clock();
     out = c->view();
+    k.wake();  // requests that have expired were told so
     return true;
   }
 
