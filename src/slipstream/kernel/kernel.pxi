@@ -56,7 +56,7 @@ cdef extern from "specs.hpp" namespace "slipstream" nogil:
 cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
-        int64_t write_deadline_ns, auth_timeout_ns
+        int64_t write_deadline_ns, auth_timeout_ns, api_level
         cbool auth_required, headers
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
@@ -303,6 +303,7 @@ cdef class Kernel:
             elif name == "ping_max": l.ping_max = value
             elif name == "write_deadline_ns": l.write_deadline_ns = value
             elif name == "auth_timeout_ns": l.auth_timeout_ns = value
+            elif name == "api_level": l.api_level = value
             elif name == "auth_required": l.auth_required = value
             elif name == "headers": l.headers = value
             else: raise TypeError(f"unknown limit {name!r}")

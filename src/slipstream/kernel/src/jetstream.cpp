@@ -27,7 +27,7 @@ void JetStream::on_publish(void* target, Account&, string_view subject, string_v
   static_cast<Stream*>(target)->ingest(subject, reply, header, body);
 }
 
-void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view, string_view body) {
+void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view header, string_view body) {
   if (s.dead) return;
   switch (s.kind) {
     case SubscriptionKind::pull:
@@ -35,7 +35,7 @@ void JetStream::on_request(Subscription& s, Account&, string_view subject, strin
     case SubscriptionKind::flow_reply:
       return static_cast<Consumer*>(s.target)->on_flow_reply(subject);
     case SubscriptionKind::direct_get:
-      return static_cast<Stream*>(s.target)->direct_get(subject, reply, body);
+      return static_cast<Stream*>(s.target)->direct_get(subject, reply, header, body);
     default:
       return;
   }
@@ -111,6 +111,7 @@ void JetStream::end_of_turn() {
   if (journal_) journal_->flush();
   apply_committed();
   run_consumers();
+  if (!direct_gets.empty() && direct_gets.run()) busy_ = true;
   for (size_t i = 0; i < delivered_.size(); i++) {
     delivered_[i]->delivered_dirty = false;
     delivered_[i]->propose_delivered();

@@ -7,6 +7,7 @@
 
 #include "checkpoint.hpp"
 #include "consumer.hpp"
+#include "direct_get.hpp"
 #include "journal.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
@@ -76,6 +77,7 @@ class JetStream {
   void recycle(Buffer&& b);
   MessageStore* new_store(uint64_t stream, bool memory);
   Kernel& kernel;
+  DirectGets direct_gets;
   bool relaxed() const { return options_.sync_interval_ns > 0; }
 
  private:
