@@ -197,9 +197,7 @@ def test_duplicate_window_limit() -> None:
     [
         {"retention": "workqueue"},
         {"retention": "interest"},
-        {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
-        {"subject_delete_marker_ttl": SECOND},
         {"allow_atomic": True},
         {"allow_batched": True},
         {"compression": "s2"},

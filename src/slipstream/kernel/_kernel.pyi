@@ -16,8 +16,8 @@ from slipstream.kernel.values import (
     ConsumerState,
     FeedStatus,
     KernelStats,
-    SourcePosition,
     RestoredBatch,
+    SourcePosition,
     StoredMessage,
     StoreStats,
     StreamRecord,
@@ -295,6 +295,16 @@ class SubjectTransform:
     def transform(self, subject: bytes, drawn: int) -> bytes | None:
         """None if the source does not match; `drawn` are 31 random bits."""
 
+def add_decimals(a: bytes, b: bytes, *, subtract: bool = False) -> bytes | None:
+    """Whole numbers of any size as text; None if one is no number."""
+
+def next_counter_message(
+    last: tuple[bytes, bytes] | None, subject: bytes, header: bytes, body: bytes
+) -> tuple[bytes, bytes] | None:
+    """What a counter stream stores, as (header, body); `last` is what it stored before on the
+    subject. None if one of them is no counter's message.
+    """
+
 # ---------------------------------------------------------------- kernel
 
 class Kernel:
@@ -317,6 +327,7 @@ class Kernel:
         ping_max: int = 2,
         write_deadline_ns: int = 10_000_000_000,
         auth_timeout_ns: int = 2_000_000_000,
+        api_level: int = 0,
         auth_required: bool = False,
         headers: bool = True,
         seed: int = 1,

@@ -8,6 +8,7 @@
 #include "backup_reader.hpp"
 #include "checkpoint.hpp"
 #include "consumer.hpp"
+#include "direct_get.hpp"
 #include "journal.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
@@ -92,6 +93,7 @@ class JetStream {
   void recycle(Buffer&& b);
   MessageStore* new_store(uint64_t stream, bool memory);
   Kernel& kernel;
+  DirectGets direct_gets;
   bool relaxed() const { return options_.sync_interval_ns > 0; }
 
  private:

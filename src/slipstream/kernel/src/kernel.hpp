@@ -54,7 +54,7 @@ struct KernelLimits {
   int64_t ping_max = 2;
   int64_t write_deadline_ns = 10'000'000'000;
   int64_t auth_timeout_ns = 2'000'000'000;
-  int64_t api_level = 0;  // of JetStream, which pull requests may demand
+  int64_t api_level = 0;  // of JetStream, which requests may demand
   bool auth_required = false;
   bool headers = true;
 };
