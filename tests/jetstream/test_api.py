@@ -194,8 +194,6 @@ def test_duplicate_window_limit() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"retention": "workqueue"},
-        {"retention": "interest"},
         {"mirror": {"name": "O"}},
         {"sources": [{"name": "O"}]},
         {"subject_transform": {"src": "a", "dest": "b"}},

@@ -9,7 +9,7 @@ kernel's and is asked for when it is needed.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import msgspec
@@ -63,6 +63,7 @@ class Stream:
         self.created_ns = created_ns
         self.consumers: dict[str, Consumer] = {}
         self.consumers_by_id: dict[int, Consumer] = {}
+        self._filters = SubjectIndex()
         self.token = 0
 
     @property
@@ -82,11 +83,24 @@ class Stream:
         assert consumer.name not in self.consumers
         self.consumers[consumer.name] = consumer
         self.consumers_by_id[consumer.id] = consumer
+        self._filters.add(consumer.config.filters or (">",), consumer.name)
 
     def remove_consumer(self, consumer: Consumer) -> None:
         assert self.consumers[consumer.name] is consumer
         del self.consumers[consumer.name]
         del self.consumers_by_id[consumer.id]
+        self._filters.remove(consumer.config.filters or (">",), consumer.name)
+
+    def update_consumer(self, consumer: Consumer, config: ConsumerConfig) -> None:
+        self._filters.remove(consumer.config.filters or (">",), consumer.name)
+        consumer.update(config)
+        self._filters.add(config.filters or (">",), consumer.name)
+
+    def consumers_overlapping(self, filters: Iterable[str]) -> Iterator[Consumer]:
+        """Those whose filters let something through that one of these does; may repeat."""
+        for subject in filters:
+            for name in self._filters.owners(subject):
+                yield self.consumers[name]
 
     def find_consumer(self, name: str) -> Consumer | None:
         """Of a reader: committed ones only."""

@@ -7,14 +7,12 @@ that says so; accepting and ignoring it would lose messages or guarantees silent
 from __future__ import annotations
 
 from slipstream.jetstream.consumer_config import AckPolicy, ConsumerConfig, PriorityPolicy
-from slipstream.jetstream.stream_config import Compression, PersistMode, Retention, StreamConfig
+from slipstream.jetstream.stream_config import Compression, PersistMode, StreamConfig
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 
 def refuse_unsupported_stream(config: StreamConfig) -> None:
     asked = (
-        (config.retention is Retention.WORK_QUEUE, "workqueue retention is"),
-        (config.retention is Retention.INTEREST, "interest retention is"),
         (config.mirror is not None, "mirroring a stream is"),
         (bool(config.sources), "sourcing from streams is"),
         (config.subject_transform is not None, "subject transforms are"),

@@ -126,8 +126,8 @@ struct KernelCalls {
     if (!s || !s->store->messages()) return out;
     for (uint64_t seq = s->store->first_seq(); seq < s->store->last_seq() && out.size() < limit;) {
       uint64_t next = s->store->next_live(seq + 1);
+      if (!next) next = s->store->last_seq() + 1;
       for (uint64_t gap = seq + 1; gap < next && out.size() < limit; gap++) out.push_back(gap);
-      if (!next) break;
       seq = next;
     }
     return out;
@@ -202,6 +202,7 @@ struct KernelCalls {
     for (auto& [id, s] : k.jetstream->streams()) {
       s->store->check();
       for (auto& [cid, c] : s->consumers) c->check();
+      s->check();
     }
   }
   static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }

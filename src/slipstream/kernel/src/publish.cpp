@@ -115,8 +115,7 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   inflight_messages_ -= count;
   inflight_bytes_ -= entry->payload.size();
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
-  for (auto& [id, c] : consumers)
-    if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);
+  index.wake_listeners(js);
 }
 
 // The publish acknowledgement (S-135..S-137).
@@ -174,6 +173,11 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
       }
     }
   }
+  if ((v.error = check_size(header.size(), body.size()))) return;
+  if (!keeps_for_interest(subject)) {
+    v.seq = store->last_seq() + 1;
+    return skip_message(time_ns, subject, h, equals_ignoring_case(h.rollup, "all"));
+  }
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
     v.error = &kTtlInvalid;
@@ -216,9 +220,12 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, string_view s
   return nullptr;
 }
 
-const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
+const PublishError* Stream::check_size(size_t header, size_t body) const {
   if (spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size) return &kMsgTooLarge;
-  if (header > kHeaderBytesMax) return &kHeaderTooLarge;
+  return header > kHeaderBytesMax ? &kHeaderTooLarge : nullptr;
+}
+
+const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
   if (!spec.discard_new) return nullptr;
   bool replaces = false;
   uint64_t size = MessageStore::message_bytes(spec.memory, subject.size(), header, body);
@@ -245,8 +252,10 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
     last_msg_id_ = h.msg_id;
   }
   uint32_t subject = store->subject_of(seq);
-  if (!consumers.empty() && store->subject_state(subject).count == 1)
-    for (auto& [id, c] : consumers) c->subject_renewed(subject);
+  if (!index.empty()) {
+    if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
+    index.arrived(subject);
+  }
   if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "consumer.hpp"
+#include "consumer_index.hpp"
 #include "dedupe.hpp"
 #include "group.hpp"
 #include "message_store.hpp"
@@ -47,6 +48,7 @@ class Stream {
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
   bool load(Reader& in);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view body);
+  void check();            // the invariants of retention
 
   JetStream& js;
   Account& account;
@@ -56,6 +58,7 @@ class Stream {
   Group group;
   std::unique_ptr<MessageStore> store;
   std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
+  ConsumerIndex index{store};
   uint32_t next_consumer_id = 1;
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
   bool deleted = false;
@@ -73,6 +76,7 @@ class Stream {
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
+  const PublishError* check_size(size_t header, size_t body) const;
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
@@ -86,12 +90,25 @@ class Stream {
   void subscribe();
   void unsubscribe();
 
+  // --- interest and work-queue retention (retention.cpp)
+  bool keeps_for_interest(string_view subject);
+  void skip_message(int64_t time_ns, string_view subject, const PublishHeaders& h, bool rolls_up_all);
+  bool needed(uint64_t seq, uint32_t subject);
+  void settle(uint64_t seq);
+  void settle_from(uint64_t seq);
+  void remove_consumer(Consumer& c);
+  void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
+  void begin_interest();
+  void snapshot_retention(Buffer& out);
+  bool load_retention(Reader& in);
+
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
+  uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
   int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set
