@@ -1,8 +1,9 @@
 """Goal: a client cannot tell our consumers from nats-server's, also where few clients look:
 acknowledgement by flow control, resets, priority groups, updates of live consumers, advisories.
 
-Method: every scenario of consumer_feature_scenarios.py runs over a socket against nats-server and
-against our server in this process, side by side; the notes of both are compared line by line.
+Method: every scenario of consumer_feature_scenarios.py and consumer_detail_scenarios.py
+runs over a socket against nats-server and against our server in this process, side by side; the
+notes of both are compared line by line.
 Decided differences are in docs/differences.md.
 """
 

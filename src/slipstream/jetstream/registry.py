@@ -15,13 +15,13 @@ from functools import cached_property
 import msgspec
 
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.encode import raw
 from slipstream.jetstream.json.objects import to_json
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import AccountLimits, Reservations
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.jetstream.subjects import SubjectIndex, collide
+from slipstream.protocol.short_hash import short_hash
 
 
 class Consumer:
@@ -119,7 +119,7 @@ class Stream:
     @cached_property
     def identity(self) -> str:
         """Tells a stream from an earlier one of its name (S-196)."""
-        return short_hash(self.created)
+        return short_hash(self.created.encode())
 
 
 class Account:

@@ -6,6 +6,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 from slipstream.kernel import events as _events
+from slipstream.protocol.short_hash import short_hash
 from slipstream.kernel.values import (
     ConnectionStats,
     ConsumerRecord,
@@ -168,7 +169,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[ConnectionRow] kc_connections "slipstream::KernelCalls::connections"(CKernel&)
     vector[SubscriptionRow] kc_subscriptions "slipstream::KernelCalls::subscriptions"(CKernel&, uint64_t)
     KernelCounters kc_counters "slipstream::KernelCalls::counters"(CKernel&, uint64_t&, uint64_t&, uint64_t&, uint64_t&)
-    uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view)
+    uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view, string_view)
+    void kc_set_ack_subjects "slipstream::KernelCalls::set_ack_subjects"(CKernel&, string_view, cbool)
     void kc_serve "slipstream::KernelCalls::serve"(CKernel&, uint32_t, string_view, uint32_t)
     uint64_t kc_publish "slipstream::KernelCalls::publish"(CKernel&, uint32_t, string_view, string_view, string_view, string_view)
     uint64_t kc_interest "slipstream::KernelCalls::interest"(CKernel&, uint32_t, string_view)
@@ -446,7 +448,11 @@ cdef class Kernel:
     # -- subjects
 
     def account(self, bytes name):
-        return kc_account(self.k[0], _view(name))
+        cdef bytes hashed = short_hash(name).encode()
+        return kc_account(self.k[0], _view(name), _view(hashed))
+
+    def set_ack_subjects(self, *, bytes domain, bint long_ones):
+        kc_set_ack_subjects(self.k[0], _view(domain), long_ones)
 
     def serve(self, uint32_t account, bytes subject, uint32_t service):
         kc_serve(self.k[0], account, _view(subject), service)

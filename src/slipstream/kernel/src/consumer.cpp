@@ -10,8 +10,10 @@ namespace slipstream {
 
 Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, ConsumerSpec sp)
     : id(i), name(std::move(n)), description(std::move(d)), spec(std::move(sp)), stream_(s), js_(s.js) {
-  ack_prefix_ = "$JS.ACK." + s.name + "." + name + ".";
-  flow_prefix_ = "$JS.FC." + s.name + "." + name + ".";
+  std::string place = s.name + "." + name + ".", outer = js_.kernel.domain + "." + s.account.hash + ".";
+  short_flow_prefix_ = "$JS.FC." + place;
+  long_flow_prefix_ = "$JS.FC." + outer + place;
+  ack_prefix_ = "$JS.ACK." + (js_.kernel.long_ack_subjects ? outer : std::string()) + place;
   if (s.spec.memory) spec.memory = true;
   for (const auto& f : spec.filters) {
     if (has_wildcard(f)) wildcard_filters_.push_back(f);
@@ -85,7 +87,9 @@ void Consumer::attach() {
   pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull,
                                                  "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
   if (spec.flow_control)
-    flow_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, flow_prefix_ + "*", {}, this);
+    for (const auto& prefix : {short_flow_prefix_, long_flow_prefix_})
+      flow_subscriptions_.push_back(
+          kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, prefix + "*", {}, this));
   if (spec.flow_control) open_window();
   interest_changed();
   if (spec.sourcing && consumer_seq_ > 0) propose_reset(0, 0);
@@ -95,8 +99,9 @@ void Consumer::attach() {
 
 void Consumer::detach(const char* farewell) {
   if (pull_subscription_) kernel().remove_subscription(stream_.account, pull_subscription_);
-  if (flow_subscription_) kernel().remove_subscription(stream_.account, flow_subscription_);
-  pull_subscription_ = flow_subscription_ = nullptr;
+  for (Subscription* s : flow_subscriptions_) kernel().remove_subscription(stream_.account, s);
+  flow_subscriptions_.clear();
+  pull_subscription_ = nullptr;
   if (farewell)
     for (auto& r : waiting_) status(r.target.subject, farewell);
   waiting_.clear();

@@ -48,6 +48,7 @@ class Consumer {
   void interest_changed();
   void on_timer();
   void unpin();
+  void release_requests(const char* status_line);
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once
@@ -136,7 +137,7 @@ class Consumer {
 
   Stream& stream_;
   JetStream& js_;
-  std::string ack_prefix_, flow_prefix_;
+  std::string ack_prefix_, short_flow_prefix_, long_flow_prefix_;
 
   // Replicated state.
   uint64_t cursor_ = 0;         // last stream sequence considered
@@ -158,7 +159,8 @@ class Consumer {
   bool active_ = false;         // push: somebody listens
   int64_t last_activity_ns_ = 0, next_heartbeat_ns_ = 0, next_request_ns_ = INT64_MAX;
   Timer timer_{TimerKind::consumer, this};
-  Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
+  Subscription* pull_subscription_ = nullptr;
+  std::vector<Subscription*> flow_subscriptions_;
   ReadBuffer reader_;
   std::vector<uint8_t> verdicts_;   // subject id -> 0 unknown, 1 matches, 2 does not
   std::set<std::string, std::less<>> literal_filters_;

@@ -54,6 +54,7 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
     }
   size_t first = n == 7 ? 0 : n >= 9 ? 2 : SIZE_MAX;
   if (first == SIZE_MAX || account.id >= by_ack_name_.size()) return 0;
+  if (first == 2 && (tokens[0] != kernel.domain || tokens[1] != account.hash)) return 0;
   string_view key(tokens[first].data(), tokens[first].size() + 1 + tokens[first + 1].size());
   auto& names = by_ack_name_[account.id];
   auto it = names.find(key);

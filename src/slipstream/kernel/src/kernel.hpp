@@ -32,6 +32,7 @@ constexpr int64_t kFirstPingNs = 2'000'000'000;
 struct Account {
   uint32_t id = 0;
   std::string name;
+  std::string hash;            // stands for the name in subjects of acknowledgements (C-111)
   SubjectTrie trie;
   uint64_t ack_listeners = 0;  // client subscriptions that may match $JS.ACK subjects
 };
@@ -137,6 +138,8 @@ class Kernel {
   uint64_t random();
   std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
+  std::string domain = "_";     // as subjects of acknowledgements show it; "_": none
+  bool long_ack_subjects = false;  // deliveries ask for acknowledgements with domain and account (C-111, C-112)
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
