@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import consumer_detail_scenarios
 from consumer_feature_scenarios import FEATURE_SCENARIOS
 from targets import LiveTarget
 from test_consumers import notes, oracle, ours
 
 __all__ = ["oracle", "ours"]  # fixtures
+assert consumer_detail_scenarios.__doc__  # importing it has added its scenarios
 
 
 @pytest.mark.parametrize("name", FEATURE_SCENARIOS)

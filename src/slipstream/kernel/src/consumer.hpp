@@ -95,7 +95,11 @@ class Consumer {
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
+  static int64_t ack_wait_of(const ConsumerSpec& s, uint32_t deliveries);
   int64_t wait_ns(uint32_t deliveries) const;
+  void shift_deadlines(const ConsumerSpec& old);
+  void redeliver_all_pending();
+  int64_t unused_from_ns() const;
   int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
   void acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
   uint64_t reset_to(uint64_t seq);
@@ -109,7 +113,7 @@ class Consumer {
   void pin_client(PullRequest& r);
   void pin_timed_out();
   bool level_is_missing(string_view header) const;
-  bool held_back(const StoredMessage& message);
+  bool held_back(const StoredMessage& message, size_t bytes);
   void send(DeliveryTarget& target, const StoredMessage& message, string_view ack_reply);
   size_t resolve(DeliveryTarget& target);
   bool congested(DeliveryTarget& target);
@@ -157,6 +161,7 @@ class Consumer {
   int64_t served_ns_ = 0;       // when serve_requests() last ran
   DeliveryTarget push_target_;
   bool active_ = false;         // push: somebody listens
+  int64_t unused_from_ns_ = 0;  // as last reckoned
   int64_t last_activity_ns_ = 0, next_heartbeat_ns_ = 0, next_request_ns_ = INT64_MAX;
   Timer timer_{TimerKind::consumer, this};
   Subscription* pull_subscription_ = nullptr;

@@ -63,7 +63,10 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
   for (size_t i = 0; i < 3; i++) {
     uint64_t x = 0;
     for (char c : tokens[first + 2 + i]) {
-      if (c < '0' || c > '9') return 1;
+      if (c < '0' || c > '9') {
+        x = UINT64_MAX;  // no number: like one that was never delivered
+        break;
+      }
       x = x * 10 + (uint64_t)(c - '0');
     }
     v[i] = x;
