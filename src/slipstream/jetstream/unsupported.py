@@ -6,7 +6,7 @@ that says so; accepting and ignoring it would lose messages or guarantees silent
 
 from __future__ import annotations
 
-from slipstream.jetstream.stream_config import Compression, PersistMode, Retention, StreamConfig
+from slipstream.jetstream.stream_config import Compression, Retention, StreamConfig
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 
@@ -14,17 +14,10 @@ def refuse_unsupported_stream(config: StreamConfig) -> None:
     asked = (
         (config.retention is Retention.WORK_QUEUE, "workqueue retention is"),
         (config.retention is Retention.INTEREST, "interest retention is"),
-        (config.mirror is not None, "mirroring a stream is"),
-        (bool(config.sources), "sourcing from streams is"),
-        (config.subject_transform is not None, "subject transforms are"),
-        (config.republish is not None, "republishing is"),
-        (config.allow_msg_counter, "message counters are"),
         (config.allow_msg_schedules, "message schedules are"),
-        (config.subject_delete_marker_ttl_ns != 0, "subject delete markers are"),
         (config.allow_atomic, "atomic batch publishing is"),
         (config.allow_batched, "fast batch publishing is"),
         (config.compression is Compression.S2, "s2 compression is"),
-        (config.persist_mode is PersistMode.ASYNC, "the async persist mode is"),
     )
     for wanted, what in asked:
         if wanted:

@@ -85,10 +85,31 @@ class InactiveEvent(NamedTuple):
     consumer: int
 
 
+class FeedEvent(NamedTuple):
+    """The feed of a mirror or a source stopped: it missed something, or its stream refused what
+    came.
+    """
+
+    stream: int
+    feed: int
+
+
+class BackupReadableEvent(NamedTuple):
+    """What a `read_backup` waited for is in memory, or cannot be read: read again."""
+
+    backup: int
+
+
 class FailedEvent(NamedTuple):
     """The store failed; JetStream accepts nothing more on this node. Text says what and where."""
 
     text: str
+
+
+class RequestsDroppedEvent(NamedTuple):
+    """More requests waited for Python than the kernel keeps; those behind were dropped (S-109)."""
+
+    dropped: int
 
 
 Event = (
@@ -99,5 +120,8 @@ Event = (
     | CommittedEvent
     | AdvisoryEvent
     | InactiveEvent
+    | FeedEvent
+    | BackupReadableEvent
     | FailedEvent
+    | RequestsDroppedEvent
 )

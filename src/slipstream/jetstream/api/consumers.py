@@ -35,7 +35,7 @@ from slipstream.jetstream.consumer_rules import (
 )
 from slipstream.jetstream.descriptions import describe_consumer
 from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator
+from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator, is_valid_name
 from slipstream.jetstream.registry import Consumer, Stream
 from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
@@ -106,7 +106,10 @@ def _create_or_update(
             keep_start(config, existing.config)
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
     rules = ConsumerRules(
-        stream.config, api.options.limits, request.account.limits, wanted.pedantic
+        stream.config,
+        api.options.limits,
+        request.account.limits_of(stream.config.num_replicas),
+        wanted.pedantic,
     )
     config = normalise(config, rules)
     if existing is not None:
@@ -124,9 +127,26 @@ def _create_or_update(
     _propose_create(api, request, stream, name, with_ephemeral_threshold(config), now_ns)
 
 
+def restored_config(
+    api: ApiCore, stream: Stream, name: str, config: ConsumerConfig
+) -> ConsumerConfig:
+    """What a consumer of a backup is restored with. Raises ApiError."""
+    config = msgspec.structs.replace(config, name=config.name or name)
+    config.metadata = stored_metadata(config.metadata, config.required_api_level)
+    account = stream.account
+    rules = ConsumerRules(stream.config, api.options.limits, account.limits, pedantic=False)
+    config = normalise(config, rules)
+    refuse_unsupported_consumer(config)
+    _check_count(stream)
+    if not is_valid_name(name) or len(name.encode()) > NAME_BYTES_MAX or name in stream.consumers:
+        raise ApiError(ErrorCode.CONSUMER_CREATE, err=f"invalid consumer name '{name}'")
+    return with_ephemeral_threshold(config)
+
+
 def _check_count(stream: Stream) -> None:
     """The smaller of the stream's and the account's limit counts (C-056)."""
-    limits = (stream.config.max_consumers, stream.account.limits.max_consumers)
+    of_account = stream.account.limits_of(stream.config.num_replicas)
+    limits = (stream.config.max_consumers, of_account.max_consumers)
     limit = min((limit for limit in limits if limit > 0), default=0)
     if 0 < limit <= stream.limited_consumer_count:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)

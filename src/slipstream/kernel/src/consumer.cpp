@@ -20,7 +20,7 @@ string_view without_blanks(string_view text) {
 
 Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, ConsumerSpec sp)
     : id(i), name(std::move(n)), description(std::move(d)), spec(std::move(sp)), stream_(s), js_(s.js) {
-  std::string place = s.name + "." + name + ".", outer = js_.kernel.domain + "." + s.account.hash + ".";
+  std::string place = s.name + "." + name + ".", outer = std::string(js_.kernel.domain_token()) + "." + s.account.hash + ".";
   short_flow_prefix_ = "$JS.FC." + place;
   long_flow_prefix_ = "$JS.FC." + outer + place;
   ack_prefix_ = "$JS.ACK." + (js_.kernel.long_ack_subjects ? outer : std::string()) + place;
@@ -58,7 +58,7 @@ void Consumer::start_position() {
         uint64_t newest = 0;
         for (const auto& f : spec.filters)
           m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
-        start = newest ? newest : last + 1;
+        start = newest ? newest : first;
       }
       break;
     }
@@ -82,7 +82,7 @@ void Consumer::start_position() {
       newest.erase(std::unique(newest.begin(), newest.end()), newest.end());
       last_per_subject_.assign(newest.begin(), newest.end());
       resume_after_ = last;
-      start = newest.empty() ? last + 1 : newest.front();
+      start = newest.empty() ? std::max(first, last) : newest.front();
       break;
     }
   }
@@ -171,7 +171,6 @@ void Consumer::clamp_to_stream() {
   uint64_t last = store().last_seq();
   if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
   if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
-  many_removed();
 }
 
 // ------------------------------------------------------------------ filters and num_pending
@@ -280,6 +279,8 @@ void Consumer::many_removed() {
 }
 
 // ------------------------------------------------------------------ acknowledgements as they arrive
+
+bool Consumer::hears_acks() const { return spec.ack_policy != AckPolicy::none && spec.ack_policy != AckPolicy::flow_control; }
 
 void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body) {
   if (stream_seq == 0) return;

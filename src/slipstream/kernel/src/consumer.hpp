@@ -43,10 +43,12 @@ class Consumer {
 
   // --- what clients send
   void on_pull(string_view reply, string_view header, string_view body);
+  bool hears_acks() const;  // false: who acknowledges with a reply is told that nobody is there
   void on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body);
   void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
+  void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
   void unpin();
   void release_requests(const char* status_line);
 
@@ -71,6 +73,18 @@ class Consumer {
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
   void many_removed();                                   // after a purge
   void subject_renewed(uint32_t subject);                // its id may stand for another name now
+
+  // --- backup and restore (stream_restore.cpp)
+  struct Progress {
+    uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq;
+    int64_t delivered_ns, acked_ns;
+    struct Delivery { uint64_t stream_seq, consumer_seq; int64_t sent_ns; uint32_t deliveries; };
+    std::vector<Delivery> pending;
+    std::vector<uint64_t> exceeded;
+  };
+  Progress progress();
+  bool restore(Reader& in);
+  void restored();
 
   void snapshot(Buffer& out) const;
   bool load(Reader& in);

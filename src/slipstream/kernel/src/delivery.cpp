@@ -58,6 +58,7 @@ bool Consumer::congested(DeliveryTarget& t) {
   if (!spec.push()) resolve(t);
   if (t.match.plain.size() != 1) return false;
   Subscription* s = t.match.plain[0];
+  if (s->kind == SubscriptionKind::feed) return static_cast<Feed*>(s->target)->behind();
   return s->connection && s->connection->pending() > kCongestedBytes;
 }
 
