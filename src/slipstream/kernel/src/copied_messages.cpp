@@ -152,10 +152,11 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
     }
     if (!spec.allow_msg_ttl) ttl_s = kTtlNone;
   }
+  v.seq = seq;
+  if (!keeps_for_interest(subject)) return skip_message(seq, time_ns, subject, h);
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   bool republishes = republish_ && leading_;
   uint64_t previous = republishes ? last_on_literal(subject) : 0;
-  v.seq = seq;
   if (!store->append(seq, time_ns, subject, header, body)) {
     js.fail(store->error());
     v.error = &kStoreFailed;

@@ -26,6 +26,7 @@ class SegmentStore final : public MessageStore {
 
   bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header,
               string_view body) override;
+  void skip(uint64_t seq, int64_t time_ns) override;
   void expect(string_view subject) const override { subjects_.expect(subject); }
   bool remove(uint64_t seq) override;
   bool erase(uint64_t seq) override;
