@@ -170,7 +170,11 @@ cdef class Kernel:
     # -- subjects
 
     def account(self, bytes name):
-        return kc_account(self.k[0], _view(name))
+        cdef bytes hashed = short_hash(name).encode()
+        return kc_account(self.k[0], _view(name), _view(hashed))
+
+    def set_long_ack_subjects(self, bint wanted):
+        kc_set_long_ack_subjects(self.k[0], wanted)
 
     def serve(self, uint32_t account, bytes subject, uint32_t service):
         kc_serve(self.k[0], account, _view(subject), service)

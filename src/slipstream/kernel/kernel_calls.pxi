@@ -8,6 +8,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 from slipstream.kernel import events as _events
+from slipstream.protocol.short_hash import short_hash
 from slipstream.kernel.values import (
     BackupPiece,
     ConnectionStats,
@@ -234,7 +235,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[ConnectionRow] kc_connections "slipstream::KernelCalls::connections"(CKernel&)
     vector[SubscriptionRow] kc_subscriptions "slipstream::KernelCalls::subscriptions"(CKernel&, uint64_t)
     KernelCounters kc_counters "slipstream::KernelCalls::counters"(CKernel&, uint64_t&, uint64_t&, uint64_t&, uint64_t&)
-    uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view)
+    uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view, string_view)
+    void kc_set_long_ack_subjects "slipstream::KernelCalls::set_long_ack_subjects"(CKernel&, cbool)
     void kc_serve "slipstream::KernelCalls::serve"(CKernel&, uint32_t, string_view, uint32_t)
     uint64_t kc_publish "slipstream::KernelCalls::publish"(CKernel&, uint32_t, string_view, string_view, string_view, string_view)
     void kc_set_domain "slipstream::KernelCalls::set_domain"(CKernel&, string_view)
