@@ -30,7 +30,7 @@ int64_t Stream::entry_time_ns() {
 
 bool Stream::propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who) {
   uint64_t bytes = payload.size();
-  if (!js.propose(group, kind, std::move(payload), true, 0, std::move(who))) return false;
+  if (!js.propose(group, kind, std::move(payload), true, 0, std::move(who), false, spec.persist_async)) return false;
   inflight_bytes_ += bytes;
   return true;
 }
@@ -86,10 +86,11 @@ void Stream::apply_mirrored(Reader& in, Entry* entry) {
     int64_t time_ns = (int64_t)in.get64();
     uint16_t subject_size = in.get16();
     uint32_t header_size = in.get32(), body_size = in.get32();
-    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size), body = in.get_bytes(body_size);
+    uint32_t flags = header_size & ~kHeaderSizeMask;
+    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size & kHeaderSizeMask), body = in.get_bytes(body_size);
     if (!in.ok()) break;
     Verdict verdict;
-    if (!refused) apply_copy(seq, time_ns, subject, header, body, verdict);
+    if (!refused) apply_copy(seq, time_ns, subject, header, body, flags, verdict);
     refused |= verdict.error != nullptr;
   }
   copies_applied(entry, count, refused);
@@ -107,10 +108,11 @@ void Stream::apply_sourced(Reader& in, Entry* entry) {
     uint64_t origin_seq = in.get64();
     uint16_t subject_size = in.get16();
     uint32_t header_size = in.get32(), body_size = in.get32();
-    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size), body = in.get_bytes(body_size);
+    uint32_t flags = header_size & ~kHeaderSizeMask;
+    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size & kHeaderSizeMask), body = in.get_bytes(body_size);
     if (!in.ok()) break;
     Verdict verdict;
-    if (!refused) apply_copy(store->last_seq() + 1, time_ns, subject, header, body, verdict);
+    if (!refused) apply_copy(store->last_seq() + 1, time_ns, subject, header, body, flags, verdict);
     refused |= verdict.error != nullptr;
     if (refused) continue;
     position.seq = origin_seq;
@@ -120,7 +122,8 @@ void Stream::apply_sourced(Reader& in, Entry* entry) {
 }
 
 // What the origin has judged is not judged again; what this stream's own limits say is.
-void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& v) {
+void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
+                        Verdict& v) {
   if (group.logged && js.failed()) {
     v.error = &kStoreFailed;
     return;
@@ -151,6 +154,11 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
       return;
     }
     if (!spec.allow_msg_ttl) ttl_s = kTtlNone;
+  }
+  if ((v.error = check_size(header.size(), body.size()))) return;
+  if (flags & (kServerFull | kAccountFull)) {
+    v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
+    return;
   }
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   bool republishes = republish_ && leading_;

@@ -158,7 +158,7 @@ void Feed::append(const Delivery& d, string_view subject, string_view header, st
   open_.put64(d.origin_seq);
   if (mirror()) open_.put64((uint64_t)d.time_ns);
   open_.put16((uint16_t)subject.size());
-  open_.put32((uint32_t)edited_.size());
+  open_.put32((uint32_t)edited_.size() | stream_.limits_verdict(subject.size(), edited_.size(), body.size()));
   open_.put32((uint32_t)body.size());
   open_.append(subject);
   open_.append(edited_);

@@ -62,6 +62,7 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
 
   JetStream& js;
   Account& account;
@@ -86,12 +87,12 @@ class Stream {
     const PublishError* error = nullptr;
     std::string text, ack_fields;
   };
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
   void apply_sourced(Reader& in, Entry* entry);
-  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
+                  Verdict& verdict);
   void copies_applied(Entry* entry, uint64_t count, bool refused);
   void forget_feed(uint32_t feed_id);
   void snapshot_sources(Buffer& out) const;
