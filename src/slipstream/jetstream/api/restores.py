@@ -308,6 +308,7 @@ class Restore:
             if self.ended:
                 return
             api.registry.show_restored(stream)
+            api.links.configure(stream, done_ns)
             api.advisories.stream_action(stream, "create", done_ns)
             for consumer in self._consumers:
                 api.advisories.consumer_action(consumer, "create", done_ns)

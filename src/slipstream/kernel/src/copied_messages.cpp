@@ -136,6 +136,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   int64_t ttl_s = kTtlNone;
   if (!header.empty()) {
     h = scan_headers(header);
+    if (!h.incr.empty() && (v.error = check_increment(h, body, flags | kFromServer))) return;
     bool remembers_ids = !spec.mirror && spec.duplicate_window_ns > 0 && !h.msg_id.empty();
     if (remembers_ids) {
       dedupe_.expire(time_ns, spec.duplicate_window_ns);
@@ -155,11 +156,19 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
     }
     if (!spec.allow_msg_ttl) ttl_s = kTtlNone;
   }
+  CounterMessage counted;
+  if (spec.counter) {
+    if ((v.error = count(subject, header, body, h, counted))) return;
+    header = counted.header;
+    body = counted.body;
+  }
   if ((v.error = check_size(header.size(), body.size()))) return;
   if (flags & (kServerFull | kAccountFull)) {
     v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
     return;
   }
+  std::string rewritten;
+  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, header, rewritten);
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   bool republishes = republish_ && leading_;
   uint64_t previous = republishes ? last_on_literal(subject) : 0;
@@ -178,6 +187,22 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
 void Stream::close_feeds() {
   for (auto& [id, feed] : feeds) feed->close();
   feeds.clear();
+}
+
+// Of a restored message: where it came from is all that is known of its source's position. <name> <sequence> <filters>
+// <destinations> <subject> [<identity>].
+void Stream::restore_position(string_view stream_source) {
+  string_view words[6];
+  size_t count = 0;
+  for (size_t start = 0; start <= stream_source.size() && count < 6; count++) {
+    size_t end = std::min(stream_source.find(' ', start), stream_source.size());
+    words[count] = stream_source.substr(start, end - start);
+    start = end + 1;
+  }
+  int64_t seq = parse_number(words[1]);
+  if (count < 5 || seq <= 0) return;
+  std::string source = std::string(words[0]) + " " + std::string(words[2]) + " " + std::string(words[3]);
+  source_positions[source] = {(uint64_t)seq, std::string(words[5])};
 }
 
 // ------------------------------------------------------------------ snapshot

@@ -103,7 +103,6 @@ class Stream {
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
-  const PublishError* check_size(size_t header, size_t body) const;
   void take_spec();  // what is compiled from it
   void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
   const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
@@ -129,6 +128,7 @@ class Stream {
   bool propose_removal(EntryKind kind, Buffer&& payload);
   void wake_consumers();
   void apply_restored_messages(Reader& in);
+  void restore_position(string_view stream_source);
   void restore_end(uint64_t last_seq, int64_t time_ns);
   void apply_restored_consumer(Reader& in, bool live);
   void subscribe();
