@@ -139,3 +139,4 @@ def test_random_copies(monkeypatch: pytest.MonkeyPatch) -> None:
             error.add_note(f"World({seed}).run()")
             raise
     print(f"{seed} worlds")
+    assert seed > 0

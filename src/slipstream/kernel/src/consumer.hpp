@@ -60,7 +60,8 @@ class Consumer {
   void wake();           // run() in this turn
 
   // --- the log
-  void apply_delivered(Reader& in);
+  void apply_delivered(Reader& in);      // while recovering; the leader did it when it delivered
+  void follow_delivered(Reader& in);     // then, and on the leader: what the log now says was delivered (retention.cpp)
   void apply_acks(Reader& in);
   void apply_ack_all(Reader& in);
   void apply_deadline(Reader& in);
@@ -71,7 +72,11 @@ class Consumer {
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
   void many_removed();                                   // after a purge
-  void subject_renewed(uint32_t subject);                // its id may stand for another name now
+
+  // --- what the stream's index of consumers goes by
+  bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
+  bool listens() const { return active_ || !waiting_.empty(); }
+  bool holds() const { return !pending_.empty() || memo_.valid || !exceeded_.empty() || !last_per_subject_.empty(); }
 
   // --- backup and restore (stream_restore.cpp)
   struct Progress {
@@ -98,6 +103,7 @@ class Consumer {
   bool acked = false;    // stands in JetStream::acked_
   bool delivered_dirty = false;
   bool held = false;     // Python answers the creation, or a reset, before the first delivery
+  bool in_listeners = false, in_holders = false, in_strays = false;  // of the stream's ConsumerIndex
 
  private:
   friend class Stream;
@@ -105,6 +111,8 @@ class Consumer {
   uint64_t next_match(uint64_t from);
   uint64_t num_pending();
   uint64_t count_matches_above(uint64_t seq);
+  uint64_t settled_upto() const;
+  void pass_listed();
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
@@ -153,7 +161,8 @@ class Consumer {
   std::string ack_prefix_, flow_prefix_;
 
   // Replicated state.
-  uint64_t cursor_ = 0;         // last stream sequence considered
+  uint64_t cursor_ = 0;         // last stream sequence considered; on the leader, ahead of the log by what it has just delivered
+  uint64_t applied_cursor_ = 0; // as the log has it
   uint64_t consumer_seq_ = 0;   // last delivered
   uint64_t floor_consumer_seq_ = 0, floor_stream_seq_ = 0;
   int64_t delivered_ns_ = 0, acked_ns_ = 0;
@@ -162,6 +171,7 @@ class Consumer {
   std::deque<uint64_t> last_per_subject_;
   uint64_t scanned_ = 0;        // nothing that matches lies in (cursor_, scanned_]; spares a second search
   uint64_t resume_after_ = 0;   // where the cursor goes when last_per_subject_ is used up
+  uint64_t newest_delivered_ = 0;
 
   // Derived, and of the leader alone.
   std::deque<uint64_t> redelivery_;
@@ -174,7 +184,6 @@ class Consumer {
   Timer timer_{TimerKind::consumer, this};
   Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
   ReadBuffer reader_;
-  std::vector<uint8_t> verdicts_;   // subject id -> 0 unknown, 1 matches, 2 does not
   std::set<std::string, std::less<>> literal_filters_;
   std::vector<std::string> wildcard_filters_;
   struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (cursor_, upto]

@@ -96,8 +96,12 @@ void Consumer::interest_changed() {
   if (now_active != active_) last_activity_ns_ = kernel().now.wall_ns;
   active_ = now_active;
   inactive_reported_ = false;
-  if (active_) wake();
-  else rearm();
+  if (active_) {
+    stream_.index.listen(*this);
+    wake();
+  } else {
+    rearm();
+  }
 }
 
 // ------------------------------------------------------------------ the run of a turn
@@ -283,9 +287,14 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
       floor_stream_seq_ = seq;
     } else {
       pending_.insert(seq, consumer_seq_, now, ack_deadline_ns(now, 1), 1);
+      stream_.index.hold(*this);
     }
+    newest_delivered_ = seq;
   }
-  if (spec.memory) return;
+  if (spec.memory && stream_.spec.keeps_all()) {
+    applied_cursor_ = cursor_;
+    return;
+  }
   if (!delivered_.empty()) {
     Range& r = delivered_.back();
     if (r.deliveries == 1 && deliveries == 1 && r.stream_seq + r.count == seq && r.consumer_seq + r.count == consumer_seq_) {

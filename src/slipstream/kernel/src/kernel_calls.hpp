@@ -266,6 +266,7 @@ struct KernelCalls {
     for (auto& [id, s] : k.jetstream->streams()) {
       s->store->check();
       for (auto& [cid, c] : s->consumers) c->check();
+      s->check();
     }
   }
   static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }

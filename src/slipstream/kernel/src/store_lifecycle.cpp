@@ -127,7 +127,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   opened_ = true;
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
-    std::erase_if(s->consumers, [](const auto& entry) { return entry.second->spec.memory; });  // they lived with the process
+    s->forget_memory_consumers();
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
   }
