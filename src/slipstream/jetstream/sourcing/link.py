@@ -8,15 +8,15 @@ and closes the feed. `due_ns` is when `Links` must look again, whatever the phas
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
+from slipstream.jetstream import subjects
 from slipstream.jetstream.consumer_config import ConsumerConfig, CreateConsumerRequest
 from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.objects import to_json
-from slipstream.jetstream.json.times import from_unix_ns
 from slipstream.jetstream.sourcing import origin
 from slipstream.jetstream.sourcing.origin import Side
 from slipstream.jetstream.stream_config import StreamSource
@@ -49,8 +49,6 @@ class Known(NamedTuple):
     position: int  # of this source; of a mirror the stream's last sequence
     identity: str
     used: bool  # the stream holds or held messages
-    purged: bool  # and the first of them are gone
-    last_time_ns: int  # of its newest message; 0: none
 
 
 class Inquiry(NamedTuple):
@@ -68,7 +66,7 @@ class OriginError(msgspec.Struct):
 
 
 class _Delivered(msgspec.Struct):
-    stream_seq: int = 0
+    stream_seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
 
 
 class _AnsweredConfig(msgspec.Struct):
@@ -101,7 +99,7 @@ class Link:
         self._fails = 0
         self._asked_ns = 0
         self._level = 0  # index into the levels
-        self._known = Known(0, "", False, False, 0)
+        self._known = Known(0, "", False)
         self._restart = False
         self._deliver_subject = ""
         self._suffix = ""
@@ -116,6 +114,10 @@ class Link:
         if self.is_mirror:
             return origin.mirror_consumer_name(self._side)
         return origin.source_consumer_name(self._side, self.source, self.sources)
+
+    @property
+    def asked(self) -> bool:
+        return self._asked_ns > 0
 
     @property
     def origin_seq(self) -> int:
@@ -172,14 +174,7 @@ class Link:
         if self.is_mirror:
             start = origin.mirror_start(self.source, known.position, used=known.used)
         else:
-            last_time = from_unix_ns(known.last_time_ns) if known.last_time_ns else None
-            start = origin.source_start(
-                self.source,
-                known.position,
-                last_time,
-                purged=known.purged,
-                restart=self._restart,
-            )
+            start = origin.source_start(self.source, known.position)
         # An origin that knows no sourcing consumers would not make the name unique.
         name = self.consumer_name if sourcing else f"{self.consumer_name}_{self._suffix}"
         config = origin.consumer_config(
@@ -215,6 +210,9 @@ class Link:
         subject = self._deliver_subject
         if self.source.consumer is None:
             subject = answer.config.deliver_subject
+        if not subjects.is_valid_publish(subject):
+            self._failed(self._setup_failed())
+            return None
         return FeedSpec(
             source=self.index.encode(),
             identity=identity.encode(),
@@ -256,8 +254,28 @@ class Link:
         return ErrorCode.SOURCE_CONSUMER_REQUIRES_ACK_FC
 
     def no_answer(self) -> None:
-        """In time; the caller calls `wait`."""
+        """In time; the caller calls `wait`. A consumer of the user's own choice may be heard of
+        before the back-off is over: see `probe`.
+        """
         self._fails += 1
+
+    def probe(self) -> FeedSpec:
+        """A feed that takes nothing in, and stops when something arrives."""
+        assert self.source.consumer is not None
+        return FeedSpec(
+            source=self.index.encode(),
+            identity=b"",
+            deliver_subject=self.source.consumer.deliver_subject.encode(),
+            consumer=b"",
+            after=0,
+            delivered=0,
+            restart=False,
+            transforms=[],
+        )
+
+    def heard_of(self) -> None:
+        """The probe's origin is alive; the caller calls `wait`."""
+        self._fails = 0
 
     # -- flowing
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bytes.hpp"
+#include "subject_transform.hpp"
 
 namespace slipstream {
 
@@ -28,7 +29,7 @@ struct SourcePosition {
 struct FeedSpec {
   std::string source;           // the source's index name (S-184); empty: a mirror
   std::string identity;         // of the origin, if it said so
-  std::string deliver_subject, consumer;
+  std::string deliver_subject, consumer;  // no consumer: it takes nothing in, and stops at the first sign of one
   uint64_t after = 0;           // the position in the log behind which this feed goes on
   uint64_t delivered = 0;       // the origin has nothing to deliver up to here
   bool restart = false;         // the origin was made anew: the recorded position is void
@@ -75,6 +76,7 @@ class Feed {
   void reply_when_applied(string_view reply, std::string header);
   void begin_entry();
   void append(const Delivery& d, string_view subject, string_view header, string_view body);
+  string_view transformed(string_view subject);
   void source_header(std::string& out, uint64_t origin_seq, string_view subject) const;
   void stop(FeedState why);
 
@@ -90,7 +92,8 @@ class Feed {
   uint32_t open_count_ = 0;
   struct FlowReply { uint64_t taken; std::string reply, header; };
   std::deque<FlowReply> flow_replies_;
-  std::string edited_;         // scratch: the header as it is stored
+  std::vector<std::unique_ptr<SubjectTransform>> transforms_;
+  std::string edited_, stored_on_, copied_on_;  // scratch: the header and the subjects as they are stored
 };
 
 }  // namespace slipstream
