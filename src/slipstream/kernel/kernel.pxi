@@ -59,7 +59,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
         int64_t write_deadline_ns, auth_timeout_ns
-        cbool auth_required, headers
+        cbool auth_required, headers, trace
+        int64_t traced_payload_max
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
@@ -72,6 +73,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         feed
         failed
         requests_dropped
+        trace
 
     cdef cppclass EventRecord:
         EventType type
@@ -310,6 +312,10 @@ cdef object _event(EventRecord& e):
         return _events.InactiveEvent(e.a, e.b)
     if e.type == EventType.requests_dropped:
         return _events.RequestsDroppedEvent(e.a)
+    if e.type == EventType.trace:
+        return _events.TraceEvent(
+            e.a, (<bytes>e.s1).decode(), e.b, <bytes>e.s0, <bytes>e.s2, e.d != 0, e.c
+        )
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
@@ -345,6 +351,8 @@ cdef class Kernel:
             elif name == "auth_timeout_ns": l.auth_timeout_ns = value
             elif name == "auth_required": l.auth_required = value
             elif name == "headers": l.headers = value
+            elif name == "trace": l.trace = value
+            elif name == "traced_payload_max": l.traced_payload_max = value
             else: raise TypeError(f"unknown limit {name!r}")
         cdef Guard* guard
         with nogil:
