@@ -152,8 +152,11 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
     }
     if (!spec.allow_msg_ttl) ttl_s = kTtlNone;
   }
-  if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   v.seq = seq;
+  if (!keeps_for_interest(subject)) return skip_message(seq, time_ns, subject, h);
+  if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(subject) : 0;
   if (!store->append(seq, time_ns, subject, header, body)) {
     js.fail(store->error());
     v.error = &kStoreFailed;
@@ -162,6 +165,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   ttls_.add(seq, time_ns, ttl_s);
   stored(seq, subject, h);
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
+  if (republishes) republish(seq, time_ns, subject, header, body, previous);
 }
 
 void Stream::close_feeds() {

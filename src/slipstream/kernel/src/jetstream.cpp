@@ -33,11 +33,11 @@ void JetStream::on_request(Subscription& s, Account&, string_view subject, strin
   if (s.dead) return;
   switch (s.kind) {
     case SubscriptionKind::pull:
-      return static_cast<Consumer*>(s.target)->on_pull(reply, body);
+      return static_cast<Consumer*>(s.target)->on_pull(reply, header, body);
     case SubscriptionKind::flow_reply:
       return static_cast<Consumer*>(s.target)->on_flow_reply(subject, header);
     case SubscriptionKind::direct_get:
-      return static_cast<Stream*>(s.target)->direct_get(subject, reply, body);
+      return static_cast<Stream*>(s.target)->direct_get(subject, reply, header, body);
     case SubscriptionKind::feed:
       return static_cast<Feed*>(s.target)->take(subject, reply, header, body);
     default:
@@ -113,6 +113,7 @@ void JetStream::end_of_turn() {
   if (journal_) journal_->flush();
   apply_committed();
   run_consumers();
+  if (!direct_gets.empty() && direct_gets.run()) busy_ = true;
   for (size_t i = 0; i < delivered_.size(); i++) {
     delivered_[i]->delivered_dirty = false;
     delivered_[i]->propose_delivered();

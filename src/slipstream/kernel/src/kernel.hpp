@@ -7,6 +7,7 @@
 #pragma once
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -53,6 +54,7 @@ struct KernelLimits {
   int64_t ping_max = 2;
   int64_t write_deadline_ns = 10'000'000'000;
   int64_t auth_timeout_ns = 2'000'000'000;
+  int64_t api_level = 0;  // of JetStream, which requests may demand
   bool auth_required = false;
   bool headers = true;
   bool trace = false;
@@ -62,10 +64,14 @@ struct KernelLimits {
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
+<<<<<<< HEAD
 enum class EventType : uint8_t {
   connect, closed, first_ping, request, committed, advisory, inactive,
   feed, failed, requests_dropped, trace,
 };
+=======
+enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable };
+>>>>>>> main
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
 struct EventRecord {
@@ -131,6 +137,7 @@ class Kernel {
   Account* account(uint32_t id) { return id < accounts_.size() ? accounts_[id].get() : nullptr; }
   const std::vector<std::unique_ptr<Account>>& accounts() const { return accounts_; }
   void serve(Account& account, string_view subject, uint32_t service);
+  void unserve(Account& account, string_view subject);
 
   // --- for JetStream
   // Publishes as the server itself. Returns the number of receivers.
@@ -146,6 +153,7 @@ class Kernel {
   Time now;
   int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }
   uint64_t random();
+  std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
   // The JetStream domain: `$JS.<domain>.API.` is another name of `$JS.API.`. Before the store is opened.
   void set_domain(string_view name);
@@ -206,6 +214,7 @@ class Kernel {
   std::vector<std::pair<uint64_t, const char*>> doomed_;
   std::vector<Subscription*> exhausted_;  // reached their maximum while results of a match were walked
   std::unordered_map<Subscription*, std::unique_ptr<Subscription>> own_subscriptions_;
+  std::map<std::pair<uint32_t, std::string>, Subscription*> served_;  // account, subject
   KernelCounters counters_;
   std::string info_;
   std::string domain_, domain_prefix_;

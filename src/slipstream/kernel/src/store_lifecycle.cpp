@@ -125,10 +125,13 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   if (!journal_) return false;
   if (!recover(error)) return false;
   opened_ = true;
+  std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
-    std::erase_if(s->consumers, [](const auto& entry) { return entry.second->spec.memory; });  // they lived with the process
+    s->forget_memory_consumers();
     s->attach();
+    if (s->spec.restoring) half_restored.push_back(id);
   }
+  for (uint64_t id : half_restored) delete_stream(0, id);
   if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
   return true;
 }
