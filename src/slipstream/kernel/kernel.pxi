@@ -64,14 +64,8 @@ cdef extern from "specs.hpp" namespace "slipstream" nogil:
 cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
-<<<<<<< HEAD
-        int64_t write_deadline_ns, auth_timeout_ns
+        int64_t write_deadline_ns, auth_timeout_ns, api_level, traced_payload_max
         cbool auth_required, headers, trace
-        int64_t traced_payload_max
-=======
-        int64_t write_deadline_ns, auth_timeout_ns, api_level
-        cbool auth_required, headers
->>>>>>> main
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
@@ -84,11 +78,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         feed
         failed
         requests_dropped
-<<<<<<< HEAD
         trace
-=======
         readable
->>>>>>> main
 
     cdef cppclass EventRecord:
         EventType type
@@ -394,15 +385,12 @@ cdef object _event(EventRecord& e):
         return _events.InactiveEvent(e.a, e.b)
     if e.type == EventType.requests_dropped:
         return _events.RequestsDroppedEvent(e.a)
-<<<<<<< HEAD
     if e.type == EventType.trace:
         return _events.TraceEvent(
             e.a, (<bytes>e.s1).decode(), e.b, <bytes>e.s0, <bytes>e.s2, e.d != 0, e.c
         )
-=======
     if e.type == EventType.readable:
         return _events.BackupReadableEvent(e.a)
->>>>>>> main
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 

@@ -64,14 +64,10 @@ struct KernelLimits {
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
-<<<<<<< HEAD
 enum class EventType : uint8_t {
   connect, closed, first_ping, request, committed, advisory, inactive,
-  feed, failed, requests_dropped, trace,
+  feed, failed, requests_dropped, trace, readable,
 };
-=======
-enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable };
->>>>>>> main
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
 struct EventRecord {
