@@ -33,6 +33,8 @@ NAMES = ("A", "B")
 CONSUMERS = ("x", "y", "z")
 CRASHES_MAX = 5
 
+REPUBLISHED = "_BOX.62.>"  # an inbox of its own
+
 STREAMS: tuple[dict[str, Any], ...] = (
     {},
     {"storage": "memory"},
@@ -57,6 +59,9 @@ STREAMS: tuple[dict[str, Any], ...] = (
     {"retention": "interest"},
     {"retention": "interest", "max_msgs_per_subject": 2, "allow_rollup_hdrs": True},
     {"retention": "interest", "storage": "memory", "max_age": 3 * SECOND_NS + 7 * MS},
+    {"subject_transform": {"src": "{}.x.*", "dest": "{}.{{wildcard(1)}}.to"}},
+    {"republish": {"src": ">", "dest": REPUBLISHED}},
+    {"republish": {"src": ">", "dest": REPUBLISHED, "headers_only": True}, "max_msgs": 3},
     {"retention": "workqueue"},
     {"retention": "workqueue", "max_msgs": 5, "discard": "new"},
 )
@@ -173,7 +178,7 @@ class RandomStreams(RuleBasedStateMachine):
     @rule(name=names, kind=kinds)
     def create_stream(self, name: str, kind: dict[str, Any]) -> None:
         if self.world.model(name) is None:
-            self.do(op.create_stream, {"name": name, "subjects": [f"{name}.>"], **kind})
+            self.do(op.create_stream, op.with_name({"subjects": ["{}.>"], **kind}, name))
 
     @rule(name=names, really=st.integers(0, 4))
     def delete_stream(self, name: str, really: int) -> None:
@@ -299,6 +304,10 @@ class RandomStreams(RuleBasedStateMachine):
     @rule(name=names, consumer=consumers)
     def delete_consumer(self, name: str, consumer: str) -> None:
         self.do(op.delete_consumer, name, consumer)
+
+    @rule(name=names, consumer=consumers, seq=st.sampled_from((0, 0, 1, 3, 4, 6)))
+    def reset(self, name: str, consumer: str, seq: int) -> None:
+        self.do(op.reset, name, consumer, seq)
 
     @rule(name=names, consumer=consumers, ms=st.sampled_from((0, 150, 1500)))
     def pause(self, name: str, consumer: str, ms: int) -> None:
