@@ -51,7 +51,8 @@ def is_valid_update(old: Config, asked: Config) -> bool:
         return False
     if old["sealed"] or (old["retention"] == "workqueue") != (asked["retention"] == "workqueue"):
         return False
-    if asked.get("allow_msg_counter") and asked["discard"] == "new":
+    limits_only = asked["retention"] == "limits" and asked["discard"] == "old"
+    if asked.get("allow_msg_counter") and not limits_only:  # S-043
         return False
     if asked["sealed"] and asked.get("allow_msg_counter"):
         return False
