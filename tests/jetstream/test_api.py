@@ -194,17 +194,12 @@ def test_duplicate_window_limit() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"mirror": {"name": "O"}},
-        {"sources": [{"name": "O"}]},
-        {"subject_transform": {"src": "a", "dest": "b"}},
-        {"republish": {"src": ">", "dest": "r.>"}},
         {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
         {"subject_delete_marker_ttl": SECOND},
         {"allow_atomic": True},
         {"allow_batched": True},
         {"compression": "s2"},
-        {"persist_mode": "async"},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -221,10 +216,7 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
 @pytest.mark.parametrize(
     "fields",
     [
-        {"ack_policy": "flow_control", "deliver_subject": "d"},
         {"priority_policy": "overflow", "priority_groups": ["a"]},
-        {"direct": True, "deliver_subject": "d"},
-        {"sourcing": True},
     ],
 )
 def test_unsupported_consumer_features(talk: Conversation, fields: dict[str, object]) -> None:
@@ -239,7 +231,6 @@ def test_unsupported_verbs(talk: Conversation) -> None:
     talk.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {}})
     assert talk.error("STREAM.SNAPSHOT.S", {"deliver_subject": "d"})[0] == 10064
     assert talk.error("STREAM.RESTORE.S", {"config": {"name": "S"}})[0] == 10062
-    assert talk.error("CONSUMER.RESET.S.C")[0] == 10204
 
 
 def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243, S-244

@@ -13,10 +13,7 @@ Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, Consumer
   ack_prefix_ = "$JS.ACK." + s.name + "." + name + ".";
   flow_prefix_ = "$JS.FC." + s.name + "." + name + ".";
   if (s.spec.memory) spec.memory = true;
-  for (const auto& f : spec.filters) {
-    if (has_wildcard(f)) wildcard_filters_.push_back(f);
-    else literal_filters_.insert(f);
-  }
+  take_filters();
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
   last_activity_ns_ = js_.kernel.now.wall_ns;
@@ -46,7 +43,7 @@ void Consumer::start_position() {
         uint64_t newest = 0;
         for (const auto& f : spec.filters)
           m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
-        start = newest ? newest : last + 1;
+        start = newest ? newest : first;
       }
       break;
     }
@@ -70,7 +67,7 @@ void Consumer::start_position() {
       newest.erase(std::unique(newest.begin(), newest.end()), newest.end());
       last_per_subject_.assign(newest.begin(), newest.end());
       resume_after_ = last;
-      start = newest.empty() ? last + 1 : newest.front();
+      start = newest.empty() ? std::max(first, last) : newest.front();
       break;
     }
   }
@@ -86,8 +83,9 @@ void Consumer::attach() {
                                                  "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
   if (spec.flow_control)
     flow_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, flow_prefix_ + "*", {}, this);
-  if (spec.flow_control) window_bytes_ = 2 << 20;
+  if (spec.flow_control) open_window();
   interest_changed();
+  if (spec.sourcing && consumer_seq_ > 0) propose_reset(0, 0);
   if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
   rearm();
 }
@@ -109,23 +107,15 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   description = std::move(text);
   bool memory = spec.memory;
   bool same_filters = next.filters == spec.filters;
+  if (pull_subscription_) js_.unregister_consumer(*this, stream_);
   spec = std::move(next);
   spec.memory = memory;
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
-  if (!same_filters) {
-    literal_filters_.clear();
-    wildcard_filters_.clear();
-    memo_ = {};
-    scanned_ = 0;
-    for (const auto& f : spec.filters) {
-      if (has_wildcard(f)) wildcard_filters_.push_back(f);
-      else literal_filters_.insert(f);
-    }
-  }
+  if (!same_filters) take_filters();
+  if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering
-  js_.unregister_consumer(*this, stream_);
   js_.register_consumer(*this, stream_);
   interest_changed();
   rearm();
@@ -139,57 +129,10 @@ void Consumer::clamp_to_stream() {
   if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
   applied_cursor_ = std::min(applied_cursor_, cursor_);
   many_removed();
+  pass_below(store().first_seq());
 }
 
-// ------------------------------------------------------------------ filters and num_pending
-
-bool Consumer::matches(uint32_t subject) { return stream_.index.matches(*this, subject); }
-
-// Smallest live sequence >= from that the filters let through; 0: none.
-uint64_t Consumer::next_match(uint64_t from) {
-  MessageStore& m = store();
-  if (spec.filters.empty()) return m.next_live(from);
-  if (wildcard_filters_.empty() && literal_filters_.size() == 1) {
-    uint32_t subject = m.find_subject(*literal_filters_.begin());
-    return subject == kNoSubject ? 0 : m.next_on_subject(subject, from);
-  }
-  for (uint64_t s = m.next_live(from); s; s = m.next_live(s + 1))
-    if (matches(m.subject_of(s))) return s;
-  return 0;
-}
-
-uint64_t Consumer::count_matches_above(uint64_t seq) {
-  MessageStore& m = store();
-  if (spec.filters.empty()) return m.live_above(seq);
-  uint64_t n = 0;
-  if (seq < m.first_seq()) {  // nothing was passed yet: what the subjects count is the answer
-    std::vector<uint32_t> ids;
-    for (const auto& f : spec.filters) m.match_subjects(f, [&](uint32_t s) { ids.push_back(s); });
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    for (uint32_t s : ids) n += m.subject_state(s).count;
-    return n;
-  }
-  for (uint64_t s = next_match(seq + 1); s; s = next_match(s + 1)) n++;
-  return n;
-}
-
-// Messages that match and were not delivered yet. For filters the count is remembered with how far it reaches: new
-// messages extend it, deliveries and removals correct it, so that it is exact at all times and costs nothing to idle consumers.
-uint64_t Consumer::num_pending() {
-  uint64_t listed = last_per_subject_.size();
-  if (listed) return listed + count_matches_above(resume_after_);
-  if (spec.filters.empty()) return store().live_above(cursor_);
-  uint64_t last = store().last_seq();
-  if (!memo_.valid) {
-    memo_ = {true, last, count_matches_above(cursor_)};
-    stream_.index.hold(*this);
-  } else if (memo_.upto < last) {
-    for (uint64_t s = next_match(memo_.upto + 1); s; s = next_match(s + 1)) memo_.count++;
-    memo_.upto = last;
-  }
-  return memo_.count;
-}
+// ------------------------------------------------------------------ messages that go
 
 void Consumer::message_removed(uint64_t seq, uint32_t subject) {
   if (memo_.valid && seq > cursor_ && seq <= memo_.upto && matches(subject)) memo_.count--;
@@ -217,6 +160,7 @@ void Consumer::pass_listed() {
 
 void Consumer::many_removed() {
   memo_ = {};
+  ahead_.forget();
   MessageStore& m = store();
   uint64_t highest = 0;
   for (PendingDelivery* p = pending_.first(); p;) {
@@ -231,10 +175,16 @@ void Consumer::many_removed() {
   }
   for (auto it = exceeded_.begin(); it != exceeded_.end();) it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
   if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !m.live(s); })) pass_listed();
-  if (m.first_seq() > 0 && cursor_ + 1 < m.first_seq()) {
-    cursor_ = m.first_seq() - 1;
-    if (pending_.empty()) floor_stream_seq_ = std::max(floor_stream_seq_, cursor_);
-  }
+  pass_purged();
+}
+
+// Consumers that remember nothing are not told of purges: they look before they act.
+void Consumer::pass_purged() { pass_below(stream_.purged_below); }
+
+void Consumer::pass_below(uint64_t first) {
+  if (first == 0 || cursor_ + 1 >= first) return;
+  cursor_ = first - 1;
+  if (pending_.empty()) floor_stream_seq_ = std::max(floor_stream_seq_, cursor_);
 }
 
 // ------------------------------------------------------------------ acknowledgements as they arrive
@@ -361,6 +311,7 @@ void Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t de
 // ------------------------------------------------------------------ the log
 
 void Consumer::apply_delivered(Reader& in) {
+  pass_purged();
   int64_t time_ns = (int64_t)in.get64();
   uint32_t ranges = in.get32();
   delivered_ns_ = time_ns;
@@ -381,13 +332,13 @@ void Consumer::apply_delivered(Reader& in) {
       }
       PendingDelivery* p = pending_.find(stream_seq);
       if (!p) {
-        if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, time_ns + wait_ns(deliveries), deliveries);
+        if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
         else ack_floor_after(consumer_seq);  // it went before the log had the delivery
         continue;
       }
       pending_.set_deliveries(p, deliveries);
       p->sent_ns = time_ns;
-      pending_.set_deadline(p, time_ns + wait_ns(deliveries));
+      pending_.set_deadline(p, ack_deadline_ns(time_ns, deliveries));
     }
   }
   pass_listed();
@@ -433,8 +384,13 @@ void Consumer::apply_acks(Reader& in) {
 void Consumer::apply_ack_all(Reader& in) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
-  acked_ns_ = (int64_t)in.get64();
+  acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+}
+
+void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {
+  acked_ns_ = time_ns;
   if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
+  if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
   bool was_stalled = stalled_by_ack_pending();
   uint64_t passed = floor_stream_seq_;
   floor_consumer_seq_ = consumer_seq;
@@ -513,6 +469,7 @@ bool Consumer::load(Reader& in) {
 // ------------------------------------------------------------------ what INFO shows
 
 ConsumerView Consumer::view() {
+  pass_purged();
   ConsumerView v{};
   v.consumer_seq = consumer_seq_;
   v.stream_seq = last_per_subject_.empty() ? cursor_ : std::min(cursor_, last_per_subject_.front() - 1);

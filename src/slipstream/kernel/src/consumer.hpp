@@ -13,6 +13,7 @@
 #include "pending_table.hpp"
 #include "pull_request.hpp"
 #include "specs.hpp"
+#include "subject_merge.hpp"
 #include "timers.hpp"
 
 namespace slipstream {
@@ -42,14 +43,17 @@ class Consumer {
   // --- what clients send
   void on_pull(string_view reply, string_view body);
   void on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body);
-  void on_flow_reply(string_view subject);
+  void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
+  void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once
   void propose_acks();   // the acks of this turn, as one entry
   void propose_delivered();
+  bool propose_reset(uint64_t token, uint64_t seq);  // 0: back to the ack floor
+  void expect_reset() { resets_under_way_++; }       // an update that was proposed resets
   void wake();           // run() in this turn
 
   // --- the log
@@ -59,6 +63,8 @@ class Consumer {
   void apply_ack_all(Reader& in);
   void apply_deadline(Reader& in);
   void apply_exceeded(Reader& in);
+  void apply_ack_flow(Reader& in);
+  uint64_t apply_reset(Reader& in);  // the sequence that comes next
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
@@ -67,7 +73,13 @@ class Consumer {
   // --- what the stream's index of consumers goes by
   bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
   bool listens() const { return active_ || !waiting_.empty(); }
-  bool holds() const { return !pending_.empty() || memo_.valid || !exceeded_.empty() || !last_per_subject_.empty(); }
+  bool holds() const {
+    return !pending_.empty() || memo_.valid || ahead_.active() || !exceeded_.empty() || !last_per_subject_.empty();
+  }
+  void begin_arrivals();                 // from now on, saw() is told of every message that matches
+  void end_arrivals();
+  void saw(uint64_t seq);
+  bool follows_arrivals() const { return arrivals_since_ != kNever; }
 
   void snapshot(Buffer& out) const;
   bool load(Reader& in);
@@ -81,21 +93,31 @@ class Consumer {
   bool ready = false;    // stands in JetStream::ready_
   bool acked = false;    // stands in JetStream::acked_
   bool delivered_dirty = false;
-  bool held = false;     // Python answers the creation before the first delivery
+  bool held = false;     // Python answers the creation, or a reset, before the first delivery
   bool in_listeners = false, in_holders = false, in_strays = false;  // of the stream's ConsumerIndex
 
  private:
   friend class Stream;
   bool matches(uint32_t subject);
+  void take_filters();
+  bool few_subjects(uint64_t messages, std::vector<uint32_t>& ids);
   uint64_t next_match(uint64_t from);
+  uint64_t next_to_deliver(bool& unfinished);
+  uint64_t next_arrival(uint64_t from);
+  uint64_t count_arrivals_above(uint64_t seq);
   uint64_t num_pending();
   uint64_t count_matches_above(uint64_t seq);
   uint64_t settled_upto() const;
   void pass_listed();
+  void pass_purged();
+  void pass_below(uint64_t first);
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
   int64_t wait_ns(uint32_t deliveries) const;
+  int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
+  void acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
+  uint64_t reset_to(uint64_t seq);
   bool stalled_by_ack_pending() const;
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
@@ -110,6 +132,10 @@ class Consumer {
   void heartbeat(string_view to);
   void serve_requests(bool end_of_stream);
   void flow_control(size_t bytes);
+  void open_window();
+  void forget_flow();
+  void ask_flow();
+  void propose_ack_flow(string_view header);
   bool acquire_rate(size_t bytes);
   void ack_floor_after(uint64_t consumer_seq);
   void forget(PendingDelivery* p);
@@ -149,8 +175,11 @@ class Consumer {
   Timer timer_{TimerKind::consumer, this};
   Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
   ReadBuffer reader_;
-  std::set<std::string, std::less<>> literal_filters_;
-  std::vector<std::string> wildcard_filters_;
+  std::vector<std::string> literal_filters_, wildcard_filters_;
+  SubjectMerge ahead_;              // of literal filters, while it catches up
+  static constexpr uint64_t kNever = UINT64_MAX;
+  std::deque<uint64_t> arrivals_;   // messages behind arrivals_since_ that match
+  uint64_t arrivals_since_ = kNever;
   struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (cursor_, upto]
   struct Range { uint64_t stream_seq, consumer_seq; uint32_t count, deliveries; };
   std::vector<Range> delivered_;
@@ -164,6 +193,7 @@ class Consumer {
   int64_t replay_last_ns_ = 0, replay_sent_ns_ = 0;
   uint64_t replay_upto_ = 0;
   bool inactive_reported_ = false;
+  uint32_t resets_under_way_ = 0;  // proposed; nothing goes out before they are applied
 };
 
 }  // namespace slipstream

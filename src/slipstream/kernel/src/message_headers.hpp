@@ -9,6 +9,7 @@ struct PublishHeaders {
       rollup, ttl, incr, schedule, schedule_target, schedule_ttl, schedule_source, schedule_rollup, schedule_zone, schedule_next,
       scheduler, batch_id, batch_sequence, batch_commit, required_level, stream_source, marker_reason;
   bool any = false;
+  bool rolls_up_all() const { return rollup.size() == 3 && (rollup[0] | 0x20) == 'a'; }  // if the value is valid
 };
 
 // Names match exactly (case-sensitive), the first occurrence wins, leading blanks of a value do not count (S-129).
@@ -58,6 +59,19 @@ inline PublishHeaders scan_headers(string_view block) {
     p = nl + 1;
   }
   return h;
+}
+
+// The value of one header, by its exact name.
+inline string_view header_value(string_view block, string_view name) {
+  for (size_t at = block.find('\n'); at != string_view::npos; at = block.find('\n', at + 1)) {
+    string_view line = block.substr(at + 1);
+    if (line.size() <= name.size() || line[name.size()] != ':' || !line.starts_with(name)) continue;
+    line = line.substr(name.size() + 1, line.find('\n') - name.size() - 1);
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.remove_suffix(1);
+    return line;
+  }
+  return {};
 }
 
 // A decimal number; -1 when it is none.

@@ -29,6 +29,8 @@ bool equals_ignoring_case(string_view a, string_view lower) {
 
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
   if (spec.no_ack) reply = {};
+  std::string stored_on;
+  if (transform_) subject = transformed(subject, stored_on);
   if (js.failed() || inflight_messages_ + open_count_ >= kInflightMessages || inflight_bytes_ + open_.size() >= kInflightBytes)
     return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
   size_t size = subject.size() + header.size() + body.size() + 10;
@@ -39,6 +41,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
     open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
     js.mark_dirty(*this);
   }
+  flags |= limits_verdict(subject.size(), header.size(), body.size());
   // A status on the first line is the server's to give: it is cut before storing (S-128).
   std::string plain;
   if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
@@ -57,16 +60,27 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
   open_count_++;
 }
 
+// Limits outside the group are the leader's to judge; its verdict rides in the entry.
+uint32_t Stream::limits_verdict(size_t subject, size_t header, size_t body) {
+  uint32_t verdict = 0;
+  if (int64_t max = js.stream_bytes_max.of(spec.memory); max >= 0 && js.stream_bytes.of(spec.memory) > max) verdict |= kServerFull;
+  if (int64_t max = account.stream_bytes_max.of(spec.memory); max >= 0) {
+    uint64_t coming = inflight_bytes_ + open_.size() + MessageStore::message_bytes(spec.memory, subject, header, body);
+    if (account.stream_bytes.of(spec.memory) + (int64_t)coming > max) verdict |= kAccountFull;
+  }
+  return verdict;
+}
+
 void Stream::seal() {
+  for (auto& [id, feed] : feeds) feed->seal();
   if (open_count_ == 0) return;
-  last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
-  store64(open_.data(), (uint64_t)last_time_ns_);
+  store64(open_.data(), (uint64_t)entry_time_ns());
   store32(open_.data() + 8, open_count_);
   inflight_messages_ += open_count_;
   inflight_bytes_ += open_.size();
   open_count_ = 0;
   uint64_t count = load32(open_.data() + 8), bytes = open_.size();
-  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_))) return;
+  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async)) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= bytes;
   Reader replies(open_replies_.view());
@@ -114,6 +128,10 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   if (!entry) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= entry->payload.size();
+  wake_after_append();
+}
+
+void Stream::wake_after_append() {
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
   index.wake_listeners(js);
 }
@@ -174,9 +192,17 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     }
   }
   if ((v.error = check_size(header.size(), body.size()))) return;
+  if (flags & kServerFull) {
+    v.error = &kServerLimit;
+    return;
+  }
   if (!keeps_for_interest(subject)) {
     v.seq = store->last_seq() + 1;
-    return skip_message(time_ns, subject, h, equals_ignoring_case(h.rollup, "all"));
+    return skip_message(v.seq, time_ns, subject, h);
+  }
+  if (flags & kAccountFull) {
+    v.error = &kAccountLimit;
+    return;
   }
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
@@ -184,6 +210,8 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     return;
   }
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(subject) : 0;
   v.seq = store->last_seq() + 1;
   if (!store->append(v.seq, time_ns, subject, header, body)) {
     js.fail(store->error());
@@ -193,6 +221,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
   ttls_.add(v.seq, time_ns, ttl_s);
   stored(v.seq, subject, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
+  if (republishes) republish(v.seq, time_ns, subject, header, body, previous);
 }
 
 const PublishError* Stream::check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& v) {
@@ -254,17 +283,19 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
   uint32_t subject = store->subject_of(seq);
   if (!index.empty()) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
-    index.arrived(subject);
+    index.arrived(subject, seq);
   }
-  if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
+  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }
 
+uint64_t Stream::last_on_literal(string_view subject) const {
+  uint32_t id = store->find_subject(subject);
+  return id == kNoSubject ? 0 : store->subject_state(id).last;
+}
+
 uint64_t Stream::last_on(string_view subject) const {
-  if (!has_wildcard(subject)) {
-    uint32_t id = store->find_subject(subject);
-    return id == kNoSubject ? 0 : store->subject_state(id).last;
-  }
+  if (!has_wildcard(subject)) return last_on_literal(subject);
   uint64_t last = 0;
   store->match_subjects(subject, [&](uint32_t id) { last = std::max(last, store->subject_state(id).last); });
   return last;

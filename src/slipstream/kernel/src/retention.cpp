@@ -69,12 +69,11 @@ bool Stream::keeps_for_interest(string_view subject) {
 }
 
 // Nobody is interested: the message has a sequence, is acknowledged and known as a duplicate, but is not there.
-void Stream::skip_message(int64_t time_ns, string_view subject, const PublishHeaders& h, bool rolls_up_all) {
-  uint64_t seq = store->last_seq() + 1;
-  store->skip(seq, time_ns);
+void Stream::skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h) {
+  store->skip_to(seq, time_ns);
   last_msg_id_ = h.msg_id;
-  if (!h.rollup.empty()) apply_purge(rolls_up_all ? string_view() : subject, 0, 0);
-  if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
+  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : subject, 0, 0);
+  if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
 }
 
 // A consumer is done with a message.
@@ -123,12 +122,27 @@ void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   lingering_upto_ = store->last_seq();  // what a wider filter lets through was passed already
 }
 
+// A consumer has passed messages without a delivery.
+void Stream::settle_behind_reset(uint64_t from) {
+  if (spec.retention == Retention::interest) settle_from(from);
+  lingering_upto_ = store->last_seq();
+}
+
 // Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.
 void Stream::begin_interest() {
   if (consumers.empty()) apply_purge({}, 0, 0);
   for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1))
     if (index.anybody(store->subject_of(seq))) settle(seq);
   lingering_upto_ = store->last_seq();
+}
+
+// For whom messages are kept is in the log, wherever its own storage is.
+void Stream::forget_unlogged_consumers() {
+  std::erase_if(consumers, [this](auto& entry) {
+    if (in_log(*entry.second)) return false;
+    index.remove(*entry.second);
+    return true;
+  });
 }
 
 // ------------------------------------------------------------------ snapshot and check

@@ -14,10 +14,33 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   store.reset(js.new_store(id, spec.memory));
   std::string quoted;
   append_json_text(quoted, name);
-  ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
+  ack_head_ = "{\"stream\":\"" + quoted + "\",";
+  if (const std::string& domain = js.kernel.domain(); !domain.empty()) {
+    ack_head_ += "\"domain\":\"";
+    append_json_text(ack_head_, domain);
+    ack_head_ += "\",";
+  }
+  ack_head_ += "\"seq\":";
+  take_spec();
 }
 
-Stream::~Stream() { js.kernel.timers.cancel(age_timer_); *reader_.alive = false; }
+void Stream::take_spec() {
+  transform_ = SubjectTransform::compile(spec.transform_source, spec.transform_destination);
+  republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
+}
+
+Stream::~Stream() {
+  close_feeds();
+  js.kernel.timers.cancel(age_timer_);
+  *reader_.alive = false;
+}
+
+void Stream::count_bytes() {
+  int64_t grown = (deleted ? 0 : (int64_t)store->bytes()) - counted_bytes_;
+  counted_bytes_ += grown;
+  account.stream_bytes.of(spec.memory) += grown;
+  js.stream_bytes.of(spec.memory) += grown;
+}
 
 void Stream::attach() {
   subscribe();
@@ -41,7 +64,9 @@ void Stream::unsubscribe() {
 
 void Stream::detach() {
   deleted = true;
+  count_bytes();
   unsubscribe();
+  close_feeds();
   js.kernel.timers.cancel(age_timer_);
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
@@ -50,10 +75,15 @@ void Stream::detach() {
 
 void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   int64_t result = 0;
+  leading_ = entry != nullptr;
   auto consumer_of = [&]() -> Consumer* { return consumer(in.get32()); };
   switch (kind) {
     case EntryKind::messages:
       return apply_messages(in, entry);
+    case EntryKind::mirrored:
+      return apply_mirrored(in, entry);
+    case EntryKind::sourced:
+      return apply_sourced(in, entry);
     case EntryKind::purge: {
       string_view filter = in.get_text();
       uint64_t seq = in.get64(), keep = in.get64();
@@ -93,6 +123,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       description = std::move(text);
       bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
       spec = std::move(next);
+      take_spec();
       if (entry) subscribe();
       if (begins_interest) begin_interest();
       enforce_limits(kNoSubject);
@@ -142,6 +173,15 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
       break;
+    case EntryKind::ack_flow:
+      if (Consumer* c = consumer_of()) c->apply_ack_flow(in);
+      break;
+    case EntryKind::consumer_reset:
+      if (Consumer* c = consumer_of()) {
+        result = (int64_t)c->apply_reset(in);
+        c->held = entry && entry->token;
+      }
+      break;
     default:
       break;
   }
@@ -159,7 +199,7 @@ Consumer* Stream::consumer(uint32_t id) {
 }
 
 bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
-  out.put16(1);
+  out.put16(2);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
@@ -168,22 +208,22 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   dedupe_.snapshot(out);
   ttls_.prune([this](uint64_t seq) { return store->live(seq); });
   ttls_.snapshot(out);
+  snapshot_sources(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
-  // What others retain a message for is in the log, wherever the consumer's own storage is.
-  auto in_log = [this](const Consumer& c) { return !c.spec.memory || !spec.keeps_all(); };
   for (auto& [id, c] : consumers) logged += in_log(*c);
   out.put32(logged);
   for (auto& [id, c] : consumers)
-    if (in_log(*c)) c->snapshot(out);
+    if (in_log(*c)) c->pass_purged(), c->snapshot(out);
   if (!store->snapshot(out, sync)) return false;
   snapshot_retention(out);
   return true;
 }
 
-bool Stream::load(Reader& in) {
+bool Stream::load(Reader& in, uint16_t format) {
   last_msg_id_ = in.get_text();
   if (!dedupe_.load(in) || !ttls_.load(in)) return false;
+  if (format >= 2 && !load_sources(in)) return false;
   next_consumer_id = in.get32();
   uint32_t n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) {

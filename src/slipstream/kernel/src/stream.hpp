@@ -9,9 +9,11 @@
 #include "consumer.hpp"
 #include "consumer_index.hpp"
 #include "dedupe.hpp"
+#include "feed.hpp"
 #include "group.hpp"
 #include "message_store.hpp"
 #include "specs.hpp"
+#include "subject_transform.hpp"
 #include "ttl_index.hpp"
 
 namespace slipstream {
@@ -21,6 +23,7 @@ struct PublishHeaders;
 
 // In the upper bits of a logged message's header size: what is known of it beside its bytes.
 constexpr uint32_t kHeaderSizeMask = 0x0fffffff;
+constexpr uint32_t kServerFull = 0x40000000, kAccountFull = 0x20000000;  // the leader's verdict on limits outside the group
 constexpr uint32_t kFromServer = 0x80000000;  // made by this server (a schedule that is due, ...), not sent by a client
 
 struct PublishError {
@@ -45,10 +48,23 @@ class Stream {
   Consumer* consumer(uint32_t consumer_id);
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
+  void count_bytes();  // keeps the account's and the server's sums; after every change
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
-  bool load(Reader& in);  // what follows account and name
+  bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view body);
+  void forget_unlogged_consumers();  // they lived with the process
   void check();            // the invariants of retention
+  // The subject that a message is stored on, from the one that it came on; `scratch` holds it.
+  string_view transformed(string_view subject, std::string& scratch) const;
+
+  // What comes from origins (feed.hpp, copied_messages.cpp).
+  bool open_feed(uint32_t feed_id, FeedSpec feed_spec);  // false: an earlier one of the same source is not finished
+  void close_feed(uint32_t feed_id);
+  void close_feeds();
+  bool feed_under_way(string_view source) const;
+  bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
+  int64_t entry_time_ns();
+  uint64_t bytes_in_flight() const;
 
   JetStream& js;
   Account& account;
@@ -59,7 +75,10 @@ class Stream {
   std::unique_ptr<MessageStore> store;
   std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
   ConsumerIndex index{store};
+  std::map<uint32_t, std::unique_ptr<Feed>> feeds;
+  std::map<std::string, SourcePosition, std::less<>> source_positions;  // by the source's index name
   uint32_t next_consumer_id = 1;
+  uint64_t purged_below = 0;  // consumers behind it go on from here
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
   bool deleted = false;
 
@@ -72,17 +91,29 @@ class Stream {
     const PublishError* error = nullptr;
     std::string text, ack_fields;
   };
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
+  void wake_after_append();
+  void apply_mirrored(Reader& in, Entry* entry);
+  void apply_sourced(Reader& in, Entry* entry);
+  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  void copies_applied(Entry* entry, uint64_t count, bool refused);
+  void forget_feed(uint32_t feed_id);
+  void snapshot_sources(Buffer& out) const;
+  bool load_sources(Reader& in);
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
   const PublishError* check_size(size_t header, size_t body) const;
+  void take_spec();  // what is compiled from it
+  void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
   uint64_t last_on(string_view subject) const;
+  uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
   int64_t oldest_mortal_ns();
@@ -92,19 +123,24 @@ class Stream {
 
   // --- interest and work-queue retention (retention.cpp)
   bool keeps_for_interest(string_view subject);
-  void skip_message(int64_t time_ns, string_view subject, const PublishHeaders& h, bool rolls_up_all);
+  void skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h);
   bool needed(uint64_t seq, uint32_t subject);
   void settle(uint64_t seq);
   void settle_from(uint64_t seq);
   void remove_consumer(Consumer& c);
   void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
+  void settle_behind_reset(uint64_t from);
   void begin_interest();
+  bool in_log(const Consumer& c) const { return !c.spec.memory || !spec.keeps_all(); }
   void snapshot_retention(Buffer& out);
   bool load_retention(Reader& in);
 
+  bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
+  std::unique_ptr<SubjectTransform> transform_, republish_;
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
+  int64_t counted_bytes_ = 0;  // of this stream, in the sums
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;

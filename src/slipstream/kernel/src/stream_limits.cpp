@@ -52,7 +52,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
       for (uint64_t skip = before - keep; skip; skip--) below = store->next_live(below + 1);
     }
     if (seq <= 1 && !keep && seq != 0) return 0;
-    if (below > store->last_seq() + 1) {
+    if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
       store->remove_below(store->last_seq() + 1);
       store->set_sequences(below, below - 1, store->last_time_ns());
     } else {
@@ -71,7 +71,8 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
       store->remove(s);
     }
   }
-  for (auto& [id, c] : consumers) c->many_removed();
+  purged_below = store->first_seq();
+  index.each_holder([](Consumer& c) { c.many_removed(); });
   arm_age_timer();
   if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return before - store->messages();
@@ -122,7 +123,8 @@ void Stream::propose_expired() {
 void Stream::apply_remove_below(uint64_t below) {
   if (!ttls_.any_never()) {
     store->remove_below(below);
-    for (auto& [id, c] : consumers) c->many_removed();
+    purged_below = store->first_seq();
+    index.each_holder([](Consumer& c) { c.many_removed(); });
   } else {
     for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
       if (!ttls_.never_ends(seq) && store->live(seq)) remove(seq);
