@@ -32,6 +32,7 @@ class Published(NamedTuple):
     subject: bytes
     header: bytes
     body: bytes
+    reply: bytes = b""
 
 
 class FakeConsumer:
@@ -40,6 +41,7 @@ class FakeConsumer:
         self.spec = spec
         self.start = start
         self.started = False  # delivers nothing before; the API says when
+        self.pin_id = ""
 
 
 class FakeStream:
@@ -137,7 +139,7 @@ class FakeKernel:
     def publish(
         self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
     ) -> int:
-        self.published.append(Published(account, subject, header, body))
+        self.published.append(Published(account, subject, header, body, reply))
         return 1
 
     def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
@@ -199,6 +201,9 @@ class FakeKernel:
     def start_consumer(self, stream: int, consumer: int) -> None:
         self.streams[stream].consumers[consumer].started = True
 
+    def unpin_consumer(self, stream: int, consumer: int) -> None:
+        self.streams[stream].consumers[consumer].pin_id = ""
+
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None:
@@ -253,6 +258,14 @@ class FakeKernel:
             return SourcePosition(self.streams[stream].last_seq, b"")
         return self.positions.get((stream, source), SourcePosition(0, b""))
 
+    def all_feeds(self) -> dict[tuple[int, int], FakeFeed]:
+        """By stream and number, in the order in which they were opened."""
+        return dict(self._feeds)
+
+    def forget_feeds(self) -> None:
+        """As a restart does."""
+        self._feeds.clear()
+
     def feeds(self, stream: int) -> dict[int, FakeFeed]:
         return {feed: found for (of, feed), found in self._feeds.items() if of == stream}
 
@@ -281,7 +294,8 @@ class FakeKernel:
         )
         before = found.start - 1
         paused = found.spec["pause_until_ns"]
-        return ConsumerState(0, before, 0, 0, before, 0, 0, 0, 0, pending, False, paused)
+        pin = (found.pin_id, self.now_ns if found.pin_id else 0)
+        return ConsumerState(0, before, 0, 0, before, 0, 0, 0, 0, pending, False, paused, *pin)
 
     def get_message(self, stream: int, seq: int) -> StoredMessage | None:
         messages = self.streams[stream].messages

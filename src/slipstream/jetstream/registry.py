@@ -15,7 +15,6 @@ from functools import cached_property
 import msgspec
 
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.encode import raw
 from slipstream.jetstream.json.objects import to_json
 from slipstream.jetstream.json.times import format_time
@@ -23,6 +22,7 @@ from slipstream.jetstream.limits import AccountLimits, Reservations, TieredLimit
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.jetstream.subjects import SubjectIndex, collide
 from slipstream.protocol.errors import ApiError, ErrorCode
+from slipstream.protocol.short_hash import short_hash
 
 
 class Consumer:
@@ -68,10 +68,11 @@ class Stream:
         self._filters = SubjectIndex()
         self.token = 0
         self._direct_count = self._internal_count = 0
+        self.restoring = False  # only its name and subjects are taken
 
     @property
     def committed(self) -> bool:
-        return self.token == 0
+        return self.token == 0 and not self.restoring
 
     @cached_property
     def config_json(self) -> msgspec.Raw:
@@ -86,9 +87,9 @@ class Stream:
         assert consumer.name not in self.consumers
         self.consumers[consumer.name] = consumer
         self.consumers_by_id[consumer.id] = consumer
-        self._filters.add(consumer.config.filters or (">",), consumer.name)
         self._direct_count += consumer.config.direct
         self._internal_count += consumer.config.is_internal
+        self._filters.add(consumer.config.filters or (">",), consumer.name)
 
     def remove_consumer(self, consumer: Consumer) -> None:
         assert self.consumers[consumer.name] is consumer
@@ -134,7 +135,7 @@ class Stream:
     @cached_property
     def identity(self) -> str:
         """Tells a stream from an earlier one of its name (S-196)."""
-        return short_hash(self.created)
+        return short_hash(self.created.encode())
 
 
 class Account:
@@ -237,6 +238,20 @@ class Registry:
         stream.account.remove(stream)
         del self.streams[stream.id]
 
+    def add_restoring(self, stream: Stream) -> None:
+        """Takes its name and its subjects; nobody can use it yet."""
+        stream.restoring = True
+        stream.account.add(stream)
+
+    def show_restored(self, stream: Stream) -> None:
+        assert stream.restoring
+        stream.restoring = False
+        self.streams[stream.id] = stream
+
+    def remove_restoring(self, stream: Stream) -> None:
+        assert stream.restoring
+        stream.account.remove(stream)
+
     def reserved(self) -> Reservations:
         """By all accounts together."""
         reserved = [account.reserved for account in self.accounts.values()]
@@ -249,12 +264,12 @@ class Registry:
             assert account._names == sorted(account.streams)
             for name, stream in account.streams.items():
                 assert stream.name == name == stream.config.name
-                assert self.streams[stream.id] is stream
+                assert stream.restoring or self.streams[stream.id] is stream
                 assert stream.consumers.keys() == {c.name for c in stream.consumers.values()}
                 assert len(stream.consumers_by_id) == len(stream.consumers)
                 listed = [c for c in stream.consumers.values() if not c.config.direct]
                 assert len(listed) == stream.shown_consumer_count
                 for subject in stream.config.subjects:
                     assert name in set(account._index.owners(subject))
-        owned = sum(len(account.streams) for account in self.accounts.values())
-        assert owned == len(self.streams)
+        owned = [s for account in self.accounts.values() for s in account.streams.values()]
+        assert sum(not stream.restoring for stream in owned) == len(self.streams)

@@ -3,7 +3,10 @@
 
 include "storage.pxi"
 include "store.pxi"
+include "kernel_calls.pxi"
 include "kernel.pxi"
 include "parser.pxi"
 include "subjects.pxi"
+include "counters.pxi"
 include "verify.pxi"
+include "archive.pxi"

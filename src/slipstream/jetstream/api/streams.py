@@ -27,6 +27,7 @@ from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import Reservations
 from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Stream
+from slipstream.jetstream.sourcing.origin_rules import check_filters
 from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.jetstream.stream_config import StreamConfig, StreamConfigRequest
 from slipstream.jetstream.stream_rules import StreamRules, check_update, invalid, normalise
@@ -62,10 +63,13 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
     refuse_unsupported_stream(config)
     existing = account.streams.get(name)
+    if existing is not None and existing.restoring:
+        raise ApiError(ErrorCode.STREAM_NAME_EXIST)
     if existing is not None:
         _answer_existing(api, request, existing, config, now_ns)
         return
     _check_limits(api, account, config, None)
+    check_filters(config)
     if account.overlaps(config):
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
     _propose_create(api, request, config, now_ns)
@@ -104,6 +108,20 @@ def _answer_existing(
         done(0, now_ns)
     else:
         api.when_committed(stream.token, request, done)
+
+
+def check_restored(api: ApiCore, account: Account, config: StreamConfig) -> StreamConfig:
+    """What a stream with this configuration is restored with. Raises ApiError."""
+    config.metadata = stored_metadata(config.metadata, config.required_api_level)
+    config = normalise(config, _rules(api, account, config.num_replicas, pedantic=False))
+    refuse_unsupported_stream(config)
+    _check_stream_count(account, config)
+    _check_limits(api, account, config, None)
+    return config
+
+
+def restored_answer(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
+    return _shown(api, stream, now_ns)
 
 
 def _created(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
@@ -318,7 +336,11 @@ def _with_domain(
 
 
 def _rules(api: ApiCore, account: Account, replicas: int, pedantic: bool) -> StreamRules:
-    return StreamRules(api.options.limits, account.limits_of(replicas), pedantic)
+    def find_stream(name: str) -> StreamConfig | None:
+        stream = account.streams.get(name)
+        return stream.config if stream is not None else None
+
+    return StreamRules(api.options.limits, account.limits_of(replicas), pedantic, find_stream)
 
 
 def _check_stream_count(account: Account, config: StreamConfig) -> None:

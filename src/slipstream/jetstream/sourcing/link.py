@@ -16,7 +16,6 @@ from slipstream.jetstream.consumer_config import ConsumerConfig, CreateConsumerR
 from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.objects import to_json
-from slipstream.jetstream.json.times import from_unix_ns
 from slipstream.jetstream.sourcing import origin
 from slipstream.jetstream.sourcing.origin import Side
 from slipstream.jetstream.stream_config import StreamSource
@@ -49,8 +48,6 @@ class Known(NamedTuple):
     position: int  # of this source; of a mirror the stream's last sequence
     identity: str
     used: bool  # the stream holds or held messages
-    purged: bool  # and the first of them are gone
-    last_time_ns: int  # of its newest message; 0: none
 
 
 class Inquiry(NamedTuple):
@@ -101,7 +98,7 @@ class Link:
         self._fails = 0
         self._asked_ns = 0
         self._level = 0  # index into the levels
-        self._known = Known(0, "", False, False, 0)
+        self._known = Known(0, "", False)
         self._restart = False
         self._deliver_subject = ""
         self._suffix = ""
@@ -116,6 +113,10 @@ class Link:
         if self.is_mirror:
             return origin.mirror_consumer_name(self._side)
         return origin.source_consumer_name(self._side, self.source, self.sources)
+
+    @property
+    def asked(self) -> bool:
+        return self._asked_ns > 0
 
     @property
     def origin_seq(self) -> int:
@@ -172,14 +173,7 @@ class Link:
         if self.is_mirror:
             start = origin.mirror_start(self.source, known.position, used=known.used)
         else:
-            last_time = from_unix_ns(known.last_time_ns) if known.last_time_ns else None
-            start = origin.source_start(
-                self.source,
-                known.position,
-                last_time,
-                purged=known.purged,
-                restart=self._restart,
-            )
+            start = origin.source_start(self.source, known.position)
         # An origin that knows no sourcing consumers would not make the name unique.
         name = self.consumer_name if sourcing else f"{self.consumer_name}_{self._suffix}"
         config = origin.consumer_config(

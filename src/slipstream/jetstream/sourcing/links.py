@@ -184,8 +184,6 @@ class Links:
             position=position.seq,
             identity=position.identity.decode(),
             used=state.messages > 0 or state.first_seq > 0,
-            purged=state.first_seq > 1,
-            last_time_ns=state.last_time_ns,
         )
         self._send(place, link.ask(known, self._ids.consumer_name(), now_ns))
         self._push(place)

@@ -7,7 +7,6 @@ letter.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from slipstream.jetstream.consumer_config import (
@@ -15,6 +14,7 @@ from slipstream.jetstream.consumer_config import (
     ConsumerConfig,
     DeliverPolicy,
 )
+from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.times import Timestamp
 from slipstream.jetstream.stream_config import StreamConfig, StreamSource
 
@@ -22,15 +22,7 @@ API_PREFIX = "$JS.API"
 HEARTBEAT_NS = 1_000_000_000
 SILENCE_MAX_NS = 10_000_000_000
 _ACK_WAIT_NS = 22 * 3_600 * 1_000_000_000
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_HASH_CHARACTERS = 8
 _TRANSFORMS_BETWEEN = "\f"
-
-
-def short_hash(text: str) -> str:
-    """Eight characters, as nats-server makes stable names."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return "".join(_DIGITS[byte % len(_DIGITS)] for byte in digest[:_HASH_CHARACTERS])
 
 
 def index_name(source: StreamSource) -> str:
@@ -107,23 +99,13 @@ def mirror_start(mirror: StreamSource, last_seq: int, *, used: bool) -> Start:
     return Start(0, mirror.opt_start_time)
 
 
-def source_start(
-    source: StreamSource, position: int, last_time: Timestamp | None, *, purged: bool, restart: bool
-) -> Start:
-    """`last_time` is that of the stream's newest message; `purged`: its first ones are gone."""
+def source_start(source: StreamSource, position: int) -> Start:
+    """The position is in the log, so that 0 means that nothing ever came from this source."""
     if position > 0:
         return Start(position + 1)
     if source.opt_start_seq > 0:
         return Start(source.opt_start_seq)
-    if source.opt_start_time is not None:
-        start = source.opt_start_time
-        if last_time is not None and start.unix_ns < last_time.unix_ns:
-            start = last_time
-        return Start(0, start)
-    # It may have had messages whose position nobody knows any more.
-    if purged and last_time is not None and not restart:
-        return Start(0, last_time)
-    return Start()
+    return Start(0, source.opt_start_time)
 
 
 def consumer_config(

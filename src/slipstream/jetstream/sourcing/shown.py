@@ -29,7 +29,8 @@ def shown_link(link: Link, now_ns: int) -> dict[str, Any]:
     shown["active"] = now_ns - status.seen_ns if status is not None else -1
     if link.error is not None:
         shown["error"] = msgspec.to_builtins(link.error)
-    if source.filter_subject:
+    # nats-server knows a mirror's filter only when it asks the origin.
+    if source.filter_subject and (link.asked or not link.is_mirror):
         shown["filter_subject"] = source.filter_subject
     if source.subject_transforms:
         shown["subject_transforms"] = [to_json(t) for t in source.subject_transforms]

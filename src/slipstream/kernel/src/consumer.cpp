@@ -8,10 +8,22 @@
 
 namespace slipstream {
 
+namespace {
+
+string_view without_blanks(string_view text) {
+  constexpr string_view kBlanks = " \t\r\n";
+  size_t first = text.find_first_not_of(kBlanks);
+  return first == string_view::npos ? string_view() : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+}  // namespace
+
 Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, ConsumerSpec sp)
     : id(i), name(std::move(n)), description(std::move(d)), spec(std::move(sp)), stream_(s), js_(s.js) {
-  ack_prefix_ = "$JS.ACK." + s.name + "." + name + ".";
-  flow_prefix_ = "$JS.FC." + s.name + "." + name + ".";
+  std::string place = s.name + "." + name + ".", outer = std::string(js_.kernel.domain_token()) + "." + s.account.hash + ".";
+  short_flow_prefix_ = "$JS.FC." + place;
+  long_flow_prefix_ = "$JS.FC." + outer + place;
+  ack_prefix_ = "$JS.ACK." + (js_.kernel.long_ack_subjects ? outer : std::string()) + place;
   if (s.spec.memory) spec.memory = true;
   take_filters();
   push_target_.subject = spec.deliver_subject;
@@ -82,7 +94,9 @@ void Consumer::attach() {
   pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull,
                                                  "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
   if (spec.flow_control)
-    flow_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, flow_prefix_ + "*", {}, this);
+    for (const auto& prefix : {short_flow_prefix_, long_flow_prefix_})
+      flow_subscriptions_.push_back(
+          kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, prefix + "*", {}, this));
   if (spec.flow_control) open_window();
   interest_changed();
   if (spec.sourcing && consumer_seq_ > 0) propose_reset(0, 0);
@@ -92,8 +106,9 @@ void Consumer::attach() {
 
 void Consumer::detach(const char* farewell) {
   if (pull_subscription_) kernel().remove_subscription(stream_.account, pull_subscription_);
-  if (flow_subscription_) kernel().remove_subscription(stream_.account, flow_subscription_);
-  pull_subscription_ = flow_subscription_ = nullptr;
+  for (Subscription* s : flow_subscriptions_) kernel().remove_subscription(stream_.account, s);
+  flow_subscriptions_.clear();
+  pull_subscription_ = nullptr;
   if (farewell)
     for (auto& r : waiting_) status(r.target.subject, farewell);
   waiting_.clear();
@@ -105,11 +120,14 @@ void Consumer::detach(const char* farewell) {
 
 void Consumer::update(std::string text, ConsumerSpec next) {
   description = std::move(text);
-  bool memory = spec.memory;
-  bool same_filters = next.filters == spec.filters;
   if (pull_subscription_) js_.unregister_consumer(*this, stream_);
+  ConsumerSpec old = std::move(spec);
   spec = std::move(next);
-  spec.memory = memory;
+  spec.memory = old.memory;
+  bool same_filters = spec.filters == old.filters;
+  if (spec.ack_wait_ns != old.ack_wait_ns || spec.backoff_ns != old.backoff_ns) shift_deadlines(old);
+  if (spec.rate_limit_bps != old.rate_limit_bps) tokens_at_ns_ = not_before_ns_ = 0;
+  if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
@@ -118,8 +136,21 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   if (!pull_subscription_) return;  // recovering
   js_.register_consumer(*this, stream_);
   interest_changed();
+  if (spec.deliver_subject != old.deliver_subject) redeliver_all_pending();
+  last_activity_ns_ = kernel().now.wall_ns;
+  unused_from_ns_ = 0;
+  inactive_reported_ = false;
   rearm();
   wake();
+}
+
+// Deliveries that wait for their acknowledgement go by the new times too. A delayed NAK keeps its delay.
+void Consumer::shift_deadlines(const ConsumerSpec& old) {
+  if (spec.ack_policy == AckPolicy::flow_control) return;
+  std::vector<PendingDelivery*> all;
+  for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) all.push_back(p);
+  for (PendingDelivery* p : all)
+    pending_.set_deadline(p, p->deadline_ns + ack_wait_of(spec, p->deliveries) - ack_wait_of(old, p->deliveries));
 }
 
 // A stream that lost its tail (relaxed mode and a crash) must not leave its consumers beyond its end.
@@ -128,8 +159,6 @@ void Consumer::clamp_to_stream() {
   if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
   if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
   applied_cursor_ = std::min(applied_cursor_, cursor_);
-  many_removed();
-  pass_below(store().first_seq());
 }
 
 // ------------------------------------------------------------------ messages that go
@@ -141,7 +170,7 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
     forget(p);
     ack_floor_after(consumer_seq);
     acked_ns_ = kernel().now.wall_ns;
-    advise("terminated", seq, consumer_seq, deliveries, 0, "Message deleted by stream limits");
+    advise("terminated", seq, consumer_seq, deliveries, 0, "Unacknowledged message was deleted");
   }
   if (!exceeded_.empty()) exceeded_.erase(seq);
   if (!last_per_subject_.empty()) {
@@ -189,10 +218,12 @@ void Consumer::pass_below(uint64_t first) {
 
 // ------------------------------------------------------------------ acknowledgements as they arrive
 
+bool Consumer::hears_acks() const { return spec.ack_policy != AckPolicy::none && spec.ack_policy != AckPolicy::flow_control; }
+
 void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body) {
-  if (stream_seq == 0 || stream_seq > cursor_) return;  // never delivered: no answer (C-115)
-  if (spec.ack_policy == AckPolicy::none) return;
+  if (stream_seq == 0) return;
   last_activity_ns_ = kernel().now.wall_ns;
+  unused_from_ns_ = 0;
   auto answer = [&] {
     if (!reply.empty()) kernel().publish(stream_.account, reply, {}, {}, {});
   };
@@ -207,15 +238,14 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     return answer();
   } else if (body.starts_with("+NXT")) {
     on_ack(deliveries, stream_seq, consumer_seq, {}, {});
-    if (!reply.empty()) on_pull(reply, body.substr(4));
+    if (!reply.empty()) on_pull(reply, {}, body.substr(4));
     return;
   } else if (body.starts_with("+TERM")) {
-    string_view reason = body.substr(5);
-    while (!reason.empty() && (reason.front() == ' ' || reason.front() == '\t')) reason.remove_prefix(1);
-    if (pending_.find(stream_seq)) advise("terminated", stream_seq, consumer_seq, deliveries, 0, reason);
+    advise("terminated", stream_seq, consumer_seq, deliveries, 0, without_blanks(body.substr(5)));
   } else {
     return answer();  // neither: ignored, but the sender hears that it was processed (C-116)
   }
+  if (stream_seq > cursor_) return;  // never delivered: no answer (C-115)
   PendingDelivery* p = pending_.find(stream_seq);
   if (p && !p->acking && spec.sample_percent > 0 && !body.starts_with("+TERM") &&
       (int64_t)(kernel().random() % 100) < spec.sample_percent)
@@ -279,15 +309,7 @@ void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliv
   advise("nak", stream_seq, consumer_seq, deliveries, 0, {});
   while (!body.empty() && (body.front() == ' ' || body.front() == '\t')) body.remove_prefix(1);
   int64_t delay = 0;
-  bool delayed = false;
-  if (!body.empty() && body[0] == '{') {
-    size_t key = body.find("\"delay\"");
-    size_t colon = key == string_view::npos ? key : body.find(':', key);
-    if (colon != string_view::npos) delay = strtoll(std::string(body.substr(colon + 1)).c_str(), nullptr, 10), delayed = true;
-  } else if (!body.empty()) {
-    delayed = parse_duration(body, delay);
-  }
-  if (delayed) {
+  if (!body.empty() && parse_nak_delay(body, delay)) {
     int64_t now = kernel().now.wall_ns;
     if (p->queued) {
       p->queued = false;
@@ -477,16 +499,15 @@ ConsumerView Consumer::view() {
   v.floor_stream_seq = floor_stream_seq_;
   v.ack_pending = pending_.size();
   v.redelivered = spec.max_deliver == 1 ? 0 : pending_.redelivered() + exceeded_.size();
-  for (auto it = waiting_.begin(); it != waiting_.end();) {
-    bool gone = (it->expires_ns && it->expires_ns <= kernel().now.wall_ns) || resolve(it->target) == 0;
-    it = gone ? waiting_.erase(it) : std::next(it);
-  }
+  serve_requests(false);
   v.waiting = waiting_.size();
   v.pending = num_pending();
   v.delivered_ns = delivered_ns_;
   v.acked_ns = acked_ns_;
   v.push_bound = spec.push() && active_;
   v.paused_until_ns = spec.pause_until_ns;
+  v.pin_id = pin_.id;
+  v.pinned_ns = pin_.since_ns;
   return v;
 }
 

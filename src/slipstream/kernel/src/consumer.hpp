@@ -3,7 +3,6 @@
 // entries of its stream's log; apply_*() are the state machine, the rest runs on the leader.
 #pragma once
 #include <deque>
-#include <list>
 #include <memory>
 #include <set>
 #include <string>
@@ -15,6 +14,7 @@
 #include "specs.hpp"
 #include "subject_merge.hpp"
 #include "timers.hpp"
+#include "waiting_requests.hpp"
 
 namespace slipstream {
 
@@ -27,6 +27,8 @@ struct ConsumerView {  // what INFO shows
   uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending;
   int64_t delivered_ns, acked_ns, paused_until_ns;
   bool push_bound;
+  std::string pin_id;
+  int64_t pinned_ns;
 };
 
 class Consumer {
@@ -41,12 +43,15 @@ class Consumer {
   void update(std::string description, ConsumerSpec spec);
 
   // --- what clients send
-  void on_pull(string_view reply, string_view body);
+  void on_pull(string_view reply, string_view header, string_view body);
+  bool hears_acks() const;  // false: who acknowledges with a reply is told that nobody is there
   void on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body);
   void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
   void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
+  void unpin();
+  void release_requests(const char* status_line);
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once
@@ -81,6 +86,18 @@ class Consumer {
   void saw(uint64_t seq);
   bool follows_arrivals() const { return arrivals_since_ != kNever; }
 
+  // --- backup and restore (stream_restore.cpp)
+  struct Progress {
+    uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq;
+    int64_t delivered_ns, acked_ns;
+    struct Delivery { uint64_t stream_seq, consumer_seq; int64_t sent_ns; uint32_t deliveries; };
+    std::vector<Delivery> pending;
+    std::vector<uint64_t> exceeded;
+  };
+  Progress progress();
+  bool restore(Reader& in);
+  void restored();
+
   void snapshot(Buffer& out) const;
   bool load(Reader& in);
   ConsumerView view();
@@ -114,16 +131,25 @@ class Consumer {
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
+  static int64_t ack_wait_of(const ConsumerSpec& s, uint32_t deliveries);
   int64_t wait_ns(uint32_t deliveries) const;
+  void shift_deadlines(const ConsumerSpec& old);
+  void redeliver_all_pending();
+  int64_t unused_from_ns() const;
   int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
   void acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
   uint64_t reset_to(uint64_t seq);
   bool stalled_by_ack_pending() const;
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
-  PullRequest* request_for(size_t bytes);
-  void drop_request(std::list<PullRequest>::iterator r);
-  bool held_back(const StoredMessage& message);
+  std::string complaint_about(const PullBody& asked) const;
+  bool turned_away(const PullBody& asked, string_view reply);
+  PullRequest* request_for(const Offer& offer);
+  void drop_abandoned_requests();
+  void pin_client(PullRequest& r);
+  void pin_timed_out();
+  bool level_is_missing(string_view header) const;
+  bool held_back(const StoredMessage& message, size_t bytes);
   void send(DeliveryTarget& target, const StoredMessage& message, string_view ack_reply);
   size_t resolve(DeliveryTarget& target);
   bool congested(DeliveryTarget& target);
@@ -144,13 +170,14 @@ class Consumer {
   void expire_deliveries();
   void rearm();
   bool paused() const;
-  void advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason);
+  void advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason,
+              string_view group = {});
   Kernel& kernel() const;
   MessageStore& store() const;
 
   Stream& stream_;
   JetStream& js_;
-  std::string ack_prefix_, flow_prefix_;
+  std::string ack_prefix_, short_flow_prefix_, long_flow_prefix_;
 
   // Replicated state.
   uint64_t cursor_ = 0;         // last stream sequence considered; on the leader, ahead of the log by what it has just delivered
@@ -167,13 +194,16 @@ class Consumer {
 
   // Derived, and of the leader alone.
   std::deque<uint64_t> redelivery_;
-  std::list<PullRequest> waiting_;
-  size_t no_waits_ = 0;         // of waiting_
+  WaitingRequests waiting_;
+  ClientPin pin_;
+  int64_t served_ns_ = 0;       // when serve_requests() last ran
   DeliveryTarget push_target_;
   bool active_ = false;         // push: somebody listens
+  int64_t unused_from_ns_ = 0;  // as last reckoned
   int64_t last_activity_ns_ = 0, next_heartbeat_ns_ = 0, next_request_ns_ = INT64_MAX;
   Timer timer_{TimerKind::consumer, this};
-  Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
+  Subscription* pull_subscription_ = nullptr;
+  std::vector<Subscription*> flow_subscriptions_;
   ReadBuffer reader_;
   std::vector<std::string> literal_filters_, wildcard_filters_;
   SubjectMerge ahead_;              // of literal filters, while it catches up

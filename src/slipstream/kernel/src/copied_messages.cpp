@@ -80,7 +80,7 @@ bool Stream::feed_under_way(string_view source) const {
 void Stream::apply_mirrored(Reader& in, Entry* entry) {
   uint64_t after = in.get64(), skip_to = in.get64(), count = 0;
   bool refused = !spec.mirror || store->last_seq() != after || (group.logged && js.failed());
-  if (!refused && skip_to > after) store->skip_to(skip_to, store->last_time_ns());
+  if (!refused && skip_to > after) store->skip(skip_to, store->last_time_ns());
   for (; in.left() && in.ok(); count++) {
     uint64_t seq = in.get64();
     int64_t time_ns = (int64_t)in.get64();
@@ -155,6 +155,8 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   v.seq = seq;
   if (!keeps_for_interest(subject)) return skip_message(seq, time_ns, subject, h);
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(subject) : 0;
   if (!store->append(seq, time_ns, subject, header, body)) {
     js.fail(store->error());
     v.error = &kStoreFailed;
@@ -163,6 +165,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   ttls_.add(seq, time_ns, ttl_s);
   stored(seq, subject, h);
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
+  if (republishes) republish(seq, time_ns, subject, header, body, previous);
 }
 
 void Stream::close_feeds() {

@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kEntryBytes = 1 << 20;            // an entry is at most this, or one message
 constexpr uint64_t kFeedBehindBytes = 8 << 20;         // of a stream, in flight: an origin on this server waits
 constexpr uint64_t kFeedOverrunBytes = 128 << 20;      // an origin that does not wait is cut off and asked again
+constexpr size_t kSubjectBytesMax = UINT16_MAX;
 constexpr size_t kFlowRepliesMax = 16;             // an origin has one request under way
 
 string_view header_field(string_view header, string_view line_start) {
@@ -27,7 +28,10 @@ string_view header_field(string_view header, string_view line_start) {
 
 Feed::Feed(Stream& stream, uint32_t i, FeedSpec s)
     : id(i), spec(std::move(s)), stream_(stream), origin_seq_(std::max(spec.after, spec.delivered)), logged_seq_(spec.after),
-      restarts_(spec.restart) {}
+      restarts_(spec.restart) {
+  for (const auto& [source, destination] : spec.transforms)
+    if (auto transform = SubjectTransform::compile(source, destination)) transforms_.push_back(std::move(transform));
+}
 
 Feed::~Feed() { close(); }
 
@@ -150,6 +154,7 @@ void Feed::append(const Delivery& d, string_view subject, string_view header, st
   edited_.clear();
   if (!header.empty()) append_without_publish_checks(edited_, header, !mirror());
   if (!mirror()) source_header(edited_, d.origin_seq, subject);
+  subject = transformed(subject);
   open_.put64(d.origin_seq);
   if (mirror()) open_.put64((uint64_t)d.time_ns);
   open_.put16((uint16_t)subject.size());
@@ -161,6 +166,17 @@ void Feed::append(const Delivery& d, string_view subject, string_view header, st
   logged_seq_ = d.origin_seq;
   open_count_++;
   taken_++;
+}
+
+// The source's own transform, the first that matches; then the stream's.
+string_view Feed::transformed(string_view subject) {
+  auto draw = [this] { return (uint32_t)(stream_.js.kernel.random() >> 33); };
+  for (const auto& transform : transforms_) {
+    if (!transform->transform(subject, draw, copied_on_)) continue;
+    if (!copied_on_.empty() && copied_on_.size() <= kSubjectBytesMax) subject = copied_on_;
+    break;
+  }
+  return stream_.transformed(subject, stored_on_);
 }
 
 // Nats-Stream-Source: <name> <sequence> <filters> <destinations> <subject> [<identity>] (S-184).

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bytes.hpp"
+#include "subject_transform.hpp"
 
 namespace slipstream {
 
@@ -75,6 +76,7 @@ class Feed {
   void reply_when_applied(string_view reply, std::string header);
   void begin_entry();
   void append(const Delivery& d, string_view subject, string_view header, string_view body);
+  string_view transformed(string_view subject);
   void source_header(std::string& out, uint64_t origin_seq, string_view subject) const;
   void stop(FeedState why);
 
@@ -90,7 +92,8 @@ class Feed {
   uint32_t open_count_ = 0;
   struct FlowReply { uint64_t taken; std::string reply, header; };
   std::deque<FlowReply> flow_replies_;
-  std::string edited_;         // scratch: the header as it is stored
+  std::vector<std::unique_ptr<SubjectTransform>> transforms_;
+  std::string edited_, stored_on_, copied_on_;  // scratch: the header and the subjects as they are stored
 };
 
 }  // namespace slipstream

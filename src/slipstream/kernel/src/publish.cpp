@@ -133,8 +133,10 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
 
 void Stream::wake_after_append() {
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
-  index.wake_listeners(js);
+  wake_consumers();
 }
+
+void Stream::wake_consumers() { index.wake_listeners(js); }
 
 // The publish acknowledgement (S-135..S-137).
 void Stream::answer_verdict(string_view reply, const Verdict& v) {
@@ -165,9 +167,11 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     v.error = &kSealed;
     return;
   }
+  if ((v.error = check_size(header.size(), body.size()))) return;
   PublishHeaders h;
   if (!header.empty()) {
     h = scan_headers(header);
+    if (!h.incr.empty() && (v.error = check_increment(h, body, flags))) return;
     if (h.any && (v.error = check_headers(h, subject, flags, v))) return;
     if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) {
       dedupe_.expire(time_ns, spec.duplicate_window_ns);
@@ -191,7 +195,13 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
       }
     }
   }
-  if ((v.error = check_size(header.size(), body.size()))) return;
+  CounterMessage counted;
+  if (spec.counter) {
+    if ((v.error = count(subject, header, body, h, counted))) return;
+    header = counted.header;
+    body = counted.body;
+    if ((v.error = check_size(header.size(), body.size()))) return;
+  }
   if (flags & kServerFull) {
     v.error = &kServerLimit;
     return;
@@ -209,6 +219,8 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     v.error = &kTtlInvalid;
     return;
   }
+  std::string rewritten;
+  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, header, rewritten);
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   bool republishes = republish_ && leading_;
   uint64_t previous = republishes ? last_on_literal(subject) : 0;
@@ -221,6 +233,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
   ttls_.add(v.seq, time_ns, ttl_s);
   stored(v.seq, subject, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
+  if (spec.counter) v.ack_fields = ",\"val\":\"" + counted.total + "\"";
   if (republishes) republish(v.seq, time_ns, subject, header, body, previous);
 }
 
@@ -229,7 +242,6 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, string_view s
     v.text = "wrong last sequence: " + std::to_string(actual);
     return &kWrongSequence;
   };
-  if (!h.incr.empty()) return &kNotCounter;
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
   if (!h.ttl.empty() && !spec.allow_msg_ttl) return &kTtlDisabled;
   if (!h.batch_id.empty()) return &kBatchDisabled;

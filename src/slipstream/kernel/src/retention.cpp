@@ -70,9 +70,9 @@ bool Stream::keeps_for_interest(string_view subject) {
 
 // Nobody is interested: the message has a sequence, is acknowledged and known as a duplicate, but is not there.
 void Stream::skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h) {
-  store->skip_to(seq, time_ns);
+  store->skip(seq, time_ns);
   last_msg_id_ = h.msg_id;
-  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : subject, 0, 0);
+  if (!h.rollup.empty()) apply_purge((h.rollup[0] | 0x20) == 'a' ? string_view() : subject, 0, 0);
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
 }
 
@@ -134,15 +134,6 @@ void Stream::begin_interest() {
   for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1))
     if (index.anybody(store->subject_of(seq))) settle(seq);
   lingering_upto_ = store->last_seq();
-}
-
-// For whom messages are kept is in the log, wherever its own storage is.
-void Stream::forget_unlogged_consumers() {
-  std::erase_if(consumers, [this](auto& entry) {
-    if (in_log(*entry.second)) return false;
-    index.remove(*entry.second);
-    return true;
-  });
 }
 
 // ------------------------------------------------------------------ snapshot and check

@@ -43,6 +43,7 @@ void Stream::count_bytes() {
 }
 
 void Stream::attach() {
+  if (spec.restoring) return;
   subscribe();
   arm_age_timer();
   for (auto& [id, c] : consumers) c->attach();
@@ -51,10 +52,20 @@ void Stream::attach() {
 void Stream::subscribe() {
   for (const auto& subject : spec.subjects)
     subscriptions_.push_back(js.kernel.add_subscription(account, SubscriptionKind::stream, subject, {}, this));
-  if (!spec.allow_direct) return;
+  if (spec.allow_direct) answer_direct_gets(name);
+  if (spec.mirror_direct && mirror_caught_up_ && !spec.mirror_origin.empty()) answer_direct_gets(spec.mirror_origin);
+}
+
+void Stream::answer_direct_gets(const std::string& of) {
   for (const char* tail : {"", ".>"})
-    subscriptions_.push_back(js.kernel.add_subscription(account, SubscriptionKind::direct_get,
-                                                        "$JS.API.DIRECT.GET." + name + tail, "_sys_", this));
+    subscriptions_.push_back(
+        js.kernel.add_subscription(account, SubscriptionKind::direct_get, "$JS.API.DIRECT.GET." + of + tail, "_sys_", this));
+}
+
+void Stream::mirror_caught_up() {
+  if (mirror_caught_up_) return;
+  mirror_caught_up_ = true;
+  if (spec.mirror_direct && !spec.mirror_origin.empty()) answer_direct_gets(spec.mirror_origin);
 }
 
 void Stream::unsubscribe() {
@@ -62,11 +73,23 @@ void Stream::unsubscribe() {
   subscriptions_.clear();
 }
 
+void Stream::forget_memory_consumers() {
+  if (!spec.keeps_all()) return;
+  for (auto it = consumers.begin(); it != consumers.end();) {
+    Consumer& c = *it->second;
+    ++it;
+    if (!c.spec.memory) continue;
+    index.remove(c);
+    consumers.erase(c.id);
+  }
+}
+
 void Stream::detach() {
   deleted = true;
   count_bytes();
   unsubscribe();
   close_feeds();
+  js.direct_gets.forget(*this);
   js.kernel.timers.cancel(age_timer_);
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
@@ -103,30 +126,32 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       break;
     }
     case EntryKind::remove_below: {
-      apply_remove_below(in.get64());
+      apply_remove_below(in);
       break;
     }
     case EntryKind::expire: {
-      std::set<uint64_t> seqs;
-      for (uint32_t n = in.get32(); n && in.ok(); n--) seqs.insert(in.get64());
-      for (uint64_t seq : seqs)
-        if (store->live(seq)) remove(seq);
-      ttls_.forget(seqs);
-      arm_age_timer();
+      apply_expire(in);
       break;
     }
     case EntryKind::config: {
       std::string text(in.get_text());
       StreamSpec next;
       if (!next.decode(in)) break;
+      bool shown = spec.restoring && !next.restoring;
       if (entry) unsubscribe();
       description = std::move(text);
       bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
       spec = std::move(next);
       take_spec();
-      if (entry) subscribe();
       if (begins_interest) begin_interest();
       enforce_limits(kNoSubject);
+      if (shown)
+        for (auto& [id, c] : consumers) c->restored();
+      if (shown && entry) {
+        attach();
+        break;
+      }
+      if (entry) subscribe();
       arm_age_timer();
       break;
     }
@@ -170,6 +195,12 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::deadline:
       if (Consumer* c = consumer_of()) c->apply_deadline(in);
       break;
+    case EntryKind::restored_messages:
+      apply_restored_messages(in);
+      break;
+    case EntryKind::restored_consumer:
+      apply_restored_consumer(in, entry != nullptr);
+      break;
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
       break;
@@ -211,6 +242,8 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   snapshot_sources(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
+  // What others retain a message for is in the log, wherever the consumer's own storage is.
+  auto in_log = [this](const Consumer& c) { return !c.spec.memory || !spec.keeps_all(); };
   for (auto& [id, c] : consumers) logged += in_log(*c);
   out.put32(logged);
   for (auto& [id, c] : consumers)
