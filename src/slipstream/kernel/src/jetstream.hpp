@@ -127,7 +127,7 @@ class JetStream {
   struct DroppedStore { uint64_t id; std::unique_ptr<MessageStore> store; };
   std::vector<DroppedStore> dropped_stores_, leaving_stores_;  // for the next round; in the round under way
   std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
-  std::vector<std::vector<Consumer*>> push_consumers_;  // per account
+  std::vector<StringMap<std::vector<Consumer*>>> push_consumers_;  // per account: by deliver subject
   std::unordered_map<uint64_t, std::unique_ptr<BackupReader>> backups_;
   uint64_t next_backup_id_ = 1;
   std::vector<Group*> active_;

@@ -202,13 +202,17 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     body = counted.body;
     if ((v.error = check_size(header.size(), body.size()))) return;
   }
-  if (flags & (kServerFull | kAccountFull)) {
-    v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
+  if (flags & kServerFull) {
+    v.error = &kServerLimit;
     return;
   }
   if (!keeps_for_interest(subject)) {
     v.seq = store->last_seq() + 1;
     return skip_message(v.seq, time_ns, subject, h);
+  }
+  if (flags & kAccountFull) {
+    v.error = &kAccountLimit;
+    return;
   }
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
@@ -291,9 +295,9 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
   uint32_t subject = store->subject_of(seq);
   if (!index.empty()) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
-    index.arrived(subject);
+    index.arrived(subject, seq);
   }
-  if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
+  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }
 

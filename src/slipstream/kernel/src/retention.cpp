@@ -122,6 +122,12 @@ void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   lingering_upto_ = store->last_seq();  // what a wider filter lets through was passed already
 }
 
+// A consumer has passed messages without a delivery.
+void Stream::settle_behind_reset(uint64_t from) {
+  if (spec.retention == Retention::interest) settle_from(from);
+  lingering_upto_ = store->last_seq();
+}
+
 // Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.
 void Stream::begin_interest() {
   if (consumers.empty()) apply_purge({}, 0, 0);
