@@ -196,13 +196,10 @@ def test_duplicate_window_limit() -> None:
     [
         {"retention": "workqueue"},
         {"retention": "interest"},
-        {"mirror": {"name": "O"}},
-        {"sources": [{"name": "O"}]},
         {"allow_msg_schedules": True},
         {"allow_atomic": True},
         {"allow_batched": True},
         {"compression": "s2"},
-        {"persist_mode": "async"},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -219,10 +216,7 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
 @pytest.mark.parametrize(
     "fields",
     [
-        {"ack_policy": "flow_control", "deliver_subject": "d"},
         {"priority_policy": "overflow", "priority_groups": ["a"]},
-        {"direct": True, "deliver_subject": "d"},
-        {"sourcing": True},
     ],
 )
 def test_unsupported_consumer_features(talk: Conversation, fields: dict[str, object]) -> None:
@@ -237,7 +231,6 @@ def test_unsupported_verbs(talk: Conversation) -> None:
     talk.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {}})
     assert talk.error("STREAM.SNAPSHOT.S", {"deliver_subject": "d"})[0] == 10064
     assert talk.error("STREAM.RESTORE.S", {"config": {"name": "S"}})[0] == 10062
-    assert talk.error("CONSUMER.RESET.S.C")[0] == 10204
 
 
 def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243, S-244

@@ -12,7 +12,9 @@ from slipstream.kernel.values import (
     ConnectionStats,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
+    SourcePosition,
     StoredMessage,
     StoreStats,
     StreamRecord,
@@ -389,6 +391,14 @@ class Kernel:
     def interest(self, account: int, subject: bytes) -> int:
         """How many subscriptions match a literal subject."""
     # -- JetStream
+    def set_domain(self, name: bytes) -> None:
+        """`$JS.<name>.API.` becomes another name of `$JS.API.`. Before `open_store`."""
+    def set_storage_limits(self, memory: int, file: int) -> None:
+        """Bytes that all streams together may hold, by storage; beyond, publishes are answered with
+        10023. -1: unlimited. After `open_store`.
+        """
+    def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
+        """The same of one account (10002)."""
     def open_store(
         self,
         *,
@@ -437,6 +447,20 @@ class Kernel:
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
         """Waiting pulls get `409 Consumer Deleted` when it is applied."""
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
+        result is that sequence.
+        """
+    # What comes from origins; messages do not pass through Python.
+    def open_feed(self, stream: int, feed: int, spec: Mapping[str, Any]) -> bool:
+        """`spec`: see FeedSpec in slipstream.kernel.specs. A FeedEvent follows when it stops.
+
+        False when an earlier feed of the same source is not finished, or the stream is gone.
+        """
+    def close_feed(self, stream: int, feed: int) -> None: ...
+    def feed_status(self, stream: int, feed: int) -> FeedStatus | None: ...
+    def source_position(self, stream: int, source: bytes) -> SourcePosition | None:
+        """Where to go on; None while a feed of this source is open or has messages in flight."""
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

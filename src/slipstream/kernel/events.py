@@ -84,10 +84,25 @@ class InactiveEvent(NamedTuple):
     consumer: int
 
 
+class FeedEvent(NamedTuple):
+    """The feed of a mirror or a source stopped: it missed something, or its stream refused what
+    came.
+    """
+
+    stream: int
+    feed: int
+
+
 class FailedEvent(NamedTuple):
     """The store failed; JetStream accepts nothing more on this node. Text says what and where."""
 
     text: str
+
+
+class RequestsDroppedEvent(NamedTuple):
+    """More requests waited for Python than the kernel keeps; those behind were dropped (S-109)."""
+
+    dropped: int
 
 
 Event = (
@@ -98,5 +113,7 @@ Event = (
     | CommittedEvent
     | AdvisoryEvent
     | InactiveEvent
+    | FeedEvent
     | FailedEvent
+    | RequestsDroppedEvent
 )

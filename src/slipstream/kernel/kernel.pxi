@@ -10,7 +10,9 @@ from slipstream.kernel.values import (
     ConnectionStats,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
+    SourcePosition,
     StoredMessage,
     StoreError,
     StoreStats,
@@ -67,7 +69,9 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         committed
         advisory
         inactive
+        feed
         failed
+        requests_dropped
 
     cdef cppclass EventRecord:
         EventType type
@@ -157,6 +161,30 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t delivered_ns, acked_ns, paused_until_ns
         cbool push_bound
 
+    cpdef enum class FeedState "slipstream::FeedState"(uint8_t):
+        open
+        gap
+        refused
+
+    cdef cppclass FeedTransform "std::pair<std::string, std::string>":
+        FeedTransform()
+        string first, second
+
+    cdef cppclass CFeedSpec "slipstream::FeedSpec":
+        string source, identity, deliver_subject, consumer
+        uint64_t after, delivered
+        cbool restart
+        vector[FeedTransform] transforms
+
+    cdef cppclass FeedView:
+        FeedState state
+        uint64_t origin_seq, consumer_seq, lag, in_flight
+        int64_t seen_ns
+
+    cdef cppclass CSourcePosition "slipstream::SourcePosition":
+        uint64_t seq
+        string identity
+
     cpdef enum class Select "slipstream::KernelCalls::Select"(uint8_t):
         exact
         last
@@ -170,11 +198,18 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view)
     void kc_serve "slipstream::KernelCalls::serve"(CKernel&, uint32_t, string_view, uint32_t)
     uint64_t kc_publish "slipstream::KernelCalls::publish"(CKernel&, uint32_t, string_view, string_view, string_view, string_view)
+    void kc_set_domain "slipstream::KernelCalls::set_domain"(CKernel&, string_view)
+    void kc_set_storage_limits "slipstream::KernelCalls::set_storage_limits"(CKernel&, int64_t, int64_t)
+    cbool kc_set_account_storage_limits "slipstream::KernelCalls::set_account_storage_limits"(CKernel&, uint32_t, int64_t, int64_t)
     uint64_t kc_interest "slipstream::KernelCalls::interest"(CKernel&, uint32_t, string_view)
     string kc_open_store "slipstream::KernelCalls::open_store"(CKernel&, const OpenOptions&)
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
     vector[ConsumerRow] kc_consumers "slipstream::KernelCalls::consumers"(CKernel&, uint64_t)
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
+    cbool kc_open_feed "slipstream::KernelCalls::open_feed"(CKernel&, uint64_t, uint32_t, const CFeedSpec&)
+    void kc_close_feed "slipstream::KernelCalls::close_feed"(CKernel&, uint64_t, uint32_t)
+    cbool kc_feed_view "slipstream::KernelCalls::feed_view"(CKernel&, uint64_t, uint32_t, FeedView&)
+    cbool kc_source_position "slipstream::KernelCalls::source_position"(CKernel&, uint64_t, string_view, CSourcePosition&)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
@@ -195,6 +230,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     cbool kc_update_consumer "slipstream::KernelCalls::update_consumer"(
         CKernel&, uint64_t, uint64_t, uint32_t, string_view, const CConsumerSpec&)
     cbool kc_delete_consumer "slipstream::KernelCalls::delete_consumer"(CKernel&, uint64_t, uint64_t, uint32_t)
+    cbool kc_reset_consumer "slipstream::KernelCalls::reset_consumer"(CKernel&, uint64_t, uint64_t, uint32_t, uint64_t)
 
 
 # Disconnect reasons are few and live as long as the process: the kernel keeps pointers to them.
@@ -268,8 +304,12 @@ cdef object _event(EventRecord& e):
         )
     if e.type == EventType.advisory:
         return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1)
+    if e.type == EventType.feed:
+        return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
+    if e.type == EventType.requests_dropped:
+        return _events.RequestsDroppedEvent(e.a)
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
@@ -463,6 +503,22 @@ cdef class Kernel:
 
     # -- JetStream
 
+    def set_domain(self, bytes name):
+        cdef string_view v = _view(name)
+        with nogil:
+            kc_set_domain(self.k[0], v)
+
+    def set_storage_limits(self, int64_t memory, int64_t file):
+        with nogil:
+            kc_set_storage_limits(self.k[0], memory, file)
+
+    def set_account_storage_limits(self, uint32_t account, int64_t memory, int64_t file):
+        cdef bint known
+        with nogil:
+            known = kc_set_account_storage_limits(self.k[0], account, memory, file)
+        if not known:
+            raise KeyError(account)
+
     def open_store(self, *, str path="", Disk disk=None, int64_t sync_interval_ns=0, bint threads=True,
                    uint64_t journal_file_bytes=16777216, uint64_t journal_bytes_max=268435456,
                    uint64_t segment_bytes_max=16777216):
@@ -559,6 +615,49 @@ cdef class Kernel:
         with nogil:
             ok = kc_delete_consumer(self.k[0], token, stream, consumer)
         _accepted(ok)
+
+    def propose_consumer_reset(self, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq):
+        cdef cbool ok
+        with nogil:
+            ok = kc_reset_consumer(self.k[0], token, stream, consumer, seq)
+        _accepted(ok)
+
+    # -- what comes from origins
+
+    def open_feed(self, uint64_t stream, uint32_t feed, spec):
+        cdef CFeedSpec s
+        cdef FeedTransform transform
+        s.source, s.identity = spec["source"], spec["identity"]
+        s.deliver_subject, s.consumer = spec["deliver_subject"], spec["consumer"]
+        s.after, s.delivered, s.restart = spec["after"], spec["delivered"], spec["restart"]
+        for source, destination in spec["transforms"]:
+            transform.first, transform.second = source, destination
+            s.transforms.push_back(transform)
+        cdef cbool opened
+        with nogil:
+            opened = kc_open_feed(self.k[0], stream, feed, s)
+        return opened
+
+    def close_feed(self, uint64_t stream, uint32_t feed):
+        with nogil:
+            kc_close_feed(self.k[0], stream, feed)
+
+    def feed_status(self, uint64_t stream, uint32_t feed):
+        cdef FeedView v
+        cdef cbool found
+        with nogil:
+            found = kc_feed_view(self.k[0], stream, feed, v)
+        if not found:
+            return None
+        return FeedStatus(v.state == FeedState.open, v.origin_seq, v.consumer_seq, v.lag, v.in_flight, v.seen_ns)
+
+    def source_position(self, uint64_t stream, bytes source):
+        cdef string_view s = _view(source)
+        cdef CSourcePosition p
+        cdef cbool found
+        with nogil:
+            found = kc_source_position(self.k[0], stream, s, p)
+        return SourcePosition(p.seq, <bytes>p.identity) if found else None
 
     def start_consumer(self, uint64_t stream, uint32_t consumer):
         with nogil:

@@ -75,6 +75,20 @@ struct KernelCalls {
     k.wake();
     return n;
   }
+  static void set_domain(Kernel& k, string_view name) {
+    Kernel::Guard g(k);
+    k.set_domain(name);
+  }
+  static void set_storage_limits(Kernel& k, int64_t memory, int64_t file) {
+    Kernel::Guard g(k);
+    k.jetstream->stream_bytes_max = {memory, file};
+  }
+  static bool set_account_storage_limits(Kernel& k, uint32_t account, int64_t memory, int64_t file) {
+    Kernel::Guard g(k);
+    Account* a = k.account(account);
+    if (a) a->stream_bytes_max = {memory, file};
+    return a != nullptr;
+  }
   static uint64_t interest(Kernel& k, uint32_t account, string_view subject) {
     Kernel::Guard g(k);
     Account* a = k.account(account);
@@ -119,15 +133,45 @@ struct KernelCalls {
     return {true, m.messages(), m.bytes(), m.first_seq(), m.last_seq(), m.subjects(), span - m.messages(), s->consumers.size(),
             m.first_time_ns(), m.last_time_ns()};
   }
+  // False: an earlier feed of the same source is not finished, or the stream is gone.
+  static bool open_feed(Kernel& k, uint64_t stream, uint32_t feed, const FeedSpec& spec) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    k.look_at_clock();
+    bool opened = s && s->open_feed(feed, spec);
+    k.wake();
+    return opened;
+  }
+  static void close_feed(Kernel& k, uint64_t stream, uint32_t feed) {
+    Kernel::Guard g(k);
+    if (Stream* s = find(k, stream)) s->close_feed(feed);
+  }
+  static bool feed_view(Kernel& k, uint64_t stream, uint32_t feed, FeedView& out) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    auto it = s ? s->feeds.find(feed) : decltype(s->feeds.find(feed))();
+    if (!s || it == s->feeds.end()) return false;
+    out = it->second->view();
+    return true;
+  }
+  // Where a source stands in the log; false while a feed of it is under way.
+  static bool source_position(Kernel& k, uint64_t stream, string_view source, SourcePosition& out) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    if (!s || s->feed_under_way(source)) return false;
+    if (source.empty()) out.seq = s->store->last_seq();
+    else if (auto it = s->source_positions.find(source); it != s->source_positions.end()) out = it->second;
+    return true;
+  }
+
   static std::vector<uint64_t> stream_deleted(Kernel& k, uint64_t stream, uint64_t limit) {
     Kernel::Guard g(k);
     std::vector<uint64_t> out;
     Stream* s = find(k, stream);
     if (!s || !s->store->messages()) return out;
     for (uint64_t seq = s->store->first_seq(); seq < s->store->last_seq() && out.size() < limit;) {
-      uint64_t next = s->store->next_live(seq + 1);
+      uint64_t live = s->store->next_live(seq + 1), next = live ? live : s->store->last_seq() + 1;
       for (uint64_t gap = seq + 1; gap < next && out.size() < limit; gap++) out.push_back(gap);
-      if (!next) break;
       seq = next;
     }
     return out;
@@ -249,6 +293,9 @@ struct KernelCalls {
   }
   static bool delete_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer) {
     return propose(k, [&](JetStream& js) { return js.delete_consumer(token, stream, consumer); });
+  }
+  static bool reset_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq) {
+    return propose(k, [&](JetStream& js) { return js.reset_consumer(token, stream, consumer, seq); });
   }
 
  private:

@@ -41,6 +41,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
     open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
     js.mark_dirty(*this);
   }
+  flags |= limits_verdict(subject.size(), header.size(), body.size());
   // A status on the first line is the server's to give: it is cut before storing (S-128).
   std::string plain;
   if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
@@ -59,16 +60,27 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
   open_count_++;
 }
 
+// Limits outside the group are the leader's to judge; its verdict rides in the entry.
+uint32_t Stream::limits_verdict(size_t subject, size_t header, size_t body) {
+  uint32_t verdict = 0;
+  if (int64_t max = js.stream_bytes_max.of(spec.memory); max >= 0 && js.stream_bytes.of(spec.memory) > max) verdict |= kServerFull;
+  if (int64_t max = account.stream_bytes_max.of(spec.memory); max >= 0) {
+    uint64_t coming = inflight_bytes_ + open_.size() + MessageStore::message_bytes(spec.memory, subject, header, body);
+    if (account.stream_bytes.of(spec.memory) + (int64_t)coming > max) verdict |= kAccountFull;
+  }
+  return verdict;
+}
+
 void Stream::seal() {
+  for (auto& [id, feed] : feeds) feed->seal();
   if (open_count_ == 0) return;
-  last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
-  store64(open_.data(), (uint64_t)last_time_ns_);
+  store64(open_.data(), (uint64_t)entry_time_ns());
   store32(open_.data() + 8, open_count_);
   inflight_messages_ += open_count_;
   inflight_bytes_ += open_.size();
   open_count_ = 0;
   uint64_t count = load32(open_.data() + 8), bytes = open_.size();
-  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_))) return;
+  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async)) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= bytes;
   Reader replies(open_replies_.view());
@@ -116,6 +128,10 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   if (!entry) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= entry->payload.size();
+  wake_after_append();
+}
+
+void Stream::wake_after_append() {
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
   wake_consumers();
 }
@@ -188,6 +204,10 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     header = counted.header;
     body = counted.body;
     if ((v.error = check_size(header.size(), body.size()))) return;
+  }
+  if (flags & (kServerFull | kAccountFull)) {
+    v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
+    return;
   }
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {

@@ -14,7 +14,13 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   store.reset(js.new_store(id, spec.memory));
   std::string quoted;
   append_json_text(quoted, name);
-  ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
+  ack_head_ = "{\"stream\":\"" + quoted + "\",";
+  if (const std::string& domain = js.kernel.domain(); !domain.empty()) {
+    ack_head_ += "\"domain\":\"";
+    append_json_text(ack_head_, domain);
+    ack_head_ += "\",";
+  }
+  ack_head_ += "\"seq\":";
   take_spec();
 }
 
@@ -23,7 +29,18 @@ void Stream::take_spec() {
   republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
 }
 
-Stream::~Stream() { js.kernel.timers.cancel(age_timer_); *reader_.alive = false; }
+Stream::~Stream() {
+  close_feeds();
+  js.kernel.timers.cancel(age_timer_);
+  *reader_.alive = false;
+}
+
+void Stream::count_bytes() {
+  int64_t grown = (deleted ? 0 : (int64_t)store->bytes()) - counted_bytes_;
+  counted_bytes_ += grown;
+  account.stream_bytes.of(spec.memory) += grown;
+  js.stream_bytes.of(spec.memory) += grown;
+}
 
 void Stream::attach() {
   subscribe();
@@ -57,8 +74,10 @@ void Stream::unsubscribe() {
 
 void Stream::detach() {
   deleted = true;
+  count_bytes();
   unsubscribe();
   js.direct_gets.forget(*this);
+  close_feeds();
   js.kernel.timers.cancel(age_timer_);
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
@@ -72,6 +91,10 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   switch (kind) {
     case EntryKind::messages:
       return apply_messages(in, entry);
+    case EntryKind::mirrored:
+      return apply_mirrored(in, entry);
+    case EntryKind::sourced:
+      return apply_sourced(in, entry);
     case EntryKind::purge: {
       string_view filter = in.get_text();
       uint64_t seq = in.get64(), keep = in.get64();
@@ -152,6 +175,15 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
       break;
+    case EntryKind::ack_flow:
+      if (Consumer* c = consumer_of()) c->apply_ack_flow(in);
+      break;
+    case EntryKind::consumer_reset:
+      if (Consumer* c = consumer_of()) {
+        result = (int64_t)c->apply_reset(in);
+        c->held = entry && entry->token;
+      }
+      break;
     default:
       break;
   }
@@ -169,7 +201,7 @@ Consumer* Stream::consumer(uint32_t id) {
 }
 
 bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
-  out.put16(1);
+  out.put16(2);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
@@ -178,6 +210,7 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   dedupe_.snapshot(out);
   ttls_.prune([this](uint64_t seq) { return store->live(seq); });
   ttls_.snapshot(out);
+  snapshot_sources(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
   for (auto& [id, c] : consumers) logged += !c->spec.memory;
@@ -187,9 +220,10 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   return store->snapshot(out, sync);
 }
 
-bool Stream::load(Reader& in) {
+bool Stream::load(Reader& in, uint16_t format) {
   last_msg_id_ = in.get_text();
   if (!dedupe_.load(in) || !ttls_.load(in)) return false;
+  if (format >= 2 && !load_sources(in)) return false;
   next_consumer_id = in.get32();
   uint32_t n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) {

@@ -9,6 +9,7 @@
 #include "consumer.hpp"
 #include "counters.hpp"
 #include "dedupe.hpp"
+#include "feed.hpp"
 #include "group.hpp"
 #include "message_store.hpp"
 #include "specs.hpp"
@@ -22,6 +23,7 @@ struct PublishHeaders;
 
 // In the upper bits of a logged message's header size: what is known of it beside its bytes.
 constexpr uint32_t kHeaderSizeMask = 0x0fffffff;
+constexpr uint32_t kServerFull = 0x40000000, kAccountFull = 0x20000000;  // the leader's verdict on limits outside the group
 constexpr uint32_t kFromServer = 0x80000000;  // made by this server (a schedule that is due, ...), not sent by a client
 
 struct PublishError {
@@ -46,13 +48,23 @@ class Stream {
   Consumer* consumer(uint32_t consumer_id);
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
+  void count_bytes();  // keeps the account's and the server's sums; after every change
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
-  bool load(Reader& in);  // what follows account and name
+  bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view header, string_view body);
   void mirror_caught_up();  // from now on direct gets of the origin's messages may be answered here (mirror_direct)
   uint64_t last_on(string_view subject) const;  // 0: none; the subject may have wildcards
   // The subject that a message is stored on, from the one that it came on; `scratch` holds it.
   string_view transformed(string_view subject, std::string& scratch) const;
+
+  // What comes from origins (feed.hpp, copied_messages.cpp).
+  bool open_feed(uint32_t feed_id, FeedSpec feed_spec);  // false: an earlier one of the same source is not finished
+  void close_feed(uint32_t feed_id);
+  void close_feeds();
+  bool feed_under_way(string_view source) const;
+  bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
+  int64_t entry_time_ns();
+  uint64_t bytes_in_flight() const;
 
   JetStream& js;
   Account& account;
@@ -62,6 +74,8 @@ class Stream {
   Group group;
   std::unique_ptr<MessageStore> store;
   std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
+  std::map<uint32_t, std::unique_ptr<Feed>> feeds;
+  std::map<std::string, SourcePosition, std::less<>> source_positions;  // by the source's index name
   uint32_t next_consumer_id = 1;
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
   bool deleted = false;
@@ -75,7 +89,16 @@ class Stream {
     const PublishError* error = nullptr;
     std::string text, ack_fields;
   };
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
+  void wake_after_append();
+  void apply_mirrored(Reader& in, Entry* entry);
+  void apply_sourced(Reader& in, Entry* entry);
+  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  void copies_applied(Entry* entry, uint64_t count, bool refused);
+  void forget_feed(uint32_t feed_id);
+  void snapshot_sources(Buffer& out) const;
+  bool load_sources(Reader& in);
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
@@ -114,6 +137,7 @@ class Stream {
   uint32_t open_count_ = 0;
   uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
+  int64_t counted_bytes_ = 0;  // of this stream, in the sums
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
