@@ -41,6 +41,7 @@ class FakeConsumer:
         self.spec = spec
         self.start = start
         self.started = False  # delivers nothing before; the API says when
+        self.pin_id = ""
 
 
 class FakeStream:
@@ -200,6 +201,9 @@ class FakeKernel:
     def start_consumer(self, stream: int, consumer: int) -> None:
         self.streams[stream].consumers[consumer].started = True
 
+    def unpin_consumer(self, stream: int, consumer: int) -> None:
+        self.streams[stream].consumers[consumer].pin_id = ""
+
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None:
@@ -290,7 +294,8 @@ class FakeKernel:
         )
         before = found.start - 1
         paused = found.spec["pause_until_ns"]
-        return ConsumerState(0, before, 0, 0, before, 0, 0, 0, 0, pending, False, paused)
+        pin = (found.pin_id, self.now_ns if found.pin_id else 0)
+        return ConsumerState(0, before, 0, 0, before, 0, 0, 0, 0, pending, False, paused, *pin)
 
     def get_message(self, stream: int, seq: int) -> StoredMessage | None:
         messages = self.streams[stream].messages

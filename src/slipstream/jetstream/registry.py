@@ -67,10 +67,11 @@ class Stream:
         self.consumers_by_id: dict[int, Consumer] = {}
         self.token = 0
         self._direct_count = self._internal_count = 0
+        self.restoring = False  # only its name and subjects are taken
 
     @property
     def committed(self) -> bool:
-        return self.token == 0
+        return self.token == 0 and not self.restoring
 
     @cached_property
     def config_json(self) -> msgspec.Raw:
@@ -223,6 +224,20 @@ class Registry:
         stream.account.remove(stream)
         del self.streams[stream.id]
 
+    def add_restoring(self, stream: Stream) -> None:
+        """Takes its name and its subjects; nobody can use it yet."""
+        stream.restoring = True
+        stream.account.add(stream)
+
+    def show_restored(self, stream: Stream) -> None:
+        assert stream.restoring
+        stream.restoring = False
+        self.streams[stream.id] = stream
+
+    def remove_restoring(self, stream: Stream) -> None:
+        assert stream.restoring
+        stream.account.remove(stream)
+
     def reserved(self) -> Reservations:
         """By all accounts together."""
         reserved = [account.reserved for account in self.accounts.values()]
@@ -235,12 +250,12 @@ class Registry:
             assert account._names == sorted(account.streams)
             for name, stream in account.streams.items():
                 assert stream.name == name == stream.config.name
-                assert self.streams[stream.id] is stream
+                assert stream.restoring or self.streams[stream.id] is stream
                 assert stream.consumers.keys() == {c.name for c in stream.consumers.values()}
                 assert len(stream.consumers_by_id) == len(stream.consumers)
                 listed = [c for c in stream.consumers.values() if not c.config.direct]
                 assert len(listed) == stream.shown_consumer_count
                 for subject in stream.config.subjects:
                     assert name in set(account._index.owners(subject))
-        owned = sum(len(account.streams) for account in self.accounts.values())
-        assert owned == len(self.streams)
+        owned = [s for account in self.accounts.values() for s in account.streams.values()]
+        assert sum(not stream.restoring for stream in owned) == len(self.streams)

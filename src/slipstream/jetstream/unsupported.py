@@ -6,7 +6,6 @@ that says so; accepting and ignoring it would lose messages or guarantees silent
 
 from __future__ import annotations
 
-from slipstream.jetstream.consumer_config import ConsumerConfig, PriorityPolicy
 from slipstream.jetstream.stream_config import Compression, Retention, StreamConfig
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -23,15 +22,3 @@ def refuse_unsupported_stream(config: StreamConfig) -> None:
     for wanted, what in asked:
         if wanted:
             raise ApiError(ErrorCode.STREAM_INVALID_CONFIG, err=f"{what} not supported yet")
-
-
-def refuse_unsupported_consumer(config: ConsumerConfig) -> None:
-    asked = (
-        (
-            config.priority_policy is not PriorityPolicy.NONE or bool(config.priority_groups),
-            "priority groups are",
-        ),
-    )
-    for wanted, what in asked:
-        if wanted:
-            raise ApiError(ErrorCode.CONSUMER_CREATE, err=f"{what} not supported yet")

@@ -9,12 +9,15 @@ from typing import Any
 
 from slipstream.kernel.events import Event
 from slipstream.kernel.values import (
+    BackupPiece,
     ConnectionStats,
+    ConsumerProgress,
     ConsumerRecord,
     ConsumerState,
     FeedStatus,
     KernelStats,
     SourcePosition,
+    RestoredBatch,
     StoredMessage,
     StoreStats,
     StreamRecord,
@@ -86,6 +89,18 @@ class OverlayDisk(Disk):
 
 def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:
     """Reads every message of a stream: how many are whole, and which are not (at most `limit`)."""
+
+class S2Decoder:
+    """Decodes an S2 (or framed Snappy) stream: feed it, take blocks until there is none, feed it
+    again. Holds at most what was fed and one block. `next` raises S2Error.
+    """
+
+    def feed(self, data: bytes) -> None: ...
+    def next(self) -> bytes:
+        """At most 4 MiB; empty: more input is needed."""
+    @property
+    def complete(self) -> bool:
+        """It began, and no chunk is cut off."""
 
 class Journal:
     def __init__(
@@ -381,6 +396,8 @@ class Kernel:
         """Messages on `subject` (wildcards allowed) in `account` become RequestEvents with this
         service number.
         """
+    def unserve(self, account: int, subject: bytes) -> None:
+        """Ends it; a message that was taken up before may still come as an event."""
     def publish(
         self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
     ) -> int:
@@ -390,6 +407,8 @@ class Kernel:
         """
     def interest(self, account: int, subject: bytes) -> int:
         """How many subscriptions match a literal subject."""
+    def literal_interest(self, account: int, subject: bytes) -> int:
+        """How many are on this very subject: not wildcards, not queues."""
     # -- JetStream
     def set_domain(self, name: bytes) -> None:
         """`$JS.<name>.API.` becomes another name of `$JS.API.`. Before `open_store`."""
@@ -461,6 +480,46 @@ class Kernel:
     def feed_status(self, stream: int, feed: int) -> FeedStatus | None: ...
     def source_position(self, stream: int, source: bytes) -> SourcePosition | None:
         """Where to go on; None while a feed of this source is open or has messages in flight."""
+    # Backup: the messages of a stream, as the records of an archive.
+    def open_backup(self, stream: int, last_seq: int) -> int:
+        """Of the messages up to `last_seq`. Close it. Raises KeyError without the stream."""
+    def read_backup(self, backup: int, bytes_max: int) -> BackupPiece:
+        """The next whole records: a little more than `bytes_max` at most. Never blocks."""
+    def close_backup(self, backup: int) -> None: ...
+    def consumer_progress(self, stream: int, consumer: int) -> ConsumerProgress: ...
+    # Restore: a hidden stream is filled in order and shown by propose_stream_update. What is
+    # hidden when the store is opened is deleted. Its other proposals may follow only when the
+    # first one was committed.
+    def propose_restore_begin(
+        self, token: int, account: int, name: bytes, description: bytes, spec: Mapping[str, Any]
+    ) -> int: ...
+    def propose_restored_messages(
+        self,
+        token: int,
+        stream: int,
+        records: bytes | bytearray,
+        last_seq: int,
+        payload_bytes_max: int,
+        message_bytes_max: int,
+    ) -> RestoredBatch:
+        """Messages off the front of `records`, one entry of them at most; `last_seq` is the
+        sequence of the message before. Nothing is proposed when there is no whole message.
+        """
+    def propose_restored_consumer(
+        self,
+        token: int,
+        stream: int,
+        name: bytes,
+        description: bytes,
+        spec: Mapping[str, Any],
+        progress: ConsumerProgress,
+    ) -> int: ...
+    def propose_restored_end(
+        self, token: int, stream: int, last_seq: int, last_time_ns: int
+    ) -> None:
+        """The stream's last sequence, if its last messages are gone."""
+    def unpin_consumer(self, stream: int, consumer: int) -> None:
+        """The next client that asks is pinned. Not logged; raises KeyError."""
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

@@ -67,14 +67,15 @@ class AdvisoryEvent(NamedTuple):
     subscribes to its subject.
     """
 
-    kind: str  # "max_deliver", "terminated", "nak", "ack_sample"
+    kind: str  # "max_deliver", "terminated", "nak", "ack_sample", "pinned", "unpinned"
     stream: int
     consumer: int
     stream_seq: int
     consumer_seq: int
     deliveries: int
     delay_ns: int  # ack_sample: time between delivery and ack
-    reason: bytes  # terminated
+    reason: bytes  # terminated, unpinned; pinned: the id of the pin
+    group: bytes = b""  # pinned, unpinned
 
 
 class InactiveEvent(NamedTuple):
@@ -91,6 +92,12 @@ class FeedEvent(NamedTuple):
 
     stream: int
     feed: int
+
+
+class BackupReadableEvent(NamedTuple):
+    """What a `read_backup` waited for is in memory, or cannot be read: read again."""
+
+    backup: int
 
 
 class FailedEvent(NamedTuple):
@@ -114,6 +121,7 @@ Event = (
     | AdvisoryEvent
     | InactiveEvent
     | FeedEvent
+    | BackupReadableEvent
     | FailedEvent
     | RequestsDroppedEvent
 )

@@ -1,4 +1,6 @@
 # The Kernel class: calls go in with the GIL released and the kernel's lock held, plain values come out.
+import struct as _struct
+
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
@@ -7,12 +9,16 @@ from libcpp.vector cimport vector
 
 from slipstream.kernel import events as _events
 from slipstream.kernel.values import (
+    BackupPiece,
     ConnectionStats,
+    ConsumerProgress,
     ConsumerRecord,
     ConsumerState,
     FeedStatus,
     KernelStats,
     SourcePosition,
+    PendingDelivery,
+    RestoredBatch,
     StoredMessage,
     StoreError,
     StoreStats,
@@ -72,6 +78,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         feed
         failed
         requests_dropped
+        readable
 
     cdef cppclass EventRecord:
         EventType type
@@ -158,8 +165,9 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
 
     cdef cppclass ConsumerView:
         uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending
-        int64_t delivered_ns, acked_ns, paused_until_ns
+        int64_t delivered_ns, acked_ns, paused_until_ns, pinned_ns
         cbool push_bound
+        string pin_id
 
     cpdef enum class FeedState "slipstream::FeedState"(uint8_t):
         open
@@ -191,6 +199,37 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         next
 
 
+cdef extern from "bytes.hpp" namespace "slipstream" nogil:
+    cdef cppclass CBuffer "slipstream::Buffer":
+        string_view view()
+
+
+cdef extern from "consumer.hpp" namespace "slipstream" nogil:
+    cdef cppclass CDelivery "slipstream::Consumer::Progress::Delivery":
+        uint64_t stream_seq, consumer_seq
+        int64_t sent_ns
+        uint32_t deliveries
+
+    cdef cppclass CProgress "slipstream::Consumer::Progress":
+        uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq
+        int64_t delivered_ns, acked_ns
+        vector[CDelivery] pending
+        vector[uint64_t] exceeded
+
+
+cdef extern from "stream_restore.hpp" namespace "slipstream" nogil:
+    cdef cppclass CRestoreLimits "slipstream::RestoreLimits":
+        uint64_t payload_bytes_max
+        int64_t message_bytes_max
+
+    cdef cppclass CRestoredBatch "slipstream::RestoredBatch":
+        size_t consumed
+        uint64_t last_seq
+        uint32_t count
+        cbool refused, ended
+        string fault
+
+
 cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[ConnectionRow] kc_connections "slipstream::KernelCalls::connections"(CKernel&)
     vector[SubscriptionRow] kc_subscriptions "slipstream::KernelCalls::subscriptions"(CKernel&, uint64_t)
@@ -202,6 +241,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     void kc_set_storage_limits "slipstream::KernelCalls::set_storage_limits"(CKernel&, int64_t, int64_t)
     cbool kc_set_account_storage_limits "slipstream::KernelCalls::set_account_storage_limits"(CKernel&, uint32_t, int64_t, int64_t)
     uint64_t kc_interest "slipstream::KernelCalls::interest"(CKernel&, uint32_t, string_view)
+    uint64_t kc_literal_interest "slipstream::KernelCalls::literal_interest"(CKernel&, uint32_t, string_view)
     string kc_open_store "slipstream::KernelCalls::open_store"(CKernel&, const OpenOptions&)
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
     vector[ConsumerRow] kc_consumers "slipstream::KernelCalls::consumers"(CKernel&, uint64_t)
@@ -211,8 +251,10 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     cbool kc_feed_view "slipstream::KernelCalls::feed_view"(CKernel&, uint64_t, uint32_t, FeedView&)
     cbool kc_source_position "slipstream::KernelCalls::source_position"(CKernel&, uint64_t, string_view, CSourcePosition&)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
-    vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
+    vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(
+        CKernel&, uint64_t, string_view, size_t, size_t, size_t&)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
+    cbool kc_unpin_consumer "slipstream::KernelCalls::unpin_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
@@ -229,8 +271,40 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
         CKernel&, uint64_t, uint64_t, string_view, string_view, const CConsumerSpec&)
     cbool kc_update_consumer "slipstream::KernelCalls::update_consumer"(
         CKernel&, uint64_t, uint64_t, uint32_t, string_view, const CConsumerSpec&)
+    uint64_t kc_begin_restore "slipstream::KernelCalls::begin_restore"(
+        CKernel&, uint64_t, uint32_t, string_view, string_view, CStreamSpec)
+    void kc_unserve "slipstream::KernelCalls::unserve"(CKernel&, uint32_t, string_view)
+    uint64_t kc_open_backup "slipstream::KernelCalls::open_backup"(CKernel&, uint64_t, uint64_t)
+    void kc_close_backup "slipstream::KernelCalls::close_backup"(CKernel&, uint64_t)
+    cpdef enum class BackupOutcome "slipstream::KernelCalls::BackupOutcome"(uint8_t):
+        more
+        pending
+        end
+        damaged
+        gone
+    BackupOutcome kc_read_backup "slipstream::KernelCalls::read_backup"(CKernel&, uint64_t, size_t, CBuffer&, uint64_t&)
+    cbool kc_consumer_progress "slipstream::KernelCalls::consumer_progress"(CKernel&, uint64_t, uint32_t, CProgress&)
+    CRestoredBatch kc_restore_messages "slipstream::KernelCalls::restore_messages"(
+        CKernel&, uint64_t, uint64_t, string_view, uint64_t, const CRestoreLimits&)
+    uint32_t kc_restore_consumer "slipstream::KernelCalls::restore_consumer"(
+        CKernel&, uint64_t, uint64_t, string_view, string_view, const CConsumerSpec&, string_view)
+    cbool kc_restore_end "slipstream::KernelCalls::restore_end"(CKernel&, uint64_t, uint64_t, uint64_t, int64_t)
     cbool kc_delete_consumer "slipstream::KernelCalls::delete_consumer"(CKernel&, uint64_t, uint64_t, uint32_t)
     cbool kc_reset_consumer "slipstream::KernelCalls::reset_consumer"(CKernel&, uint64_t, uint64_t, uint32_t, uint64_t)
+
+
+# In the order of the C++ enumeration.
+_BACKUP_OUTCOMES = ("more", "pending", "end", "damaged", "gone")
+
+
+# As Consumer::restore reads it.
+cdef bytes _encode_progress(p):
+    return _struct.pack(
+        f"<4Q2qI{'QQqI' * len(p.pending)}I{len(p.exceeded)}Q",
+        p.delivered_consumer_seq, p.delivered_stream_seq, p.ack_floor_consumer_seq, p.ack_floor_stream_seq,
+        p.delivered_last_ns, p.ack_floor_last_ns,
+        len(p.pending), *[value for delivery in p.pending for value in delivery], len(p.exceeded), *p.exceeded,
+    )
 
 
 # Disconnect reasons are few and live as long as the process: the kernel keeps pointers to them.
@@ -303,13 +377,16 @@ cdef object _event(EventRecord& e):
             e.a, (<bytes>e.s0).decode(), e.t0, e.t1, e.t2, e.b, e.c, e.d, e.e, e.f, (<bytes>e.s1).decode(), e.g, e.t3
         )
     if e.type == EventType.advisory:
-        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1)
+        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1,
+                                     <bytes>e.s2)
     if e.type == EventType.feed:
         return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
     if e.type == EventType.requests_dropped:
         return _events.RequestsDroppedEvent(e.a)
+    if e.type == EventType.readable:
+        return _events.BackupReadableEvent(e.a)
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
@@ -487,6 +564,9 @@ cdef class Kernel:
     def serve(self, uint32_t account, bytes subject, uint32_t service):
         kc_serve(self.k[0], account, _view(subject), service)
 
+    def unserve(self, uint32_t account, bytes subject):
+        kc_unserve(self.k[0], account, _view(subject))
+
     def publish(self, uint32_t account, bytes subject, bytes reply, bytes header, bytes body):
         cdef string_view s = _view(subject), r = _view(reply), h = _view(header), b = _view(body)
         cdef uint64_t n
@@ -499,6 +579,13 @@ cdef class Kernel:
         cdef uint64_t n
         with nogil:
             n = kc_interest(self.k[0], account, s)
+        return n
+
+    def literal_interest(self, uint32_t account, bytes subject):
+        cdef string_view s = _view(subject)
+        cdef uint64_t n
+        with nogil:
+            n = kc_literal_interest(self.k[0], account, s)
         return n
 
     # -- JetStream
@@ -663,6 +750,85 @@ cdef class Kernel:
         with nogil:
             kc_start_consumer(self.k[0], stream, consumer)
 
+    # -- backup and restore
+
+    def open_backup(self, uint64_t stream, uint64_t last_seq):
+        cdef uint64_t backup
+        with nogil:
+            backup = kc_open_backup(self.k[0], stream, last_seq)
+        if not backup:
+            raise KeyError(stream)
+        return backup
+
+    def close_backup(self, uint64_t backup):
+        with nogil:
+            kc_close_backup(self.k[0], backup)
+
+    def read_backup(self, uint64_t backup, size_t bytes_max):
+        cdef CBuffer records
+        cdef uint64_t seq = 0
+        cdef BackupOutcome outcome
+        with nogil:
+            outcome = kc_read_backup(self.k[0], backup, bytes_max, records, seq)
+        return BackupPiece(_view_bytes(records.view()), _BACKUP_OUTCOMES[<uint8_t>outcome], seq)
+
+    def consumer_progress(self, uint64_t stream, uint32_t consumer):
+        cdef CProgress p
+        cdef cbool found
+        with nogil:
+            found = kc_consumer_progress(self.k[0], stream, consumer, p)
+        if not found:
+            raise KeyError((stream, consumer))
+        return ConsumerProgress(
+            p.consumer_seq, p.stream_seq, p.floor_consumer_seq, p.floor_stream_seq, p.delivered_ns, p.acked_ns,
+            [PendingDelivery(d.stream_seq, d.consumer_seq, d.sent_ns, d.deliveries) for d in p.pending], list(p.exceeded),
+        )
+
+    def propose_restore_begin(self, uint64_t token, uint32_t account, bytes name, bytes description, spec):
+        cdef CStreamSpec s = _stream_spec(spec)
+        cdef string_view n = _view(name), d = _view(description)
+        cdef uint64_t id
+        with nogil:
+            id = kc_begin_restore(self.k[0], token, account, n, d, s)
+        return _accepted(id)
+
+    def propose_restored_messages(self, uint64_t token, uint64_t stream, records, uint64_t last_seq,
+                                  uint64_t payload_bytes_max, int64_t message_bytes_max):
+        cdef const char[::1] held = memoryview(records).cast("c")
+        cdef size_t size = held.shape[0]
+        cdef string_view r = string_view(&held[0] if size else NULL, size)
+        cdef CRestoreLimits limits
+        cdef CRestoredBatch b
+        limits.payload_bytes_max, limits.message_bytes_max = payload_bytes_max, message_bytes_max
+        with nogil:
+            b = kc_restore_messages(self.k[0], token, stream, r, last_seq, limits)
+        if b.refused:
+            _accepted(False)
+        return RestoredBatch(b.consumed, b.count, b.last_seq, b.ended, (<bytes>b.fault).decode())
+
+    def propose_restored_consumer(self, uint64_t token, uint64_t stream, bytes name, bytes description, spec, state):
+        cdef CConsumerSpec s = _consumer_spec(spec)
+        cdef string_view n = _view(name), d = _view(description)
+        cdef bytes encoded = _encode_progress(state)
+        cdef string_view e = _view(encoded)
+        cdef uint32_t id
+        with nogil:
+            id = kc_restore_consumer(self.k[0], token, stream, n, d, s, e)
+        return _accepted(id)
+
+    def propose_restored_end(self, uint64_t token, uint64_t stream, uint64_t last_seq, int64_t last_time_ns):
+        cdef cbool ok
+        with nogil:
+            ok = kc_restore_end(self.k[0], token, stream, last_seq, last_time_ns)
+        _accepted(ok)
+
+    def unpin_consumer(self, uint64_t stream, uint32_t consumer):
+        cdef cbool found
+        with nogil:
+            found = kc_unpin_consumer(self.k[0], stream, consumer)
+        if not found:
+            raise KeyError((stream, consumer))
+
     # -- reading
 
     def stream_state(self, uint64_t stream):
@@ -683,10 +849,10 @@ cdef class Kernel:
     def stream_subjects(self, uint64_t stream, bytes filter, size_t offset, size_t limit):
         cdef vector[SubjectRow] rows
         cdef string_view f = _view(filter)
+        cdef size_t total = 0
         with nogil:
-            rows = kc_stream_subjects(self.k[0], stream, f)
-        found = sorted((<bytes>r.subject, r.count) for r in rows)
-        return len(found), found[offset : offset + limit]
+            rows = kc_stream_subjects(self.k[0], stream, f, offset, limit, total)
+        return total, [(<bytes>r.subject, r.count) for r in rows]
 
     def consumer_state(self, uint64_t stream, uint32_t consumer):
         cdef ConsumerView v
@@ -696,7 +862,8 @@ cdef class Kernel:
         if not found:
             raise KeyError((stream, consumer))
         return ConsumerState(v.consumer_seq, v.stream_seq, v.delivered_ns, v.floor_consumer_seq, v.floor_stream_seq,
-                             v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns)
+                             v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns,
+                             (<bytes>v.pin_id).decode(), v.pinned_ns)
 
     cdef object _get(self, uint64_t stream, Select select, bytes subject, uint64_t seq):
         cdef string_view s = _view(subject)

@@ -117,4 +117,5 @@ def _api_options(name: str, options: Options) -> ApiOptions:
         ),
         strict=jetstream.strict,
         domain=jetstream.domain,
+        max_payload=options.max_payload,
     )

@@ -35,9 +35,8 @@ from slipstream.jetstream.consumer_rules import (
 )
 from slipstream.jetstream.descriptions import describe_consumer
 from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator
+from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator, is_valid_name
 from slipstream.jetstream.registry import Consumer, Stream
-from slipstream.jetstream.unsupported import refuse_unsupported_consumer
 from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -118,7 +117,6 @@ def _create_or_update(
         return
     if wanted.action is Action.UPDATE:
         raise ApiError(ErrorCode.CONSUMER_DOES_NOT_EXIST)
-    refuse_unsupported_consumer(config)
     _check_count(stream)
     if len(config.durable_name.encode()) > NAME_BYTES_MAX:
         raise ApiError(ErrorCode.CONSUMER_NAME_TOO_LONG, max=NAME_BYTES_MAX)
@@ -127,6 +125,22 @@ def _create_or_update(
         raise ApiError(ErrorCode.CONSUMER_CREATE, err="error creating store for consumer")
     name = config.durable_name or config.name or _new_name(api, stream)
     _propose_create(api, request, stream, name, with_ephemeral_threshold(config), now_ns)
+
+
+def restored_config(
+    api: ApiCore, stream: Stream, name: str, config: ConsumerConfig
+) -> ConsumerConfig:
+    """What a consumer of a backup is restored with. Raises ApiError."""
+    config = msgspec.structs.replace(config, name=config.name or name)
+    config.metadata = stored_metadata(config.metadata, config.required_api_level)
+    account = stream.account
+    rules = ConsumerRules(stream.config, api.options.limits, account.limits, pedantic=False)
+    config = normalise(config, rules)
+    refuse_unsupported_consumer(config)
+    _check_count(stream)
+    if not is_valid_name(name) or len(name.encode()) > NAME_BYTES_MAX or name in stream.consumers:
+        raise ApiError(ErrorCode.CONSUMER_CREATE, err=f"invalid consumer name '{name}'")
+    return with_ephemeral_threshold(config)
 
 
 def _check_count(stream: Stream) -> None:
@@ -185,7 +199,6 @@ def _update(
     deliver = old.deliver_subject.encode()
     bound = bool(deliver) and api.kernel.interest(request.account.id, deliver) > 0
     check_update(old, config, deliver_interest=bound)
-    refuse_unsupported_consumer(config)
 
     def done(_: int, done_ns: int) -> None:
         shown = shown_config(consumer.config, api.options.server_version)

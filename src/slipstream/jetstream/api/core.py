@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from slipstream.jetstream.api.transfers import Transfers
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.ids import IdSource
@@ -21,7 +22,7 @@ from slipstream.jetstream.limits import ServerLimits
 from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
 from slipstream.jetstream.sourcing.links import FeedKernel, Links
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
-from slipstream.kernel.values import StoreError
+from slipstream.kernel.values import BackupPiece, ConsumerProgress, RestoredBatch, StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 # Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
@@ -35,6 +36,8 @@ class KernelApi(FeedKernel, Protocol):
     def account(self, name: bytes) -> int: ...
     def interest(self, account: int, subject: bytes) -> int: ...
     def set_account_storage_limits(self, account: int, memory: int, file: int, /) -> None: ...
+    def unserve(self, account: int, subject: bytes) -> None: ...
+    def literal_interest(self, account: int, subject: bytes) -> int: ...
     def consumers(self, stream: int) -> list[Any]: ...
     def propose_stream_create(
         self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
@@ -51,11 +54,42 @@ class KernelApi(FeedKernel, Protocol):
         self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
     ) -> int: ...
     def start_consumer(self, stream: int, consumer: int) -> None: ...
+    def unpin_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None: ...
     def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None: ...
+    def open_backup(self, stream: int, last_seq: int) -> int: ...
+    def read_backup(self, backup: int, bytes_max: int) -> BackupPiece: ...
+    def close_backup(self, backup: int) -> None: ...
+    def consumer_progress(self, stream: int, consumer: int) -> ConsumerProgress: ...
+    def propose_restore_begin(
+        self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
+    ) -> int: ...
+    def propose_restored_messages(
+        self,
+        token: int,
+        stream: int,
+        records: bytes | bytearray,
+        last_seq: int,
+        payload_bytes_max: int,
+        message_bytes_max: int,
+    ) -> RestoredBatch: ...
+    def propose_restored_consumer(
+        self,
+        token: int,
+        stream: int,
+        name: bytes,
+        description: bytes,
+        spec: ConsumerSpec,
+        progress: ConsumerProgress,
+        /,
+    ) -> int: ...
+    def propose_restored_end(
+        self, token: int, stream: int, last_seq: int, last_time_ns: int
+    ) -> None: ...
+    def store_stats(self) -> Any: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]: ...
     def stream_subjects(
         self, stream: int, subject_filter: bytes, offset: int, limit: int, /
@@ -77,6 +111,7 @@ class Options(NamedTuple):
     limits: ServerLimits
     strict: bool = True
     domain: str = ""
+    max_payload: int = 1 << 20
 
 
 class ClientDescription(NamedTuple):
@@ -120,6 +155,19 @@ class Advisories(Protocol):
     def stream_action(self, stream: Stream, action: str, now_ns: int) -> None: ...
     def consumer_action(self, consumer: Consumer, action: str, now_ns: int) -> None: ...
     def consumer_pause(self, consumer: Consumer, now_ns: int) -> None: ...
+    def snapshot_created(
+        self, request: Request, stream: str, state: Mapping[str, Any], now_ns: int
+    ) -> None: ...
+    def snapshot_completed(
+        self, request: Request, stream: str, *, start_ns: int, end_ns: int, error: str
+    ) -> None: ...
+    def restore_created(self, request: Request, stream: str, now_ns: int) -> None: ...
+    def restore_completed(
+        self, request: Request, stream: str, *, start_ns: int, end_ns: int, received_bytes: int
+    ) -> None: ...
+    def consumer_unpinned(
+        self, consumer: Consumer, group: str, reason: str, now_ns: int
+    ) -> None: ...
 
 
 class ApiCore:
@@ -132,6 +180,7 @@ class ApiCore:
         self.advisories = advisories
         self.registry = Registry()
         self.links = Links(kernel, ids, options.domain)
+        self.transfers = Transfers()
         self.failure = ""  # of the store; not empty: no change is possible any more
         self._next_token = 1
         self._waiting: dict[int, list[tuple[Request | None, Committed]]] = {}
@@ -280,6 +329,7 @@ class ApiCore:
             for request, _ in callers:
                 if request is not None:
                     self.refuse(request, self._store_error(), now_ns)
+        self.transfers.store_failed(text, now_ns)
 
     def _store_error(self) -> ApiError:
         return ApiError(ErrorCode.STREAM_STORE_FAILED, err=self.failure)
@@ -296,7 +346,7 @@ class ApiCore:
     def stream_to_change(self, request: Request, name: str) -> Stream:
         """Includes one whose creation is under way: its log takes further proposals already."""
         stream = request.account.streams.get(name)
-        if stream is None:
+        if stream is None or stream.restoring:
             raise ApiError(ErrorCode.STREAM_NOT_FOUND)
         return stream
 

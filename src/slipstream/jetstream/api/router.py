@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 from slipstream.jetstream.api import (
     account,
     consumer_reset,
+    consumer_unpin,
     consumers,
     messages,
     monitoring,
     refused,
+    restores,
+    snapshots,
     streams,
 )
 from slipstream.jetstream.api.advisories import AdvisoryWriter
@@ -23,6 +26,7 @@ from slipstream.jetstream.api.core import (
     Options,
     Request,
 )
+from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.descriptions import read_consumer, read_stream
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
@@ -31,6 +35,7 @@ from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.kernel.events import (
     AdvisoryEvent,
+    BackupReadableEvent,
     CommittedEvent,
     Event,
     FailedEvent,
@@ -90,7 +95,7 @@ ROUTES = {
     "CONSUMER.PAUSE": Route(
         consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
     ),
-    "CONSUMER.UNPIN": Route(refused.unpin, "consumer_unpin_response", _TWO),
+    "CONSUMER.UNPIN": Route(consumer_unpin.unpin, "consumer_unpin_response", _TWO),
     "CONSUMER.RESET": Route(
         consumer_reset.reset,
         "consumer_reset_response",
@@ -98,9 +103,9 @@ ROUTES = {
         {"reset_seq": 0},
         level_first=False,
     ),
-    "STREAM.SNAPSHOT": Route(refused.snapshot, "stream_snapshot_response", _ONE),
+    "STREAM.SNAPSHOT": Route(snapshots.snapshot, "stream_snapshot_response", _ONE),
     "STREAM.RESTORE": Route(
-        refused.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
+        restores.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
     ),
     **{
         verb: Route(refused.needs_cluster, f"{type_}_response", words, level_first=False)
@@ -178,6 +183,8 @@ class JetStreamApi:
         if isinstance(event, RequestEvent):
             if event.service == SOURCING_SERVICE:
                 core.links.answered(event, now_ns)
+            elif event.service == TRANSFER_SERVICE:
+                core.transfers.message(event, now_ns)
             elif event.service == JETSTREAM_SERVICE:
                 self._request(event, now_ns)
             else:
@@ -196,6 +203,8 @@ class JetStreamApi:
                 self._advisories.requests_dropped(account, event.dropped, now_ns)
         elif isinstance(event, FeedEvent):
             core.links.feed_stopped(event, now_ns)
+        elif isinstance(event, BackupReadableEvent):
+            core.transfers.readable(event.backup)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
         else:
@@ -203,14 +212,19 @@ class JetStreamApi:
         return True
 
     def step(self, now_ns: int) -> bool:
-        """Due timers and one slice of a long answer. True while there is more to do at once."""
+        """Due timers, a slice of a transfer and one of a long answer. True while there is more to
+        do at once.
+        """
         self._core.end_pauses(now_ns)
-        self._core.links.step(now_ns)
-        return self._core.run_slice(now_ns)
+        core = self._core
+        core.links.step(now_ns)
+        more = core.transfers.step(now_ns)
+        return core.run_slice(now_ns) or more
 
     def deadline_ns(self) -> int | None:
         """When `step` has a timer to serve."""
-        due = (self._core.next_pause_end_ns(), self._core.links.next_due_ns())
+        core = self._core
+        due = (core.next_pause_end_ns(), core.links.next_due_ns(), core.transfers.deadline_ns())
         return min((at for at in due if at is not None), default=None)
 
     def account_statistics(self, name: str) -> dict[str, Any]:

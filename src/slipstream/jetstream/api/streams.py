@@ -63,6 +63,8 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
     refuse_unsupported_stream(config)
     existing = account.streams.get(name)
+    if existing is not None and existing.restoring:
+        raise ApiError(ErrorCode.STREAM_NAME_EXIST)
     if existing is not None:
         _answer_existing(api, request, existing, config, now_ns)
         return
@@ -106,6 +108,22 @@ def _answer_existing(
         done(0, now_ns)
     else:
         api.when_committed(stream.token, request, done)
+
+
+def check_restored(api: ApiCore, account: Account, config: StreamConfig) -> StreamConfig:
+    """What a stream with this configuration is restored with. Raises ApiError."""
+    config.metadata = stored_metadata(config.metadata, config.required_api_level)
+    config = normalise(config, _rules(api, account, pedantic=False))
+    if config.num_replicas > 1:
+        raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
+    refuse_unsupported_stream(config)
+    _check_stream_count(account, config.name)
+    _check_limits(api, account, config, None)
+    return config
+
+
+def restored_answer(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
+    return _shown(api, stream, now_ns)
 
 
 def _created(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:

@@ -112,6 +112,7 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   bool same_filters = next.filters == spec.filters;
   spec = std::move(next);
   spec.memory = memory;
+  if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
@@ -268,7 +269,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     return answer();
   } else if (body.starts_with("+NXT")) {
     on_ack(deliveries, stream_seq, consumer_seq, {}, {});
-    if (!reply.empty()) on_pull(reply, body.substr(4));
+    if (!reply.empty()) on_pull(reply, {}, body.substr(4));
     return;
   } else if (body.starts_with("+TERM")) {
     string_view reason = body.substr(5);
@@ -531,16 +532,15 @@ ConsumerView Consumer::view() {
   v.floor_stream_seq = floor_stream_seq_;
   v.ack_pending = pending_.size();
   v.redelivered = spec.max_deliver == 1 ? 0 : pending_.redelivered() + exceeded_.size();
-  for (auto it = waiting_.begin(); it != waiting_.end();) {
-    bool gone = (it->expires_ns && it->expires_ns <= kernel().now.wall_ns) || resolve(it->target) == 0;
-    it = gone ? waiting_.erase(it) : std::next(it);
-  }
+  serve_requests(false);
   v.waiting = waiting_.size();
   v.pending = num_pending();
   v.delivered_ns = delivered_ns_;
   v.acked_ns = acked_ns_;
   v.push_bound = spec.push() && active_;
   v.paused_until_ns = spec.pause_until_ns;
+  v.pin_id = pin_.id;
+  v.pinned_ns = pin_.since_ns;
   return v;
 }
 

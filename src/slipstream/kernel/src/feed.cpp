@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kEntryBytes = 1 << 20;            // an entry is at most this, or one message
 constexpr uint64_t kFeedBehindBytes = 8 << 20;         // of a stream, in flight: an origin on this server waits
 constexpr uint64_t kFeedOverrunBytes = 128 << 20;      // an origin that does not wait is cut off and asked again
-constexpr size_t kSubjectBytesMax = UINT16_MAX;
+constexpr size_t kStoredSubjectBytesMax = UINT16_MAX;
 constexpr size_t kFlowRepliesMax = 16;             // an origin has one request under way
 
 string_view header_field(string_view header, string_view line_start) {
@@ -173,7 +173,7 @@ string_view Feed::transformed(string_view subject) {
   auto draw = [this] { return (uint32_t)(stream_.js.kernel.random() >> 33); };
   for (const auto& transform : transforms_) {
     if (!transform->transform(subject, draw, copied_on_)) continue;
-    if (!copied_on_.empty() && copied_on_.size() <= kSubjectBytesMax) subject = copied_on_;
+    if (!copied_on_.empty() && copied_on_.size() <= kStoredSubjectBytesMax) subject = copied_on_;
     break;
   }
   return stream_.transformed(subject, stored_on_);

@@ -29,7 +29,7 @@ enum class EntryKind : uint8_t {
   // Messages with a sequence and a time of their own; `mirrored` and `sourced` in copied_messages.cpp.
   mirrored = 30,
   sourced = 31,
-  restored_messages = 32,
+  restored_messages = 32,  // these two: stream_restore.cpp
   restored_consumer = 33,
   batch_part = 34,    // of an atomic batch; nothing is visible before its commit
   batch_commit = 35,

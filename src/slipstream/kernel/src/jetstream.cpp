@@ -33,7 +33,7 @@ void JetStream::on_request(Subscription& s, Account&, string_view subject, strin
   if (s.dead) return;
   switch (s.kind) {
     case SubscriptionKind::pull:
-      return static_cast<Consumer*>(s.target)->on_pull(reply, body);
+      return static_cast<Consumer*>(s.target)->on_pull(reply, header, body);
     case SubscriptionKind::flow_reply:
       return static_cast<Consumer*>(s.target)->on_flow_reply(subject, header);
     case SubscriptionKind::direct_get:

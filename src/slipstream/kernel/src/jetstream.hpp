@@ -5,12 +5,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backup_reader.hpp"
 #include "checkpoint.hpp"
 #include "consumer.hpp"
 #include "direct_get.hpp"
 #include "journal.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
+#include "stream_restore.hpp"
 
 namespace slipstream {
 
@@ -56,6 +58,15 @@ class JetStream {
   bool delete_consumer(uint64_t token, uint64_t stream, uint32_t consumer);
   // The result is the sequence that comes next. `seq` 0: back to the ack floor.
   bool reset_consumer(uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq);
+  // --- backup and restore
+  uint64_t open_backup(uint64_t stream, uint64_t last_seq);
+  BackupReader* backup(uint64_t id);
+  void close_backup(uint64_t id) { backups_.erase(id); }
+  RestoredBatch restore_messages(uint64_t token, uint64_t stream, string_view records, uint64_t last_seq, const RestoreLimits& limits);
+  uint32_t restore_consumer(uint64_t token, uint64_t stream, string_view name, string_view description, const ConsumerSpec& spec,
+                            string_view state);
+  bool restore_end(uint64_t token, uint64_t stream, uint64_t last_seq, int64_t last_time_ns);
+
   Stream* stream(uint64_t id);
   const std::unordered_map<uint64_t, std::unique_ptr<Stream>>& streams() const { return streams_; }
   JetStreamStats stats() const;
@@ -117,6 +128,8 @@ class JetStream {
   std::vector<DroppedStore> dropped_stores_, leaving_stores_;  // for the next round; in the round under way
   std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
   std::vector<std::vector<Consumer*>> push_consumers_;  // per account
+  std::unordered_map<uint64_t, std::unique_ptr<BackupReader>> backups_;
+  uint64_t next_backup_id_ = 1;
   std::vector<Group*> active_;
   std::deque<std::pair<uint64_t, uint64_t>> unwritten_;  // (group, index) of entries for which the journal had no room yet
   std::vector<Stream*> dirty_streams_;
@@ -134,7 +147,7 @@ class JetStream {
   std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
   std::vector<SyncStep> checkpoint_syncs_;
-  enum class RoundOutcome : uint8_t { sync_failed, write_failed, durable };
+  enum class RoundOutcome : uint8_t { sync_failed, write_failed, no_room, durable };
   std::shared_ptr<RoundOutcome> round_outcome_;
   int64_t checkpoint_retry_ns_ = 0;
   void finish_checkpoint(RoundOutcome outcome);

@@ -7,6 +7,7 @@
 #pragma once
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -61,7 +62,7 @@ struct KernelLimits {
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
-enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped };
+enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
 struct EventRecord {
@@ -127,6 +128,7 @@ class Kernel {
   Account* account(uint32_t id) { return id < accounts_.size() ? accounts_[id].get() : nullptr; }
   const std::vector<std::unique_ptr<Account>>& accounts() const { return accounts_; }
   void serve(Account& account, string_view subject, uint32_t service);
+  void unserve(Account& account, string_view subject);
 
   // --- for JetStream
   // Publishes as the server itself. Returns the number of receivers.
@@ -142,6 +144,7 @@ class Kernel {
   Time now;
   int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }
   uint64_t random();
+  std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
   // The JetStream domain: `$JS.<domain>.API.` is another name of `$JS.API.`. Before the store is opened.
   void set_domain(string_view name);
@@ -149,6 +152,7 @@ class Kernel {
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
+  bool has_thread() const { return thread_.joinable(); }
   void look_at_clock() { if (thread_.joinable() || now.wall_ns == 0) now = clock(); }
 
  private:
@@ -199,6 +203,7 @@ class Kernel {
   std::vector<std::pair<uint64_t, const char*>> doomed_;
   std::vector<Subscription*> exhausted_;  // reached their maximum while results of a match were walked
   std::unordered_map<Subscription*, std::unique_ptr<Subscription>> own_subscriptions_;
+  std::map<std::pair<uint32_t, std::string>, Subscription*> served_;  // account, subject
   KernelCounters counters_;
   std::string info_;
   std::string domain_, domain_prefix_;

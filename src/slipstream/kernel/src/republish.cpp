@@ -7,7 +7,7 @@
 namespace slipstream {
 namespace {
 
-constexpr size_t kSubjectBytesMax = UINT16_MAX;
+constexpr size_t kStoredSubjectBytesMax = UINT16_MAX;
 
 }  // namespace
 
@@ -15,7 +15,7 @@ constexpr size_t kSubjectBytesMax = UINT16_MAX;
 string_view Stream::transformed(string_view subject, std::string& scratch) const {
   auto draw = [this] { return (uint32_t)(js.kernel.random() >> 33); };
   if (!transform_ || !transform_->transform(subject, draw, scratch)) return subject;
-  return scratch.empty() || scratch.size() > kSubjectBytesMax ? subject : string_view(scratch);
+  return scratch.empty() || scratch.size() > kStoredSubjectBytesMax ? subject : string_view(scratch);
 }
 
 // `previous` is the sequence of the message before it on its subject, so that receivers see gaps.

@@ -238,7 +238,16 @@ void Kernel::remove_subscription(Account& a, Subscription* s) {
 }
 
 void Kernel::serve(Account& a, string_view subject, uint32_t service) {
-  add_subscription(a, SubscriptionKind::service, subject, {}, nullptr)->service = service;
+  Subscription* s = add_subscription(a, SubscriptionKind::service, subject, {}, nullptr);
+  s->service = service;
+  served_[{a.id, std::string(subject)}] = s;
+}
+
+void Kernel::unserve(Account& a, string_view subject) {
+  auto it = served_.find({a.id, std::string(subject)});
+  if (it == served_.end()) return;
+  remove_subscription(a, it->second);
+  served_.erase(it);
 }
 
 // ------------------------------------------------------------------ messages

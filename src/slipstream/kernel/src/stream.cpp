@@ -43,6 +43,7 @@ void Stream::count_bytes() {
 }
 
 void Stream::attach() {
+  if (spec.restoring) return;
   subscribe();
   arm_age_timer();
   for (auto& [id, c] : consumers) c->attach();
@@ -124,12 +125,19 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       std::string text(in.get_text());
       StreamSpec next;
       if (!next.decode(in)) break;
+      bool shown = spec.restoring && !next.restoring;
       if (entry) unsubscribe();
       description = std::move(text);
       spec = std::move(next);
       take_spec();
-      if (entry) subscribe();
       enforce_limits(kNoSubject);
+      if (shown)
+        for (auto& [id, c] : consumers) c->restored();
+      if (shown && entry) {
+        attach();
+        break;
+      }
+      if (entry) subscribe();
       arm_age_timer();
       break;
     }
@@ -171,6 +179,12 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       break;
     case EntryKind::deadline:
       if (Consumer* c = consumer_of()) c->apply_deadline(in);
+      break;
+    case EntryKind::restored_messages:
+      apply_restored_messages(in);
+      break;
+    case EntryKind::restored_consumer:
+      apply_restored_consumer(in, entry != nullptr);
       break;
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);

@@ -126,6 +126,9 @@ class Stream {
   bool raise_ttl(int64_t& ttl_s, string_view& header, std::string& rewritten) const;
   bool propose_removal(EntryKind kind, Buffer&& payload);
   void wake_consumers();
+  void apply_restored_messages(Reader& in);
+  void restore_end(uint64_t last_seq, int64_t time_ns);
+  void apply_restored_consumer(Reader& in, bool live);
   void subscribe();
   void answer_direct_gets(const std::string& of);
   void unsubscribe();
