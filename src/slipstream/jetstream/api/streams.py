@@ -113,11 +113,9 @@ def _answer_existing(
 def check_restored(api: ApiCore, account: Account, config: StreamConfig) -> StreamConfig:
     """What a stream with this configuration is restored with. Raises ApiError."""
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
-    config = normalise(config, _rules(api, account, pedantic=False))
-    if config.num_replicas > 1:
-        raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
+    config = normalise(config, _rules(api, account, config.num_replicas, pedantic=False))
     refuse_unsupported_stream(config)
-    _check_stream_count(account, config.name)
+    _check_stream_count(account, config)
     _check_limits(api, account, config, None)
     return config
 

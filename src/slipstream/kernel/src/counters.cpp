@@ -3,7 +3,7 @@
 #include <map>
 
 #include "decimal.hpp"
-#include "header_edit.hpp"
+#include "header_block.hpp"
 #include "jetstream.hpp"
 #include "json_reader.hpp"
 #include "json_text.hpp"

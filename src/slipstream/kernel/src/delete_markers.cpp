@@ -3,7 +3,7 @@
 //
 // The marker is stored as the entry that removes is applied, with the time that the entry has: its sequence and its bytes follow
 // from the log alone.
-#include "header_edit.hpp"
+#include "header_block.hpp"
 #include "jetstream.hpp"
 #include "message_headers.hpp"
 #include "stream.hpp"

@@ -1,6 +1,6 @@
 #include "get_request.hpp"
 
-#include "header_edit.hpp"
+#include "header_block.hpp"
 #include "json_reader.hpp"
 #include "message_headers.hpp"
 #include "rfc3339.hpp"

@@ -136,10 +136,7 @@ void Stream::wake_after_append() {
   wake_consumers();
 }
 
-void Stream::wake_consumers() {
-  for (auto& [id, c] : consumers)
-    if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);
-}
+void Stream::wake_consumers() { index.wake_listeners(js); }
 
 // The publish acknowledgement (S-135..S-137).
 void Stream::answer_verdict(string_view reply, const Verdict& v) {
@@ -208,6 +205,10 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
   if (flags & (kServerFull | kAccountFull)) {
     v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
     return;
+  }
+  if (!keeps_for_interest(subject)) {
+    v.seq = store->last_seq() + 1;
+    return skip_message(v.seq, time_ns, subject, h);
   }
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
@@ -288,8 +289,10 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
     last_msg_id_ = h.msg_id;
   }
   uint32_t subject = store->subject_of(seq);
-  if (!consumers.empty() && store->subject_state(subject).count == 1)
-    for (auto& [id, c] : consumers) c->subject_renewed(subject);
+  if (!index.empty()) {
+    if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
+    index.arrived(subject);
+  }
   if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }

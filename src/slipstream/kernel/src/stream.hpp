@@ -8,6 +8,7 @@
 
 #include "consumer.hpp"
 #include "counters.hpp"
+#include "consumer_index.hpp"
 #include "dedupe.hpp"
 #include "feed.hpp"
 #include "group.hpp"
@@ -38,6 +39,7 @@ class Stream {
 
   void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
   void attach();   // subscriptions and timers
+  void forget_memory_consumers();  // those that lived with the process and for which nothing is retained
   void detach();
   void ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags = 0);
   void seal();     // what came in since the last seal becomes one entry
@@ -65,6 +67,8 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
+  void check();            // the invariants of retention
 
   JetStream& js;
   Account& account;
@@ -76,6 +80,7 @@ class Stream {
   std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
   std::map<uint32_t, std::unique_ptr<Feed>> feeds;
   std::map<std::string, SourcePosition, std::less<>> source_positions;  // by the source's index name
+  ConsumerIndex index{store};
   uint32_t next_consumer_id = 1;
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
   bool deleted = false;
@@ -89,12 +94,12 @@ class Stream {
     const PublishError* error = nullptr;
     std::string text, ack_fields;
   };
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
   void apply_sourced(Reader& in, Entry* entry);
-  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
+                  Verdict& verdict);
   void copies_applied(Entry* entry, uint64_t count, bool refused);
   void forget_feed(uint32_t feed_id);
   void snapshot_sources(Buffer& out) const;
@@ -106,7 +111,6 @@ class Stream {
   void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
   const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
   const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
-  const PublishError* check_size(size_t header, size_t body) const;
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
@@ -127,6 +131,7 @@ class Stream {
   bool propose_removal(EntryKind kind, Buffer&& payload);
   void wake_consumers();
   void apply_restored_messages(Reader& in);
+  void restore_position(string_view stream_source);
   void restore_end(uint64_t last_seq, int64_t time_ns);
   void apply_restored_consumer(Reader& in, bool live);
   void subscribe();
@@ -136,6 +141,18 @@ class Stream {
   bool mirror_caught_up_ = false;
   bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
   std::unique_ptr<SubjectTransform> transform_, republish_;
+  // --- interest and work-queue retention (retention.cpp)
+  bool keeps_for_interest(string_view subject);
+  void skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h);
+  bool needed(uint64_t seq, uint32_t subject);
+  void settle(uint64_t seq);
+  void settle_from(uint64_t seq);
+  void remove_consumer(Consumer& c);
+  void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
+  void begin_interest();
+  void snapshot_retention(Buffer& out);
+  bool load_retention(Reader& in);
+
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet
@@ -144,6 +161,7 @@ class Stream {
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
+  uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
   int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set

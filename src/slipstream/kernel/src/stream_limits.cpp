@@ -16,7 +16,7 @@ constexpr uint64_t kPurgeCheckpointMessages = 10'000;
 void Stream::remove(uint64_t seq) {
   if (!consumers.empty()) {
     uint32_t subject = store->subject_of(seq);
-    for (auto& [id, c] : consumers) c->message_removed(seq, subject);
+    index.each_holder(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
   }
   store->remove(seq);
 }

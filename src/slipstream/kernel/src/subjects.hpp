@@ -88,7 +88,7 @@ class SubjectTrie {
   void invalidate(const Subscription& s);
 
   Node root_;
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_;  // made for the first match()
   mutable std::vector<string_view> names_;
   MatchResult scratch_;
   uint64_t generation_ = 1, changes_ = 0;
