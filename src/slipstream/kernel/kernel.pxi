@@ -466,10 +466,10 @@ cdef class Kernel:
     def stream_subjects(self, uint64_t stream, bytes filter, size_t offset, size_t limit):
         cdef vector[SubjectRow] rows
         cdef string_view f = _view(filter)
+        cdef size_t total = 0
         with nogil:
-            rows = kc_stream_subjects(self.k[0], stream, f)
-        found = sorted((<bytes>r.subject, r.count) for r in rows)
-        return len(found), found[offset : offset + limit]
+            rows = kc_stream_subjects(self.k[0], stream, f, offset, limit, total)
+        return total, [(<bytes>r.subject, r.count) for r in rows]
 
     def consumer_state(self, uint64_t stream, uint32_t consumer):
         cdef ConsumerView v

@@ -147,7 +147,7 @@ class JetStream {
   std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
   std::vector<SyncStep> checkpoint_syncs_;
-  enum class RoundOutcome : uint8_t { sync_failed, write_failed, durable };
+  enum class RoundOutcome : uint8_t { sync_failed, write_failed, no_room, durable };
   std::shared_ptr<RoundOutcome> round_outcome_;
   int64_t checkpoint_retry_ns_ = 0;
   void finish_checkpoint(RoundOutcome outcome);

@@ -160,6 +160,7 @@ class Kernel {
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
+  bool has_thread() const { return thread_.joinable(); }
   void look_at_clock() { if (thread_.joinable() || now.wall_ns == 0) now = clock(); }
 
  private:
