@@ -214,11 +214,6 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
     assert len(talk.kernel.streams) == 1
 
 
-def test_unsupported_verbs(talk: Conversation) -> None:
-    talk.ok("STREAM.CREATE.S", {"name": "S"})
-    talk.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {}})
-
-
 def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243, S-244
     created = talk.ok("STREAM.CREATE.S", {"name": "S"})
     assert created["config"]["metadata"]["_nats.level"] == str(API_LEVEL)

@@ -19,7 +19,12 @@ bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
 }
 
 uint64_t Consumer::apply_reset(Reader& in) {
-  uint64_t seq = reset_to(in.get64());
+  uint64_t from = settled_upto() + 1, seq = reset_to(in.get64());
+  // Nobody may need what it has skipped. A work queue keeps that, as nats-server's does: it had no acknowledgement.
+  if (stream_.spec.retention == Retention::interest)
+    for (uint64_t s = next_match(from); s && s < seq; s = next_match(s + 1)) stream_.settle(s);
+  else if (!stream_.spec.keeps_all())
+    stream_.lingering_upto_ = store().last_seq();
   if (pull_subscription_) {
     rearm();
     wake();
@@ -44,6 +49,7 @@ uint64_t Consumer::reset_to(uint64_t seq) {
   scanned_ = 0;
   memo_ = {};
   forget_flow();
+  if (holds()) stream_.index.hold(*this);
   return seq;
 }
 
