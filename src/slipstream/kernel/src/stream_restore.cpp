@@ -84,6 +84,7 @@ void Stream::apply_restored_messages(Reader& in) {
     if (!store->append(seq, time_ns, subject, header, body)) return js.fail(store->error());
     PublishHeaders h;
     if (!header.empty()) h = scan_headers(header);
+    if (spec.sourced && !h.stream_source.empty()) restore_position(h.stream_source);
     int64_t ttl_s = kTtlNone;
     if (spec.allow_msg_ttl && parse_ttl(h.ttl, ttl_s)) ttls_.add(seq, time_ns, ttl_s);
     last_msg_id_ = h.msg_id;
@@ -149,13 +150,14 @@ bool Consumer::restore(Reader& in) {
 void Consumer::restored() {
   cursor_ = std::min(cursor_, store().last_seq());
   floor_stream_seq_ = std::min(floor_stream_seq_, cursor_);
+  bool forgotten = false;
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
-    if (p->stream_seq > cursor_ || !store().live(p->stream_seq)) forget(p);
+    if (p->stream_seq > cursor_ || !store().live(p->stream_seq)) forget(p), forgotten = true;
     p = next;
   }
   std::erase_if(exceeded_, [&](uint64_t s) { return !store().live(s); });
-  if (pending_.empty()) {
+  if (forgotten && pending_.empty()) {
     floor_consumer_seq_ = consumer_seq_;
     floor_stream_seq_ = cursor_;
   }
