@@ -172,7 +172,7 @@ cdef class Kernel:
     # -- subjects
 
     def account(self, bytes name):
-        cdef bytes hashed = short_hash(name).encode()
+        cdef bytes hashed = short_hash(name.decode()).encode()
         return kc_account(self.k[0], _view(name), _view(hashed))
 
     def set_long_ack_subjects(self, bint wanted):

@@ -15,7 +15,7 @@ from slipstream.jetstream.consumer_config import (
     ConsumerConfig,
     DeliverPolicy,
 )
-from slipstream.jetstream.ids import short_hash
+from slipstream.protocol.short_hash import short_hash
 from slipstream.jetstream.json.times import Timestamp
 from slipstream.jetstream.stream_config import StreamConfig, StreamSource
 

@@ -173,7 +173,9 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       Consumer* c = consumer_of();
       std::string text(in.get_text());
       ConsumerSpec cs;
-      if (c && cs.decode(in)) update_consumer(*c, std::move(text), std::move(cs));
+      if (!c || !cs.decode(in)) break;
+      update_consumer(*c, std::move(text), std::move(cs));
+      c->held = c->spec.sourcing && entry && entry->token;  // it was reset
       break;
     }
     case EntryKind::consumer_delete:
@@ -269,7 +271,12 @@ bool Stream::load(Reader& in, uint16_t format) {
     consumers[id] = std::move(c);
   }
   if (!in.ok() || !store->load(in)) return false;
-  for (auto& [id, c] : consumers) index.add(*c);
+  for (auto& [id, c] : consumers) {
+    index.add(*c);
+    if (!c->holds()) continue;
+    index.hold(*c);
+    index.stray(*c);  // what waits may be from before a change of filters
+  }
   return load_retention(in);
 }
 
