@@ -230,8 +230,9 @@ def pull_round_robin(s: Session) -> None:  # C-086
         s.pull({"batch": 2, "expires": 3000 * MS}),
         s.pull({"batch": 2, "expires": 3000 * MS}),
     )
-    s.store("1", "2", "3", "4")
-    s.take(4)
+    for body in "1234":
+        s.store(body)
+        s.take(1)
     assert one != two
 
 

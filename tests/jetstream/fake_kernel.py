@@ -125,6 +125,9 @@ class FakeKernel:
         self.published.append(Published(account, subject, header, body))
         return 1
 
+    def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
+        """This kernel stores what it is given."""
+
     def interest(self, account: int, subject: bytes) -> int:
         return sum(is_subset(subject.decode(), s.decode()) for s in self.subscriptions)
 
@@ -191,6 +194,11 @@ class FakeKernel:
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
         del self.streams[stream].consumers[consumer]
         self._committed(token)
+
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        target = self.streams[stream].consumers[consumer]
+        target.start = seq or target.start
+        self._committed(token, target.start)
 
     def stream_state(self, stream: int) -> StreamState:
         target = self.streams[stream]

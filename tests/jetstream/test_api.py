@@ -199,15 +199,12 @@ def test_duplicate_window_limit() -> None:
         {"retention": "interest"},
         {"mirror": {"name": "O"}},
         {"sources": [{"name": "O"}]},
-        {"subject_transform": {"src": "a", "dest": "b"}},
-        {"republish": {"src": ">", "dest": "r.>"}},
         {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
         {"subject_delete_marker_ttl": SECOND},
         {"allow_atomic": True},
         {"allow_batched": True},
         {"compression": "s2"},
-        {"persist_mode": "async"},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -224,10 +221,7 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
 @pytest.mark.parametrize(
     "fields",
     [
-        {"ack_policy": "flow_control", "deliver_subject": "d"},
         {"priority_policy": "overflow", "priority_groups": ["a"]},
-        {"direct": True, "deliver_subject": "d"},
-        {"sourcing": True},
     ],
 )
 def test_unsupported_consumer_features(talk: Conversation, fields: dict[str, object]) -> None:
@@ -235,12 +229,6 @@ def test_unsupported_consumer_features(talk: Conversation, fields: dict[str, obj
     err_code, text = talk.error("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": fields})
     assert err_code == 10012
     assert text.endswith("not supported yet")
-
-
-def test_unsupported_verbs(talk: Conversation) -> None:
-    talk.ok("STREAM.CREATE.S", {"name": "S"})
-    talk.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {}})
-    assert talk.error("CONSUMER.RESET.S.C")[0] == 10204
 
 
 def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243, S-244

@@ -31,6 +31,11 @@ from slipstream.jetstream.stream_config import (
     StreamConfig,
 )
 from slipstream.protocol.errors import ApiError, ErrorCode
+from slipstream.protocol.subject_transform import (
+    SubjectTransform,
+    TransformError,
+    check_stream_transform,
+)
 
 REPLICAS_MAX = 5
 DUPLICATE_WINDOW_DEFAULT_NS = 120_000_000_000
@@ -58,6 +63,8 @@ def normalise(config: StreamConfig, rules: StreamRules) -> StreamConfig:
     _check_mirror_and_sources(config)
     _check_subjects(config)
     _check_account(config, rules.account)
+    _check_subject_transform(config)
+    _check_republish(config, rules.pedantic)
     if config.placement == Placement():
         config.placement = None
     if config.placement is not None and config.placement.preferred:
@@ -336,6 +343,51 @@ def _check_account(config: StreamConfig, account: AccountLimits) -> None:
         raise ApiError(ErrorCode.STREAM_MAX_BYTES_REQUIRED)
     if limit > 0 and config.max_bytes > limit:
         raise ApiError(ErrorCode.STREAM_MAX_STREAM_BYTES_EXCEEDED)
+
+
+def _check_subject_transform(config: StreamConfig) -> None:
+    transform = config.subject_transform
+    if transform is None:
+        return
+    source = transform.source
+    if source and not subjects.is_valid(source):
+        text = f"invalid subject {source}"
+        raise ApiError(ErrorCode.STREAM_TRANSFORM_INVALID_SOURCE, err=text)
+    try:
+        check_stream_transform(source.encode(), transform.destination.encode())
+    except TransformError as fault:
+        raise ApiError(ErrorCode.STREAM_TRANSFORM_INVALID_DESTINATION, err=str(fault)) from None
+
+
+def _check_republish(config: StreamConfig, pedantic: bool) -> None:
+    if config.republish is None:
+        return
+    republish = config.republish
+    if not republish.source:
+        if pedantic:
+            raise pedantic_fault("republish source can not be empty")
+        republish = msgspec.structs.replace(republish, source=">")
+    transform = config.subject_transform
+    everything = republish.source == republish.destination == ">"
+    if everything and transform is not None and config.subjects == [transform.source]:
+        # What comes in leaves on another subject, so this is no cycle.
+        if pedantic:
+            raise pedantic_fault("implicit republish based on subject transform")
+        stored_on = transform.destination
+        republish = msgspec.structs.replace(republish, source=stored_on, destination=stored_on)
+    config.republish = republish
+    destination = republish.destination
+    if any(subjects.collide(destination, subject) for subject in config.subjects):
+        raise invalid("stream configuration for republish destination forms a cycle")
+    if not destination:
+        return
+    try:
+        SubjectTransform(republish.source.encode(), destination.encode())
+    except TransformError:
+        raise invalid(
+            f"stream configuration for republish with transform from '{republish.source}' "
+            f"to '{destination}' not valid"
+        ) from None
 
 
 def go_duration(duration_ns: int) -> str:

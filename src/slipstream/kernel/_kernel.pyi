@@ -286,6 +286,13 @@ class SubjectTrie:
     def hits(self) -> int:
         """Matches that the cache answered."""
 
+class SubjectTransform:
+    """Its twin: slipstream.protocol.subject_transform. Raises ValueError if there is none."""
+
+    def __init__(self, source: bytes, destination: bytes) -> None: ...
+    def transform(self, subject: bytes, drawn: int) -> bytes | None:
+        """None if the source does not match; `drawn` are 31 random bits."""
+
 # ---------------------------------------------------------------- kernel
 
 class Kernel:
@@ -390,6 +397,14 @@ class Kernel:
     def literal_interest(self, account: int, subject: bytes) -> int:
         """How many are on this very subject: not wildcards, not queues."""
     # -- JetStream
+    def set_domain(self, name: bytes) -> None:
+        """`$JS.<name>.API.` becomes another name of `$JS.API.`. Before `open_store`."""
+    def set_storage_limits(self, memory: int, file: int) -> None:
+        """Bytes that all streams together may hold, by storage; beyond, publishes are answered with
+        10023. -1: unlimited. After `open_store`.
+        """
+    def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
+        """The same of one account (10002)."""
     def open_store(
         self,
         *,
@@ -476,6 +491,10 @@ class Kernel:
         self, token: int, stream: int, last_seq: int, last_time_ns: int
     ) -> None:
         """The stream's last sequence, if its last messages are gone."""
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
+        result is that sequence.
+        """
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

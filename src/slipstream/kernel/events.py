@@ -96,6 +96,12 @@ class FailedEvent(NamedTuple):
     text: str
 
 
+class RequestsDroppedEvent(NamedTuple):
+    """More requests waited for Python than the kernel keeps; those behind were dropped (S-109)."""
+
+    dropped: int
+
+
 Event = (
     ConnectEvent
     | ClosedEvent
@@ -106,4 +112,5 @@ Event = (
     | InactiveEvent
     | BackupReadableEvent
     | FailedEvent
+    | RequestsDroppedEvent
 )

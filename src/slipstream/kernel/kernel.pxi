@@ -1,6 +1,4 @@
 # The Kernel class: calls go in with the GIL released and the kernel's lock held, plain values come out.
-import struct as _struct
-
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
@@ -75,6 +73,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         inactive
         failed
         readable
+        requests_dropped
 
     cdef cppclass EventRecord:
         EventType type
@@ -170,37 +169,6 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         next
 
 
-cdef extern from "bytes.hpp" namespace "slipstream" nogil:
-    cdef cppclass CBuffer "slipstream::Buffer":
-        string_view view()
-
-
-cdef extern from "consumer.hpp" namespace "slipstream" nogil:
-    cdef cppclass CDelivery "slipstream::Consumer::Progress::Delivery":
-        uint64_t stream_seq, consumer_seq
-        int64_t sent_ns
-        uint32_t deliveries
-
-    cdef cppclass CProgress "slipstream::Consumer::Progress":
-        uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq
-        int64_t delivered_ns, acked_ns
-        vector[CDelivery] pending
-        vector[uint64_t] exceeded
-
-
-cdef extern from "stream_restore.hpp" namespace "slipstream" nogil:
-    cdef cppclass CRestoreLimits "slipstream::RestoreLimits":
-        uint64_t payload_bytes_max
-        int64_t message_bytes_max
-
-    cdef cppclass CRestoredBatch "slipstream::RestoredBatch":
-        size_t consumed
-        uint64_t last_seq
-        uint32_t count
-        cbool refused, ended
-        string fault
-
-
 cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[ConnectionRow] kc_connections "slipstream::KernelCalls::connections"(CKernel&)
     vector[SubscriptionRow] kc_subscriptions "slipstream::KernelCalls::subscriptions"(CKernel&, uint64_t)
@@ -208,6 +176,9 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view)
     void kc_serve "slipstream::KernelCalls::serve"(CKernel&, uint32_t, string_view, uint32_t)
     uint64_t kc_publish "slipstream::KernelCalls::publish"(CKernel&, uint32_t, string_view, string_view, string_view, string_view)
+    void kc_set_domain "slipstream::KernelCalls::set_domain"(CKernel&, string_view)
+    void kc_set_storage_limits "slipstream::KernelCalls::set_storage_limits"(CKernel&, int64_t, int64_t)
+    cbool kc_set_account_storage_limits "slipstream::KernelCalls::set_account_storage_limits"(CKernel&, uint32_t, int64_t, int64_t)
     uint64_t kc_interest "slipstream::KernelCalls::interest"(CKernel&, uint32_t, string_view)
     uint64_t kc_literal_interest "slipstream::KernelCalls::literal_interest"(CKernel&, uint32_t, string_view)
     string kc_open_store "slipstream::KernelCalls::open_store"(CKernel&, const OpenOptions&)
@@ -252,20 +223,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
         CKernel&, uint64_t, uint64_t, string_view, string_view, const CConsumerSpec&, string_view)
     cbool kc_restore_end "slipstream::KernelCalls::restore_end"(CKernel&, uint64_t, uint64_t, uint64_t, int64_t)
     cbool kc_delete_consumer "slipstream::KernelCalls::delete_consumer"(CKernel&, uint64_t, uint64_t, uint32_t)
-
-
-# In the order of the C++ enumeration.
-_BACKUP_OUTCOMES = ("more", "pending", "end", "damaged", "gone")
-
-
-# As Consumer::restore reads it.
-cdef bytes _encode_progress(p):
-    return _struct.pack(
-        f"<4Q2qI{'QQqI' * len(p.pending)}I{len(p.exceeded)}Q",
-        p.delivered_consumer_seq, p.delivered_stream_seq, p.ack_floor_consumer_seq, p.ack_floor_stream_seq,
-        p.delivered_last_ns, p.ack_floor_last_ns,
-        len(p.pending), *[value for delivery in p.pending for value in delivery], len(p.exceeded), *p.exceeded,
-    )
+    cbool kc_reset_consumer "slipstream::KernelCalls::reset_consumer"(CKernel&, uint64_t, uint64_t, uint32_t, uint64_t)
 
 
 # Disconnect reasons are few and live as long as the process: the kernel keeps pointers to them.
@@ -343,6 +301,8 @@ cdef object _event(EventRecord& e):
         return _events.InactiveEvent(e.a, e.b)
     if e.type == EventType.readable:
         return _events.BackupReadableEvent(e.a)
+    if e.type == EventType.requests_dropped:
+        return _events.RequestsDroppedEvent(e.a)
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
@@ -545,6 +505,22 @@ cdef class Kernel:
 
     # -- JetStream
 
+    def set_domain(self, bytes name):
+        cdef string_view v = _view(name)
+        with nogil:
+            kc_set_domain(self.k[0], v)
+
+    def set_storage_limits(self, int64_t memory, int64_t file):
+        with nogil:
+            kc_set_storage_limits(self.k[0], memory, file)
+
+    def set_account_storage_limits(self, uint32_t account, int64_t memory, int64_t file):
+        cdef bint known
+        with nogil:
+            known = kc_set_account_storage_limits(self.k[0], account, memory, file)
+        if not known:
+            raise KeyError(account)
+
     def open_store(self, *, str path="", Disk disk=None, int64_t sync_interval_ns=0, bint threads=True,
                    uint64_t journal_file_bytes=16777216, uint64_t journal_bytes_max=268435456,
                    uint64_t segment_bytes_max=16777216):
@@ -640,6 +616,12 @@ cdef class Kernel:
         cdef cbool ok
         with nogil:
             ok = kc_delete_consumer(self.k[0], token, stream, consumer)
+        _accepted(ok)
+
+    def propose_consumer_reset(self, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq):
+        cdef cbool ok
+        with nogil:
+            ok = kc_reset_consumer(self.k[0], token, stream, consumer, seq)
         _accepted(ok)
 
     def start_consumer(self, uint64_t stream, uint32_t consumer):

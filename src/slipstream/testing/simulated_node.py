@@ -12,11 +12,12 @@ in `replies`, `deliveries` and `committed` until the test takes it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
-from slipstream.kernel.events import CommittedEvent, FailedEvent, RequestEvent
+from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, RequestEvent
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 
 ACCOUNT = b"$G"
@@ -159,7 +160,11 @@ class SimulatedNode:
         seed: int = 1,
         sizes: StoreSizes | None = None,
         sync_interval_ns: int = 0,
+        services: Mapping[bytes, int] | None = None,
     ) -> None:
+        """`services`: subjects whose messages `step` returns, each with its number. They listen
+        before the store is open, so that push consumers find them.
+        """
         self.disk = disk
         self.clock = clock
         self.failed = ""
@@ -170,7 +175,8 @@ class SimulatedNode:
         sizes = sizes or StoreSizes()
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
-        self.kernel.serve(self.account, INBOX + b">", 1)
+        for subject, service in (services or {INBOX + b">": 1}).items():
+            self.kernel.serve(self.account, subject, service)
         self.kernel.turn(
             clock.now_ns, clock.monotonic_ns
         )  # the kernel goes by this time from now on
@@ -218,13 +224,19 @@ class SimulatedNode:
 
     # -- time
 
+    def step(self, duration_ns: int) -> list[Event]:
+        """One turn, so much later than the one before; what it told Python, also if the power went
+        in the midst of it.
+        """
+        self.clock.advance(duration_ns)
+        self.kernel.turn(self.clock.now_ns, self.clock.monotonic_ns)
+        return self.kernel.wait_events(0)
+
     def turn(self) -> None:
         """One turn; what it promised is noted even if the power went in the midst of it. Raises
         PowerLoss then.
         """
-        self.clock.advance(TURN_NS)
-        self.kernel.turn(self.clock.now_ns, self.clock.monotonic_ns)
-        for event in self.kernel.wait_events(0):
+        for event in self.step(TURN_NS):
             if isinstance(event, RequestEvent):
                 self._take(event)
             elif isinstance(event, CommittedEvent):

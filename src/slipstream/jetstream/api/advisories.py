@@ -49,6 +49,13 @@ class AdvisoryWriter:
         fields["response"] = response.decode()
         self._publish(request.account, AUDIT_SUBJECT, "advisory.v1.api_audit", fields, now_ns)
 
+    def requests_dropped(self, account: Account, count: int, now_ns: int) -> None:
+        """Requests came faster than they were answered (S-257)."""
+        subject = "$JS.EVENT.ADVISORY.API.LIMIT_REACHED"
+        if self._wanted(account, subject):
+            fields = {"server": self._options.server_name, "dropped": count}
+            self._publish(account, subject, "advisory.v1.api_limit_reached", fields, now_ns)
+
     def stream_action(self, stream: Stream, action: str, now_ns: int) -> None:
         subject = f"$JS.EVENT.ADVISORY.STREAM.{_STREAM_VERBS[action]}.{stream.name}"
         if self._wanted(stream.account, subject):

@@ -15,6 +15,11 @@ from slipstream.jetstream.api.requests import (
     read_optional,
     refuse_body,
 )
+from slipstream.jetstream.api.sourcing_consumers import (
+    identity_header,
+    keep_start,
+    serve_sourcing,
+)
 from slipstream.jetstream.api.state import (
     consumer_info,
     pause_remaining_ns,
@@ -94,12 +99,18 @@ def _create_or_update(
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
     stream = api.stream_to_change(request, wanted.stream_name)
     config = wanted.config
+    serve_sourcing(api, request, stream, config)
     existing = stream.consumers.get(config.durable_name or config.name)
     if existing is not None:
         config.pause_until = existing.config.pause_until  # only PAUSE changes it (C-049)
+        if config.sourcing and config.durable_name:
+            keep_start(config, existing.config)
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
     rules = ConsumerRules(
-        stream.config, api.options.limits, request.account.limits, wanted.pedantic
+        stream.config,
+        api.options.limits,
+        request.account.limits_of(stream.config.num_replicas),
+        wanted.pedantic,
     )
     config = normalise(config, rules)
     if existing is not None:
@@ -124,8 +135,8 @@ def restored_config(
     """What a consumer of a backup is restored with. Raises ApiError."""
     config = msgspec.structs.replace(config, name=config.name or name)
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
-    account = stream.account
-    rules = ConsumerRules(stream.config, api.options.limits, account.limits, pedantic=False)
+    limits = stream.account.limits_of(stream.config.num_replicas)
+    rules = ConsumerRules(stream.config, api.options.limits, limits, pedantic=False)
     config = normalise(config, rules)
     refuse_unsupported_consumer(config)
     _check_count(stream)
@@ -136,9 +147,10 @@ def restored_config(
 
 def _check_count(stream: Stream) -> None:
     """The smaller of the stream's and the account's limit counts (C-056)."""
-    limits = (stream.config.max_consumers, stream.account.limits.max_consumers)
+    of_account = stream.account.limits_of(stream.config.num_replicas)
+    limits = (stream.config.max_consumers, of_account.max_consumers)
     limit = min((limit for limit in limits if limit > 0), default=0)
-    if 0 < limit <= len(stream.consumers):
+    if 0 < limit <= stream.limited_consumer_count:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)
 
 
@@ -158,7 +170,8 @@ def _propose_create(
         state = api.consumer_state(consumer)
         api.advisories.consumer_action(consumer, "create", done_ns)
         shown = shown_config(consumer.config, api.options.server_version)
-        api.answer(request, consumer_info(consumer, state, shown, done_ns), done_ns)
+        fields = consumer_info(consumer, state, shown, done_ns)
+        api.answer(request, fields, done_ns, identity_header(consumer))
         api.kernel.start_consumer(consumer.stream.id, consumer.id)
         if pause_remaining_ns(config, done_ns) > 0:
             api.advisories.consumer_pause(consumer, done_ns)
@@ -192,8 +205,8 @@ def _update(
 
     def done(_: int, done_ns: int) -> None:
         shown = shown_config(consumer.config, api.options.server_version)
-        state = api.consumer_state(consumer)
-        api.answer(request, consumer_info(consumer, state, shown, done_ns), done_ns)
+        fields = consumer_info(consumer, api.consumer_state(consumer), shown, done_ns)
+        api.answer(request, fields, done_ns, identity_header(consumer))
 
     propose_update(api, api.token(request, done), consumer, with_ephemeral_threshold(config))
 

@@ -39,6 +39,7 @@ class KernelApi(Protocol):
     ) -> int: ...
     def interest(self, account: int, subject: bytes) -> int: ...
     def literal_interest(self, account: int, subject: bytes) -> int: ...
+    def set_account_storage_limits(self, account: int, memory: int, file: int, /) -> None: ...
     def consumers(self, stream: int) -> list[Any]: ...
     def propose_stream_create(
         self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
@@ -89,6 +90,7 @@ class KernelApi(Protocol):
         self, token: int, stream: int, last_seq: int, last_time_ns: int
     ) -> None: ...
     def store_stats(self) -> Any: ...
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None: ...
     def stream_state(self, stream: int) -> Any: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]: ...
     def stream_subjects(
@@ -185,12 +187,16 @@ class ApiCore:
 
     # -- answers
 
-    def answer(self, request: Request, fields: Mapping[str, Any], now_ns: int) -> None:
-        self._send(request, encode({"type": _type(request)} | dict(fields)), now_ns)
+    def answer(
+        self, request: Request, fields: Mapping[str, Any], now_ns: int, header: bytes = b""
+    ) -> None:
+        self._send(request, encode({"type": _type(request)} | dict(fields)), now_ns, header)
 
-    def answer_unaudited(self, request: Request, fields: Mapping[str, Any]) -> None:
-        """Reading a message is neither counted nor audited (S-108)."""
-        self._publish_reply(request, encode({"type": _type(request)} | dict(fields)))
+    def answer_unaudited(
+        self, request: Request, fields: Mapping[str, Any], header: bytes = b""
+    ) -> None:
+        """Reading a message is neither counted nor audited (S-108), nor is a consumer's reset."""
+        self._publish_reply(request, encode({"type": _type(request)} | dict(fields)), header)
 
     def refuse(self, request: Request, error: ApiError, now_ns: int) -> None:
         request.account.api_errors += 1
@@ -204,14 +210,14 @@ class ApiCore:
         fields = {"error": error.to_json_object()} | dict(request.on_error)
         self.answer(request, fields, now_ns)
 
-    def _send(self, request: Request, body: bytes, now_ns: int) -> None:
+    def _send(self, request: Request, body: bytes, now_ns: int, header: bytes = b"") -> None:
         request.account.api_total += 1
-        self._publish_reply(request, body)
+        self._publish_reply(request, body, header)
         self.advisories.audit(request, body, now_ns)
 
-    def _publish_reply(self, request: Request, body: bytes) -> None:
+    def _publish_reply(self, request: Request, body: bytes, header: bytes = b"") -> None:
         if request.reply:
-            self.kernel.publish(request.account.id, request.reply, b"", b"", body)
+            self.kernel.publish(request.account.id, request.reply, b"", header, body)
 
     # -- handlers
 

@@ -40,11 +40,3 @@ def unpin(api: ApiCore, request: Request, now_ns: int) -> None:
     if api.stream(request, stream_name).find_consumer(name) is None:
         raise ApiError(ErrorCode.CONSUMER_NOT_FOUND)
     raise ApiError(ErrorCode.CONSUMER_INVALID_PRIORITY_GROUP)
-
-
-def reset(api: ApiCore, request: Request, now_ns: int) -> None:
-    """In nats-server the consumer itself answers, so that an unknown one is silent (C-011)."""
-    stream_name, name = request.words
-    stream = request.account.find(stream_name)
-    if stream is not None and stream.find_consumer(name) is not None:
-        raise ApiError(ErrorCode.CONSUMER_INVALID_RESET, err="resetting is not supported yet")

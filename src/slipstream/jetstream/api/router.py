@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from slipstream.jetstream.api import (
     account,
+    consumer_reset,
     consumers,
     messages,
     monitoring,
@@ -28,7 +29,7 @@ from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.descriptions import read_consumer, read_stream
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
-from slipstream.jetstream.limits import AccountLimits
+from slipstream.jetstream.limits import AccountLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.kernel.events import (
     AdvisoryEvent,
@@ -38,6 +39,7 @@ from slipstream.kernel.events import (
     FailedEvent,
     InactiveEvent,
     RequestEvent,
+    RequestsDroppedEvent,
 )
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -91,7 +93,13 @@ ROUTES = {
         consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
     ),
     "CONSUMER.UNPIN": Route(refused.unpin, "consumer_unpin_response", _TWO),
-    "CONSUMER.RESET": Route(refused.reset, "consumer_reset_response", _TWO, {"reset_seq": 0}),
+    "CONSUMER.RESET": Route(
+        consumer_reset.reset,
+        "consumer_reset_response",
+        _TWO,
+        {"reset_seq": 0},
+        level_first=False,
+    ),
     "STREAM.SNAPSHOT": Route(snapshots.snapshot, "stream_snapshot_response", _ONE),
     "STREAM.RESTORE": Route(
         restores.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
@@ -133,13 +141,15 @@ class JetStreamApi:
         self._core = ApiCore(kernel, options, ids, self._advisories)
         self._kernel = kernel
 
-    def add_account(self, name: str, limits: AccountLimits) -> None:
+    def add_account(self, name: str, limits: AccountLimits | TieredLimits) -> None:
         """Enables JetStream for an account. At most once for each."""
         id_ = self._kernel.account(name.encode())
         self._core.registry.add_account(Account(name, id_, limits))
         self._kernel.serve(id_, f"{_PREFIX}>".encode(), JETSTREAM_SERVICE)
-        if domain := self._core.options.domain:
-            self._kernel.serve(id_, f"$JS.{domain}.API.>".encode(), JETSTREAM_SERVICE)
+        # One server keeps one replica of everything.
+        own = limits if isinstance(limits, AccountLimits) else limits.tiers.get(tier_name(1))
+        if own is not None:
+            self._kernel.set_account_storage_limits(id_, own.max_memory, own.max_store)
 
     def recover(self, records: Sequence[Any]) -> None:
         """`records` are the kernel's StreamRecords. Raises DecodeError or KeyError for what no
@@ -181,6 +191,9 @@ class JetStreamApi:
                 consumers.delete_inactive(core, consumer)
         elif isinstance(event, BackupReadableEvent):
             core.transfers.readable(event.backup)
+        elif isinstance(event, RequestsDroppedEvent):
+            for account in core.registry.accounts.values():
+                self._advisories.requests_dropped(account, event.dropped, now_ns)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
         else:
@@ -237,9 +250,7 @@ class JetStreamApi:
     def _request(self, event: RequestEvent, now_ns: int) -> None:
         subject = event.subject.decode("utf-8", "replace")
         tokens = subject.split(".")
-        # $JS.API.<verb> or $JS.<domain>.API.<verb>
-        tokens = tokens[2:] if tokens[1] == "API" else tokens[3:]
-        found = find_route(tokens)
+        found = find_route(tokens[2:])  # behind $JS.API
         if found is None:
             return  # nobody answers an unknown verb (S-096)
         route, words = found

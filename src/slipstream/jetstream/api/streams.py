@@ -54,8 +54,8 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
     if config.mirror_direct and config.mirror is None:
         raise invalid("stream has no mirror but does have mirror direct")
     account = request.account
-    _check_stream_count(account, name)
-    config = normalise(config, _rules(api, account, wanted.pedantic))
+    _check_stream_count(account, config)
+    config = normalise(config, _rules(api, account, config.num_replicas, wanted.pedantic))
     if config.num_replicas > 1:
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
     refuse_unsupported_stream(config)
@@ -108,11 +108,11 @@ def _answer_existing(
 def check_restored(api: ApiCore, account: Account, config: StreamConfig) -> StreamConfig:
     """What a stream with this configuration is restored with. Raises ApiError."""
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
-    config = normalise(config, _rules(api, account, pedantic=False))
+    config = normalise(config, _rules(api, account, config.num_replicas, pedantic=False))
     if config.num_replicas > 1:
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
     refuse_unsupported_stream(config)
-    _check_stream_count(account, config.name)
+    _check_stream_count(account, config)
     _check_limits(api, account, config, None)
     return config
 
@@ -128,7 +128,8 @@ def _created(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
 def update(api: ApiCore, request: Request, now_ns: int) -> None:
     wanted = read(api, request, StreamConfigRequest)
     account = request.account
-    config = normalise(wanted.to_config(), _rules(api, account, wanted.pedantic))
+    rules = _rules(api, account, wanted.num_replicas, wanted.pedantic)
+    config = normalise(wanted.to_config(), rules)
     if config.name != request.words[0]:
         raise ApiError(ErrorCode.STREAM_MISMATCH)
     stream = api.stream_to_change(request, config.name)
@@ -292,7 +293,7 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
 
 
 def list_entry(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
-    state = stream_state(api.stream_state(stream), len(stream.consumers))
+    state = stream_state(api.stream_state(stream), stream.shown_consumer_count)
     return {
         "config": stream.config_json,
         "created": stream.created,
@@ -314,7 +315,7 @@ def _shown(
     return {
         "config": shown_config(config or stream.config, api.options.server_version),
         "created": stream.created,
-        "state": stream_state(state, len(stream.consumers), counted, deleted),
+        "state": stream_state(state, stream.shown_consumer_count, counted, deleted),
         "ts": format_time(now_ns),
     }
 
@@ -327,27 +328,27 @@ def _with_domain(
     return shown | api.domain_field() | (more or {}) | ts
 
 
-def _rules(api: ApiCore, account: Account, pedantic: bool) -> StreamRules:
-    return StreamRules(api.options.limits, account.limits, pedantic)
+def _rules(api: ApiCore, account: Account, replicas: int, pedantic: bool) -> StreamRules:
+    return StreamRules(api.options.limits, account.limits_of(replicas), pedantic)
 
 
-def _check_stream_count(account: Account, name: str) -> None:
-    others = len(account.streams) - (name in account.streams)
-    if 0 < account.limits.max_streams <= others:
+def _check_stream_count(account: Account, config: StreamConfig) -> None:
+    others = len(account.streams) - (config.name in account.streams)
+    if 0 < account.limits_of(config.num_replicas).max_streams <= others:
         raise ApiError(ErrorCode.MAXIMUM_STREAMS_LIMIT)
 
 
 def _check_limits(api: ApiCore, account: Account, config: StreamConfig, old: Stream | None) -> None:
     """Consumers and bytes that it claims, on top of what other streams have reserved (S-241)."""
-    limits, consumers_max = api.options.limits, account.limits.max_consumers
-    if 0 < consumers_max < config.max_consumers:
+    limits, own = api.options.limits, account.limits_of(config.num_replicas)
+    if 0 < own.max_consumers < config.max_consumers:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)
     claimed = config.max_bytes
     if claimed < 0:
         claimed = 1 if old is None else 0  # nats-server wants room for at least something
     existing = account.streams.get(config.name)
     others = _less(account.reserved, existing)
-    _check_reservation(config, account.limits.max_memory, account.limits.max_store, others, claimed)
+    _check_reservation(config, own.max_memory, own.max_store, others, claimed)
     growth = claimed
     if old is not None:
         growth = max(claimed - max(old.config.max_bytes, 0), 0)

@@ -46,7 +46,7 @@ void Consumer::start_position() {
         uint64_t newest = 0;
         for (const auto& f : spec.filters)
           m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
-        start = newest ? newest : last + 1;
+        start = newest ? newest : first;
       }
       break;
     }
@@ -70,7 +70,7 @@ void Consumer::start_position() {
       newest.erase(std::unique(newest.begin(), newest.end()), newest.end());
       last_per_subject_.assign(newest.begin(), newest.end());
       resume_after_ = last;
-      start = newest.empty() ? last + 1 : newest.front();
+      start = newest.empty() ? std::max(first, last) : newest.front();
       break;
     }
   }
@@ -86,8 +86,9 @@ void Consumer::attach() {
                                                  "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
   if (spec.flow_control)
     flow_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, flow_prefix_ + "*", {}, this);
-  if (spec.flow_control) window_bytes_ = 2 << 20;
+  if (spec.flow_control) open_window();
   interest_changed();
+  if (spec.sourcing && consumer_seq_ > 0) propose_reset(0, 0);
   if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
   rearm();
 }
@@ -125,6 +126,7 @@ void Consumer::update(std::string text, ConsumerSpec next) {
       else literal_filters_.insert(f);
     }
   }
+  if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering
   js_.unregister_consumer(*this, stream_);
   js_.register_consumer(*this, stream_);
@@ -390,12 +392,12 @@ void Consumer::apply_delivered(Reader& in) {
       }
       PendingDelivery* p = pending_.find(stream_seq);
       if (!p) {
-        if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, time_ns + wait_ns(deliveries), deliveries);
+        if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
         continue;
       }
       pending_.set_deliveries(p, deliveries);
       p->sent_ns = time_ns;
-      pending_.set_deadline(p, time_ns + wait_ns(deliveries));
+      pending_.set_deadline(p, ack_deadline_ns(time_ns, deliveries));
     }
   }
   if (resume_after_ && last_per_subject_.empty() && spec.deliver_policy == DeliverPolicy::last_per_subject)
@@ -440,8 +442,13 @@ void Consumer::apply_acks(Reader& in) {
 void Consumer::apply_ack_all(Reader& in) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
-  acked_ns_ = (int64_t)in.get64();
+  acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+}
+
+void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {
+  acked_ns_ = time_ns;
   if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
+  if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
   bool was_stalled = stalled_by_ack_pending();
   floor_consumer_seq_ = consumer_seq;
   floor_stream_seq_ = stream_seq;

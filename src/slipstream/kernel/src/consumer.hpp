@@ -42,14 +42,17 @@ class Consumer {
   // --- what clients send
   void on_pull(string_view reply, string_view body);
   void on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body);
-  void on_flow_reply(string_view subject);
+  void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
+  void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once
   void propose_acks();   // the acks of this turn, as one entry
   void propose_delivered();
+  bool propose_reset(uint64_t token, uint64_t seq);  // 0: back to the ack floor
+  void expect_reset() { resets_under_way_++; }       // an update that was proposed resets
   void wake();           // run() in this turn
 
   // --- the log
@@ -58,6 +61,8 @@ class Consumer {
   void apply_ack_all(Reader& in);
   void apply_deadline(Reader& in);
   void apply_exceeded(Reader& in);
+  void apply_ack_flow(Reader& in);
+  uint64_t apply_reset(Reader& in);  // the sequence that comes next
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
@@ -88,7 +93,7 @@ class Consumer {
   bool ready = false;    // stands in JetStream::ready_
   bool acked = false;    // stands in JetStream::acked_
   bool delivered_dirty = false;
-  bool held = false;     // Python answers the creation before the first delivery
+  bool held = false;     // Python answers the creation, or a reset, before the first delivery
 
  private:
   friend class Stream;
@@ -100,6 +105,9 @@ class Consumer {
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
   int64_t wait_ns(uint32_t deliveries) const;
+  int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
+  void acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
+  uint64_t reset_to(uint64_t seq);
   bool stalled_by_ack_pending() const;
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
@@ -114,6 +122,10 @@ class Consumer {
   void heartbeat(string_view to);
   void serve_requests(bool end_of_stream);
   void flow_control(size_t bytes);
+  void open_window();
+  void forget_flow();
+  void ask_flow();
+  void propose_ack_flow(string_view header);
   bool acquire_rate(size_t bytes);
   void ack_floor_after(uint64_t consumer_seq);
   void forget(PendingDelivery* p);
@@ -167,6 +179,7 @@ class Consumer {
   int64_t replay_last_ns_ = 0, replay_sent_ns_ = 0;
   uint64_t replay_upto_ = 0;
   bool inactive_reported_ = false;
+  uint32_t resets_under_way_ = 0;  // proposed; nothing goes out before they are applied
 };
 
 }  // namespace slipstream

@@ -1,5 +1,5 @@
-// Delivery: which message goes out next, to whom, and when. Pull requests, push subjects, heartbeats, flow control,
-// redelivery timers. Runs on the leader, in the turn; what it did is told to the log as one entry per turn.
+// Delivery: which message goes out next, to whom, and when. Pull requests, push subjects, heartbeats, redelivery timers. Runs
+// on the leader, in the turn; what it did is told to the log as one entry per turn.
 #include <algorithm>
 
 #include "consumer.hpp"
@@ -11,7 +11,6 @@ namespace {
 constexpr int kMessagesPerRun = 2048;
 constexpr size_t kBytesPerRun = 2 << 20;          // then other consumers have their turn
 constexpr size_t kCongestedBytes = 4 << 20;       // pending output of the receiver at which delivery waits
-constexpr int64_t kWindowMax = 32 << 20;          // push flow control (C-103)
 constexpr int64_t kMillisecond = 1'000'000;
 
 }  // namespace
@@ -23,6 +22,11 @@ bool Consumer::paused() const { return spec.pause_until_ns > kernel().now.wall_n
 int64_t Consumer::wait_ns(uint32_t deliveries) const {
   if (spec.backoff_ns.empty()) return spec.ack_wait_ns;
   return spec.backoff_ns[std::min<size_t>(deliveries ? deliveries - 1 : 0, spec.backoff_ns.size() - 1)];
+}
+
+// A consumer that is acknowledged by flow control delivers again after a reset only, never because time has passed.
+int64_t Consumer::ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const {
+  return spec.ack_policy == AckPolicy::flow_control ? INT64_MAX : sent_ns + wait_ns(deliveries);
 }
 
 bool Consumer::stalled_by_ack_pending() const {
@@ -147,6 +151,12 @@ void Consumer::drop_request(std::list<PullRequest>::iterator r) {
   waiting_.erase(r);
 }
 
+void Consumer::end_requests(const char* farewell) {
+  for (const PullRequest& r : waiting_) status(r.target.subject, farewell, &r);
+  waiting_.clear();
+  no_waits_ = 0;
+}
+
 // Ends what has expired or can get nothing more, drops those whose requester is gone, sends due heartbeats.
 void Consumer::serve_requests(bool end_of_stream) {
   int64_t now = kernel().now.wall_ns;
@@ -198,7 +208,7 @@ PullRequest* Consumer::request_for(size_t bytes) {
 // ------------------------------------------------------------------ the run of a turn
 
 bool Consumer::run() {
-  if (stream_.deleted || held || !pull_subscription_) return false;
+  if (stream_.deleted || held || resets_under_way_ || !pull_subscription_) return false;
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;
@@ -243,7 +253,8 @@ bool Consumer::run() {
   }
   int64_t now = kernel().now.wall_ns;
   if (!more && !waiting_.empty() && ((no_waits_ && !by_ack_limit) || next_request_ns_ <= now)) serve_requests(!by_ack_limit);
-  if (PendingDelivery* p = pending_.earliest()) kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
+  if (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns != INT64_MAX)
+    kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
   if (not_before_ns_ > now) kernel().timers.set_earlier(timer_, kernel().monotonic_of(not_before_ns_));
   return more;
 }
@@ -362,7 +373,7 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
     redelivery_.pop_front();
     pending_.set_deliveries(again, deliveries);
     again->sent_ns = now;
-    pending_.set_deadline(again, now + wait_ns(deliveries));
+    pending_.set_deadline(again, ack_deadline_ns(now, deliveries));
   } else {
     if (!last_per_subject_.empty()) {
       last_per_subject_.pop_front();
@@ -375,7 +386,7 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
       floor_consumer_seq_ = consumer_seq_;
       floor_stream_seq_ = seq;
     } else {
-      pending_.insert(seq, consumer_seq_, now, now + wait_ns(1), 1);
+      pending_.insert(seq, consumer_seq_, now, ack_deadline_ns(now, 1), 1);
     }
   }
   if (spec.memory) return;
@@ -402,31 +413,6 @@ void Consumer::propose_delivered() {
   }
   delivered_.clear();
   js_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true);
-}
-
-// ------------------------------------------------------------------ flow control
-
-void Consumer::flow_control(size_t bytes) {
-  window_used_ += (int64_t)bytes;
-  if (flow_id_.empty()) {
-    if (window_used_ <= window_bytes_ / 2) return;
-    static const char kDigits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    flow_id_ = flow_prefix_;
-    for (int i = 0; i < 4; i++) flow_id_ += kDigits[kernel().random() % 62];
-    window_asked_ = window_used_;
-    status(spec.deliver_subject, "100 FlowControl Request", nullptr, flow_id_);
-  } else if (window_used_ - window_asked_ >= window_bytes_) {
-    window_asked_ += (int64_t)bytes;
-  }
-}
-
-void Consumer::on_flow_reply(string_view subject) {
-  if (subject != flow_id_) return;
-  window_bytes_ = std::min(window_bytes_ * 2, kWindowMax);
-  window_used_ = std::max<int64_t>(0, window_used_ - window_asked_);
-  window_asked_ = 0;
-  flow_id_.clear();
-  wake();
 }
 
 // ------------------------------------------------------------------ time
@@ -462,7 +448,10 @@ void Consumer::on_timer() {
   expire_deliveries();
   if (next_request_ns_ <= now) serve_requests(true);
   if (spec.push() && spec.idle_heartbeat_ns && now >= next_heartbeat_ns_) {
-    if (active_) heartbeat(spec.deliver_subject);
+    if (active_) {
+      heartbeat(spec.deliver_subject);
+      if (spec.ack_policy == AckPolicy::flow_control && !pending_.empty() && flow_id_.empty()) ask_flow();
+    }
     next_heartbeat_ns_ = now + spec.idle_heartbeat_ns;
   }
   if (spec.inactive_threshold_ns > 0 && !inactive_reported_) {

@@ -1,8 +1,7 @@
 // $JS.API.DIRECT.GET: a message straight from the store to the asker, without Python (S-161..S-172).
-#include <ctime>
-
 #include "jetstream.hpp"
 #include "json_reader.hpp"
+#include "rfc3339.hpp"
 
 namespace slipstream {
 namespace {
@@ -31,40 +30,6 @@ bool read_request(string_view body, GetRequest& out) {
   });
 }
 
-// RFC 3339 with any fraction and offset; false if it is none.
-bool parse_time(const std::string& text, int64_t& ns) {
-  std::tm tm{};
-  const char* p = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &tm);
-  if (!p) return false;
-  int64_t fraction = 0, scale = 100'000'000;
-  if (*p == '.')
-    for (p++; *p >= '0' && *p <= '9'; p++, scale /= 10) fraction += (*p - '0') * scale;
-  int64_t offset = 0;
-  if (*p == '+' || *p == '-') {
-    int hours = 0, minutes = 0;
-    if (sscanf(p + 1, "%2d:%2d", &hours, &minutes) != 2) return false;
-    offset = (hours * 3600 + minutes * 60) * (*p == '-' ? -1 : 1);
-  } else if (*p != 'Z') {
-    return false;
-  }
-  ns = ((int64_t)timegm(&tm) - offset) * 1'000'000'000 + fraction;
-  return true;
-}
-
-std::string rfc3339(int64_t ns) {
-  time_t s = (time_t)(ns / 1'000'000'000);
-  std::tm tm{};
-  gmtime_r(&s, &tm);
-  char text[48];
-  size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-  if (int64_t fraction = ns % 1'000'000'000) {
-    n += (size_t)snprintf(text + n, sizeof text - n, ".%09lld", (long long)fraction);
-    while (text[n - 1] == '0') n--;
-  }
-  text[n] = 0;
-  return std::string(text) + "Z";
-}
-
 }  // namespace
 
 void Stream::direct_get(string_view subject, string_view reply, string_view body) {
@@ -90,7 +55,7 @@ void Stream::direct_get(string_view subject, string_view reply, string_view body
   uint64_t seq = (uint64_t)r.seq;
   if (!r.start_time.empty()) {
     int64_t from = 0;
-    if (!parse_time(r.start_time, from)) return refuse("408 Malformed Request");
+    if (!parse_rfc3339(r.start_time, from)) return refuse("408 Malformed Request");
     seq = store->messages() ? store->first_at_or_after(from, reader_) : 0;
     if (seq) seq = store->next_live(seq);
   }

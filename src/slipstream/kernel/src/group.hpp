@@ -43,6 +43,7 @@ struct Entry {
   EntryKind kind;
   uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged, kUnwritten while it waits for room
   bool durable = false, reserve = false;
+  bool relaxed = false;         // durable, but only written: of a stream with persist_mode async
   uint64_t token = 0;           // Python waits
   Buffer payload;
   Buffer replies;               // who is answered when it is applied; layout by kind

@@ -35,6 +35,7 @@ class JetStream {
 
   bool open(const OpenOptions& options, std::string& error);  // locks, recovers
   void stop();
+  void end_requests(const char* farewell);  // of every consumer
 
   // --- from the kernel
   void on_publish(void* stream, Account& account, string_view subject, string_view reply, string_view header, string_view body);
@@ -63,15 +64,19 @@ class JetStream {
                             string_view state);
   bool restore_end(uint64_t token, uint64_t stream, uint64_t last_seq, int64_t last_time_ns);
 
+  // The result is the sequence that comes next. `seq` 0: back to the ack floor.
+  bool reset_consumer(uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq);
   Stream* stream(uint64_t id);
   const std::unordered_map<uint64_t, std::unique_ptr<Stream>>& streams() const { return streams_; }
   JetStreamStats stats() const;
   void request_checkpoint() { checkpoint_wanted_ = true; }
+  StorageBytes stream_bytes;               // of all accounts
+  StorageBytes stream_bytes_max{-1, -1};   // of this server; -1: unlimited
 
   // --- from streams and consumers
   // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
   bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {},
-               bool reserve = false);
+               bool reserve = false, bool relaxed = false);
   void mark_dirty(Stream& s);
   void mark_ready(Consumer& c);
   void mark_acked(Consumer& c);

@@ -30,11 +30,18 @@ constexpr int64_t kStallNs = 1'000'000'000;     // ... but for no longer than th
 constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
 constexpr int64_t kFirstPingNs = 2'000'000'000;
 
+struct StorageBytes {
+  int64_t memory = 0, file = 0;
+  int64_t& of(bool in_memory) { return in_memory ? memory : file; }
+};
+
 struct Account {
   uint32_t id = 0;
   std::string name;
   SubjectTrie trie;
   uint64_t ack_listeners = 0;  // client subscriptions that may match $JS.ACK subjects
+  StorageBytes stream_bytes;                 // what its streams hold
+  StorageBytes stream_bytes_max{-1, -1};     // -1: unlimited
 };
 
 struct KernelLimits {
@@ -54,7 +61,9 @@ struct KernelLimits {
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
-enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, failed, readable };
+enum class EventType : uint8_t {
+  connect, closed, first_ping, request, committed, advisory, inactive, failed, readable, requests_dropped
+};
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
 struct EventRecord {
@@ -137,6 +146,9 @@ class Kernel {
   int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }
   uint64_t random();
   std::unique_ptr<JetStream> jetstream;
+  // The JetStream domain: `$JS.<domain>.API.` is another name of `$JS.API.`. Before the store is opened.
+  void set_domain(string_view name);
+  const std::string& domain() const { return domain_; }
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
@@ -145,6 +157,7 @@ class Kernel {
  private:
   friend class Guard;
   void thread_main();
+  string_view without_domain(string_view subject, std::string& rewritten) const;
   int process(Time now, int ready);
   void accept_sockets(Connection& listener);
   void add_connection(int fd, const std::string& ip, int port);
@@ -192,6 +205,7 @@ class Kernel {
   std::map<std::pair<uint32_t, std::string>, Subscription*> served_;  // account, subject
   KernelCounters counters_;
   std::string info_;
+  std::string domain_, domain_prefix_;
   Buffer shared_in_;
   void* ready_ = nullptr;  // the epoll events of this turn
   int walking_ = 0;  // results of a match are being walked: nothing may leave the trie
@@ -211,6 +225,7 @@ class Kernel {
   std::condition_variable events_ready_;
   std::vector<EventRecord> events_, turn_events_;
   bool wake_waiter_ = false;
+  uint64_t dropped_unreported_ = 0;
   std::atomic<uint64_t> requests_queued_{0};  // request events that Python has not taken yet
 };
 

@@ -75,6 +75,20 @@ struct KernelCalls {
     k.wake();
     return n;
   }
+  static void set_domain(Kernel& k, string_view name) {
+    Kernel::Guard g(k);
+    k.set_domain(name);
+  }
+  static void set_storage_limits(Kernel& k, int64_t memory, int64_t file) {
+    Kernel::Guard g(k);
+    k.jetstream->stream_bytes_max = {memory, file};
+  }
+  static bool set_account_storage_limits(Kernel& k, uint32_t account, int64_t memory, int64_t file) {
+    Kernel::Guard g(k);
+    Account* a = k.account(account);
+    if (a) a->stream_bytes_max = {memory, file};
+    return a != nullptr;
+  }
   static uint64_t interest(Kernel& k, uint32_t account, string_view subject) {
     Kernel::Guard g(k);
     Account* a = k.account(account);
@@ -135,9 +149,8 @@ struct KernelCalls {
     Stream* s = find(k, stream);
     if (!s || !s->store->messages()) return out;
     for (uint64_t seq = s->store->first_seq(); seq < s->store->last_seq() && out.size() < limit;) {
-      uint64_t next = s->store->next_live(seq + 1);
+      uint64_t live = s->store->next_live(seq + 1), next = live ? live : s->store->last_seq() + 1;
       for (uint64_t gap = seq + 1; gap < next && out.size() < limit; gap++) out.push_back(gap);
-      if (!next) break;
       seq = next;
     }
     return out;
@@ -263,6 +276,9 @@ struct KernelCalls {
   }
   static bool delete_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer) {
     return propose(k, [&](JetStream& js) { return js.delete_consumer(token, stream, consumer); });
+  }
+  static bool reset_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq) {
+    return propose(k, [&](JetStream& js) { return js.reset_consumer(token, stream, consumer, seq); });
   }
 
   // --- backup and restore

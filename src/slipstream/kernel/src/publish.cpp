@@ -29,6 +29,8 @@ bool equals_ignoring_case(string_view a, string_view lower) {
 
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
   if (spec.no_ack) reply = {};
+  std::string stored_on;
+  if (transform_) subject = transformed(subject, stored_on);
   if (js.failed() || inflight_messages_ + open_count_ >= kInflightMessages || inflight_bytes_ + open_.size() >= kInflightBytes)
     return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
   size_t size = subject.size() + header.size() + body.size() + 10;
@@ -39,6 +41,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
     open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
     js.mark_dirty(*this);
   }
+  flags |= limits_verdict(subject.size(), header.size(), body.size());
   // A status on the first line is the server's to give: it is cut before storing (S-128).
   std::string plain;
   if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
@@ -57,6 +60,17 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
   open_count_++;
 }
 
+// Limits outside the group are the leader's to judge; its verdict rides in the entry.
+uint32_t Stream::limits_verdict(size_t subject, size_t header, size_t body) {
+  uint32_t verdict = 0;
+  if (int64_t max = js.stream_bytes_max.of(spec.memory); max >= 0 && js.stream_bytes.of(spec.memory) > max) verdict |= kServerFull;
+  if (int64_t max = account.stream_bytes_max.of(spec.memory); max >= 0) {
+    uint64_t coming = inflight_bytes_ + open_.size() + MessageStore::message_bytes(spec.memory, subject, header, body);
+    if (account.stream_bytes.of(spec.memory) + (int64_t)coming > max) verdict |= kAccountFull;
+  }
+  return verdict;
+}
+
 void Stream::seal() {
   if (open_count_ == 0) return;
   last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
@@ -66,7 +80,7 @@ void Stream::seal() {
   inflight_bytes_ += open_.size();
   open_count_ = 0;
   uint64_t count = load32(open_.data() + 8), bytes = open_.size();
-  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_))) return;
+  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async)) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= bytes;
   Reader replies(open_replies_.view());
@@ -174,12 +188,19 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
       }
     }
   }
+  if ((v.error = check_size(header.size(), body.size()))) return;
+  if (flags & (kServerFull | kAccountFull)) {
+    v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
+    return;
+  }
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
     v.error = &kTtlInvalid;
     return;
   }
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(subject) : 0;
   v.seq = store->last_seq() + 1;
   if (!store->append(v.seq, time_ns, subject, header, body)) {
     js.fail(store->error());
@@ -189,6 +210,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
   ttls_.add(v.seq, time_ns, ttl_s);
   stored(v.seq, subject, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
+  if (republishes) republish(v.seq, time_ns, subject, header, body, previous);
 }
 
 const PublishError* Stream::check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& v) {
@@ -216,9 +238,12 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, string_view s
   return nullptr;
 }
 
-const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
+const PublishError* Stream::check_size(size_t header, size_t body) const {
   if (spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size) return &kMsgTooLarge;
-  if (header > kHeaderBytesMax) return &kHeaderTooLarge;
+  return header > kHeaderBytesMax ? &kHeaderTooLarge : nullptr;
+}
+
+const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
   if (!spec.discard_new) return nullptr;
   bool replaces = false;
   uint64_t size = MessageStore::message_bytes(spec.memory, subject.size(), header, body);
@@ -251,11 +276,13 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
   enforce_limits(subject);
 }
 
+uint64_t Stream::last_on_literal(string_view subject) const {
+  uint32_t id = store->find_subject(subject);
+  return id == kNoSubject ? 0 : store->subject_state(id).last;
+}
+
 uint64_t Stream::last_on(string_view subject) const {
-  if (!has_wildcard(subject)) {
-    uint32_t id = store->find_subject(subject);
-    return id == kNoSubject ? 0 : store->subject_state(id).last;
-  }
+  if (!has_wildcard(subject)) return last_on_literal(subject);
   uint64_t last = 0;
   store->match_subjects(subject, [&](uint32_t id) { last = std::max(last, store->subject_state(id).last); });
   return last;

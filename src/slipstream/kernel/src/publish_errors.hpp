@@ -24,6 +24,8 @@ inline constexpr PublishError
     kMaxPerSubject{503, 10077, "maximum messages per subject exceeded"},
     kTooManyRequests{429, 10167, "too many requests"},
     kStoreFailed{503, 10077, "the store of this server has failed"},
-    kStorageFull{500, 10047, "insufficient storage resources available"};
+    kStorageFull{500, 10047, "insufficient storage resources available"},
+    kServerLimit{503, 10023, "insufficient resources"},
+    kAccountLimit{400, 10002, "resource limits exceeded for account"};
 
 }  // namespace slipstream

@@ -127,6 +127,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   opened_ = true;
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
+    std::erase_if(s->consumers, [](const auto& entry) { return entry.second->spec.memory; });  // they lived with the process
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
   }
@@ -156,6 +157,7 @@ bool JetStream::recover(std::string& error) {
       auto s = std::make_unique<Stream>(*this, group, kernel.account(account), name, description, std::move(spec));
       s->group.last_index = s->group.applied = s->group.checkpointed = applied;
       if (!s->load(in)) damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
+      s->count_bytes();
       streams_[group] = std::move(s);
     }
   });
@@ -193,8 +195,12 @@ void JetStream::recover_record(const JournalRecord& r) {
   g->last_index = g->applied = r.index;
   g->term = r.term;
   Reader in(r.payload);
-  if (s) s->apply((EntryKind)r.kind, in, nullptr);
-  else apply_meta((EntryKind)r.kind, in, nullptr);
+  if (s) {
+    s->apply((EntryKind)r.kind, in, nullptr);
+    s->count_bytes();
+  } else {
+    apply_meta((EntryKind)r.kind, in, nullptr);
+  }
 }
 
 // ------------------------------------------------------------------ checkpoints
@@ -348,7 +354,7 @@ void JetStream::stop() {
 
 JetStreamStats JetStream::stats() const {
   JetStreamStats out;
-  for (auto& [id, s] : streams_) (s->spec.memory ? out.memory_bytes : out.file_bytes) += s->store->bytes();
+  out.memory_bytes = (uint64_t)stream_bytes.memory, out.file_bytes = (uint64_t)stream_bytes.file;
   if (journal_) {
     auto j = journal_->stats();
     out.journal_bytes = journal_->in_use();

@@ -14,10 +14,29 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   store.reset(js.new_store(id, spec.memory));
   std::string quoted;
   append_json_text(quoted, name);
-  ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
+  ack_head_ = "{\"stream\":\"" + quoted + "\",";
+  if (const std::string& domain = js.kernel.domain(); !domain.empty()) {
+    ack_head_ += "\"domain\":\"";
+    append_json_text(ack_head_, domain);
+    ack_head_ += "\",";
+  }
+  ack_head_ += "\"seq\":";
+  take_spec();
+}
+
+void Stream::take_spec() {
+  transform_ = SubjectTransform::compile(spec.transform_source, spec.transform_destination);
+  republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
 }
 
 Stream::~Stream() { js.kernel.timers.cancel(age_timer_); *reader_.alive = false; }
+
+void Stream::count_bytes() {
+  int64_t grown = (deleted ? 0 : (int64_t)store->bytes()) - counted_bytes_;
+  counted_bytes_ += grown;
+  account.stream_bytes.of(spec.memory) += grown;
+  js.stream_bytes.of(spec.memory) += grown;
+}
 
 void Stream::attach() {
   if (spec.restoring) return;
@@ -42,6 +61,7 @@ void Stream::unsubscribe() {
 
 void Stream::detach() {
   deleted = true;
+  count_bytes();
   unsubscribe();
   js.kernel.timers.cancel(age_timer_);
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
@@ -51,6 +71,7 @@ void Stream::detach() {
 
 void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   int64_t result = 0;
+  leading_ = entry != nullptr;
   auto consumer_of = [&]() -> Consumer* { return consumer(in.get32()); };
   switch (kind) {
     case EntryKind::messages:
@@ -93,6 +114,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       if (entry) unsubscribe();
       description = std::move(text);
       spec = std::move(next);
+      take_spec();
       enforce_limits(kNoSubject);
       if (shown)
         for (auto& [id, c] : consumers) c->restored();
@@ -151,6 +173,15 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       break;
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
+      break;
+    case EntryKind::ack_flow:
+      if (Consumer* c = consumer_of()) c->apply_ack_flow(in);
+      break;
+    case EntryKind::consumer_reset:
+      if (Consumer* c = consumer_of()) {
+        result = (int64_t)c->apply_reset(in);
+        c->held = entry && entry->token;
+      }
       break;
     default:
       break;

@@ -11,6 +11,7 @@
 #include "group.hpp"
 #include "message_store.hpp"
 #include "specs.hpp"
+#include "subject_transform.hpp"
 #include "ttl_index.hpp"
 
 namespace slipstream {
@@ -20,6 +21,7 @@ struct PublishHeaders;
 
 // In the upper bits of a logged message's header size: what is known of it beside its bytes.
 constexpr uint32_t kHeaderSizeMask = 0x0fffffff;
+constexpr uint32_t kServerFull = 0x40000000, kAccountFull = 0x20000000;  // the leader's verdict on limits outside the group
 constexpr uint32_t kFromServer = 0x80000000;  // made by this server (a schedule that is due, ...), not sent by a client
 
 struct PublishError {
@@ -44,9 +46,12 @@ class Stream {
   Consumer* consumer(uint32_t consumer_id);
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
+  void count_bytes();  // keeps the account's and the server's sums; after every change
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
   bool load(Reader& in);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view body);
+  // The subject that a message is stored on, from the one that it came on; `scratch` holds it.
+  string_view transformed(string_view subject, std::string& scratch) const;
 
   JetStream& js;
   Account& account;
@@ -69,16 +74,21 @@ class Stream {
     const PublishError* error = nullptr;
     std::string text, ack_fields;
   };
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
+  const PublishError* check_size(size_t header, size_t body) const;
+  void take_spec();  // what is compiled from it
+  void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
   uint64_t last_on(string_view subject) const;
+  uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
   int64_t oldest_mortal_ns();
@@ -89,9 +99,12 @@ class Stream {
   void subscribe();
   void unsubscribe();
 
+  bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
+  std::unique_ptr<SubjectTransform> transform_, republish_;
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
+  int64_t counted_bytes_ = 0;  // of this stream, in the sums
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;

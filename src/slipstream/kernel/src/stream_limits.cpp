@@ -52,7 +52,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
       for (uint64_t skip = before - keep; skip; skip--) below = store->next_live(below + 1);
     }
     if (seq <= 1 && !keep && seq != 0) return 0;
-    if (below > store->last_seq() + 1) {
+    if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
       store->remove_below(store->last_seq() + 1);
       store->set_sequences(below, below - 1, store->last_time_ns());
     } else {

@@ -44,7 +44,7 @@ RestoredBatch take_restored_messages(string_view records, uint64_t last_seq, int
   string_view rest = records;
   while (payload.size() < kEntryBytes && !batch.ended) {
     ArchiveRecord r;
-    ArchiveStatus status = take_archive_record(rest, r, limits.payload_bytes_max + kSubjectBytesMax);
+    ArchiveStatus status = take_archive_record(rest, r, limits.payload_bytes_max + kNameBytesMax);
     if (status == ArchiveStatus::incomplete) break;
     if (status == ArchiveStatus::invalid) batch.fault = "archive: invalid archive stream";
     else if (r.ends()) batch.ended = true;
