@@ -15,8 +15,8 @@ from slipstream.testing.model.configuration import (
     shown_stream,
     stream_spec_of,
 )
-from slipstream.testing.model.publishing import acknowledgement
 from slipstream.testing.model.consumer import Sent
+from slipstream.testing.model.publishing import acknowledgement
 from slipstream.testing.model.stream import StreamModel
 from world import API, Answer, Possibility, World
 
