@@ -97,7 +97,6 @@ def test_chunks() -> None:
 
 
 def test_blocks_of_s2_are_larger_than_snappys() -> None:
-    )
     assert decode(S2_MAGIC + block(LARGE, bytes(1 << 22))) == bytes(1 << 22)
     for magic, size in ((SNAPPY_MAGIC, (1 << 16) + 1), (S2_MAGIC, (1 << 22) + 1)):
         with pytest.raises(S2Error, match="too long"):
@@ -143,7 +142,6 @@ def test_what_is_no_stream(stream: bytes, complaint: str) -> None:
 
 
 def test_a_bomb_is_given_in_blocks() -> None:
-    )
     decoder = S2Decoder()
     decoder.feed(S2_MAGIC + block(LARGE, bytes(1 << 22)) * 20)
     for _ in range(20):
