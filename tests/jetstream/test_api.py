@@ -197,11 +197,7 @@ def test_duplicate_window_limit() -> None:
     [
         {"retention": "workqueue"},
         {"retention": "interest"},
-        {"mirror": {"name": "O"}},
-        {"sources": [{"name": "O"}]},
-        {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
-        {"subject_delete_marker_ttl": SECOND},
         {"allow_atomic": True},
         {"allow_batched": True},
         {"compression": "s2"},
@@ -216,19 +212,6 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
     err_code, _ = talk.error("STREAM.UPDATE.S", {"name": "S"} | fields)
     assert err_code in (10052, 10055)
     assert len(talk.kernel.streams) == 1
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"priority_policy": "overflow", "priority_groups": ["a"]},
-    ],
-)
-def test_unsupported_consumer_features(talk: Conversation, fields: dict[str, object]) -> None:
-    talk.ok("STREAM.CREATE.S", {"name": "S"})
-    err_code, text = talk.error("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": fields})
-    assert err_code == 10012
-    assert text.endswith("not supported yet")
 
 
 def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243, S-244

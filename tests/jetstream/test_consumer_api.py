@@ -1,5 +1,5 @@
-"""Goal: what the API decides about consumers of mirrors and sources, and about resets, without a
-server.
+"""Goal: what the API decides about consumers of mirrors and sources, resets and
+pins, without a server.
 
 Method: conversations over the fake kernel; what the kernel was told is looked at directly.
 """
@@ -199,3 +199,76 @@ def test_reset_asks_for_the_level_and_may_ask_for_the_identity(talk: Conversatio
     raw = talk.request_raw("CONSUMER.RESET.S.C", b"", header)
     assert raw is not None
     assert raw.startswith(b"NATS/1.0\r\nNats-Stream-Identity: ")
+
+
+# -- priority groups
+
+
+PINNED = {"priority_policy": "pinned_client", "priority_groups": ["a", "b"]}
+
+
+def kernel_consumer(talk: Conversation):
+    (consumer,) = next(iter(talk.kernel.streams.values())).consumers.values()
+    return consumer
+
+
+def test_info_shows_the_first_group(talk: Conversation) -> None:  # C-058, C-099
+    create(talk, "C", **PINNED)
+    unpinned = {"group": "a", "pinned_ts": "0001-01-01T00:00:00Z"}
+    assert talk.ok("CONSUMER.INFO.S.C")["priority_groups"] == [unpinned]
+    kernel_consumer(talk).pin_id = "pin"
+    (group,) = talk.ok("CONSUMER.INFO.S.C")["priority_groups"]
+    assert (group["group"], group["pinned_client_id"]) == ("a", "pin")
+    assert group["pinned_ts"] > "2026"
+    (listed,) = talk.ok("CONSUMER.LIST.S")["consumers"]
+    assert listed["priority_groups"][0]["pinned_client_id"] == "pin"
+
+
+def test_pins_last_two_minutes_unless_said(talk: Conversation) -> None:  # C-052
+    create(talk, "C", **PINNED)
+    spec = kernel_consumer(talk).spec
+    assert spec["priority_timeout_ns"] == 120_000_000_000
+    assert (spec["priority_policy"], spec["priority_groups"]) == (2, [b"a", b"b"])
+
+
+def test_unpin_tells_the_kernel_and_the_listeners(talk: Conversation) -> None:  # C-010, C-145
+    create(talk, "C", **PINNED)
+    kernel_consumer(talk).pin_id = "pin"
+    subject = b"$JS.EVENT.ADVISORY.CONSUMER.UNPINNED.S.C"
+    talk.kernel.subscriptions.add(subject)
+    talk.kernel.take_published()
+    talk.send("CONSUMER.UNPIN.S.C", b'{"group":"b"}')
+    told, answer = talk.kernel.take_published()
+    assert (told.subject, answer.subject) == (subject, b"_INBOX.1")
+    advisory = json.loads(told.body)
+    assert advisory.pop("id")
+    assert advisory.pop("timestamp")
+    assert advisory == {
+        "type": "io.nats.jetstream.advisory.v1.consumer_group_unpinned",
+        "account": "$G",
+        "stream": "S",
+        "consumer": "C",
+        "group": "b",
+        "reason": "admin",
+    }
+    assert kernel_consumer(talk).pin_id == ""
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "err_code"),
+    [
+        ("S.C", b"", 10025),
+        ("S.C", b"{}", 10025),
+        ("S.C", b'{"group":"no way"}', 10162),
+        ("S.C", b'{"group":"c"}', 10160),
+        ("S.nobody", b'{"group":"a"}', 10014),
+        ("T.C", b'{"group":"a"}', 10059),
+    ],
+)
+def test_unpin_checks_in_order(
+    talk: Conversation, verb: str, body: bytes, err_code: int
+) -> None:  # C-010
+    create(talk, "C", **PINNED)
+    raw = talk.request_raw(f"CONSUMER.UNPIN.{verb}", body)
+    assert raw is not None
+    assert json.loads(raw)["error"]["err_code"] == err_code

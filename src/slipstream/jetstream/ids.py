@@ -35,6 +35,10 @@ class IdSource:
         """8 characters, as nats-server names a consumer that came without a name."""
         return self._characters(_CONSUMER_NAME_CHARACTERS)
 
+    def below(self, bound: int) -> int:
+        """A number from 0 to bound - 1."""
+        return self._random_bits(64) % bound
+
     def _characters(self, count: int) -> str:
         number = self._random_bits(count * 6 + 16)
         characters = []

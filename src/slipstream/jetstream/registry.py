@@ -9,7 +9,7 @@ kernel's and is asked for when it is needed.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import msgspec
@@ -65,9 +65,10 @@ class Stream:
         self.created_ns = created_ns
         self.consumers: dict[str, Consumer] = {}
         self.consumers_by_id: dict[int, Consumer] = {}
+        self._filters = SubjectIndex()
         self.token = 0
-        self.restoring = False  # only its name and subjects are taken
         self._direct_count = self._internal_count = 0
+        self.restoring = False  # only its name and subjects are taken
 
     @property
     def committed(self) -> bool:
@@ -88,6 +89,7 @@ class Stream:
         self.consumers_by_id[consumer.id] = consumer
         self._direct_count += consumer.config.direct
         self._internal_count += consumer.config.is_internal
+        self._filters.add(consumer.config.filters or (">",), consumer.name)
 
     def remove_consumer(self, consumer: Consumer) -> None:
         assert self.consumers[consumer.name] is consumer
@@ -95,6 +97,18 @@ class Stream:
         del self.consumers_by_id[consumer.id]
         self._direct_count -= consumer.config.direct
         self._internal_count -= consumer.config.is_internal
+        self._filters.remove(consumer.config.filters or (">",), consumer.name)
+
+    def update_consumer(self, consumer: Consumer, config: ConsumerConfig) -> None:
+        self._filters.remove(consumer.config.filters or (">",), consumer.name)
+        consumer.update(config)
+        self._filters.add(config.filters or (">",), consumer.name)
+
+    def consumers_overlapping(self, filters: Iterable[str]) -> Iterator[Consumer]:
+        """Those whose filters let something through that one of these does; may repeat."""
+        for subject in filters:
+            for name in self._filters.owners(subject):
+                yield self.consumers[name]
 
     def find_consumer(self, name: str) -> Consumer | None:
         """Of a reader: committed ones only."""

@@ -23,6 +23,7 @@ from slipstream.jetstream.names import (
     is_valid_name,
     metadata_bytes,
 )
+from slipstream.jetstream.sourcing.origin_rules import FindStream, check_origins
 from slipstream.jetstream.stream_config import (
     Discard,
     PersistMode,
@@ -49,6 +50,7 @@ class StreamRules(NamedTuple):
     server: ServerLimits
     account: AccountLimits
     pedantic: bool = False
+    find_stream: FindStream = lambda name: None  # among those of the account
 
 
 def normalise(config: StreamConfig, rules: StreamRules) -> StreamConfig:
@@ -60,7 +62,7 @@ def normalise(config: StreamConfig, rules: StreamRules) -> StreamConfig:
     _check_features(config)
     _force_rollup(config, rules.pedantic)
     _check_persist_mode(config)
-    _check_mirror_and_sources(config)
+    check_origins(config, rules.find_stream, pedantic=rules.pedantic)
     _check_subjects(config)
     _check_account(config, rules.account)
     _check_subject_transform(config)
@@ -265,41 +267,6 @@ def _check_persist_mode(config: StreamConfig) -> None:
             ),
         )
     )
-
-
-def _check_mirror_and_sources(config: StreamConfig) -> None:
-    """The faults that need no look at other streams; the rest comes with mirrors and sources
-    themselves.
-    """
-    mirror = config.mirror
-    if mirror is not None:
-        conflicts = (
-            (config.first_seq > 0, ErrorCode.MIRROR_WITH_FIRST_SEQ),
-            (bool(config.subjects), ErrorCode.MIRROR_WITH_SUBJECTS),
-            (bool(config.sources), ErrorCode.MIRROR_WITH_SOURCES),
-            (config.allow_msg_counter, ErrorCode.MIRROR_WITH_COUNTERS),
-            (config.allow_atomic, ErrorCode.MIRROR_WITH_ATOMIC_PUBLISH),
-            (config.allow_batched, ErrorCode.MIRROR_WITH_BATCH_PUBLISH),
-            (config.allow_msg_schedules, ErrorCode.MIRROR_WITH_MSG_SCHEDULES),
-            (
-                bool(mirror.filter_subject and mirror.subject_transforms),
-                ErrorCode.MIRROR_MULTIPLE_FILTERS_NOT_ALLOWED,
-            ),
-        )
-        for fault, err_code in conflicts:
-            if fault:
-                raise ApiError(err_code)
-        if config.subject_delete_marker_ttl_ns > 0:
-            raise invalid("subject delete markers forbidden on mirrors")
-        if mirror.external is None and not is_valid_name(mirror.name):
-            raise ApiError(ErrorCode.MIRROR_INVALID_STREAM_NAME)
-    if config.sources and config.allow_msg_schedules:
-        raise ApiError(ErrorCode.SOURCE_WITH_MSG_SCHEDULES)
-    for source in config.sources:
-        if source is None or not is_valid_name(source.name):
-            raise ApiError(ErrorCode.SOURCE_INVALID_STREAM_NAME)
-        if source.filter_subject and source.subject_transforms:
-            raise ApiError(ErrorCode.SOURCE_MULTIPLE_FILTERS_NOT_ALLOWED)
 
 
 def _check_subjects(config: StreamConfig) -> None:

@@ -14,8 +14,10 @@ from slipstream.kernel.values import (
     ConsumerProgress,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
     RestoredBatch,
+    SourcePosition,
     StoredMessage,
     StoreStats,
     StreamRecord,
@@ -293,6 +295,16 @@ class SubjectTransform:
     def transform(self, subject: bytes, drawn: int) -> bytes | None:
         """None if the source does not match; `drawn` are 31 random bits."""
 
+def add_decimals(a: bytes, b: bytes, *, subtract: bool = False) -> bytes | None:
+    """Whole numbers of any size as text; None if one is no number."""
+
+def next_counter_message(
+    last: tuple[bytes, bytes] | None, subject: bytes, header: bytes, body: bytes
+) -> tuple[bytes, bytes] | None:
+    """What a counter stream stores, as (header, body); `last` is what it stored before on the
+    subject. None if one of them is no counter's message.
+    """
+
 # ---------------------------------------------------------------- kernel
 
 class Kernel:
@@ -315,6 +327,7 @@ class Kernel:
         ping_max: int = 2,
         write_deadline_ns: int = 10_000_000_000,
         auth_timeout_ns: int = 2_000_000_000,
+        api_level: int = 0,
         auth_required: bool = False,
         headers: bool = True,
         seed: int = 1,
@@ -453,6 +466,20 @@ class Kernel:
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
         """Waiting pulls get `409 Consumer Deleted` when it is applied."""
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
+        result is that sequence.
+        """
+    # What comes from origins; messages do not pass through Python.
+    def open_feed(self, stream: int, feed: int, spec: Mapping[str, Any]) -> bool:
+        """`spec`: see FeedSpec in slipstream.kernel.specs. A FeedEvent follows when it stops.
+
+        False when an earlier feed of the same source is not finished, or the stream is gone.
+        """
+    def close_feed(self, stream: int, feed: int) -> None: ...
+    def feed_status(self, stream: int, feed: int) -> FeedStatus | None: ...
+    def source_position(self, stream: int, source: bytes) -> SourcePosition | None:
+        """Where to go on; None while a feed of this source is open or has messages in flight."""
     # Backup: the messages of a stream, as the records of an archive.
     def open_backup(self, stream: int, last_seq: int) -> int:
         """Of the messages up to `last_seq`. Close it. Raises KeyError without the stream."""
@@ -491,10 +518,8 @@ class Kernel:
         self, token: int, stream: int, last_seq: int, last_time_ns: int
     ) -> None:
         """The stream's last sequence, if its last messages are gone."""
-    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
-        """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
-        result is that sequence.
-        """
+    def unpin_consumer(self, stream: int, consumer: int) -> None:
+        """The next client that asks is pinned. Not logged; raises KeyError."""
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

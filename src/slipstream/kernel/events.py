@@ -67,14 +67,15 @@ class AdvisoryEvent(NamedTuple):
     subscribes to its subject.
     """
 
-    kind: str  # "max_deliver", "terminated", "nak", "ack_sample"
+    kind: str  # "max_deliver", "terminated", "nak", "ack_sample", "pinned", "unpinned"
     stream: int
     consumer: int
     stream_seq: int
     consumer_seq: int
     deliveries: int
     delay_ns: int  # ack_sample: time between delivery and ack
-    reason: bytes  # terminated
+    reason: bytes  # terminated, unpinned; pinned: the id of the pin
+    group: bytes = b""  # pinned, unpinned
 
 
 class InactiveEvent(NamedTuple):
@@ -82,6 +83,15 @@ class InactiveEvent(NamedTuple):
 
     stream: int
     consumer: int
+
+
+class FeedEvent(NamedTuple):
+    """The feed of a mirror or a source stopped: it missed something, or its stream refused what
+    came.
+    """
+
+    stream: int
+    feed: int
 
 
 class BackupReadableEvent(NamedTuple):
@@ -110,6 +120,7 @@ Event = (
     | CommittedEvent
     | AdvisoryEvent
     | InactiveEvent
+    | FeedEvent
     | BackupReadableEvent
     | FailedEvent
     | RequestsDroppedEvent

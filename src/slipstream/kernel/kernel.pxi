@@ -12,7 +12,9 @@ from slipstream.kernel.values import (
     ConsumerProgress,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
+    SourcePosition,
     PendingDelivery,
     RestoredBatch,
     StoredMessage,
@@ -60,7 +62,7 @@ cdef extern from "specs.hpp" namespace "slipstream" nogil:
 cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
-        int64_t write_deadline_ns, auth_timeout_ns
+        int64_t write_deadline_ns, auth_timeout_ns, api_level
         cbool auth_required, headers
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
@@ -71,9 +73,10 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         committed
         advisory
         inactive
+        feed
         failed
-        readable
         requests_dropped
+        readable
 
     cdef cppclass EventRecord:
         EventType type
@@ -160,8 +163,33 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
 
     cdef cppclass ConsumerView:
         uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending
-        int64_t delivered_ns, acked_ns, paused_until_ns
+        int64_t delivered_ns, acked_ns, paused_until_ns, pinned_ns
         cbool push_bound
+        string pin_id
+
+    cpdef enum class FeedState "slipstream::FeedState"(uint8_t):
+        open
+        gap
+        refused
+
+    cdef cppclass FeedTransform "std::pair<std::string, std::string>":
+        FeedTransform()
+        string first, second
+
+    cdef cppclass CFeedSpec "slipstream::FeedSpec":
+        string source, identity, deliver_subject, consumer
+        uint64_t after, delivered
+        cbool restart
+        vector[FeedTransform] transforms
+
+    cdef cppclass FeedView:
+        FeedState state
+        uint64_t origin_seq, consumer_seq, lag, in_flight
+        int64_t seen_ns
+
+    cdef cppclass CSourcePosition "slipstream::SourcePosition":
+        uint64_t seq
+        string identity
 
     cpdef enum class Select "slipstream::KernelCalls::Select"(uint8_t):
         exact
@@ -185,9 +213,14 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
     vector[ConsumerRow] kc_consumers "slipstream::KernelCalls::consumers"(CKernel&, uint64_t)
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
+    cbool kc_open_feed "slipstream::KernelCalls::open_feed"(CKernel&, uint64_t, uint32_t, const CFeedSpec&)
+    void kc_close_feed "slipstream::KernelCalls::close_feed"(CKernel&, uint64_t, uint32_t)
+    cbool kc_feed_view "slipstream::KernelCalls::feed_view"(CKernel&, uint64_t, uint32_t, FeedView&)
+    cbool kc_source_position "slipstream::KernelCalls::source_position"(CKernel&, uint64_t, string_view, CSourcePosition&)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
+    cbool kc_unpin_consumer "slipstream::KernelCalls::unpin_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
@@ -296,13 +329,16 @@ cdef object _event(EventRecord& e):
             e.a, (<bytes>e.s0).decode(), e.t0, e.t1, e.t2, e.b, e.c, e.d, e.e, e.f, (<bytes>e.s1).decode(), e.g, e.t3
         )
     if e.type == EventType.advisory:
-        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1)
+        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1,
+                                     <bytes>e.s2)
+    if e.type == EventType.feed:
+        return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
-    if e.type == EventType.readable:
-        return _events.BackupReadableEvent(e.a)
     if e.type == EventType.requests_dropped:
         return _events.RequestsDroppedEvent(e.a)
+    if e.type == EventType.readable:
+        return _events.BackupReadableEvent(e.a)
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
@@ -336,6 +372,7 @@ cdef class Kernel:
             elif name == "ping_max": l.ping_max = value
             elif name == "write_deadline_ns": l.write_deadline_ns = value
             elif name == "auth_timeout_ns": l.auth_timeout_ns = value
+            elif name == "api_level": l.api_level = value
             elif name == "auth_required": l.auth_required = value
             elif name == "headers": l.headers = value
             else: raise TypeError(f"unknown limit {name!r}")
@@ -624,6 +661,43 @@ cdef class Kernel:
             ok = kc_reset_consumer(self.k[0], token, stream, consumer, seq)
         _accepted(ok)
 
+    # -- what comes from origins
+
+    def open_feed(self, uint64_t stream, uint32_t feed, spec):
+        cdef CFeedSpec s
+        cdef FeedTransform transform
+        s.source, s.identity = spec["source"], spec["identity"]
+        s.deliver_subject, s.consumer = spec["deliver_subject"], spec["consumer"]
+        s.after, s.delivered, s.restart = spec["after"], spec["delivered"], spec["restart"]
+        for source, destination in spec["transforms"]:
+            transform.first, transform.second = source, destination
+            s.transforms.push_back(transform)
+        cdef cbool opened
+        with nogil:
+            opened = kc_open_feed(self.k[0], stream, feed, s)
+        return opened
+
+    def close_feed(self, uint64_t stream, uint32_t feed):
+        with nogil:
+            kc_close_feed(self.k[0], stream, feed)
+
+    def feed_status(self, uint64_t stream, uint32_t feed):
+        cdef FeedView v
+        cdef cbool found
+        with nogil:
+            found = kc_feed_view(self.k[0], stream, feed, v)
+        if not found:
+            return None
+        return FeedStatus(v.state == FeedState.open, v.origin_seq, v.consumer_seq, v.lag, v.in_flight, v.seen_ns)
+
+    def source_position(self, uint64_t stream, bytes source):
+        cdef string_view s = _view(source)
+        cdef CSourcePosition p
+        cdef cbool found
+        with nogil:
+            found = kc_source_position(self.k[0], stream, s, p)
+        return SourcePosition(p.seq, <bytes>p.identity) if found else None
+
     def start_consumer(self, uint64_t stream, uint32_t consumer):
         with nogil:
             kc_start_consumer(self.k[0], stream, consumer)
@@ -700,6 +774,13 @@ cdef class Kernel:
             ok = kc_restore_end(self.k[0], token, stream, last_seq, last_time_ns)
         _accepted(ok)
 
+    def unpin_consumer(self, uint64_t stream, uint32_t consumer):
+        cdef cbool found
+        with nogil:
+            found = kc_unpin_consumer(self.k[0], stream, consumer)
+        if not found:
+            raise KeyError((stream, consumer))
+
     # -- reading
 
     def stream_state(self, uint64_t stream):
@@ -733,7 +814,8 @@ cdef class Kernel:
         if not found:
             raise KeyError((stream, consumer))
         return ConsumerState(v.consumer_seq, v.stream_seq, v.delivered_ns, v.floor_consumer_seq, v.floor_stream_seq,
-                             v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns)
+                             v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns,
+                             (<bytes>v.pin_id).decode(), v.pinned_ns)
 
     cdef object _get(self, uint64_t stream, Select select, bytes subject, uint64_t seq):
         cdef string_view s = _view(subject)

@@ -101,6 +101,26 @@ class ConsumerState(NamedTuple):
     num_pending: int
     push_bound: bool
     paused_until_ns: int
+    pin_id: str = ""  # of the pinned client
+    pinned_ns: int = 0
+
+
+class FeedStatus(NamedTuple):
+    """Of a mirror's or source's feed from its origin."""
+
+    open: bool  # False: it missed something, or the stream refused what came; a new one is needed
+    origin_seq: int  # last sequence of the origin that was taken in or is known to be empty
+    consumer_seq: int
+    lag: int
+    in_flight: int  # messages that are not applied yet
+    seen_ns: int  # when the origin was last heard of
+
+
+class SourcePosition(NamedTuple):
+    """How far the log has what a source delivers; for a mirror the stream's last sequence."""
+
+    seq: int
+    identity: bytes  # which life of the origin; empty: it did not say
 
 
 class StoredMessage(NamedTuple):

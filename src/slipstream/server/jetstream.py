@@ -116,6 +116,6 @@ def _api_options(name: str, options: Options) -> ApiOptions:
             duplicate_window_ns=limits.duplicate_window_ns,
         ),
         strict=jetstream.strict,
-        max_payload=options.max_payload,
         domain=jetstream.domain,
+        max_payload=options.max_payload,
     )

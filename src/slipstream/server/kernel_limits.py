@@ -6,6 +6,7 @@ from typing import Any
 
 from slipstream.config.durations import SECOND_NS
 from slipstream.config.options import Options
+from slipstream.jetstream.api_level import API_LEVEL
 
 
 def kernel_limits(options: Options) -> dict[str, Any]:
@@ -20,5 +21,6 @@ def kernel_limits(options: Options) -> dict[str, Any]:
         "ping_max": options.ping_max,
         "write_deadline_ns": options.write_deadline_ns,
         "auth_timeout_ns": int(options.authorization.timeout_s * SECOND_NS),
+        "api_level": API_LEVEL,
         "auth_required": options.authorization.required and not options.no_auth_user,
     }

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, cast
 
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
-from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, RequestEvent
-from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, FeedEvent, RequestEvent
+from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
 
 ACCOUNT = b"$G"
 INBOX = b"_SIM."
@@ -98,6 +98,23 @@ CONSUMER_DEFAULTS = ConsumerSpec(
 )
 
 
+FEED_DEFAULTS = FeedSpec(
+    source=b"",
+    identity=b"",
+    deliver_subject=b"",
+    consumer=b"",
+    after=0,
+    delivered=0,
+    restart=False,
+    transforms=[],
+)
+
+
+def feed_spec(**changes: Any) -> FeedSpec:
+    assert changes.keys() <= FEED_DEFAULTS.keys(), changes
+    return cast(FeedSpec, {**FEED_DEFAULTS, **changes})
+
+
 def stream_spec(**changes: Any) -> StreamSpec:
     assert changes.keys() <= STREAM_DEFAULTS.keys(), changes
     return cast(StreamSpec, {**STREAM_DEFAULTS, **changes})
@@ -172,6 +189,7 @@ class SimulatedNode:
         self.replies: dict[int, list[RequestEvent]] = {}
         self.committed: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
+        self.stopped_feeds: list[FeedEvent] = []
         sizes = sizes or StoreSizes()
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
@@ -241,6 +259,8 @@ class SimulatedNode:
                 self._take(event)
             elif isinstance(event, CommittedEvent):
                 self.committed[event.token] = event.result
+            elif isinstance(event, FeedEvent):
+                self.stopped_feeds.append(event)
             elif isinstance(event, FailedEvent):
                 self.failed = event.text
         if self.disk.crashed:

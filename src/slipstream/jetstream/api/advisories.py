@@ -121,8 +121,29 @@ class AdvisoryWriter:
         shown = {"stream": stream} | fields | {"client": self._client(request)} | more
         self._publish(request.account, subject, f"advisory.v1.{event.lower()}", shown, now_ns)
 
+    def consumer_pinned(self, consumer: Consumer, group: str, pin_id: str, now_ns: int) -> None:
+        fields = {"group": group, "pinned_id": pin_id}
+        subject, type_ = "ADVISORY.CONSUMER.PINNED", "advisory.v1.consumer_group_pinned"
+        self._of_group(consumer, subject, type_, fields, now_ns)
+
+    def consumer_unpinned(self, consumer: Consumer, group: str, reason: str, now_ns: int) -> None:
+        fields = {"group": group, "reason": reason}
+        subject, type_ = "ADVISORY.CONSUMER.UNPINNED", "advisory.v1.consumer_group_unpinned"
+        self._of_group(consumer, subject, type_, fields, now_ns)
+
+    def _of_group(
+        self, consumer: Consumer, subject: str, type_: str, fields: dict[str, Any], now_ns: int
+    ) -> None:
+        """These name the account, before all else."""
+        account = {"account": consumer.stream.account.name}
+        self._of_consumer(consumer, subject, type_, fields, now_ns, before=account)
+
     def delivery(self, consumer: Consumer, event: AdvisoryEvent, now_ns: int) -> None:
         """What the kernel noticed while it delivered."""
+        if event.kind in ("pinned", "unpinned"):
+            tell = self.consumer_pinned if event.kind == "pinned" else self.consumer_unpinned
+            tell(consumer, event.group.decode(), event.reason.decode(), now_ns)
+            return
         consumer_seq = {"consumer_seq": event.consumer_seq}
         stream_seq = {"stream_seq": event.stream_seq}
         deliveries = {"deliveries": event.deliveries}
@@ -150,12 +171,18 @@ class AdvisoryWriter:
         self._of_consumer(consumer, subject, type_, fields, now_ns)
 
     def _of_consumer(
-        self, consumer: Consumer, subject: str, type_: str, fields: dict[str, Any], now_ns: int
+        self,
+        consumer: Consumer,
+        subject: str,
+        type_: str,
+        fields: dict[str, Any],
+        now_ns: int,
+        before: dict[str, Any] | None = None,
     ) -> None:
         stream = consumer.stream
         full_subject = f"$JS.EVENT.{subject}.{stream.name}.{consumer.name}"
         if self._wanted(stream.account, full_subject):
-            named = {"stream": stream.name, "consumer": consumer.name} | fields
+            named = (before or {}) | {"stream": stream.name, "consumer": consumer.name} | fields
             self._publish(stream.account, full_subject, type_, named, now_ns)
 
     def _wanted(self, account: Account, subject: str) -> bool:

@@ -15,10 +15,12 @@ from typing import Any, NamedTuple, Protocol
 
 from slipstream.jetstream.api.transfers import Transfers
 from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.limits import ServerLimits
 from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
+from slipstream.jetstream.sourcing.links import FeedKernel, Links
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 from slipstream.kernel.values import BackupPiece, ConsumerProgress, RestoredBatch, StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
@@ -28,18 +30,14 @@ LONG_ANSWERS_MAX = 10_000
 _REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
 
 
-class KernelApi(Protocol):
+class KernelApi(FeedKernel, Protocol):
     """What the API uses of the kernel; see _kernel.pyi."""
 
     def account(self, name: bytes) -> int: ...
-    def serve(self, account: int, subject: bytes, service: int) -> None: ...
-    def unserve(self, account: int, subject: bytes) -> None: ...
-    def publish(
-        self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
-    ) -> int: ...
     def interest(self, account: int, subject: bytes) -> int: ...
-    def literal_interest(self, account: int, subject: bytes) -> int: ...
     def set_account_storage_limits(self, account: int, memory: int, file: int, /) -> None: ...
+    def unserve(self, account: int, subject: bytes) -> None: ...
+    def literal_interest(self, account: int, subject: bytes) -> int: ...
     def consumers(self, stream: int) -> list[Any]: ...
     def propose_stream_create(
         self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
@@ -56,10 +54,12 @@ class KernelApi(Protocol):
         self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
     ) -> int: ...
     def start_consumer(self, stream: int, consumer: int) -> None: ...
+    def unpin_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None: ...
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None: ...
     def open_backup(self, stream: int, last_seq: int) -> int: ...
     def read_backup(self, backup: int, bytes_max: int) -> BackupPiece: ...
     def close_backup(self, backup: int) -> None: ...
@@ -90,8 +90,6 @@ class KernelApi(Protocol):
         self, token: int, stream: int, last_seq: int, last_time_ns: int
     ) -> None: ...
     def store_stats(self) -> Any: ...
-    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None: ...
-    def stream_state(self, stream: int) -> Any: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]: ...
     def stream_subjects(
         self, stream: int, subject_filter: bytes, offset: int, limit: int, /
@@ -167,6 +165,9 @@ class Advisories(Protocol):
     def restore_completed(
         self, request: Request, stream: str, *, start_ns: int, end_ns: int, received_bytes: int
     ) -> None: ...
+    def consumer_unpinned(
+        self, consumer: Consumer, group: str, reason: str, now_ns: int
+    ) -> None: ...
 
 
 class ApiCore:
@@ -178,6 +179,7 @@ class ApiCore:
         self.ids = ids
         self.advisories = advisories
         self.registry = Registry()
+        self.links = Links(kernel, ids, options.domain)
         self.transfers = Transfers()
         self.failure = ""  # of the store; not empty: no change is possible any more
         self._next_token = 1
@@ -369,12 +371,3 @@ class ApiCore:
 
 def _type(request: Request) -> str:
     return f"io.nats.jetstream.api.v1.{request.type}"
-
-
-def header_value(header: bytes, name: bytes) -> bytes:
-    """Exact name, first occurrence, without leading spaces (S-129); empty if it is not there."""
-    start = header.find(b"\r\n" + name + b":")
-    if start < 0:
-        return b""
-    value, _, _ = header[start + len(name) + 3 :].partition(b"\r\n")
-    return value.strip(b" \t")

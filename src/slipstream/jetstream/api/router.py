@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from slipstream.jetstream.api import (
     account,
     consumer_reset,
+    consumer_unpin,
     consumers,
     messages,
     monitoring,
@@ -31,12 +32,14 @@ from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
 from slipstream.jetstream.limits import AccountLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
+from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.kernel.events import (
     AdvisoryEvent,
     BackupReadableEvent,
     CommittedEvent,
     Event,
     FailedEvent,
+    FeedEvent,
     InactiveEvent,
     RequestEvent,
     RequestsDroppedEvent,
@@ -92,7 +95,7 @@ ROUTES = {
     "CONSUMER.PAUSE": Route(
         consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
     ),
-    "CONSUMER.UNPIN": Route(refused.unpin, "consumer_unpin_response", _TWO),
+    "CONSUMER.UNPIN": Route(consumer_unpin.unpin, "consumer_unpin_response", _TWO),
     "CONSUMER.RESET": Route(
         consumer_reset.reset,
         "consumer_reset_response",
@@ -144,7 +147,9 @@ class JetStreamApi:
     def add_account(self, name: str, limits: AccountLimits | TieredLimits) -> None:
         """Enables JetStream for an account. At most once for each."""
         id_ = self._kernel.account(name.encode())
-        self._core.registry.add_account(Account(name, id_, limits))
+        account = Account(name, id_, limits)
+        self._core.registry.add_account(account)
+        self._core.links.add_account(account)
         self._kernel.serve(id_, f"{_PREFIX}>".encode(), JETSTREAM_SERVICE)
         # One server keeps one replica of everything.
         own = limits if isinstance(limits, AccountLimits) else limits.tiers.get(tier_name(1))
@@ -169,17 +174,21 @@ class JetStreamApi:
                 stream.add_consumer(consumer)
                 if known.config.pause_until is not None:
                     self._core.watch_pause(consumer)
+        for stream in self._core.registry.streams.values():
+            self._core.links.configure(stream, 0)
 
     def handle(self, event: Event, now_ns: int) -> bool:
         """One event of the kernel. False when it is not JetStream's."""
         core = self._core
         if isinstance(event, RequestEvent):
-            if event.service == TRANSFER_SERVICE:
+            if event.service == SOURCING_SERVICE:
+                core.links.answered(event, now_ns)
+            elif event.service == TRANSFER_SERVICE:
                 core.transfers.message(event, now_ns)
-                return True
-            if event.service != JETSTREAM_SERVICE:
+            elif event.service == JETSTREAM_SERVICE:
+                self._request(event, now_ns)
+            else:
                 return False
-            self._request(event, now_ns)
         elif isinstance(event, CommittedEvent):
             core.committed(event.token, event.result, now_ns)
         elif isinstance(event, AdvisoryEvent):
@@ -189,11 +198,13 @@ class JetStreamApi:
             consumer = self._find(event.stream, event.consumer)
             if consumer is not None and not core.failure:
                 consumers.delete_inactive(core, consumer)
-        elif isinstance(event, BackupReadableEvent):
-            core.transfers.readable(event.backup)
         elif isinstance(event, RequestsDroppedEvent):
             for account in core.registry.accounts.values():
                 self._advisories.requests_dropped(account, event.dropped, now_ns)
+        elif isinstance(event, FeedEvent):
+            core.links.feed_stopped(event, now_ns)
+        elif isinstance(event, BackupReadableEvent):
+            core.transfers.readable(event.backup)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
         else:
@@ -205,13 +216,16 @@ class JetStreamApi:
         do at once.
         """
         self._core.end_pauses(now_ns)
-        more = self._core.transfers.step(now_ns)
-        return self._core.run_slice(now_ns) or more
+        core = self._core
+        core.links.step(now_ns)
+        more = core.transfers.step(now_ns)
+        return core.run_slice(now_ns) or more
 
     def deadline_ns(self) -> int | None:
         """When `step` has a timer to serve."""
-        deadlines = (self._core.next_pause_end_ns(), self._core.transfers.deadline_ns())
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        core = self._core
+        due = (core.next_pause_end_ns(), core.links.next_due_ns(), core.transfers.deadline_ns())
+        return min((at for at in due if at is not None), default=None)
 
     def account_statistics(self, name: str) -> dict[str, Any]:
         """What the account's own INFO request is answered with, without its type."""
@@ -239,6 +253,7 @@ class JetStreamApi:
     def check(self) -> None:
         """Invariants, for tests."""
         self._core.registry.check()
+        self._core.links.check()
 
     def _account(self, name: str) -> Account:
         return next(a for a in self._core.registry.accounts.values() if a.name == name)

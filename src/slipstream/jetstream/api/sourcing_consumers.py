@@ -9,8 +9,9 @@ anew.
 
 from __future__ import annotations
 
-from slipstream.jetstream.api.core import ApiCore, Request, header_value
+from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.consumer_config import AckPolicy, ConsumerConfig
+from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.registry import Consumer, Stream
 from slipstream.jetstream.stream_config import Retention
 from slipstream.protocol.errors import ApiError, ErrorCode

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from slipstream.jetstream import subjects
-from slipstream.jetstream.api.core import ApiCore, Request, header_value
+from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.api.requests import (
     PurgeRequest,
     StreamInfoRequest,
@@ -21,11 +21,14 @@ from slipstream.jetstream.api.requests import (
 from slipstream.jetstream.api.state import shown_config, stream_state
 from slipstream.jetstream.api_level import comparable_metadata, stored_metadata
 from slipstream.jetstream.descriptions import describe_stream
+from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import Reservations
 from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Stream
+from slipstream.jetstream.sourcing.origin_rules import check_filters
+from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.jetstream.stream_config import StreamConfig, StreamConfigRequest
 from slipstream.jetstream.stream_rules import StreamRules, check_update, invalid, normalise
 from slipstream.jetstream.unsupported import refuse_unsupported_stream
@@ -66,6 +69,7 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
         _answer_existing(api, request, existing, config, now_ns)
         return
     _check_limits(api, account, config, None)
+    check_filters(config)
     if account.overlaps(config):
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
     _propose_create(api, request, config, now_ns)
@@ -77,6 +81,7 @@ def _propose_create(api: ApiCore, request: Request, config: StreamConfig, now_ns
 
     def done(_: int, done_ns: int) -> None:
         stream.token = 0
+        api.links.configure(stream, done_ns)
         api.advisories.stream_action(stream, "create", done_ns)
         api.answer(request, _created(api, stream, done_ns), done_ns)
 
@@ -140,6 +145,7 @@ def update(api: ApiCore, request: Request, now_ns: int) -> None:
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
 
     def done(_: int, done_ns: int) -> None:
+        api.links.configure(stream, done_ns)
         api.advisories.stream_action(stream, "modify", done_ns)
         shown = _shown(api, stream, done_ns, config)
         api.answer(request, _with_domain(api, shown), done_ns)
@@ -181,6 +187,7 @@ def delete(api: ApiCore, request: Request, now_ns: int) -> None:
         api.answer(request, {"success": True}, done_ns)
 
     api.kernel.propose_stream_delete(api.token(request, done), stream.id)
+    api.links.remove(stream)
     api.registry.remove_stream(stream)
 
 
@@ -297,6 +304,7 @@ def list_entry(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
         "created": stream.created,
         "state": state,
         **api.domain_field(),
+        **shown_links(api.links.links(stream), now_ns),
         "ts": format_time(now_ns),
     }
 
@@ -314,6 +322,7 @@ def _shown(
         "config": shown_config(config or stream.config, api.options.server_version),
         "created": stream.created,
         "state": stream_state(state, stream.shown_consumer_count, counted, deleted),
+        **shown_links(api.links.links(stream), now_ns),
         "ts": format_time(now_ns),
     }
 
@@ -321,13 +330,17 @@ def _shown(
 def _with_domain(
     api: ApiCore, shown: dict[str, Any], more: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """UPDATE and INFO show the domain, CREATE does not; it stands before the time."""
-    ts = {"ts": shown.pop("ts")}
-    return shown | api.domain_field() | (more or {}) | ts
+    """UPDATE and INFO show the domain, CREATE does not; it stands behind the state."""
+    tail = {key: shown.pop(key) for key in ("mirror", "sources", "ts") if key in shown}
+    return shown | api.domain_field() | (more or {}) | tail
 
 
 def _rules(api: ApiCore, account: Account, replicas: int, pedantic: bool) -> StreamRules:
-    return StreamRules(api.options.limits, account.limits_of(replicas), pedantic)
+    def find_stream(name: str) -> StreamConfig | None:
+        stream = account.streams.get(name)
+        return stream.config if stream is not None else None
+
+    return StreamRules(api.options.limits, account.limits_of(replicas), pedantic, find_stream)
 
 
 def _check_stream_count(account: Account, config: StreamConfig) -> None:

@@ -75,7 +75,7 @@ void Consumer::start_position() {
     }
   }
   cursor_ = std::max<uint64_t>(start, 1) - 1;
-  floor_stream_seq_ = cursor_;
+  floor_stream_seq_ = applied_cursor_ = cursor_;
 }
 
 void Consumer::attach() {
@@ -112,13 +112,13 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   bool same_filters = next.filters == spec.filters;
   spec = std::move(next);
   spec.memory = memory;
+  if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
   if (!same_filters) {
     literal_filters_.clear();
     wildcard_filters_.clear();
-    verdicts_.clear();
     memo_ = {};
     scanned_ = 0;
     for (const auto& f : spec.filters) {
@@ -140,28 +140,12 @@ void Consumer::clamp_to_stream() {
   uint64_t last = store().last_seq();
   if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
   if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
-  many_removed();
+  applied_cursor_ = std::min(applied_cursor_, cursor_);
 }
 
 // ------------------------------------------------------------------ filters and num_pending
 
-bool Consumer::matches(uint32_t subject) {
-  if (spec.filters.empty()) return true;
-  if (subject == kNoSubject) return false;
-  if (subject >= verdicts_.size()) verdicts_.resize(std::max<size_t>(subject + 1, store().subject_ids()));
-  uint8_t& v = verdicts_[subject];
-  if (v == 0) {
-    string_view text = store().subject_name(subject);
-    bool yes = literal_filters_.find(text) != literal_filters_.end();
-    for (size_t i = 0; !yes && i < wildcard_filters_.size(); i++) yes = subject_matches(wildcard_filters_[i], text);
-    v = yes ? 1 : 2;
-  }
-  return v == 1;
-}
-
-void Consumer::subject_renewed(uint32_t subject) {
-  if (subject < verdicts_.size()) verdicts_[subject] = 0;
-}
+bool Consumer::matches(uint32_t subject) { return stream_.index.matches(*this, subject); }
 
 // Smallest live sequence >= from that the filters let through; 0: none.
 uint64_t Consumer::next_match(uint64_t from) {
@@ -201,6 +185,7 @@ uint64_t Consumer::num_pending() {
   uint64_t last = store().last_seq();
   if (!memo_.valid) {
     memo_ = {true, last, count_matches_above(cursor_)};
+    stream_.index.hold(*this);
   } else if (memo_.upto < last) {
     for (uint64_t s = next_match(memo_.upto + 1); s; s = next_match(s + 1)) memo_.count++;
     memo_.upto = last;
@@ -221,8 +206,15 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
   if (!last_per_subject_.empty()) {
     auto it = std::lower_bound(last_per_subject_.begin(), last_per_subject_.end(), seq);
     if (it != last_per_subject_.end() && *it == seq) last_per_subject_.erase(it);
-    if (last_per_subject_.empty()) cursor_ = std::max(cursor_, resume_after_);
+    pass_listed();
   }
+}
+
+// When the list of last messages per subject is used up, the consumer goes on behind the end of the time when it was made.
+void Consumer::pass_listed() {
+  if (!resume_after_ || !last_per_subject_.empty()) return;
+  cursor_ = std::max(cursor_, resume_after_);
+  if (applied_cursor_ >= newest_delivered_) applied_cursor_ = std::max(applied_cursor_, resume_after_);
 }
 
 void Consumer::many_removed() {
@@ -240,8 +232,7 @@ void Consumer::many_removed() {
     p = next;
   }
   for (auto it = exceeded_.begin(); it != exceeded_.end();) it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
-  last_per_subject_.erase(std::remove_if(last_per_subject_.begin(), last_per_subject_.end(), [&](uint64_t s) { return !m.live(s); }),
-                          last_per_subject_.end());
+  if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !m.live(s); })) pass_listed();
   if (m.first_seq() > 0 && cursor_ + 1 < m.first_seq()) {
     cursor_ = m.first_seq() - 1;
     if (pending_.empty()) floor_stream_seq_ = std::max(floor_stream_seq_, cursor_);
@@ -250,9 +241,10 @@ void Consumer::many_removed() {
 
 // ------------------------------------------------------------------ acknowledgements as they arrive
 
+bool Consumer::hears_acks() const { return spec.ack_policy != AckPolicy::none && spec.ack_policy != AckPolicy::flow_control; }
+
 void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body) {
   if (stream_seq == 0 || stream_seq > cursor_) return;  // never delivered: no answer (C-115)
-  if (spec.ack_policy == AckPolicy::none) return;
   last_activity_ns_ = kernel().now.wall_ns;
   auto answer = [&] {
     if (!reply.empty()) kernel().publish(stream_.account, reply, {}, {}, {});
@@ -268,7 +260,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     return answer();
   } else if (body.starts_with("+NXT")) {
     on_ack(deliveries, stream_seq, consumer_seq, {}, {});
-    if (!reply.empty()) on_pull(reply, body.substr(4));
+    if (!reply.empty()) on_pull(reply, {}, body.substr(4));
     return;
   } else if (body.starts_with("+TERM")) {
     string_view reason = body.substr(5);
@@ -327,7 +319,7 @@ void Consumer::propose_acks() {
   payload.put64((uint64_t)kernel().now.wall_ns);
   acks_.clear();
   ack_count_ = 0;
-  bool durable = acks_durable_ && !spec.memory;
+  bool durable = acks_durable_ && (!spec.memory || !stream_.spec.keeps_all());
   acks_durable_ = false;
   js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true);
   ack_replies_ = Buffer();
@@ -382,7 +374,7 @@ void Consumer::apply_delivered(Reader& in) {
     for (uint32_t i = 0; i < count; i++, stream_seq++, consumer_seq++) {
       consumer_seq_ = std::max(consumer_seq_, consumer_seq);
       if (deliveries == 1) {
-        cursor_ = std::max(cursor_, stream_seq);
+        cursor_ = newest_delivered_ = std::max(cursor_, stream_seq);
         while (!last_per_subject_.empty() && last_per_subject_.front() <= stream_seq) last_per_subject_.pop_front();
       }
       if (spec.ack_policy == AckPolicy::none) {
@@ -393,6 +385,7 @@ void Consumer::apply_delivered(Reader& in) {
       PendingDelivery* p = pending_.find(stream_seq);
       if (!p) {
         if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
+        else ack_floor_after(consumer_seq);  // it went before the log had the delivery
         continue;
       }
       pending_.set_deliveries(p, deliveries);
@@ -400,8 +393,8 @@ void Consumer::apply_delivered(Reader& in) {
       pending_.set_deadline(p, ack_deadline_ns(time_ns, deliveries));
     }
   }
-  if (resume_after_ && last_per_subject_.empty() && spec.deliver_policy == DeliverPolicy::last_per_subject)
-    cursor_ = std::max(cursor_, resume_after_);
+  pass_listed();
+  stream_.index.hold(*this);
 }
 
 void Consumer::forget(PendingDelivery* p) {
@@ -428,11 +421,12 @@ void Consumer::apply_acks(Reader& in) {
     if (seq == 0) break;
     for (uint32_t n = in.get32(); n; n--, seq++) {
       if (!exceeded_.empty()) exceeded_.erase(seq);
-      PendingDelivery* p = pending_.find(seq);
-      if (!p) continue;
-      uint64_t consumer_seq = p->consumer_seq;
-      forget(p);
-      ack_floor_after(consumer_seq);
+      if (PendingDelivery* p = pending_.find(seq)) {
+        uint64_t consumer_seq = p->consumer_seq;
+        forget(p);
+        ack_floor_after(consumer_seq);
+      }
+      stream_.settle(seq);
     }
   }
   acked_ns_ = (int64_t)in.get64();
@@ -450,15 +444,17 @@ void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
   if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
   if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
   bool was_stalled = stalled_by_ack_pending();
+  uint64_t passed = floor_stream_seq_;
   floor_consumer_seq_ = consumer_seq;
   floor_stream_seq_ = stream_seq;
-  for (PendingDelivery* p = pending_.first(); p;) {
-    PendingDelivery* next = pending_.next(p);
-    if (p->stream_seq > stream_seq) break;  // first deliveries go up in both sequences
-    forget(p);
-    p = next;
-  }
   exceeded_.erase(exceeded_.begin(), exceeded_.upper_bound(stream_seq));
+  for (PendingDelivery* p = pending_.first(); p && p->stream_seq <= stream_seq; p = pending_.first()) {
+    uint64_t seq = p->stream_seq;  // first deliveries go up in both sequences
+    forget(p);
+    stream_.settle(seq);
+  }
+  if (!stream_.spec.keeps_all())  // also what was passed without a delivery
+    for (uint64_t s = next_match(passed + 1); s && s <= stream_seq; s = next_match(s + 1)) stream_.settle(s);
   if (was_stalled && pull_subscription_) wake();
 }
 
@@ -518,6 +514,7 @@ bool Consumer::load(Reader& in) {
   for (uint32_t i = 0; i < n && in.ok(); i++) exceeded_.insert(in.get64());
   n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) last_per_subject_.push_back(in.get64());
+  applied_cursor_ = cursor_;
   return in.ok();
 }
 
@@ -531,16 +528,15 @@ ConsumerView Consumer::view() {
   v.floor_stream_seq = floor_stream_seq_;
   v.ack_pending = pending_.size();
   v.redelivered = spec.max_deliver == 1 ? 0 : pending_.redelivered() + exceeded_.size();
-  for (auto it = waiting_.begin(); it != waiting_.end();) {
-    bool gone = (it->expires_ns && it->expires_ns <= kernel().now.wall_ns) || resolve(it->target) == 0;
-    it = gone ? waiting_.erase(it) : std::next(it);
-  }
+  serve_requests(false);
   v.waiting = waiting_.size();
   v.pending = num_pending();
   v.delivered_ns = delivered_ns_;
   v.acked_ns = acked_ns_;
   v.push_bound = spec.push() && active_;
   v.paused_until_ns = spec.pause_until_ns;
+  v.pin_id = pin_.id;
+  v.pinned_ns = pin_.since_ns;
   return v;
 }
 
@@ -550,6 +546,9 @@ void Consumer::check() const {
     if (!ok) throw std::runtime_error("consumer " + name + ": " + what);
   };
   demand(floor_consumer_seq_ <= consumer_seq_, "the ack floor is beyond what was delivered");
+  demand(applied_cursor_ <= cursor_, "the log is ahead of the consumer");
+  demand(!holds() || in_holders, "it remembers messages, and the stream's index does not know");
+  demand(!listens() || in_listeners, "it listens, and the stream's index does not know");
   for (PendingDelivery* p = self.pending_.first(); p; p = self.pending_.next(p)) {
     demand(p->stream_seq <= cursor_ || !last_per_subject_.empty(), "a pending delivery is beyond the cursor");
     demand(store().live(p->stream_seq), "a pending delivery's message is gone");

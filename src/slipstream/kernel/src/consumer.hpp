@@ -3,7 +3,6 @@
 // entries of its stream's log; apply_*() are the state machine, the rest runs on the leader.
 #pragma once
 #include <deque>
-#include <list>
 #include <memory>
 #include <set>
 #include <string>
@@ -14,6 +13,7 @@
 #include "pull_request.hpp"
 #include "specs.hpp"
 #include "timers.hpp"
+#include "waiting_requests.hpp"
 
 namespace slipstream {
 
@@ -26,6 +26,8 @@ struct ConsumerView {  // what INFO shows
   uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending;
   int64_t delivered_ns, acked_ns, paused_until_ns;
   bool push_bound;
+  std::string pin_id;
+  int64_t pinned_ns;
 };
 
 class Consumer {
@@ -40,12 +42,14 @@ class Consumer {
   void update(std::string description, ConsumerSpec spec);
 
   // --- what clients send
-  void on_pull(string_view reply, string_view body);
+  void on_pull(string_view reply, string_view header, string_view body);
+  bool hears_acks() const;  // false: who acknowledges with a reply is told that nobody is there
   void on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body);
   void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
   void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
+  void unpin();
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once
@@ -56,7 +60,8 @@ class Consumer {
   void wake();           // run() in this turn
 
   // --- the log
-  void apply_delivered(Reader& in);
+  void apply_delivered(Reader& in);      // while recovering; the leader did it when it delivered
+  void follow_delivered(Reader& in);     // then, and on the leader: what the log now says was delivered (retention.cpp)
   void apply_acks(Reader& in);
   void apply_ack_all(Reader& in);
   void apply_deadline(Reader& in);
@@ -67,7 +72,11 @@ class Consumer {
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
   void many_removed();                                   // after a purge
-  void subject_renewed(uint32_t subject);                // its id may stand for another name now
+
+  // --- what the stream's index of consumers goes by
+  bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
+  bool listens() const { return active_ || !waiting_.empty(); }
+  bool holds() const { return !pending_.empty() || memo_.valid || !exceeded_.empty() || !last_per_subject_.empty(); }
 
   // --- backup and restore (stream_restore.cpp)
   struct Progress {
@@ -94,6 +103,7 @@ class Consumer {
   bool acked = false;    // stands in JetStream::acked_
   bool delivered_dirty = false;
   bool held = false;     // Python answers the creation, or a reset, before the first delivery
+  bool in_listeners = false, in_holders = false, in_strays = false;  // of the stream's ConsumerIndex
 
  private:
   friend class Stream;
@@ -101,6 +111,8 @@ class Consumer {
   uint64_t next_match(uint64_t from);
   uint64_t num_pending();
   uint64_t count_matches_above(uint64_t seq);
+  uint64_t settled_upto() const;
+  void pass_listed();
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
@@ -111,8 +123,13 @@ class Consumer {
   bool stalled_by_ack_pending() const;
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
-  PullRequest* request_for(size_t bytes);
-  void drop_request(std::list<PullRequest>::iterator r);
+  std::string complaint_about(const PullBody& asked) const;
+  bool turned_away(const PullBody& asked, string_view reply);
+  PullRequest* request_for(const Offer& offer);
+  void drop_abandoned_requests();
+  void pin_client(PullRequest& r);
+  void pin_timed_out();
+  bool level_is_missing(string_view header) const;
   bool held_back(const StoredMessage& message);
   void send(DeliveryTarget& target, const StoredMessage& message, string_view ack_reply);
   size_t resolve(DeliveryTarget& target);
@@ -134,7 +151,8 @@ class Consumer {
   void expire_deliveries();
   void rearm();
   bool paused() const;
-  void advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason);
+  void advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason,
+              string_view group = {});
   Kernel& kernel() const;
   MessageStore& store() const;
 
@@ -143,7 +161,8 @@ class Consumer {
   std::string ack_prefix_, flow_prefix_;
 
   // Replicated state.
-  uint64_t cursor_ = 0;         // last stream sequence considered
+  uint64_t cursor_ = 0;         // last stream sequence considered; on the leader, ahead of the log by what it has just delivered
+  uint64_t applied_cursor_ = 0; // as the log has it
   uint64_t consumer_seq_ = 0;   // last delivered
   uint64_t floor_consumer_seq_ = 0, floor_stream_seq_ = 0;
   int64_t delivered_ns_ = 0, acked_ns_ = 0;
@@ -152,18 +171,19 @@ class Consumer {
   std::deque<uint64_t> last_per_subject_;
   uint64_t scanned_ = 0;        // nothing that matches lies in (cursor_, scanned_]; spares a second search
   uint64_t resume_after_ = 0;   // where the cursor goes when last_per_subject_ is used up
+  uint64_t newest_delivered_ = 0;
 
   // Derived, and of the leader alone.
   std::deque<uint64_t> redelivery_;
-  std::list<PullRequest> waiting_;
-  size_t no_waits_ = 0;         // of waiting_
+  WaitingRequests waiting_;
+  ClientPin pin_;
+  int64_t served_ns_ = 0;       // when serve_requests() last ran
   DeliveryTarget push_target_;
   bool active_ = false;         // push: somebody listens
   int64_t last_activity_ns_ = 0, next_heartbeat_ns_ = 0, next_request_ns_ = INT64_MAX;
   Timer timer_{TimerKind::consumer, this};
   Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
   ReadBuffer reader_;
-  std::vector<uint8_t> verdicts_;   // subject id -> 0 unknown, 1 matches, 2 does not
   std::set<std::string, std::less<>> literal_filters_;
   std::vector<std::string> wildcard_filters_;
   struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (cursor_, upto]

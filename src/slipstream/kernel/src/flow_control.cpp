@@ -31,9 +31,7 @@ void Consumer::flow_control(size_t bytes) {
 }
 
 void Consumer::ask_flow() {
-  static const char kDigits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  flow_id_ = flow_prefix_;
-  for (int i = 0; i < 4; i++) flow_id_ += kDigits[kernel().random() % 62];
+  flow_id_ = flow_prefix_ + kernel().random_text(4);
   window_asked_ = window_used_;
   status(spec.deliver_subject, "100 FlowControl Request", nullptr, flow_id_);
 }

@@ -26,7 +26,7 @@ enum class EntryKind : uint8_t {
   deadline = 27,      // nak with delay, in progress
   exceeded = 28,      // max_deliver reached
   expire = 29,        // messages whose own time to live is over
-  // Messages with a sequence and a time of their own; `mirrored` and `sourced` in mirrored.cpp and sourced.cpp.
+  // Messages with a sequence and a time of their own; `mirrored` and `sourced` in copied_messages.cpp.
   mirrored = 30,
   sourced = 31,
   restored_messages = 32,  // these two: stream_restore.cpp

@@ -33,11 +33,13 @@ void JetStream::on_request(Subscription& s, Account&, string_view subject, strin
   if (s.dead) return;
   switch (s.kind) {
     case SubscriptionKind::pull:
-      return static_cast<Consumer*>(s.target)->on_pull(reply, body);
+      return static_cast<Consumer*>(s.target)->on_pull(reply, header, body);
     case SubscriptionKind::flow_reply:
       return static_cast<Consumer*>(s.target)->on_flow_reply(subject, header);
     case SubscriptionKind::direct_get:
-      return static_cast<Stream*>(s.target)->direct_get(subject, reply, body);
+      return static_cast<Stream*>(s.target)->direct_get(subject, reply, header, body);
+    case SubscriptionKind::feed:
+      return static_cast<Feed*>(s.target)->take(subject, reply, header, body);
     default:
       return;
   }
@@ -58,7 +60,7 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
   string_view key(tokens[first].data(), tokens[first].size() + 1 + tokens[first + 1].size());
   auto& names = by_ack_name_[account.id];
   auto it = names.find(key);
-  if (it == names.end()) return 0;
+  if (it == names.end() || !it->second->hears_acks()) return 0;
   uint64_t v[3];
   for (size_t i = 0; i < 3; i++) {
     uint64_t x = 0;
@@ -111,6 +113,7 @@ void JetStream::end_of_turn() {
   if (journal_) journal_->flush();
   apply_committed();
   run_consumers();
+  if (!direct_gets.empty() && direct_gets.run()) busy_ = true;
   for (size_t i = 0; i < delivered_.size(); i++) {
     delivered_[i]->delivered_dirty = false;
     delivered_[i]->propose_delivered();

@@ -8,6 +8,7 @@
 #include "backup_reader.hpp"
 #include "checkpoint.hpp"
 #include "consumer.hpp"
+#include "direct_get.hpp"
 #include "journal.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
@@ -55,6 +56,8 @@ class JetStream {
   uint32_t create_consumer(uint64_t token, uint64_t stream, string_view name, string_view description, const ConsumerSpec& spec);
   bool update_consumer(uint64_t token, uint64_t stream, uint32_t consumer, string_view description, const ConsumerSpec& spec);
   bool delete_consumer(uint64_t token, uint64_t stream, uint32_t consumer);
+  // The result is the sequence that comes next. `seq` 0: back to the ack floor.
+  bool reset_consumer(uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq);
   // --- backup and restore
   uint64_t open_backup(uint64_t stream, uint64_t last_seq);
   BackupReader* backup(uint64_t id);
@@ -64,8 +67,6 @@ class JetStream {
                             string_view state);
   bool restore_end(uint64_t token, uint64_t stream, uint64_t last_seq, int64_t last_time_ns);
 
-  // The result is the sequence that comes next. `seq` 0: back to the ack floor.
-  bool reset_consumer(uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq);
   Stream* stream(uint64_t id);
   const std::unordered_map<uint64_t, std::unique_ptr<Stream>>& streams() const { return streams_; }
   JetStreamStats stats() const;
@@ -92,6 +93,7 @@ class JetStream {
   void recycle(Buffer&& b);
   MessageStore* new_store(uint64_t stream, bool memory);
   Kernel& kernel;
+  DirectGets direct_gets;
   bool relaxed() const { return options_.sync_interval_ns > 0; }
 
  private:

@@ -85,6 +85,13 @@ uint64_t Kernel::random() {
   return x * 0x2545F4914F6CDD1Dull;
 }
 
+std::string Kernel::random_text(int characters) {
+  static const char kDigits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  std::string text;
+  for (int i = 0; i < characters; i++) text += kDigits[random() % 62];
+  return text;
+}
+
 Account& Kernel::account(string_view name) {
   for (auto& a : accounts_)
     if (a->name == name) return *a;

@@ -54,6 +54,7 @@ struct KernelLimits {
   int64_t ping_max = 2;
   int64_t write_deadline_ns = 10'000'000'000;
   int64_t auth_timeout_ns = 2'000'000'000;
+  int64_t api_level = 0;  // of JetStream, which requests may demand
   bool auth_required = false;
   bool headers = true;
 };
@@ -61,9 +62,7 @@ struct KernelLimits {
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
-enum class EventType : uint8_t {
-  connect, closed, first_ping, request, committed, advisory, inactive, failed, readable, requests_dropped
-};
+enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
 struct EventRecord {
@@ -145,6 +144,7 @@ class Kernel {
   Time now;
   int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }
   uint64_t random();
+  std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
   // The JetStream domain: `$JS.<domain>.API.` is another name of `$JS.API.`. Before the store is opened.
   void set_domain(string_view name);

@@ -143,6 +143,37 @@ struct KernelCalls {
     return {true, m.messages(), m.bytes(), m.first_seq(), m.last_seq(), m.subjects(), span - m.messages(), s->consumers.size(),
             m.first_time_ns(), m.last_time_ns()};
   }
+  // False: an earlier feed of the same source is not finished, or the stream is gone.
+  static bool open_feed(Kernel& k, uint64_t stream, uint32_t feed, const FeedSpec& spec) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    k.look_at_clock();
+    bool opened = s && s->open_feed(feed, spec);
+    k.wake();
+    return opened;
+  }
+  static void close_feed(Kernel& k, uint64_t stream, uint32_t feed) {
+    Kernel::Guard g(k);
+    if (Stream* s = find(k, stream)) s->close_feed(feed);
+  }
+  static bool feed_view(Kernel& k, uint64_t stream, uint32_t feed, FeedView& out) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    auto it = s ? s->feeds.find(feed) : decltype(s->feeds.find(feed))();
+    if (!s || it == s->feeds.end()) return false;
+    out = it->second->view();
+    return true;
+  }
+  // Where a source stands in the log; false while a feed of it is under way.
+  static bool source_position(Kernel& k, uint64_t stream, string_view source, SourcePosition& out) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    if (!s || s->feed_under_way(source)) return false;
+    if (source.empty()) out.seq = s->store->last_seq();
+    else if (auto it = s->source_positions.find(source); it != s->source_positions.end()) out = it->second;
+    return true;
+  }
+
   static std::vector<uint64_t> stream_deleted(Kernel& k, uint64_t stream, uint64_t limit) {
     Kernel::Guard g(k);
     std::vector<uint64_t> out;
@@ -174,6 +205,15 @@ struct KernelCalls {
     c->wake();
     k.wake();
   }
+  static bool unpin_consumer(Kernel& k, uint64_t stream, uint32_t consumer) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    Consumer* c = s ? s->consumer(consumer) : nullptr;
+    if (!c) return false;
+    c->unpin();
+    k.wake();
+    return true;
+  }
   static bool consumer_state(Kernel& k, uint64_t stream, uint32_t consumer, ConsumerView& out) {
     Kernel::Guard g(k);
     Stream* s = find(k, stream);
@@ -181,6 +221,7 @@ struct KernelCalls {
     if (!c) return false;
     k.look_at_clock();
     out = c->view();
+    k.wake();  // requests that have expired were told so
     return true;
   }
 
@@ -225,6 +266,7 @@ struct KernelCalls {
     for (auto& [id, s] : k.jetstream->streams()) {
       s->store->check();
       for (auto& [cid, c] : s->consumers) c->check();
+      s->check();
     }
   }
   static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }

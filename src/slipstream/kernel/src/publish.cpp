@@ -72,9 +72,9 @@ uint32_t Stream::limits_verdict(size_t subject, size_t header, size_t body) {
 }
 
 void Stream::seal() {
+  for (auto& [id, feed] : feeds) feed->seal();
   if (open_count_ == 0) return;
-  last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
-  store64(open_.data(), (uint64_t)last_time_ns_);
+  store64(open_.data(), (uint64_t)entry_time_ns());
   store32(open_.data() + 8, open_count_);
   inflight_messages_ += open_count_;
   inflight_bytes_ += open_.size();
@@ -128,10 +128,15 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   if (!entry) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= entry->payload.size();
-  if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
-  for (auto& [id, c] : consumers)
-    if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);
+  wake_after_append();
 }
+
+void Stream::wake_after_append() {
+  if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
+  wake_consumers();
+}
+
+void Stream::wake_consumers() { index.wake_listeners(js); }
 
 // The publish acknowledgement (S-135..S-137).
 void Stream::answer_verdict(string_view reply, const Verdict& v) {
@@ -165,6 +170,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
   PublishHeaders h;
   if (!header.empty()) {
     h = scan_headers(header);
+    if (!h.incr.empty() && (v.error = check_increment(h, body, flags))) return;
     if (h.any && (v.error = check_headers(h, subject, flags, v))) return;
     if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) {
       dedupe_.expire(time_ns, spec.duplicate_window_ns);
@@ -188,16 +194,28 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
       }
     }
   }
+  CounterMessage counted;
+  if (spec.counter) {
+    if ((v.error = count(subject, header, body, h, counted))) return;
+    header = counted.header;
+    body = counted.body;
+  }
   if ((v.error = check_size(header.size(), body.size()))) return;
   if (flags & (kServerFull | kAccountFull)) {
     v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
     return;
+  }
+  if (!keeps_for_interest(subject)) {
+    v.seq = store->last_seq() + 1;
+    return skip_message(v.seq, time_ns, subject, h);
   }
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
     v.error = &kTtlInvalid;
     return;
   }
+  std::string rewritten;
+  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, header, rewritten);
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   bool republishes = republish_ && leading_;
   uint64_t previous = republishes ? last_on_literal(subject) : 0;
@@ -210,6 +228,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
   ttls_.add(v.seq, time_ns, ttl_s);
   stored(v.seq, subject, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
+  if (spec.counter) v.ack_fields = ",\"val\":\"" + counted.total + "\"";
   if (republishes) republish(v.seq, time_ns, subject, header, body, previous);
 }
 
@@ -218,7 +237,6 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, string_view s
     v.text = "wrong last sequence: " + std::to_string(actual);
     return &kWrongSequence;
   };
-  if (!h.incr.empty()) return &kNotCounter;
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
   if (!h.ttl.empty() && !spec.allow_msg_ttl) return &kTtlDisabled;
   if (!h.batch_id.empty()) return &kBatchDisabled;
@@ -270,8 +288,10 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
     last_msg_id_ = h.msg_id;
   }
   uint32_t subject = store->subject_of(seq);
-  if (!consumers.empty() && store->subject_state(subject).count == 1)
-    for (auto& [id, c] : consumers) c->subject_renewed(subject);
+  if (!index.empty()) {
+    if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
+    index.arrived(subject);
+  }
   if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }

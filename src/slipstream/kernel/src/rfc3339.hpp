@@ -1,5 +1,6 @@
 // Times as Go writes and reads them in headers and JSON (RFC 3339, nanoseconds without trailing zeros, UTC).
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
@@ -23,7 +24,8 @@ inline bool parse_rfc3339(const std::string& text, int64_t& ns) {
   } else if (*p != 'Z') {
     return false;
   }
-  ns = ((int64_t)timegm(&tm) - offset) * 1'000'000'000 + fraction;
+  int64_t seconds = (int64_t)timegm(&tm) - offset, most = INT64_MAX / 1'000'000'000 - 1;
+  ns = std::clamp(seconds, -most, most) * 1'000'000'000 + fraction;  // years that no message has are clipped
   return true;
 }
 

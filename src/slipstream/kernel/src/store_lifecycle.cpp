@@ -127,7 +127,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   opened_ = true;
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
-    std::erase_if(s->consumers, [](const auto& entry) { return entry.second->spec.memory; });  // they lived with the process
+    s->forget_memory_consumers();
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
   }
@@ -142,7 +142,7 @@ bool JetStream::recover(std::string& error) {
   bool ok = checkpoints_->load([&](uint64_t group, uint64_t applied, string_view payload) {
     Reader in(payload);
     uint16_t format = in.get16();
-    if (format != 1) {
+    if (format < 1 || format > (group ? 2 : 1)) {
       damage = "a checkpoint has format " + std::to_string(format) + ", which this version does not know";
     } else if (group == 0) {
       next_stream_id_ = in.get64();
@@ -156,7 +156,8 @@ bool JetStream::recover(std::string& error) {
       }
       auto s = std::make_unique<Stream>(*this, group, kernel.account(account), name, description, std::move(spec));
       s->group.last_index = s->group.applied = s->group.checkpointed = applied;
-      if (!s->load(in)) damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
+      if (!s->load(in, format))
+        damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
       s->count_bytes();
       streams_[group] = std::move(s);
     }
@@ -345,8 +346,10 @@ void JetStream::stop() {
     }
   }
   stopped_ = true;
-  for (auto& [id, s] : streams_)
+  for (auto& [id, s] : streams_) {
+    s->close_feeds();
     for (auto& [cid, c] : s->consumers) c->detach(nullptr);
+  }
   journal_.reset();
   if (lock_handle_ >= 0) disk_->close(lock_handle_);
   lock_handle_ = -1;

@@ -29,7 +29,11 @@ void Stream::take_spec() {
   republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
 }
 
-Stream::~Stream() { js.kernel.timers.cancel(age_timer_); *reader_.alive = false; }
+Stream::~Stream() {
+  close_feeds();
+  js.kernel.timers.cancel(age_timer_);
+  *reader_.alive = false;
+}
 
 void Stream::count_bytes() {
   int64_t grown = (deleted ? 0 : (int64_t)store->bytes()) - counted_bytes_;
@@ -48,10 +52,20 @@ void Stream::attach() {
 void Stream::subscribe() {
   for (const auto& subject : spec.subjects)
     subscriptions_.push_back(js.kernel.add_subscription(account, SubscriptionKind::stream, subject, {}, this));
-  if (!spec.allow_direct) return;
+  if (spec.allow_direct) answer_direct_gets(name);
+  if (spec.mirror_direct && mirror_caught_up_ && !spec.mirror_origin.empty()) answer_direct_gets(spec.mirror_origin);
+}
+
+void Stream::answer_direct_gets(const std::string& of) {
   for (const char* tail : {"", ".>"})
-    subscriptions_.push_back(js.kernel.add_subscription(account, SubscriptionKind::direct_get,
-                                                        "$JS.API.DIRECT.GET." + name + tail, "_sys_", this));
+    subscriptions_.push_back(
+        js.kernel.add_subscription(account, SubscriptionKind::direct_get, "$JS.API.DIRECT.GET." + of + tail, "_sys_", this));
+}
+
+void Stream::mirror_caught_up() {
+  if (mirror_caught_up_) return;
+  mirror_caught_up_ = true;
+  if (spec.mirror_direct && !spec.mirror_origin.empty()) answer_direct_gets(spec.mirror_origin);
 }
 
 void Stream::unsubscribe() {
@@ -59,10 +73,23 @@ void Stream::unsubscribe() {
   subscriptions_.clear();
 }
 
+void Stream::forget_memory_consumers() {
+  if (!spec.keeps_all()) return;
+  for (auto it = consumers.begin(); it != consumers.end();) {
+    Consumer& c = *it->second;
+    ++it;
+    if (!c.spec.memory) continue;
+    index.remove(c);
+    consumers.erase(c.id);
+  }
+}
+
 void Stream::detach() {
   deleted = true;
   count_bytes();
   unsubscribe();
+  close_feeds();
+  js.direct_gets.forget(*this);
   js.kernel.timers.cancel(age_timer_);
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
@@ -76,6 +103,10 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   switch (kind) {
     case EntryKind::messages:
       return apply_messages(in, entry);
+    case EntryKind::mirrored:
+      return apply_mirrored(in, entry);
+    case EntryKind::sourced:
+      return apply_sourced(in, entry);
     case EntryKind::purge: {
       string_view filter = in.get_text();
       uint64_t seq = in.get64(), keep = in.get64();
@@ -87,23 +118,19 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       bool erase = in.get8();
       result = store->live(seq);
       if (result) {
-        for (auto& [id, c] : consumers) c->message_removed(seq, store->subject_of(seq));
+        uint32_t subject = store->subject_of(seq);
+        index.each_holder(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
         if (erase) store->erase(seq); else store->remove(seq);
       }
       arm_age_timer();
       break;
     }
     case EntryKind::remove_below: {
-      apply_remove_below(in.get64());
+      apply_remove_below(in);
       break;
     }
     case EntryKind::expire: {
-      std::set<uint64_t> seqs;
-      for (uint32_t n = in.get32(); n && in.ok(); n--) seqs.insert(in.get64());
-      for (uint64_t seq : seqs)
-        if (store->live(seq)) remove(seq);
-      ttls_.forget(seqs);
-      arm_age_timer();
+      apply_expire(in);
       break;
     }
     case EntryKind::config: {
@@ -113,8 +140,10 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       bool shown = spec.restoring && !next.restoring;
       if (entry) unsubscribe();
       description = std::move(text);
+      bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
       spec = std::move(next);
       take_spec();
+      if (begins_interest) begin_interest();
       enforce_limits(kNoSubject);
       if (shown)
         for (auto& [id, c] : consumers) c->restored();
@@ -136,6 +165,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       next_consumer_id = std::max(next_consumer_id, id + 1);
       c->held = entry && entry->token;
       if (entry) c->attach();
+      index.add(*c);
       consumers[id] = std::move(c);
       break;
     }
@@ -143,18 +173,18 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       Consumer* c = consumer_of();
       std::string text(in.get_text());
       ConsumerSpec cs;
-      if (c && cs.decode(in)) c->update(std::move(text), std::move(cs));
+      if (c && cs.decode(in)) update_consumer(*c, std::move(text), std::move(cs));
       break;
     }
-    case EntryKind::consumer_delete: {
-      Consumer* c = consumer_of();
-      if (!c) break;
-      c->detach("409 Consumer Deleted");
-      consumers.erase(c->id);
+    case EntryKind::consumer_delete:
+      if (Consumer* c = consumer_of()) remove_consumer(*c);
       break;
-    }
     case EntryKind::delivered:
-      if (Consumer* c = consumer_of(); c && !entry) c->apply_delivered(in);  // the leader did it when it delivered
+      if (Consumer* c = consumer_of()) {
+        Reader again = in;
+        if (!entry) c->apply_delivered(in);
+        c->follow_delivered(again);
+      }
       break;
     case EntryKind::acks:
       if (Consumer* c = consumer_of()) c->apply_acks(in);
@@ -200,7 +230,7 @@ Consumer* Stream::consumer(uint32_t id) {
 }
 
 bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
-  out.put16(1);
+  out.put16(2);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
@@ -209,18 +239,24 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   dedupe_.snapshot(out);
   ttls_.prune([this](uint64_t seq) { return store->live(seq); });
   ttls_.snapshot(out);
+  snapshot_sources(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
-  for (auto& [id, c] : consumers) logged += !c->spec.memory;
+  // What others retain a message for is in the log, wherever the consumer's own storage is.
+  auto in_log = [this](const Consumer& c) { return !c.spec.memory || !spec.keeps_all(); };
+  for (auto& [id, c] : consumers) logged += in_log(*c);
   out.put32(logged);
   for (auto& [id, c] : consumers)
-    if (!c->spec.memory) c->snapshot(out);
-  return store->snapshot(out, sync);
+    if (in_log(*c)) c->snapshot(out);
+  if (!store->snapshot(out, sync)) return false;
+  snapshot_retention(out);
+  return true;
 }
 
-bool Stream::load(Reader& in) {
+bool Stream::load(Reader& in, uint16_t format) {
   last_msg_id_ = in.get_text();
   if (!dedupe_.load(in) || !ttls_.load(in)) return false;
+  if (format >= 2 && !load_sources(in)) return false;
   next_consumer_id = in.get32();
   uint32_t n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) {
@@ -232,7 +268,9 @@ bool Stream::load(Reader& in) {
     if (!c->load(in)) return false;
     consumers[id] = std::move(c);
   }
-  return in.ok() && store->load(in);
+  if (!in.ok() || !store->load(in)) return false;
+  for (auto& [id, c] : consumers) index.add(*c);
+  return load_retention(in);
 }
 
 }  // namespace slipstream

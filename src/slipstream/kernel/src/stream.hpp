@@ -7,7 +7,10 @@
 #include <string>
 
 #include "consumer.hpp"
+#include "counters.hpp"
+#include "consumer_index.hpp"
 #include "dedupe.hpp"
+#include "feed.hpp"
 #include "group.hpp"
 #include "message_store.hpp"
 #include "specs.hpp"
@@ -36,6 +39,7 @@ class Stream {
 
   void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
   void attach();   // subscriptions and timers
+  void forget_memory_consumers();  // those that lived with the process and for which nothing is retained
   void detach();
   void ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags = 0);
   void seal();     // what came in since the last seal becomes one entry
@@ -48,10 +52,22 @@ class Stream {
   void answer_error(string_view reply, const PublishError& error);
   void count_bytes();  // keeps the account's and the server's sums; after every change
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
-  bool load(Reader& in);  // what follows account and name
-  void direct_get(string_view subject, string_view reply, string_view body);
+  bool load(Reader& in, uint16_t format);  // what follows account and name
+  void direct_get(string_view subject, string_view reply, string_view header, string_view body);
+  void mirror_caught_up();  // from now on direct gets of the origin's messages may be answered here (mirror_direct)
+  uint64_t last_on(string_view subject) const;  // 0: none; the subject may have wildcards
   // The subject that a message is stored on, from the one that it came on; `scratch` holds it.
   string_view transformed(string_view subject, std::string& scratch) const;
+
+  // What comes from origins (feed.hpp, copied_messages.cpp).
+  bool open_feed(uint32_t feed_id, FeedSpec feed_spec);  // false: an earlier one of the same source is not finished
+  void close_feed(uint32_t feed_id);
+  void close_feeds();
+  bool feed_under_way(string_view source) const;
+  bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
+  int64_t entry_time_ns();
+  uint64_t bytes_in_flight() const;
+  void check();            // the invariants of retention
 
   JetStream& js;
   Account& account;
@@ -61,6 +77,9 @@ class Stream {
   Group group;
   std::unique_ptr<MessageStore> store;
   std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
+  std::map<uint32_t, std::unique_ptr<Feed>> feeds;
+  std::map<std::string, SourcePosition, std::less<>> source_positions;  // by the source's index name
+  ConsumerIndex index{store};
   uint32_t next_consumer_id = 1;
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
   bool deleted = false;
@@ -76,44 +95,79 @@ class Stream {
   };
   uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
+  void wake_after_append();
+  void apply_mirrored(Reader& in, Entry* entry);
+  void apply_sourced(Reader& in, Entry* entry);
+  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  void copies_applied(Entry* entry, uint64_t count, bool refused);
+  void forget_feed(uint32_t feed_id);
+  void snapshot_sources(Buffer& out) const;
+  bool load_sources(Reader& in);
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
   const PublishError* check_size(size_t header, size_t body) const;
   void take_spec();  // what is compiled from it
   void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
+  const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
+  const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
-  uint64_t last_on(string_view subject) const;
   uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
+  uint64_t oldest_mortal();
   int64_t oldest_mortal_ns();
-  void apply_remove_below(uint64_t below);
+  void apply_remove_below(Reader& in);
+  void apply_expire(Reader& in);
+  void removal_done();
+  void end_of_life(uint64_t seq, int64_t time_ns);
+  bool leaves_markers(int64_t time_ns) const;
+  bool is_last_and_no_marker(uint64_t seq);
+  bool raise_ttl(int64_t& ttl_s, string_view& header, std::string& rewritten) const;
+  bool propose_removal(EntryKind kind, Buffer&& payload);
+  void wake_consumers();
   void apply_restored_messages(Reader& in);
   void restore_end(uint64_t last_seq, int64_t time_ns);
   void apply_restored_consumer(Reader& in, bool live);
   void subscribe();
+  void answer_direct_gets(const std::string& of);
   void unsubscribe();
 
+  bool mirror_caught_up_ = false;
   bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
   std::unique_ptr<SubjectTransform> transform_, republish_;
+  // --- interest and work-queue retention (retention.cpp)
+  bool keeps_for_interest(string_view subject);
+  void skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h);
+  bool needed(uint64_t seq, uint32_t subject);
+  void settle(uint64_t seq);
+  void settle_from(uint64_t seq);
+  void remove_consumer(Consumer& c);
+  void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
+  void begin_interest();
+  void snapshot_retention(Buffer& out);
+  bool load_retention(Reader& in);
+
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
+  uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
   int64_t counted_bytes_ = 0;  // of this stream, in the sums
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
+  uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
   int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set
   Timer age_timer_{TimerKind::stream_age, this};
   std::string ack_head_;   // {"stream":"NAME","seq":
   ReadBuffer reader_;
+  std::unique_ptr<ReadBuffer> get_reader_ = std::make_unique<ReadBuffer>();
 };
 
 }  // namespace slipstream

@@ -44,7 +44,7 @@ RestoredBatch take_restored_messages(string_view records, uint64_t last_seq, int
   string_view rest = records;
   while (payload.size() < kEntryBytes && !batch.ended) {
     ArchiveRecord r;
-    ArchiveStatus status = take_archive_record(rest, r, limits.payload_bytes_max + kNameBytesMax);
+    ArchiveStatus status = take_archive_record(rest, r, limits.payload_bytes_max + kArchiveSubjectBytesMax);
     if (status == ArchiveStatus::incomplete) break;
     if (status == ArchiveStatus::invalid) batch.fault = "archive: invalid archive stream";
     else if (r.ends()) batch.ended = true;
@@ -92,8 +92,7 @@ void Stream::apply_restored_messages(Reader& in) {
       dedupe_.insert(h.msg_id, seq, time_ns);
     }
     uint32_t subject_id = store->subject_of(seq);
-    if (store->subject_state(subject_id).count == 1)
-      for (auto& [id, c] : consumers) c->subject_renewed(subject_id);
+    if (store->subject_state(subject_id).count == 1) index.subject_renewed(subject_id);
     enforce_limits(subject_id);
   }
   uint64_t last_seq = in.get64();
@@ -119,6 +118,7 @@ void Stream::apply_restored_consumer(Reader& in, bool live) {
   if (!c->restore(in)) return;
   next_consumer_id = std::max(next_consumer_id, consumer_id + 1);
   if (live && !spec.restoring) c->attach();
+  index.add(*c);
   consumers[consumer_id] = std::move(c);
 }
 
@@ -160,6 +160,8 @@ void Consumer::restored() {
     floor_consumer_seq_ = consumer_seq_;
     floor_stream_seq_ = cursor_;
   }
+  applied_cursor_ = cursor_;
+  stream_.index.hold(*this);
 }
 
 Consumer::Progress Consumer::progress() {

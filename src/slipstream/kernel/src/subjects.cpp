@@ -82,7 +82,7 @@ bool subject_matches(string_view filter, string_view literal) {
   }
 }
 
-SubjectTrie::SubjectTrie() : slots_(kSlots) {}
+SubjectTrie::SubjectTrie() = default;
 SubjectTrie::~SubjectTrie() = default;
 
 void SubjectTrie::insert(Subscription* s) {
@@ -158,6 +158,7 @@ void SubjectTrie::invalidate(const Subscription& s) {
     generation_++;
     return;
   }
+  if (slots_.empty()) return;
   Slot& slot = slots_[hash_bytes(s.subject) & (kSlots - 1)];
   if (slot.subject == s.subject) slot.generation = 0;
 }
@@ -205,6 +206,7 @@ const MatchResult& SubjectTrie::match(string_view literal) {
     match_uncached(literal, scratch_);
     return scratch_;
   }
+  if (slots_.empty()) slots_.resize(kSlots);
   uint64_t h = hash_bytes(literal);
   Slot& slot = slots_[h & (kSlots - 1)];
   if (slot.hash == h && slot.generation == generation_ && slot.subject == literal) {

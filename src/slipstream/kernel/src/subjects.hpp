@@ -23,6 +23,7 @@ enum class SubscriptionKind : uint8_t {
   pull,        // $JS.API.CONSUMER.MSG.NEXT of one consumer
   direct_get,  // $JS.API.DIRECT.GET of one stream
   flow_reply,  // $JS.FC of one consumer
+  feed,        // what an origin delivers to a mirror or a source
 };
 
 struct Subscription {
@@ -87,7 +88,7 @@ class SubjectTrie {
   void invalidate(const Subscription& s);
 
   Node root_;
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_;  // made for the first match()
   mutable std::vector<string_view> names_;
   MatchResult scratch_;
   uint64_t generation_ = 1, changes_ = 0;

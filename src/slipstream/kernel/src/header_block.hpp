@@ -1,0 +1,51 @@
+// Reading and rewriting a message's block of headers ("NATS/1.0\r\nName: value\r\n\r\n") where the server changes one.
+#pragma once
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace slipstream {
+
+struct HeaderLine {
+  size_t start = std::string_view::npos, end = 0;  // of the whole line, its end included
+  std::string_view value;
+  explicit operator bool() const { return start != std::string_view::npos; }
+};
+
+// The first line with exactly that name.
+inline HeaderLine find_header(std::string_view block, std::string_view name) {
+  for (size_t at = block.find('\n'); at != std::string_view::npos; at = block.find('\n', at)) {
+    size_t start = ++at, eol = block.find("\r\n", start);
+    if (eol == std::string_view::npos) break;
+    std::string_view line = block.substr(start, eol - start);
+    if (line.size() <= name.size() || !line.starts_with(name) || line[name.size()] != ':') continue;
+    line.remove_prefix(name.size() + 1);
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+    return {start, eol + 2, line};
+  }
+  return {};
+}
+
+// With one more line at the end.
+inline std::string with_header_appended(std::string_view block, std::string_view name, std::string_view value) {
+  std::string out(block.size() > 2 ? block.substr(0, block.size() - 2) : "NATS/1.0\r\n");
+  return out.append(name).append(": ").append(value).append("\r\n\r\n");
+}
+
+// The first line of that name gets this value, or a new line does.
+inline std::string with_header(std::string_view block, std::string_view name, std::string_view value) {
+  HeaderLine line = find_header(block, name);
+  if (!line) return with_header_appended(block, name, value);
+  size_t value_start = line.start + name.size() + 1;
+  if (block[value_start] == ' ') value_start++;
+  return std::string(block.substr(0, value_start)).append(value).append(block.substr(line.end - 2));
+}
+
+// Without any line of that name; empty if no other is left.
+inline std::string without_header(std::string_view block, std::string_view name) {
+  std::string out(block);
+  for (HeaderLine line = find_header(out, name); line; line = find_header(out, name)) out.erase(line.start, line.end - line.start);
+  return out.size() <= sizeof("NATS/1.0\r\n\r\n") - 1 ? std::string() : out;
+}
+
+}  // namespace slipstream
