@@ -1,4 +1,4 @@
-"""What the kernel does for archives, bytes in, bytes out: S2, HighwayHash, and the message blocks of
+"""What the kernel does for archives, bytes in, bytes out: S2, HighwayHash, message blocks of
 nats-server before 2.15.
 """
 
