@@ -145,8 +145,10 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       take_spec();
       if (begins_interest) begin_interest();
       enforce_limits(kNoSubject);
-      if (shown)
+      if (shown) {
         for (auto& [id, c] : consumers) c->restored();
+        lingering_upto_ = store->last_seq();  // what was backed up stays, wanted or not
+      }
       if (shown && entry) {
         attach();
         break;
