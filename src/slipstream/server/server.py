@@ -78,6 +78,7 @@ class Server:
         self.jetstream: JetStreamService | None = None
         self.monitoring: MonitoringServer | None = None
         self.kernel = Kernel(**kernel_limits(self.options), seed=secrets.randbits(62))
+        self.kernel.set_long_ack_subjects(self.options.feature_flags.js_ack_fc_v2)
         self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
         self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
         self.loop = Loop(self.kernel, self._handle, self._work)

@@ -38,6 +38,7 @@ struct StorageBytes {
 struct Account {
   uint32_t id = 0;
   std::string name;
+  std::string hash;            // stands for the name in subjects of acknowledgements (C-111)
   SubjectTrie trie;
   uint64_t ack_listeners = 0;  // client subscriptions that may match $JS.ACK subjects
   StorageBytes stream_bytes;                 // what its streams hold
@@ -63,7 +64,7 @@ struct KernelLimits {
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
 enum class EventType : uint8_t {
-  connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable,
+  connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable
 };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
@@ -148,9 +149,11 @@ class Kernel {
   uint64_t random();
   std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
+  bool long_ack_subjects = false;  // deliveries ask for acknowledgements with domain and account (C-111, C-112)
   // The JetStream domain: `$JS.<domain>.API.` is another name of `$JS.API.`. Before the store is opened.
   void set_domain(string_view name);
   const std::string& domain() const { return domain_; }
+  string_view domain_token() const { return domain_.empty() ? string_view("_") : domain_; }  // in subjects of acknowledgements
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.

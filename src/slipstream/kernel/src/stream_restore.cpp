@@ -150,13 +150,14 @@ bool Consumer::restore(Reader& in) {
 void Consumer::restored() {
   cursor_ = std::min(cursor_, store().last_seq());
   floor_stream_seq_ = std::min(floor_stream_seq_, cursor_);
+  bool forgotten = false;
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
-    if (p->stream_seq > cursor_ || !store().live(p->stream_seq)) forget(p);
+    if (p->stream_seq > cursor_ || !store().live(p->stream_seq)) forget(p), forgotten = true;
     p = next;
   }
   std::erase_if(exceeded_, [&](uint64_t s) { return !store().live(s); });
-  if (pending_.empty()) {
+  if (forgotten && pending_.empty()) {
     floor_consumer_seq_ = consumer_seq_;
     floor_stream_seq_ = cursor_;
   }
