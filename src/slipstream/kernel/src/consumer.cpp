@@ -217,7 +217,7 @@ uint64_t Consumer::num_pending() {
     memo_ = {true, last, count_matches_above(cursor_)};
     stream_.index.hold(*this);
   } else if (memo_.upto < last) {
-    for (uint64_t s = next_match(memo_.upto + 1); s; s = next_match(s + 1)) memo_.count++;
+    for (uint64_t s = next_match(std::max(memo_.upto, cursor_) + 1); s; s = next_match(s + 1)) memo_.count++;
     memo_.upto = last;
   }
   return memo_.count;
@@ -229,7 +229,7 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
     forget(p);
     ack_floor_after(consumer_seq);
-    acked_ns_ = kernel().now.wall_ns;
+    acked_ns_ = std::max(acked_ns_, delivered_ns_);  // what the log knows of the time
     advise("terminated", seq, consumer_seq, deliveries, 0, "Unacknowledged message was deleted");
   }
   if (!exceeded_.empty()) exceeded_.erase(seq);
@@ -250,23 +250,36 @@ void Consumer::pass_listed() {
 void Consumer::many_removed() {
   memo_ = {};
   MessageStore& m = store();
-  uint64_t highest = 0;
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
     if (!m.live(p->stream_seq)) {
-      highest = p->consumer_seq;
+      uint64_t consumer_seq = p->consumer_seq;
       forget(p);
-      acked_ns_ = kernel().now.wall_ns;
-      if (highest == floor_consumer_seq_ + 1 || pending_.empty()) ack_floor_after(highest);
+      ack_floor_after(consumer_seq);
+      acked_ns_ = std::max(acked_ns_, delivered_ns_);
     }
     p = next;
   }
   for (auto it = exceeded_.begin(); it != exceeded_.end();) it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
   if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !m.live(s); })) pass_listed();
-  if (m.first_seq() > 0 && cursor_ + 1 < m.first_seq()) {
-    cursor_ = m.first_seq() - 1;
-    if (pending_.empty()) floor_stream_seq_ = std::max(floor_stream_seq_, cursor_);
-  }
+}
+
+// A purge of `filter` (empty: of everything) moves on the consumers whose messages it may have removed, as in nats-server: to the
+// first message that matches `filter` and was left (0: there is none) where all that they want matches it, else to the
+// beginning of the stream.
+void Consumer::purged(string_view filter, uint64_t first_left) {
+  uint64_t floor = floor_stream_seq_;
+  many_removed();
+  auto any_filter = [&](auto holds) { return std::any_of(spec.filters.begin(), spec.filters.end(), holds); };
+  bool within = any_filter([&](const std::string& f) { return subject_is_subset(f, filter); });
+  bool around = spec.filters.empty() || any_filter([&](const std::string& f) { return subject_is_subset(filter, f); });
+  if (!filter.empty() && !within && !around) return;
+  MessageStore& m = store();
+  uint64_t start = std::max<uint64_t>(m.first_seq(), 1);
+  if (!filter.empty() && within) start = first_left ? first_left : m.last_seq() + 1;
+  cursor_ = std::max(cursor_, start - 1);
+  if (pending_.empty()) floor_consumer_seq_ = consumer_seq_, floor_stream_seq_ = cursor_;
+  else floor_stream_seq_ = std::max(floor, start - 1);
 }
 
 // ------------------------------------------------------------------ acknowledgements as they arrive

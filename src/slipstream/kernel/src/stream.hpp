@@ -117,6 +117,8 @@ class Stream {
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
+  void purge_everything(uint64_t seq, uint64_t keep);
+  void purge_subjects(string_view filter, uint64_t seq, uint64_t keep);
   uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
