@@ -203,8 +203,6 @@ def test_duplicate_window_limit() -> None:
         {"allow_msg_counter": True},
         {"allow_msg_schedules": True},
         {"subject_delete_marker_ttl": SECOND},
-        {"allow_atomic": True},
-        {"allow_batched": True},
         {"compression": "s2"},
         {"persist_mode": "async"},
     ],

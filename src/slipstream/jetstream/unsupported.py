@@ -22,8 +22,6 @@ def refuse_unsupported_stream(config: StreamConfig) -> None:
         (config.allow_msg_counter, "message counters are"),
         (config.allow_msg_schedules, "message schedules are"),
         (config.subject_delete_marker_ttl_ns != 0, "subject delete markers are"),
-        (config.allow_atomic, "atomic batch publishing is"),
-        (config.allow_batched, "fast batch publishing is"),
         (config.compression is Compression.S2, "s2 compression is"),
         (config.persist_mode is PersistMode.ASYNC, "the async persist mode is"),
     )

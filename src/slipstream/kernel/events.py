@@ -84,6 +84,14 @@ class InactiveEvent(NamedTuple):
     consumer: int
 
 
+class BatchAbandonedEvent(NamedTuple):
+    """An atomic batch ended without its commit; only sent while somebody subscribes."""
+
+    stream: int
+    batch: bytes
+    reason: str  # "timeout", "large", "incomplete", "unsupported"
+
+
 class FailedEvent(NamedTuple):
     """The store failed; JetStream accepts nothing more on this node. Text says what and where."""
 
@@ -98,5 +106,6 @@ Event = (
     | CommittedEvent
     | AdvisoryEvent
     | InactiveEvent
+    | BatchAbandonedEvent
     | FailedEvent
 )

@@ -58,6 +58,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
         int64_t write_deadline_ns, auth_timeout_ns
         cbool auth_required, headers
+        int64_t api_level, batches_per_stream, batches_total, batch_messages, batch_timeout_ns
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
@@ -68,6 +69,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         advisory
         inactive
         failed
+        batch_abandoned
 
     cdef cppclass EventRecord:
         EventType type
@@ -270,6 +272,8 @@ cdef object _event(EventRecord& e):
         return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
+    if e.type == EventType.batch_abandoned:
+        return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode())
     return _events.FailedEvent((<bytes>e.s0).decode())
 
 
@@ -305,6 +309,11 @@ cdef class Kernel:
             elif name == "auth_timeout_ns": l.auth_timeout_ns = value
             elif name == "auth_required": l.auth_required = value
             elif name == "headers": l.headers = value
+            elif name == "api_level": l.api_level = value
+            elif name == "batches_per_stream": l.batches_per_stream = value
+            elif name == "batches_total": l.batches_total = value
+            elif name == "batch_messages": l.batch_messages = value
+            elif name == "batch_timeout_ns": l.batch_timeout_ns = value
             else: raise TypeError(f"unknown limit {name!r}")
         cdef Guard* guard
         with nogil:

@@ -22,6 +22,7 @@ from slipstream.jetstream.limits import AccountLimits
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.kernel.events import (
     AdvisoryEvent,
+    BatchAbandonedEvent,
     CommittedEvent,
     Event,
     FailedEvent,
@@ -161,6 +162,9 @@ class JetStreamApi:
         elif isinstance(event, AdvisoryEvent):
             if (consumer := self._find(event.stream, event.consumer)) is not None:
                 self._advisories.delivery(consumer, event, now_ns)
+        elif isinstance(event, BatchAbandonedEvent):
+            if (stream := core.registry.streams.get(event.stream)) is not None:
+                self._advisories.batch_abandoned(stream, event, now_ns)
         elif isinstance(event, InactiveEvent):
             consumer = self._find(event.stream, event.consumer)
             if consumer is not None and not core.failure:

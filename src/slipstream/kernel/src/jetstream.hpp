@@ -10,6 +10,7 @@
 #include "journal.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
+#include "time_zone.hpp"
 
 namespace slipstream {
 
@@ -76,6 +77,8 @@ class JetStream {
   void recycle(Buffer&& b);
   MessageStore* new_store(uint64_t stream, bool memory);
   Kernel& kernel;
+  TimeZones time_zones;
+  uint64_t open_batches = 0, open_fast_batches = 0, staged_bytes = 0;  // of all streams
   bool relaxed() const { return options_.sync_interval_ns > 0; }
 
  private:

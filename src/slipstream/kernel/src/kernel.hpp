@@ -48,12 +48,15 @@ struct KernelLimits {
   int64_t auth_timeout_ns = 2'000'000'000;
   bool auth_required = false;
   bool headers = true;
+  int64_t api_level = 0;  // the highest that a publish may require
+  // 0: the defaults of the kind of batch
+  int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
 };
 
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
-enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, failed };
+enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, failed, batch_abandoned };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
 struct EventRecord {

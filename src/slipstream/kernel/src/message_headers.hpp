@@ -60,6 +60,17 @@ inline PublishHeaders scan_headers(string_view block) {
   return h;
 }
 
+// All of an unsigned number's digits, within its range.
+inline bool parse_unsigned(string_view s, uint64_t& v) {
+  v = 0;
+  for (char c : s) {
+    uint64_t digit = (uint64_t)(c - '0');
+    if (c < '0' || c > '9' || v > (UINT64_MAX - digit) / 10) return false;
+    v = v * 10 + digit;
+  }
+  return !s.empty();
+}
+
 // A decimal number; -1 when it is none.
 inline int64_t parse_number(string_view s) {
   if (s.empty() || s.size() > 19) return -1;

@@ -2,6 +2,7 @@
 // message by message in nats-server's order (S-130). What a feature adds stands in a file of its own and is called from here.
 #include <algorithm>
 
+#include "header_block.hpp"
 #include "jetstream.hpp"
 #include "json_text.hpp"
 #include "message_headers.hpp"
@@ -11,10 +12,10 @@
 namespace slipstream {
 namespace {
 
-constexpr size_t kEntryBytes = 1 << 20;               // an entry is at most this, or one message
-constexpr uint64_t kInflightMessages = 100'000, kInflightBytes = 128 << 20;
-constexpr size_t kHeaderBytesMax = 65535;
 constexpr size_t kShortAckHead = 448;
+constexpr string_view kBatchIdHeader = "\r\nNats-Batch-Id:";
+
+}  // namespace
 
 bool equals_ignoring_case(string_view a, string_view lower) {
   if (a.size() != lower.size()) return false;
@@ -23,22 +24,16 @@ bool equals_ignoring_case(string_view a, string_view lower) {
   return true;
 }
 
-}  // namespace
+std::string lower(string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c |= 0x20;
+  return out;
+}
 
 // ------------------------------------------------------------------ from publishers to the log
 
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
-  if (spec.no_ack) reply = {};
-  if (js.failed() || inflight_messages_ + open_count_ >= kInflightMessages || inflight_bytes_ + open_.size() >= kInflightBytes)
-    return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
-  size_t size = subject.size() + header.size() + body.size() + 10;
-  if (open_count_ && open_.size() + size > kEntryBytes) seal();
-  if (open_count_ == 0) {
-    open_ = js.buffer();
-    open_replies_ = js.buffer();
-    open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
-    js.mark_dirty(*this);
-  }
   // A status on the first line is the server's to give: it is cut before storing (S-128).
   std::string plain;
   if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
@@ -46,20 +41,54 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
     plain = "NATS/1.0" + std::string(header.substr(eol == string_view::npos ? header.size() : eol));
     header = plain;
   }
-  open_.put16((uint16_t)subject.size());
-  open_.put32((uint32_t)header.size() | flags);
-  open_.put32((uint32_t)body.size());
-  open_.append(subject);
-  open_.append(header);
-  open_.append(body);
+  if (reply.ends_with(kFastSuffix)) {
+    if (!fast_) fast_ = std::make_unique<FastIngest>(*this);
+    return fast_->take(subject, reply, header, body);
+  }
+  if (spec.no_ack) reply = {};
+  if (js.failed() || is_full()) return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
+  if (spec.allow_atomic && header.find(kBatchIdHeader) != string_view::npos && !scan_headers(header).batch_id.empty()) {
+    if (!staging_) staging_ = std::make_unique<BatchStaging>(*this);
+    return staging_->take(subject, reply, header, body);
+  }
+  LoggedMessage m{.flags = flags, .subject = subject, .header = header, .body = body};
+  append(m, reply);
+}
+
+bool Stream::is_full() const {
+  uint64_t staged = staging_ ? staging_->bytes() : 0;
+  return inflight_messages_ + open_count_ >= kStreamInflightMessages || bytes_in_flight() + staged >= kStreamInflightBytes;
+}
+
+bool Stream::too_large(size_t header, size_t body) const {
+  return spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size;
+}
+
+bool Stream::level_is_met(string_view level) const {
+  int64_t number = parse_number(level);
+  return number >= 0 && number <= js.kernel.limits.api_level;
+}
+
+void Stream::append(LoggedMessage& m, string_view reply) {
+  if (spec.allow_schedules) mark_schedule(m);
+  if (open_count_ && open_.size() + m.size() > kEntryBytes) seal();
+  if (open_count_ == 0) {
+    open_ = js.buffer();
+    open_replies_ = js.buffer();
+    open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
+    js.mark_dirty(*this);
+  }
+  m.encode(open_);
   open_replies_.put16((uint16_t)reply.size());
   open_replies_.append(reply);
   open_count_++;
 }
 
+void Stream::stamp() { last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()}); }
+
 void Stream::seal() {
   if (open_count_ == 0) return;
-  last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
+  stamp();
   store64(open_.data(), (uint64_t)last_time_ns_);
   store32(open_.data() + 8, open_count_);
   inflight_messages_ += open_count_;
@@ -81,16 +110,48 @@ void Stream::answer(string_view reply, string_view json) {
 
 void Stream::answer_error(string_view reply, const PublishError& e) {
   if (reply.empty()) return;
-  std::string text = "{\"error\":{\"code\":" + std::to_string(e.code) + ",\"err_code\":" + std::to_string(e.err_code) +
-                     ",\"description\":\"";
-  append_json_text(text, e.description);
-  text += "\"},\"stream\":\"";
+  PublishVerdict verdict;
+  verdict.error = &e;
+  std::string text = "{\"error\":" + error_json(verdict) + ",\"stream\":\"";
   append_json_text(text, name);
   text += "\",\"seq\":0}";
   if (e.err_code == kTooManyRequests.err_code)
     js.kernel.publish(account, reply, {}, "NATS/1.0 429 Too Many Requests\r\n\r\n", text);
   else
     answer(reply, text);
+}
+
+void Stream::answer_batch_too_large(string_view reply, uint64_t messages_max) {
+  PublishError error = kBatchTooLarge;
+  std::string text = "atomic publish batch is too large: " + std::to_string(messages_max);
+  error.description = text.c_str();
+  answer_error(reply, error);
+}
+
+void Stream::answer_stored(string_view reply, uint64_t seq, const std::string& fields) {
+  answer(reply, ack_head_ + std::to_string(seq) + fields + "}");
+}
+
+void Stream::answer_duplicate(string_view reply, uint64_t seq, const std::string& fields) {
+  if (!spec.no_ack) answer_stored(reply, seq, ",\"duplicate\": true" + fields);
+}
+
+std::string error_json(const PublishVerdict& v) {
+  std::string text = "{\"code\":" + std::to_string(v.error->code) + ",\"err_code\":" + std::to_string(v.error->err_code) +
+                     ",\"description\":\"";
+  append_json_text(text, v.text.empty() ? string_view(v.error->description) : v.text);
+  return text + "\"}";
+}
+
+// For the listeners of BATCH_ABANDONED (S-252).
+void Stream::advise_batch_abandoned(const std::string& batch, const char* reason) {
+  MatchResult listeners;  // a scratch one: the caller may be walking the trie's own
+  account.trie.match_uncached("$JS.EVENT.ADVISORY.STREAM.BATCH_ABANDONED." + name, listeners);
+  if (listeners.empty()) return;
+  EventRecord e{EventType::batch_abandoned};
+  e.a = group.id;
+  e.s0 = batch, e.s1 = reason;
+  js.kernel.emit(std::move(e));
 }
 
 // ------------------------------------------------------------------ applying
@@ -100,20 +161,33 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   uint32_t count = in.get32();
   Reader replies(entry ? entry->replies.view() : string_view());
   for (uint32_t i = 0; i < count && in.ok(); i++) {
-    uint16_t subject_size = in.get16();
-    uint32_t header_size = in.get32(), body_size = in.get32();
-    uint32_t flags = header_size & ~kHeaderSizeMask;
-    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size & kHeaderSizeMask), body = in.get_bytes(body_size);
-    if (!in.ok()) break;
+    LoggedMessage m;
+    if (!m.decode(in)) break;
+    bool ended = m.flags & kInFastBatch && ended_fast_batch(m);
     Verdict verdict;
-    apply_one(time_ns, subject, header, body, flags, verdict);
+    if (!ended) apply_one(time_ns, m, verdict);
+    if (verdict.error && m.flags & kInFastBatch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
     if (!entry) continue;
     string_view reply = replies.get_bytes(replies.get16());
-    if (!reply.empty()) answer_verdict(reply, verdict);
+    if (reply.empty()) continue;
+    if (!(m.flags & kInFastBatch)) answer_verdict(reply, verdict);
+    else if (fast_) ended ? fast_->ended(reply) : fast_->applied(reply, m, verdict);
   }
   if (!entry) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= entry->payload.size();
+  after_messages();
+}
+
+// An earlier message of its batch was refused, and the batch allows no gaps. Of batches whose last message was applied nothing
+// needs to be known any more.
+bool Stream::ended_fast_batch(const LoggedMessage& m) {
+  std::erase_if(ended_fast_batches_, [&](const auto& ended) { return ended.second <= m.fast.applied; });
+  return ended_fast_batches_.count(m.fast.number) > 0;
+}
+
+void Stream::after_messages() {
+  if (schedules_.next_ns() != ScheduleMark::kNever) arm_schedule_timer();
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
   for (auto& [id, c] : consumers)
     if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);
@@ -139,7 +213,7 @@ void Stream::answer_verdict(string_view reply, const Verdict& v) {
   answer(reply, {ack, n});
 }
 
-void Stream::apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& v) {
+void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
   if (group.logged && js.failed()) {  // an earlier message of this entry
     v.error = &kStoreFailed;
     return;
@@ -149,9 +223,10 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     return;
   }
   PublishHeaders h;
-  if (!header.empty()) {
-    h = scan_headers(header);
-    if (h.any && (v.error = check_headers(h, subject, flags, v))) return;
+  if (!m.header.empty()) {
+    h = scan_headers(m.header);
+    if (m.schedule.seq && !schedule_waits(m, h)) return;  // somebody else has run it
+    if (h.any && (v.error = check_headers(h, m, v))) return;
     if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) {
       dedupe_.expire(time_ns, spec.duplicate_window_ns);
       if ((v.seq = dedupe_.find(h.msg_id))) {
@@ -167,7 +242,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     if (!h.rollup.empty()) {
       bool sub = equals_ignoring_case(h.rollup, "sub"), all = equals_ignoring_case(h.rollup, "all");
       if (!spec.allow_rollup || spec.deny_purge) v.text = "rollup not permitted";
-      else if (!sub && !all) v.text = "rollup value invalid: \"" + std::string(h.rollup) + "\"";
+      else if (!sub && !all) v.text = "rollup value invalid: \"" + lower(h.rollup) + "\"";
       if (!v.text.empty()) {
         v.error = &kRollup;
         return;
@@ -175,31 +250,43 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     }
   }
   int64_t ttl_s = kTtlNone;
-  if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
-    v.error = &kTtlInvalid;
-    return;
-  }
-  if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
+  if (!v.error) v.error = check_room(m.subject, m.header.size(), m.body.size(), !h.rollup.empty());
+  if (!v.error) return store_one(time_ns, m, h, v);
+  if (m.schedule.seq) schedule_refused(m, h, time_ns);
+}
+
+// Nothing is wrong with it any more: it goes into the store, and what its headers ask for is done.
+void Stream::store_one(int64_t time_ns, LoggedMessage m, const PublishHeaders& h, Verdict& v) {
+  bool is_schedule = m.flags & kWithSchedule && !m.schedule.seq && m.schedule.next_ns != ScheduleMark::kNever;
+  std::string header;
+  if (is_schedule && h.rollup.empty()) m.header = header = with_header(m.header, "Nats-Rollup", "sub");  // S-208
+  int64_t ttl_s = kTtlNone;
+  if (!h.ttl.empty()) parse_ttl(h.ttl, ttl_s);
   v.seq = store->last_seq() + 1;
-  if (!store->append(v.seq, time_ns, subject, header, body)) {
+  if (!store->append(v.seq, time_ns, m.subject, m.header, m.body)) {
     js.fail(store->error());
     v.error = &kStoreFailed;
     return;
   }
   ttls_.add(v.seq, time_ns, ttl_s);
-  stored(v.seq, subject, h);
+  string_view rollup = is_schedule ? string_view("sub") : h.rollup;
+  stored(v.seq, h, rollup);
+  if (spec.allow_schedules) schedule_stored(v.seq, m.subject, h, m);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
 }
 
-const PublishError* Stream::check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& v) {
+const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedMessage& m, Verdict& v) {
+  string_view subject = m.subject;
   auto wrong_sequence = [&](uint64_t actual) {
     v.text = "wrong last sequence: " + std::to_string(actual);
     return &kWrongSequence;
   };
+  if (!h.batch_id.empty() && !spec.allow_atomic && !(m.flags & kInFastBatch))
+    return too_large(m.header.size(), m.body.size()) ? &kMsgTooLarge : &kBatchDisabled;
   if (!h.incr.empty()) return &kNotCounter;
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
-  if (!h.ttl.empty() && !spec.allow_msg_ttl) return &kTtlDisabled;
-  if (!h.batch_id.empty()) return &kBatchDisabled;
+  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) return &kTtlDisabled;
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);
     uint64_t actual = last_on(h.expected_subject.empty() ? subject : h.expected_subject);
@@ -211,13 +298,14 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, string_view s
     int64_t expected = parse_number(h.expected_last_seq);
     if (expected < 0 || (uint64_t)expected != store->last_seq()) return wrong_sequence(store->last_seq());
   }
-  if (!h.schedule.empty()) return &kSchedulesDisabled;
-  if (!h.stream_source.empty() && !(flags & kFromServer)) return &kSourceHeader;
+  if (m.flags & kFromServer) return nullptr;
+  if (const PublishError* e = check_schedule(h, subject, m.schedule, [](string_view) { return std::optional<bool>(); })) return e;
+  if (!h.stream_source.empty()) return &kSourceHeader;
   return nullptr;
 }
 
 const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
-  if (spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size) return &kMsgTooLarge;
+  if (too_large(header, body)) return &kMsgTooLarge;
   if (header > kHeaderBytesMax) return &kHeaderTooLarge;
   if (!spec.discard_new) return nullptr;
   bool replaces = false;
@@ -238,7 +326,7 @@ const PublishError* Stream::check_room(string_view subject, size_t header, size_
   return nullptr;
 }
 
-void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
+void Stream::stored(uint64_t seq, const PublishHeaders& h, string_view rollup) {
   if (!h.any || h.msg_id.empty()) {
     if (!last_msg_id_.empty()) last_msg_id_.clear();
   } else {
@@ -247,7 +335,7 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
   uint32_t subject = store->subject_of(seq);
   if (!consumers.empty() && store->subject_state(subject).count == 1)
     for (auto& [id, c] : consumers) c->subject_renewed(subject);
-  if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
+  if (!rollup.empty()) apply_purge(equals_ignoring_case(rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }
 

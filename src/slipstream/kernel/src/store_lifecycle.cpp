@@ -136,7 +136,7 @@ bool JetStream::recover(std::string& error) {
   bool ok = checkpoints_->load([&](uint64_t group, uint64_t applied, string_view payload) {
     Reader in(payload);
     uint16_t format = in.get16();
-    if (format != 1) {
+    if (format < 1 || format > (group == 0 ? 1 : Stream::kFormat)) {
       damage = "a checkpoint has format " + std::to_string(format) + ", which this version does not know";
     } else if (group == 0) {
       next_stream_id_ = in.get64();
@@ -150,7 +150,8 @@ bool JetStream::recover(std::string& error) {
       }
       auto s = std::make_unique<Stream>(*this, group, kernel.account(account), name, description, std::move(spec));
       s->group.last_index = s->group.applied = s->group.checkpointed = applied;
-      if (!s->load(in)) damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
+      if (!s->load(in, format))
+        damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
       streams_[group] = std::move(s);
     }
   });

@@ -17,11 +17,16 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
 }
 
-Stream::~Stream() { js.kernel.timers.cancel(age_timer_); *reader_.alive = false; }
+Stream::~Stream() {
+  js.kernel.timers.cancel(age_timer_);
+  js.kernel.timers.cancel(schedule_timer_);
+  *reader_.alive = false;
+}
 
 void Stream::attach() {
   subscribe();
   arm_age_timer();
+  arm_schedule_timer();
   for (auto& [id, c] : consumers) c->attach();
 }
 
@@ -43,6 +48,9 @@ void Stream::detach() {
   deleted = true;
   unsubscribe();
   js.kernel.timers.cancel(age_timer_);
+  js.kernel.timers.cancel(schedule_timer_);
+  staging_.reset();
+  fast_.reset();
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
 
@@ -92,6 +100,8 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       description = std::move(text);
       spec = std::move(next);
       if (entry) subscribe();
+      if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
+      if (!spec.allow_batched) fast_.reset();
       enforce_limits(kNoSubject);
       arm_age_timer();
       break;
@@ -138,6 +148,10 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
       break;
+    case EntryKind::batch_part:
+      return apply_batch_part(in);
+    case EntryKind::batch_commit:
+      return apply_batch_commit(in, entry);
     default:
       break;
   }
@@ -154,8 +168,58 @@ Consumer* Stream::consumer(uint32_t id) {
   return it == consumers.end() ? nullptr : it->second.get();
 }
 
+// What only some streams have, in sections that are left out when empty: a stream without them is as an older version wrote it.
+namespace {
+
+enum class Section : uint16_t { batch_parts = 1, ended_fast_batches = 2, schedules = 3 };
+constexpr uint16_t kPlainFormat = 1, kSectionsFormat = 2;
+
+}  // namespace
+
+void Stream::snapshot_sections(Buffer& out) {
+  uint16_t count = 0;
+  size_t count_at = out.size();
+  out.put16(0);
+  auto section = [&](Section which, auto write) {
+    Buffer content;
+    write(content);
+    out.put16((uint16_t)which);
+    out.put_text(content.view());
+    count++;
+  };
+  if (batch_part_count_) section(Section::batch_parts, [&](Buffer& b) { b.put32(batch_part_count_), b.append(batch_parts_.view()); });
+  if (!ended_fast_batches_.empty())
+    section(Section::ended_fast_batches, [&](Buffer& b) {
+      for (auto [number, index] : ended_fast_batches_) b.put64(number), b.put64(index);
+    });
+  if (!schedules_.empty()) section(Section::schedules, [&](Buffer& b) { schedules_.snapshot(b); });
+  store16(out.data() + count_at, count);
+}
+
+bool Stream::load_sections(Reader& in) {
+  for (uint16_t n = in.get16(); n && in.ok(); n--) {
+    auto which = (Section)in.get16();
+    Reader content(in.get_text());
+    if (which == Section::batch_parts) {
+      batch_part_count_ = content.get32();
+      batch_parts_.append(content.get_bytes(content.left()));
+    } else if (which == Section::ended_fast_batches) {
+      while (content.left()) {
+        uint64_t number = content.get64();
+        ended_fast_batches_[number] = content.get64();
+      }
+    } else if (which != Section::schedules || !schedules_.load(content)) {
+      return false;
+    }
+    if (!content.ok()) return false;
+  }
+  return in.ok();
+}
+
 bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
-  out.put16(1);
+  schedules_.prune([this](uint64_t seq) { return store->live(seq); });
+  bool sections = batch_part_count_ || !ended_fast_batches_.empty() || !schedules_.empty();
+  out.put16(sections ? kSectionsFormat : kPlainFormat);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
@@ -170,10 +234,11 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   out.put32(logged);
   for (auto& [id, c] : consumers)
     if (!c->spec.memory) c->snapshot(out);
+  if (sections) snapshot_sections(out);
   return store->snapshot(out, sync);
 }
 
-bool Stream::load(Reader& in) {
+bool Stream::load(Reader& in, uint16_t format) {
   last_msg_id_ = in.get_text();
   if (!dedupe_.load(in) || !ttls_.load(in)) return false;
   next_consumer_id = in.get32();
@@ -187,6 +252,7 @@ bool Stream::load(Reader& in) {
     if (!c->load(in)) return false;
     consumers[id] = std::move(c);
   }
+  if (format >= kSectionsFormat && !load_sections(in)) return false;
   return in.ok() && store->load(in);
 }
 
