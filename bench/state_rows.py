@@ -19,10 +19,11 @@ PAYLOAD = b"x" * 128
 FILL_WINDOW = 1000
 
 
-def fill_subjects(server: RunningServer, subjects: int) -> None:
+def fill_subjects(server: RunningServer, subjects: int, *, allow_direct: bool = False) -> None:
     """One message on each of `subjects` subjects."""
     with ApiClient(server.address) as api:
-        api.create_stream({"name": STREAM, "subjects": ["subjects.>"], "storage": "file"})
+        config = {"name": STREAM, "subjects": ["subjects.>"], "storage": "file"}
+        api.create_stream(config | {"allow_direct": allow_direct})
     run = new_run(server.address)
     run.add_requesters(
         [Message(f"subjects.{SUBJECT_NUMBER}", PAYLOAD)],

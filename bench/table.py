@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from filter_rows import DirectBatchRow, FilterRow, IdleConsumersRow
 from latency_rows import BusyApiRow, ColdReplayRow
 from rows import RELAXED, THEIR_ALWAYS, Row, WorkloadRow
 from slipstream.bench.consumer_workloads import Consume, Fetch, Replay
 from slipstream.bench.core_workloads import CoreDelivery, CorePublish, CoreRequest
-from slipstream.bench.stream_workloads import StreamPublish
+from slipstream.bench.get_workloads import DirectGet, KeyValueGet, KeyValuePut, KeyValueWatch
+from slipstream.bench.retention_workloads import InterestFlow, PublishBesideConsumers, WorkQueue
+from slipstream.bench.stream_workloads import AtomicBatchPublish, StreamPublish
 from state_rows import RestartRow, SubjectMemoryRow
 
 KIB = 1024
@@ -161,7 +164,89 @@ STATE_ROWS: tuple[Row, ...] = (
     ),
 )
 
-ROWS: tuple[Row, ...] = CORE_ROWS + PUBLISH_ROWS + CONSUME_ROWS + STATE_ROWS
+FEATURE_ROWS: tuple[Row, ...] = (
+    WorkloadRow(
+        title="publish beside 10 consumers, 4000 in flight",
+        target=1.0,
+        make=lambda n: PublishBesideConsumers(count=n),
+        count=200_000,
+    ),
+    IdleConsumersRow(title="publish beside 10,000 idle consumers", target=1.0, consumers=10_000),
+    FilterRow(title="consumer with 1 filter over 1M subjects", target=1.0, filters=1),
+    FilterRow(title="consumer with 100 filters over 1M subjects", target=5.0, filters=100),
+    FilterRow(title="consumer with 10,000 filters over 1M subjects", target=5.0, filters=10_000),
+    WorkloadRow(
+        title="work queue, 50 pullers, explicit acks",
+        target=1.0,
+        make=lambda n: WorkQueue(count=n),
+        count=100_000,
+    ),
+    WorkloadRow(
+        title="interest, 10 consumers, explicit acks",
+        target=1.0,
+        make=lambda n: InterestFlow(count=n),
+        count=20_000,
+        unit="msgs/s per consumer",
+    ),
+    WorkloadRow(
+        title="atomic batches of 100, 10 in flight",
+        target=1.0,
+        make=lambda n: AtomicBatchPublish(count=n, window=10),
+        count=200_000,
+        count_step=100,
+    ),
+    WorkloadRow(
+        title="direct get by sequence, one in flight",
+        target=1.0,
+        unit="gets/s",
+        make=lambda n: DirectGet(count=n),
+        count=50_000,
+    ),
+    WorkloadRow(
+        title="direct get by subject, 64 in flight",
+        target=1.0,
+        unit="gets/s",
+        make=lambda n: DirectGet(count=n, by="subject", window=64),
+        count=200_000,
+    ),
+    DirectBatchRow(title="direct get, batches of 1,000", target=1.0),
+    WorkloadRow(
+        title="KV put, one in flight",
+        target=1.2,
+        make=lambda n: KeyValuePut(count=n),
+        count=5_000,
+        theirs=THEIR_ALWAYS,
+    ),
+    WorkloadRow(
+        title="KV put, one in flight",
+        target=1.0,
+        make=lambda n: KeyValuePut(count=n),
+        count=30_000,
+        ours=RELAXED,
+    ),
+    WorkloadRow(
+        title="KV put, 500 in flight",
+        target=1.0,
+        make=lambda n: KeyValuePut(count=n, window=500),
+        count=200_000,
+    ),
+    WorkloadRow(
+        title="KV get, one in flight",
+        target=1.0,
+        unit="gets/s",
+        make=lambda n: KeyValueGet(count=n),
+        count=50_000,
+    ),
+    WorkloadRow(
+        title="KV watch of 100,000 keys",
+        target=1.0,
+        unit="keys/s",
+        make=lambda n: KeyValueWatch(count=n),
+        count=100_000,
+    ),
+)
+
+ROWS: tuple[Row, ...] = CORE_ROWS + PUBLISH_ROWS + CONSUME_ROWS + FEATURE_ROWS + STATE_ROWS
 
 
 def rows_with(texts: Sequence[str] | None) -> list[Row]:

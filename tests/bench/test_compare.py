@@ -92,7 +92,7 @@ def test_one_row_with_the_same_server_on_both_sides(
     nats_server: Product, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = nats_server.command[0]
-    options = ["--server", command, "--quick", "--runs", "1", "--rows", "one in flight"]
+    options = ["--server", command, "--quick", "--runs", "1", "--rows", "128 B, one in flight"]
     results = tmp_path / "results"
     assert main([*options, "--results", str(results), "--store", str(tmp_path)]) == 0
     written = json.loads(next(results.glob("*.json")).read_text())
@@ -100,7 +100,7 @@ def test_one_row_with_the_same_server_on_both_sides(
     assert [row["theirs"]["durability"] for row in written["rows"]] == ["always", "default"]
     assert all(row["ours"]["median"] > 0 and row["ratio"] > 0 for row in written["rows"])
     ElementTree.fromstring((results / "latest.svg").read_text())
-    assert "one in flight" in capsys.readouterr().out
+    assert "128 B, one in flight" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["results"], "a server left its store"
 
 

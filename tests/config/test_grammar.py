@@ -126,6 +126,12 @@ def test_errors_say_where(text: str, place: str | None, reason: str) -> None:
         assert str(caught.value).startswith(f"x.conf:{place}: ")
 
 
+@pytest.mark.parametrize("text", ["port", "a: [", "a: {", "a: 1 b: 2", "include [x]"])
+def test_syntax_errors_have_the_words_that_harnesses_look_for(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^x\.conf:\d+:\d+: Parse error: "):
+        parse_text(text, "x.conf")
+
+
 def test_environment_is_parsed_as_a_value(monkeypatch: pytest.MonkeyPatch) -> None:  # K-309
     monkeypatch.setenv("SLIPSTREAM_TEST", "[1, 'x']")
     assert parse_text("a: $SLIPSTREAM_TEST").plain() == {"a": [1, "x"]}

@@ -121,7 +121,7 @@ def test_jetstream_forms(text: str, enabled: bool, interval_ns: int) -> None:
         ("https: 1", '"https" is not supported yet'),
         ("authorization { permissions {} }", '"permissions" is not supported yet'),
         ("authorization { users: [{nkey: x}] }", '"nkey" is not supported yet'),
-        ("jetstream { domain: x }", '"domain" is not supported yet'),
+        ("jetstream { unique_tag: x }", '"unique_tag" is not supported yet'),
         ("port: '1'", "x.conf:1:1: expected an integer, got a string"),
         ("port: true", "expected an integer, got a boolean"),
         ("port: 70000", "70000 is no port"),

@@ -13,7 +13,10 @@ import pytest
 
 from answer_comparison import differences
 from corpus import CONVERSATIONS, Conversation
+from origin_corpus import ORIGIN_CONVERSATIONS
 from targets import ApiTarget, KernelTarget, LiveTarget, find_oracle, running_oracle
+
+TALKS = [*CONVERSATIONS, *ORIGIN_CONVERSATIONS]
 
 
 @pytest.fixture
@@ -28,13 +31,13 @@ def oracle(tmp_path: Path) -> Iterator[LiveTarget]:
         yield target
 
 
-@pytest.mark.parametrize("talk", CONVERSATIONS, ids=lambda talk: talk.name)
+@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.name)
 def test_same_answers_over_the_fake_kernel(oracle: LiveTarget, talk: Conversation) -> None:
     found = list(differences(talk, oracle, ApiTarget()))
     assert not found, "\n".join(map(str, found))
 
 
-@pytest.mark.parametrize("talk", CONVERSATIONS, ids=lambda talk: talk.name)
+@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.name)
 def test_same_answers_over_the_kernel(
     oracle: LiveTarget, talk: Conversation, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
-"""Goal: a client cannot tell our batches from nats-server's.
+"""Goal: a client cannot tell our batches and schedules from nats-server's.
 
-Method: as test_consumers.py, with the scenarios of batch_scenarios.py.
+Method: as test_consumers.py, with the scenarios of batch_scenarios.py and schedule_scenarios.py.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import batch_scenarios
+import schedule_scenarios
 from api_connection import Connection
-from batch_scenarios import SCENARIOS, BatchSession
 from slipstream.testing import server
 from targets import LiveTarget, find_oracle, running_oracle
 
@@ -33,13 +34,16 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTarget]:
         yield LiveTarget(connection)
 
 
+SCENARIOS = batch_scenarios.SCENARIOS | schedule_scenarios.SCENARIOS
+
+
 def notes(target: LiveTarget, name: str) -> list[str]:
     while json.loads(target.request("STREAM.NAMES", b"", b"") or b"{}")["streams"]:
         target.remove_everything()  # nats-server takes its time while batches are open
     target.connection.drain_queued()
     host, port = target.connection.peer
     with Connection(host, port) as connection:
-        session = BatchSession(connection)
+        session = schedule_scenarios.ScheduleSession(connection)
         SCENARIOS[name](session)
         return session.notes
 

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 from slipstream.jetstream.subjects import is_subset
 from slipstream.kernel.events import CommittedEvent
-from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
 from slipstream.kernel.values import (
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
+    SourcePosition,
     StoredMessage,
     StreamRecord,
     StreamState,
@@ -30,6 +32,7 @@ class Published(NamedTuple):
     subject: bytes
     header: bytes
     body: bytes
+    reply: bytes = b""
 
 
 class FakeConsumer:
@@ -38,6 +41,7 @@ class FakeConsumer:
         self.spec = spec
         self.start = start
         self.started = False  # delivers nothing before; the API says when
+        self.pin_id = ""
 
 
 class FakeStream:
@@ -68,6 +72,16 @@ class FakeStream:
         return next((m for m in self.messages if m.seq >= seq and _matches(m, subject)), None)
 
 
+class FakeFeed:
+    def __init__(self, source: bytes, spec: FeedSpec, now_ns: int) -> None:
+        self.source = source
+        self.spec = spec
+        self.open = True
+        self.origin_seq = max(spec["after"], spec["delivered"])
+        self.lag = 0
+        self.seen_ns = now_ns
+
+
 class FakeKernel:
     """Time stands still unless the test moves `now_ns`."""
 
@@ -78,6 +92,9 @@ class FakeKernel:
         self.streams: dict[int, FakeStream] = {}
         self.published: list[Published] = []
         self.subscriptions: set[bytes] = set()
+        self.positions: dict[tuple[int, bytes], SourcePosition] = {}
+        self.unfinished = False  # entries of a closed feed are still in flight
+        self._feeds: dict[tuple[int, int], FakeFeed] = {}
         self._events: list[CommittedEvent] = []
         self._next_id = 1
 
@@ -122,8 +139,11 @@ class FakeKernel:
     def publish(
         self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
     ) -> int:
-        self.published.append(Published(account, subject, header, body))
+        self.published.append(Published(account, subject, header, body, reply))
         return 1
+
+    def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
+        """This kernel stores what it is given."""
 
     def interest(self, account: int, subject: bytes) -> int:
         return sum(is_subset(subject.decode(), s.decode()) for s in self.subscriptions)
@@ -181,6 +201,9 @@ class FakeKernel:
     def start_consumer(self, stream: int, consumer: int) -> None:
         self.streams[stream].consumers[consumer].started = True
 
+    def unpin_consumer(self, stream: int, consumer: int) -> None:
+        self.streams[stream].consumers[consumer].pin_id = ""
+
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None:
@@ -191,6 +214,11 @@ class FakeKernel:
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
         del self.streams[stream].consumers[consumer]
         self._committed(token)
+
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        target = self.streams[stream].consumers[consumer]
+        target.start = seq or target.start
+        self._committed(token, target.start)
 
     def stream_state(self, stream: int) -> StreamState:
         target = self.streams[stream]
@@ -207,6 +235,39 @@ class FakeKernel:
             num_deleted=span - len(messages),
             consumers=len(target.consumers),
         )
+
+    def open_feed(self, stream: int, feed: int, spec: FeedSpec) -> bool:
+        if any(open_.source == spec["source"] for open_ in self.feeds(stream).values()):
+            return False
+        self._feeds[stream, feed] = FakeFeed(spec["source"], spec, self.now_ns)
+        return True
+
+    def close_feed(self, stream: int, feed: int) -> None:
+        self._feeds.pop((stream, feed), None)
+
+    def feed_status(self, stream: int, feed: int) -> FeedStatus | None:
+        found = self._feeds.get((stream, feed))
+        if found is None:
+            return None
+        return FeedStatus(found.open, found.origin_seq, 0, found.lag, 0, found.seen_ns)
+
+    def source_position(self, stream: int, source: bytes) -> SourcePosition | None:
+        if self.unfinished or any(f.source == source for f in self.feeds(stream).values()):
+            return None
+        if not source:
+            return SourcePosition(self.streams[stream].last_seq, b"")
+        return self.positions.get((stream, source), SourcePosition(0, b""))
+
+    def all_feeds(self) -> dict[tuple[int, int], FakeFeed]:
+        """By stream and number, in the order in which they were opened."""
+        return dict(self._feeds)
+
+    def forget_feeds(self) -> None:
+        """As a restart does."""
+        self._feeds.clear()
+
+    def feeds(self, stream: int) -> dict[int, FakeFeed]:
+        return {feed: found for (of, feed), found in self._feeds.items() if of == stream}
 
     def stream_deleted(self, stream: int, limit: int) -> list[int]:
         present = {m.seq for m in self.streams[stream].messages}
@@ -233,7 +294,8 @@ class FakeKernel:
         )
         before = found.start - 1
         paused = found.spec["pause_until_ns"]
-        return ConsumerState(0, before, 0, 0, before, 0, 0, 0, 0, pending, False, paused)
+        pin = (found.pin_id, self.now_ns if found.pin_id else 0)
+        return ConsumerState(0, before, 0, 0, before, 0, 0, 0, 0, pending, False, paused, *pin)
 
     def get_message(self, stream: int, seq: int) -> StoredMessage | None:
         messages = self.streams[stream].messages

@@ -14,6 +14,7 @@ import pytest
 from conversation import CLIENT, NOW_NS, Conversation
 from fake_kernel import FakeKernel
 from slipstream.jetstream.api import JETSTREAM_SERVICE
+from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel.events import (
@@ -196,15 +197,7 @@ def test_duplicate_window_limit() -> None:
     [
         {"retention": "workqueue"},
         {"retention": "interest"},
-        {"mirror": {"name": "O"}},
-        {"sources": [{"name": "O"}]},
-        {"subject_transform": {"src": "a", "dest": "b"}},
-        {"republish": {"src": ">", "dest": "r.>"}},
-        {"allow_msg_counter": True},
-        {"allow_msg_schedules": True},
-        {"subject_delete_marker_ttl": SECOND},
         {"compression": "s2"},
-        {"persist_mode": "async"},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -218,28 +211,9 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
     assert len(talk.kernel.streams) == 1
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"ack_policy": "flow_control", "deliver_subject": "d"},
-        {"priority_policy": "overflow", "priority_groups": ["a"]},
-        {"direct": True, "deliver_subject": "d"},
-        {"sourcing": True},
-    ],
-)
-def test_unsupported_consumer_features(talk: Conversation, fields: dict[str, object]) -> None:
-    talk.ok("STREAM.CREATE.S", {"name": "S"})
-    err_code, text = talk.error("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": fields})
-    assert err_code == 10012
-    assert text.endswith("not supported yet")
-
-
 def test_unsupported_verbs(talk: Conversation) -> None:
     talk.ok("STREAM.CREATE.S", {"name": "S"})
     talk.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {}})
-    assert talk.error("STREAM.SNAPSHOT.S", {"deliver_subject": "d"})[0] == 10064
-    assert talk.error("STREAM.RESTORE.S", {"config": {"name": "S"}})[0] == 10062
-    assert talk.error("CONSUMER.RESET.S.C")[0] == 10204
 
 
 def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243, S-244
@@ -418,7 +392,7 @@ def test_new_deliver_subject_needs_an_unused_old_one(talk: Conversation) -> None
 
 def test_events_of_others_are_left_alone(talk: Conversation) -> None:
     assert talk.api.handle(FirstPingEvent(1), NOW_NS) is False
-    other = RequestEvent(JETSTREAM_SERVICE + 1, 1, 1, b"$SYS.X", b"r", b"", b"")
+    other = RequestEvent(TRANSFER_SERVICE + 1, 1, 1, b"$SYS.X", b"r", b"", b"")
     assert talk.api.handle(other, NOW_NS) is False
     assert talk.kernel.take_published() == []
 

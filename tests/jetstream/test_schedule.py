@@ -155,6 +155,9 @@ times = st.one_of(
 @example("2024-01-01T00:00:00+24:00")
 @example("2024-01-01T00:00:00+25:00")
 @example("2024-01-01 00:00:00Z")
+@example("2024-01-01T5:00:00Z")
+@example("2024-01-01T05:00:00-00:60")
+@example("2024-01-01T5:00:00+24:60")
 @example("2024-01-01T00:00:00z")
 def test_single_times(text: str) -> None:
     assert kernel(f"@at {text}", None, 0, 0) == twin(f"@at {text}", None, 0, 0)

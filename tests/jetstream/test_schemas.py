@@ -92,8 +92,9 @@ def test_advisories() -> None:
         collect()
     (stream_id,) = talk.kernel.streams
     (consumer_id,) = talk.kernel.streams[stream_id].consumers
-    for kind in ("max_deliver", "nak", "terminated", "ack_sample"):
-        talk.api.handle(AdvisoryEvent(kind, stream_id, consumer_id, 7, 8, 3, 5, b"r"), NOW_NS)
+    for kind in ("max_deliver", "nak", "terminated", "ack_sample", "pinned", "unpinned"):
+        event = AdvisoryEvent(kind, stream_id, consumer_id, 7, 8, 3, 5, b"r", b"a")
+        talk.api.handle(event, NOW_NS)
         collect()
     talk.send("STREAM.DELETE.S")
     talk.settle()

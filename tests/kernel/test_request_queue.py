@@ -6,7 +6,7 @@ Method: a kernel whose events nobody takes, driven by hand; then somebody takes 
 from __future__ import annotations
 
 from slipstream.kernel import Kernel
-from slipstream.kernel.events import RequestEvent
+from slipstream.kernel.events import RequestEvent, RequestsDroppedEvent
 
 QUEUED_MAX = 10_000
 EXTRA = 7
@@ -26,5 +26,7 @@ def test_requests_beyond_the_queue_are_dropped_and_counted() -> None:  # S-109
 
     kernel.publish(account, b"$JS.API.INFO", b"", b"", b"")  # there is room again
     kernel.turn(2, 2)
-    assert len(kernel.wait_events(0)) == 1
+    again, dropped = kernel.wait_events(0)
+    assert isinstance(again, RequestEvent)
+    assert dropped == RequestsDroppedEvent(EXTRA)
     kernel.stop()

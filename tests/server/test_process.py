@@ -22,6 +22,7 @@ from slipstream.testing import ServerProcess
 from slipstream.testing.process import PROGRAM
 from wire import NATS_SERVER, WireClient, eventually, get
 
+NEEDS_PEER = pytest.mark.skipif(NATS_SERVER is None, reason="nats-server is not installed")
 LINE = re.compile(r"\[\d+\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} \[(\w{3})\] (.*)")
 
 
@@ -49,7 +50,7 @@ def general(lines: list[str]) -> list[str]:
     return [re.sub(r"(Node|Name): .*", r"\1:", line) for line in kept]
 
 
-@pytest.mark.skipif(NATS_SERVER is None, reason="nats-server is not installed")
+@NEEDS_PEER
 def test_the_log_has_nats_servers_lines_in_its_order(tmp_path: Path) -> None:  # K-324, K-325, K-327
     assert NATS_SERVER is not None
     logs = []
@@ -86,6 +87,31 @@ def test_kill_and_start_on_the_same_store() -> None:
         assert server.pid != first
 
 
+@pytest.mark.parametrize("program", [PROGRAM, pytest.param((NATS_SERVER,), marks=NEEDS_PEER)])
+def test_waiting_pulls_are_told_of_the_shutdown(program: tuple[str, ...]) -> None:  # C-084
+    config = json.dumps({"stream_name": "S", "config": {"durable_name": "C"}})
+    with ServerProcess(["-js"], program=program) as server, WireClient(server.url) as client:
+        requests = (
+            ("$JS.API.STREAM.CREATE.S", '{"name":"S"}'),
+            ("$JS.API.CONSUMER.CREATE.S.C", config.replace("}}", ',"ack_policy":"explicit"}}')),
+        )
+        client.answer(
+            b'CONNECT {"verbose":false,"headers":true}\r\nSUB api.> 1\r\nSUB pull.> 2\r\n'
+        )
+        for subject, body in requests:
+            client.send(f"PUB {subject} api.1 {len(body)}\r\n{body}\r\n".encode())
+            assert b'"error"' not in client.until(b"}\r\n")
+        for reply, pull in (("pull.1", '{"batch":3,"max_bytes":1000}'), ("pull.2", "7")):
+            subject = "$JS.API.CONSUMER.MSG.NEXT.S.C"
+            client.answer(f"PUB {subject} {reply} {len(pull)}\r\n{pull}\r\n".encode())
+        server.stop()
+        told = client.until_closed()
+    head = "NATS/1.0 409 Server Shutdown\r\nNats-Pending-Messages: {}\r\nNats-Pending-Bytes: {}"
+    for reply, batch, size in (("pull.1", 3, 1000), ("pull.2", 7, 0)):
+        header = head.format(batch, size) + "\r\n\r\n"
+        assert f"HMSG {reply} 2 {len(header)} {len(header)}\r\n{header}".encode() in told
+
+
 def test_pid_and_ports_files(tmp_path: Path) -> None:  # K-326
     pid_file = tmp_path / "pid"
     flags = ["-P", str(pid_file), "--ports_file_dir", str(tmp_path)]
@@ -99,6 +125,17 @@ def test_pid_and_ports_files(tmp_path: Path) -> None:  # K-326
         }
         server.stop()
         assert not ports_file.exists()
+
+
+def test_ports_file_has_the_name_that_the_server_was_started_by(tmp_path: Path) -> None:  # K-326
+    link = tmp_path / "nats-server"
+    link.write_text(
+        f"#!{sys.executable}\n"
+        "import sys\nfrom slipstream.cli.nats_server import main\nsys.exit(main())\n"
+    )
+    link.chmod(0o755)
+    with ServerProcess(["--ports_file_dir", str(tmp_path)], program=[str(link)]) as server:
+        eventually((tmp_path / f"nats-server_{server.pid}.ports").exists)
 
 
 @pytest.mark.parametrize(

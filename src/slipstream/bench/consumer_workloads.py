@@ -129,7 +129,13 @@ class Replay(Consumption):
 
 
 def add_push_replay(
-    run: LoadRun, stream: str, config: dict[str, Any], *, count: int, payload_bytes: int
+    run: LoadRun,
+    stream: str,
+    config: dict[str, Any],
+    *,
+    count: int,
+    payload_bytes: int,
+    filtered: bool = False,
 ) -> None:
     """The ordered consumer of the clients: created when the clock starts, acknowledges nothing,
     answers flow control.
@@ -141,11 +147,12 @@ def add_push_replay(
         "idle_heartbeat": IDLE_HEARTBEAT_NS,
     }
     body = {"stream_name": stream, "config": config | push, "action": "create"}
+    subject = f"$JS.API.CONSUMER.CREATE.{stream}.{config['name']}"
     run.add_receiver(
         stream,
         deliver_subject=deliver_subject,
         inbox=inbox(),
-        create_subject=f"$JS.API.CONSUMER.CREATE.{stream}.{config['name']}",
+        create_subject=f"{subject}.{config['filter_subject']}" if filtered else subject,
         create_request=json.dumps(body).encode(),
         count=count,
         payload_bytes=payload_bytes,

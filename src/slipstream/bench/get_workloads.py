@@ -7,6 +7,7 @@ from typing import Any
 
 from slipstream.bench._load import NUMBER, SUBJECT_NUMBER, LoadRun
 from slipstream.bench.api_client import ApiClient, ServerAddress
+from slipstream.bench.consumer_workloads import add_push_replay
 from slipstream.bench.core_workloads import payload
 from slipstream.bench.stream_workloads import StreamWorkload
 from slipstream.bench.workload import Message, inbox, option
@@ -138,3 +139,27 @@ class KeyValueGet(Bucket):
 
     def verify(self, api: ApiClient) -> None:
         self.require_state(api, messages=self.keys, last_seq=self.keys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyValueWatch(Bucket):
+    name = "kv-watch"
+    summary = "watch all keys of a bucket: the newest value of each comes once"
+
+    def prepare(self, server: ServerAddress, api: ApiClient) -> None:
+        super().prepare(server, api)
+        self.fill(server, self.count, self.size, self.count)
+
+    def add_roles(self, run: LoadRun) -> None:
+        consumer = {
+            "name": "watch",
+            "deliver_policy": "last_per_subject",
+            "ack_policy": "none",
+            "max_deliver": 1,
+            "mem_storage": True,
+            "num_replicas": 1,
+            "filter_subject": f"$KV.bench_{self.suffix}.>",
+        }
+        add_push_replay(
+            run, self.stream, consumer, count=self.count, payload_bytes=self.size, filtered=True
+        )

@@ -16,8 +16,9 @@ from slipstream.bench._load import LoadError
 from slipstream.bench.api_client import ApiError, ServerAddress
 from slipstream.bench.consumer_workloads import Consume, Fetch, Replay
 from slipstream.bench.core_workloads import CoreDelivery, CorePublish, CoreRequest, CoreSubscribe
-from slipstream.bench.get_workloads import DirectGet, KeyValueGet, KeyValuePut
+from slipstream.bench.get_workloads import DirectGet, KeyValueGet, KeyValuePut, KeyValueWatch
 from slipstream.bench.measurement import ServerProcess
+from slipstream.bench.retention_workloads import InterestFlow, PublishBesideConsumers, WorkQueue
 from slipstream.bench.stream_workloads import AtomicBatchPublish, StreamPublish
 from slipstream.bench.workload import NotSupported, Workload
 
@@ -34,6 +35,10 @@ WORKLOADS: tuple[type[Workload], ...] = (
     DirectGet,
     KeyValuePut,
     KeyValueGet,
+    KeyValueWatch,
+    WorkQueue,
+    InterestFlow,
+    PublishBesideConsumers,
 )
 PROGRESS_CELLS = 30
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_SUPPORTED = 1, 2, 3

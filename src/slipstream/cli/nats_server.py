@@ -7,6 +7,7 @@ the server from running. An unknown flag shows the usage and exits 0, as nats-se
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -69,7 +70,13 @@ def _run(asked: CommandLine) -> int:
         print(warning, file=sys.stderr)
     from slipstream.server.process import run  # the kernel is not needed until here
 
-    return run(loaded.options, flags=asked.settings, program=PROGRAM)
+    return run(loaded.options, flags=asked.settings, program=_started_as())
+
+
+def _started_as() -> str:
+    """What the ports file is named after: harnesses know the server under a link's name."""
+    name = os.path.basename(sys.argv[0])
+    return PROGRAM if name.endswith(".py") else name
 
 
 def _report_check(loaded: Loaded) -> int:

@@ -190,6 +190,12 @@ class JetStream:
         read=readers.boolean,
         help="Refuse API requests with unknown fields",
     )
+    domain: str = option(
+        "",
+        keys=("domain",),
+        read=readers.string,
+        help="Another name of this JetStream: its API is at $JS.<domain>.API too",
+    )
     limits: JetStreamLimits = option(
         JetStreamLimits(), keys=("limits",), help="Caps on what clients may ask for"
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 
-from slipstream.config.scanner import KEY_SEPARATORS, NEWLINES, Scanner, Variable
+from slipstream.config.scanner import KEY_SEPARATORS, NEWLINES, Scanner, Variable, syntax_error
 from slipstream.config.source import ConfigError, Document, Map, Position, Value
 
 INCLUDE_DEPTH_MAX = 64
@@ -121,7 +121,7 @@ class _Parser:
             else:
                 scanner.skip_space()
         if not scanner.peek():
-            raise ConfigError(position, f"key {key!r} has no value")
+            raise syntax_error(position, f"key {key!r} has no value")
         if scanner.peek() in NEWLINES:
             raise scanner.error(f"expected a value for {key!r}, got a new line")
         value = self._value()
@@ -138,9 +138,9 @@ class _Parser:
         else:
             word, path = scanner.word()
             if not isinstance(word, str):
-                raise ConfigError(position, f"expected a file to include, got {path!r}")
+                raise syntax_error(position, f"expected a file to include, got {path!r}")
         if path[:1] in ("[", "{", "("):
-            raise ConfigError(position, f"expected a file to include, got {path[0]!r}")
+            raise syntax_error(position, f"expected a file to include, got {path[0]!r}")
         # Like nats-server, an absolute path too is taken below the including file's folder.
         target = os.path.normpath(os.path.join(self._folder, path.lstrip("/")))
         if os.path.realpath(target) in self._including:
@@ -191,7 +191,7 @@ class _Parser:
                 self._scopes.pop()
                 return elements
             if not scanner.peek():
-                raise ConfigError(opening, "this '[' is never closed")
+                raise syntax_error(opening, "this '[' is never closed")
             if scanner.peek() == ",":
                 raise scanner.error("expected a value or ']', got ','")
             elements.append(self._value())

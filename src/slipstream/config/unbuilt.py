@@ -61,9 +61,7 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
         "proxy_required": _PLAIN,
     },
     JetStream: {
-        **dict.fromkeys(
-            ("domain", "extension_hint", "unique_tag", "max_outstanding_catchup"), _ALONE
-        ),
+        **dict.fromkeys(("extension_hint", "unique_tag", "max_outstanding_catchup"), _ALONE),
         **dict.fromkeys(("meta_compact", "meta_compact_size", "meta_compact_sync"), _ALONE),
         **dict.fromkeys(
             ("key", "ek", "encryption_key", "cipher", "tpm"), "the store is not encrypted"

@@ -146,6 +146,11 @@ class ConsumerConfig(GoStruct):
         return bool(self.deliver_subject)
 
     @property
+    def is_internal(self) -> bool:
+        """Serves a mirror or a source: no limit counts it."""
+        return self.direct or self.sourcing
+
+    @property
     def filters(self) -> list[str]:
         return (
             [*self.filter_subjects, self.filter_subject]
@@ -178,7 +183,7 @@ class ConsumerConfig(GoStruct):
         start = self.opt_start_time
         return ConsumerSpec(
             durable=self.is_durable,
-            memory=self.mem_storage or memory_stream,
+            memory=self.mem_storage or memory_stream or self.direct,
             deliver_policy=_DELIVER_NUMBERS[self.deliver_policy],
             opt_start_seq=self.opt_start_seq,
             opt_start_time_ns=0 if start is None else min(max(start.unix_ns, 1), _INT64_MAX),

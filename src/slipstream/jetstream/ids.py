@@ -1,15 +1,24 @@
-"""Names and ids that look random to clients, from a source of bits that the caller gives.
+"""Names and ids that look random to clients, from a source of bits that the caller gives, and short
+hashes.
 
 The server gives a cryptographic one, the simulator a seeded one; nothing here is random by itself.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NUID_CHARACTERS = 22
 _CONSUMER_NAME_CHARACTERS = 8
+_HASH_CHARACTERS = 8
+
+
+def short_hash(text: str) -> str:
+    """8 characters that stand for a text, as nats-server makes them."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_HASH_CHARACTERS])
 
 
 class IdSource:
@@ -25,6 +34,10 @@ class IdSource:
     def consumer_name(self) -> str:
         """8 characters, as nats-server names a consumer that came without a name."""
         return self._characters(_CONSUMER_NAME_CHARACTERS)
+
+    def below(self, bound: int) -> int:
+        """A number from 0 to bound - 1."""
+        return self._random_bits(64) % bound
 
     def _characters(self, count: int) -> str:
         number = self._random_bits(count * 6 + 16)

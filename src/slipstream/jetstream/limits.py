@@ -4,6 +4,7 @@ against.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -40,6 +41,22 @@ class AccountLimits(NamedTuple):
             "storage_max_stream_bytes": self.store_max_stream_bytes,
             "max_bytes_required": self.max_bytes_required,
         }
+
+
+# What the place of an account's own limits shows when each of its tiers has limits instead.
+TIERED_LIMITS = AccountLimits(0, 0, 0, 0, 0, 0, 0)
+
+
+class TieredLimits(NamedTuple):
+    """Limits by tier, that is by number of replicas: "R1", "R3" (S-240). A stream whose tier is not
+    there cannot be.
+    """
+
+    tiers: Mapping[str, AccountLimits]
+
+
+def tier_name(replicas: int) -> str:
+    return f"R{max(replicas, 1)}"
 
 
 class Reservations(NamedTuple):

@@ -15,12 +15,14 @@ from functools import cached_property
 import msgspec
 
 from slipstream.jetstream.consumer_config import ConsumerConfig
+from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.encode import raw
 from slipstream.jetstream.json.objects import to_json
 from slipstream.jetstream.json.times import format_time
-from slipstream.jetstream.limits import AccountLimits, Reservations
+from slipstream.jetstream.limits import AccountLimits, Reservations, TieredLimits, tier_name
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.jetstream.subjects import SubjectIndex, collide
+from slipstream.protocol.errors import ApiError, ErrorCode
 
 
 class Consumer:
@@ -64,10 +66,12 @@ class Stream:
         self.consumers: dict[str, Consumer] = {}
         self.consumers_by_id: dict[int, Consumer] = {}
         self.token = 0
+        self._direct_count = self._internal_count = 0
+        self.restoring = False  # only its name and subjects are taken
 
     @property
     def committed(self) -> bool:
-        return self.token == 0
+        return self.token == 0 and not self.restoring
 
     @cached_property
     def config_json(self) -> msgspec.Raw:
@@ -82,11 +86,15 @@ class Stream:
         assert consumer.name not in self.consumers
         self.consumers[consumer.name] = consumer
         self.consumers_by_id[consumer.id] = consumer
+        self._direct_count += consumer.config.direct
+        self._internal_count += consumer.config.is_internal
 
     def remove_consumer(self, consumer: Consumer) -> None:
         assert self.consumers[consumer.name] is consumer
         del self.consumers[consumer.name]
         del self.consumers_by_id[consumer.id]
+        self._direct_count -= consumer.config.direct
+        self._internal_count -= consumer.config.is_internal
 
     def find_consumer(self, name: str) -> Consumer | None:
         """Of a reader: committed ones only."""
@@ -94,13 +102,32 @@ class Stream:
         return consumer if consumer is not None and consumer.committed else None
 
     def consumer_names(self) -> list[str]:
-        return sorted(name for name, consumer in self.consumers.items() if consumer.committed)
+        """Those that lists show: all that are committed but direct ones (C-047), sorted."""
+        return sorted(
+            name
+            for name, consumer in self.consumers.items()
+            if consumer.committed and not consumer.config.direct
+        )
+
+    @property
+    def shown_consumer_count(self) -> int:
+        return len(self.consumers) - self._direct_count
+
+    @property
+    def limited_consumer_count(self) -> int:
+        """Those that count against limits: none that serves a mirror or a source (C-047)."""
+        return len(self.consumers) - self._internal_count
+
+    @cached_property
+    def identity(self) -> str:
+        """Tells a stream from an earlier one of its name (S-196)."""
+        return short_hash(self.created)
 
 
 class Account:
     """`id` is the kernel's."""
 
-    def __init__(self, name: str, id_: int, limits: AccountLimits) -> None:
+    def __init__(self, name: str, id_: int, limits: AccountLimits | TieredLimits) -> None:
         self.name = name
         self.id = id_
         self.limits = limits
@@ -132,6 +159,15 @@ class Account:
         self._reserve(config, 1)
         stream.config = config
         stream.__dict__.pop("config_json", None)
+
+    def limits_of(self, replicas: int) -> AccountLimits:
+        """Those that a stream with so many replicas is under. Raises ApiError."""
+        if isinstance(self.limits, AccountLimits):
+            return self.limits
+        limits = self.limits.tiers.get(tier_name(replicas))
+        if limits is None:
+            raise ApiError(ErrorCode.NO_LIMITS)
+        return limits
 
     def find(self, name: str) -> Stream | None:
         """Of a reader: committed ones only."""
@@ -188,6 +224,20 @@ class Registry:
         stream.account.remove(stream)
         del self.streams[stream.id]
 
+    def add_restoring(self, stream: Stream) -> None:
+        """Takes its name and its subjects; nobody can use it yet."""
+        stream.restoring = True
+        stream.account.add(stream)
+
+    def show_restored(self, stream: Stream) -> None:
+        assert stream.restoring
+        stream.restoring = False
+        self.streams[stream.id] = stream
+
+    def remove_restoring(self, stream: Stream) -> None:
+        assert stream.restoring
+        stream.account.remove(stream)
+
     def reserved(self) -> Reservations:
         """By all accounts together."""
         reserved = [account.reserved for account in self.accounts.values()]
@@ -200,10 +250,12 @@ class Registry:
             assert account._names == sorted(account.streams)
             for name, stream in account.streams.items():
                 assert stream.name == name == stream.config.name
-                assert self.streams[stream.id] is stream
+                assert stream.restoring or self.streams[stream.id] is stream
                 assert stream.consumers.keys() == {c.name for c in stream.consumers.values()}
                 assert len(stream.consumers_by_id) == len(stream.consumers)
+                listed = [c for c in stream.consumers.values() if not c.config.direct]
+                assert len(listed) == stream.shown_consumer_count
                 for subject in stream.config.subjects:
                     assert name in set(account._index.owners(subject))
-        owned = sum(len(account.streams) for account in self.accounts.values())
-        assert owned == len(self.streams)
+        owned = [s for account in self.accounts.values() for s in account.streams.values()]
+        assert sum(not stream.restoring for stream in owned) == len(self.streams)

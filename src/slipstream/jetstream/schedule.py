@@ -92,13 +92,20 @@ def next_run(pattern: str, zone: tzinfo | None, after_ns: int, now_ns: int) -> N
 def _once(text: str, zone: tzinfo | None) -> NextRun | None:
     if zone is not None:
         raise PatternError("a time has its own offset")
+    # Unlike a time in JSON it may have an hour of one digit, and an offset of 60 minutes.
+    text = re.sub(r"^([^T]*T)(\d:)", r"\g<1>0\2", text, flags=re.ASCII)
+    westwards_s = 0
+    if (found := re.search(r"([+-])\d\d:(60)$", text, re.ASCII)) is not None:
+        text = text[: found.start(2)] + "00"
+        westwards_s = 3600 if found.group(1) == "-" else -3600
     try:
         time = parse_time(text)
     except ValueError as error:
         raise PatternError(str(error)) from None
-    if time.is_zero:
+    if time.is_zero and not westwards_s:
         return None
-    return NextRun(min(max(time.unix_ns, -LATEST_NS - 1), LATEST_NS - 1), 0, False)
+    at_ns = time.unix_ns + westwards_s * SECOND_NS
+    return NextRun(min(max(at_ns, -LATEST_NS - 1), LATEST_NS - 1), 0, False)
 
 
 def _interval(text: str, zone: tzinfo | None, after_ns: int, now_ns: int) -> NextRun:

@@ -23,6 +23,7 @@ from slipstream.jetstream.names import (
     is_valid_name,
     metadata_bytes,
 )
+from slipstream.jetstream.sourcing.origin_rules import FindStream, check_origins
 from slipstream.jetstream.stream_config import (
     Discard,
     PersistMode,
@@ -31,6 +32,11 @@ from slipstream.jetstream.stream_config import (
     StreamConfig,
 )
 from slipstream.protocol.errors import ApiError, ErrorCode
+from slipstream.protocol.subject_transform import (
+    SubjectTransform,
+    TransformError,
+    check_stream_transform,
+)
 
 REPLICAS_MAX = 5
 DUPLICATE_WINDOW_DEFAULT_NS = 120_000_000_000
@@ -44,6 +50,7 @@ class StreamRules(NamedTuple):
     server: ServerLimits
     account: AccountLimits
     pedantic: bool = False
+    find_stream: FindStream = lambda name: None  # among those of the account
 
 
 def normalise(config: StreamConfig, rules: StreamRules) -> StreamConfig:
@@ -55,9 +62,11 @@ def normalise(config: StreamConfig, rules: StreamRules) -> StreamConfig:
     _check_features(config)
     _force_rollup(config, rules.pedantic)
     _check_persist_mode(config)
-    _check_mirror_and_sources(config)
+    check_origins(config, rules.find_stream, pedantic=rules.pedantic)
     _check_subjects(config)
     _check_account(config, rules.account)
+    _check_subject_transform(config)
+    _check_republish(config, rules.pedantic)
     if config.placement == Placement():
         config.placement = None
     if config.placement is not None and config.placement.preferred:
@@ -260,41 +269,6 @@ def _check_persist_mode(config: StreamConfig) -> None:
     )
 
 
-def _check_mirror_and_sources(config: StreamConfig) -> None:
-    """The faults that need no look at other streams; the rest comes with mirrors and sources
-    themselves.
-    """
-    mirror = config.mirror
-    if mirror is not None:
-        conflicts = (
-            (config.first_seq > 0, ErrorCode.MIRROR_WITH_FIRST_SEQ),
-            (bool(config.subjects), ErrorCode.MIRROR_WITH_SUBJECTS),
-            (bool(config.sources), ErrorCode.MIRROR_WITH_SOURCES),
-            (config.allow_msg_counter, ErrorCode.MIRROR_WITH_COUNTERS),
-            (config.allow_atomic, ErrorCode.MIRROR_WITH_ATOMIC_PUBLISH),
-            (config.allow_batched, ErrorCode.MIRROR_WITH_BATCH_PUBLISH),
-            (config.allow_msg_schedules, ErrorCode.MIRROR_WITH_MSG_SCHEDULES),
-            (
-                bool(mirror.filter_subject and mirror.subject_transforms),
-                ErrorCode.MIRROR_MULTIPLE_FILTERS_NOT_ALLOWED,
-            ),
-        )
-        for fault, err_code in conflicts:
-            if fault:
-                raise ApiError(err_code)
-        if config.subject_delete_marker_ttl_ns > 0:
-            raise invalid("subject delete markers forbidden on mirrors")
-        if mirror.external is None and not is_valid_name(mirror.name):
-            raise ApiError(ErrorCode.MIRROR_INVALID_STREAM_NAME)
-    if config.sources and config.allow_msg_schedules:
-        raise ApiError(ErrorCode.SOURCE_WITH_MSG_SCHEDULES)
-    for source in config.sources:
-        if source is None or not is_valid_name(source.name):
-            raise ApiError(ErrorCode.SOURCE_INVALID_STREAM_NAME)
-        if source.filter_subject and source.subject_transforms:
-            raise ApiError(ErrorCode.SOURCE_MULTIPLE_FILTERS_NOT_ALLOWED)
-
-
 def _check_subjects(config: StreamConfig) -> None:
     if not config.subjects:
         if config.mirror is None and not config.sources:
@@ -336,6 +310,51 @@ def _check_account(config: StreamConfig, account: AccountLimits) -> None:
         raise ApiError(ErrorCode.STREAM_MAX_BYTES_REQUIRED)
     if limit > 0 and config.max_bytes > limit:
         raise ApiError(ErrorCode.STREAM_MAX_STREAM_BYTES_EXCEEDED)
+
+
+def _check_subject_transform(config: StreamConfig) -> None:
+    transform = config.subject_transform
+    if transform is None:
+        return
+    source = transform.source
+    if source and not subjects.is_valid(source):
+        text = f"invalid subject {source}"
+        raise ApiError(ErrorCode.STREAM_TRANSFORM_INVALID_SOURCE, err=text)
+    try:
+        check_stream_transform(source.encode(), transform.destination.encode())
+    except TransformError as fault:
+        raise ApiError(ErrorCode.STREAM_TRANSFORM_INVALID_DESTINATION, err=str(fault)) from None
+
+
+def _check_republish(config: StreamConfig, pedantic: bool) -> None:
+    if config.republish is None:
+        return
+    republish = config.republish
+    if not republish.source:
+        if pedantic:
+            raise pedantic_fault("republish source can not be empty")
+        republish = msgspec.structs.replace(republish, source=">")
+    transform = config.subject_transform
+    everything = republish.source == republish.destination == ">"
+    if everything and transform is not None and config.subjects == [transform.source]:
+        # What comes in leaves on another subject, so this is no cycle.
+        if pedantic:
+            raise pedantic_fault("implicit republish based on subject transform")
+        stored_on = transform.destination
+        republish = msgspec.structs.replace(republish, source=stored_on, destination=stored_on)
+    config.republish = republish
+    destination = republish.destination
+    if any(subjects.collide(destination, subject) for subject in config.subjects):
+        raise invalid("stream configuration for republish destination forms a cycle")
+    if not destination:
+        return
+    try:
+        SubjectTransform(republish.source.encode(), destination.encode())
+    except TransformError:
+        raise invalid(
+            f"stream configuration for republish with transform from '{republish.source}' "
+            f"to '{destination}' not valid"
+        ) from None
 
 
 def go_duration(duration_ns: int) -> str:

@@ -9,10 +9,15 @@ from typing import Any
 
 from slipstream.kernel.events import Event
 from slipstream.kernel.values import (
+    BackupPiece,
     ConnectionStats,
+    ConsumerProgress,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
+    RestoredBatch,
+    SourcePosition,
     StoredMessage,
     StoreStats,
     StreamRecord,
@@ -84,6 +89,18 @@ class OverlayDisk(Disk):
 
 def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:
     """Reads every message of a stream: how many are whole, and which are not (at most `limit`)."""
+
+class S2Decoder:
+    """Decodes an S2 (or framed Snappy) stream: feed it, take blocks until there is none, feed it
+    again. Holds at most what was fed and one block. `next` raises S2Error.
+    """
+
+    def feed(self, data: bytes) -> None: ...
+    def next(self) -> bytes:
+        """At most 4 MiB; empty: more input is needed."""
+    @property
+    def complete(self) -> bool:
+        """It began, and no chunk is cut off."""
 
 class Journal:
     def __init__(
@@ -278,6 +295,23 @@ class SubjectTrie:
     def hits(self) -> int:
         """Matches that the cache answered."""
 
+class SubjectTransform:
+    """Its twin: slipstream.protocol.subject_transform. Raises ValueError if there is none."""
+
+    def __init__(self, source: bytes, destination: bytes) -> None: ...
+    def transform(self, subject: bytes, drawn: int) -> bytes | None:
+        """None if the source does not match; `drawn` are 31 random bits."""
+
+def add_decimals(a: bytes, b: bytes, *, subtract: bool = False) -> bytes | None:
+    """Whole numbers of any size as text; None if one is no number."""
+
+def next_counter_message(
+    last: tuple[bytes, bytes] | None, subject: bytes, header: bytes, body: bytes
+) -> tuple[bytes, bytes] | None:
+    """What a counter stream stores, as (header, body); `last` is what it stored before on the
+    subject. None if one of them is no counter's message.
+    """
+
 # ---------------------------------------------------------------- kernel
 
 class Kernel:
@@ -373,6 +407,8 @@ class Kernel:
         """Messages on `subject` (wildcards allowed) in `account` become RequestEvents with this
         service number.
         """
+    def unserve(self, account: int, subject: bytes) -> None:
+        """Ends it; a message that was taken up before may still come as an event."""
     def publish(
         self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
     ) -> int:
@@ -382,7 +418,17 @@ class Kernel:
         """
     def interest(self, account: int, subject: bytes) -> int:
         """How many subscriptions match a literal subject."""
+    def literal_interest(self, account: int, subject: bytes) -> int:
+        """How many are on this very subject: not wildcards, not queues."""
     # -- JetStream
+    def set_domain(self, name: bytes) -> None:
+        """`$JS.<name>.API.` becomes another name of `$JS.API.`. Before `open_store`."""
+    def set_storage_limits(self, memory: int, file: int) -> None:
+        """Bytes that all streams together may hold, by storage; beyond, publishes are answered with
+        10023. -1: unlimited. After `open_store`.
+        """
+    def set_account_storage_limits(self, account: int, memory: int, file: int) -> None:
+        """The same of one account (10002)."""
     def open_store(
         self,
         *,
@@ -431,6 +477,60 @@ class Kernel:
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
         """Waiting pulls get `409 Consumer Deleted` when it is applied."""
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:
+        """It goes on at `seq`, or behind its ack floor if that is 0, after `start_consumer`. The
+        result is that sequence.
+        """
+    # What comes from origins; messages do not pass through Python.
+    def open_feed(self, stream: int, feed: int, spec: Mapping[str, Any]) -> bool:
+        """`spec`: see FeedSpec in slipstream.kernel.specs. A FeedEvent follows when it stops.
+
+        False when an earlier feed of the same source is not finished, or the stream is gone.
+        """
+    def close_feed(self, stream: int, feed: int) -> None: ...
+    def feed_status(self, stream: int, feed: int) -> FeedStatus | None: ...
+    def source_position(self, stream: int, source: bytes) -> SourcePosition | None:
+        """Where to go on; None while a feed of this source is open or has messages in flight."""
+    # Backup: the messages of a stream, as the records of an archive.
+    def open_backup(self, stream: int, last_seq: int) -> int:
+        """Of the messages up to `last_seq`. Close it. Raises KeyError without the stream."""
+    def read_backup(self, backup: int, bytes_max: int) -> BackupPiece:
+        """The next whole records: a little more than `bytes_max` at most. Never blocks."""
+    def close_backup(self, backup: int) -> None: ...
+    def consumer_progress(self, stream: int, consumer: int) -> ConsumerProgress: ...
+    # Restore: a hidden stream is filled in order and shown by propose_stream_update. What is
+    # hidden when the store is opened is deleted. Its other proposals may follow only when the
+    # first one was committed.
+    def propose_restore_begin(
+        self, token: int, account: int, name: bytes, description: bytes, spec: Mapping[str, Any]
+    ) -> int: ...
+    def propose_restored_messages(
+        self,
+        token: int,
+        stream: int,
+        records: bytes | bytearray,
+        last_seq: int,
+        payload_bytes_max: int,
+        message_bytes_max: int,
+    ) -> RestoredBatch:
+        """Messages off the front of `records`, one entry of them at most; `last_seq` is the
+        sequence of the message before. Nothing is proposed when there is no whole message.
+        """
+    def propose_restored_consumer(
+        self,
+        token: int,
+        stream: int,
+        name: bytes,
+        description: bytes,
+        spec: Mapping[str, Any],
+        progress: ConsumerProgress,
+    ) -> int: ...
+    def propose_restored_end(
+        self, token: int, stream: int, last_seq: int, last_time_ns: int
+    ) -> None:
+        """The stream's last sequence, if its last messages are gone."""
+    def unpin_consumer(self, stream: int, consumer: int) -> None:
+        """The next client that asks is pinned. Not logged; raises KeyError."""
     # Reading.
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:

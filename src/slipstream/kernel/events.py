@@ -67,14 +67,15 @@ class AdvisoryEvent(NamedTuple):
     subscribes to its subject.
     """
 
-    kind: str  # "max_deliver", "terminated", "nak", "ack_sample"
+    kind: str  # "max_deliver", "terminated", "nak", "ack_sample", "pinned", "unpinned"
     stream: int
     consumer: int
     stream_seq: int
     consumer_seq: int
     deliveries: int
     delay_ns: int  # ack_sample: time between delivery and ack
-    reason: bytes  # terminated
+    reason: bytes  # terminated, unpinned; pinned: the id of the pin
+    group: bytes = b""  # pinned, unpinned
 
 
 class InactiveEvent(NamedTuple):
@@ -92,10 +93,31 @@ class BatchAbandonedEvent(NamedTuple):
     reason: str  # "timeout", "large", "incomplete", "unsupported"
 
 
+class FeedEvent(NamedTuple):
+    """The feed of a mirror or a source stopped: it missed something, or its stream refused what
+    came.
+    """
+
+    stream: int
+    feed: int
+
+
+class BackupReadableEvent(NamedTuple):
+    """What a `read_backup` waited for is in memory, or cannot be read: read again."""
+
+    backup: int
+
+
 class FailedEvent(NamedTuple):
     """The store failed; JetStream accepts nothing more on this node. Text says what and where."""
 
     text: str
+
+
+class RequestsDroppedEvent(NamedTuple):
+    """More requests waited for Python than the kernel keeps; those behind were dropped (S-109)."""
+
+    dropped: int
 
 
 Event = (
@@ -107,5 +129,8 @@ Event = (
     | AdvisoryEvent
     | InactiveEvent
     | BatchAbandonedEvent
+    | FeedEvent
+    | BackupReadableEvent
     | FailedEvent
+    | RequestsDroppedEvent
 )

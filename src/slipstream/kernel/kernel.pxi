@@ -1,4 +1,6 @@
 # The Kernel class: calls go in with the GIL released and the kernel's lock held, plain values come out.
+import struct as _struct
+
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
@@ -7,10 +9,16 @@ from libcpp.vector cimport vector
 
 from slipstream.kernel import events as _events
 from slipstream.kernel.values import (
+    BackupPiece,
     ConnectionStats,
+    ConsumerProgress,
     ConsumerRecord,
     ConsumerState,
+    FeedStatus,
     KernelStats,
+    SourcePosition,
+    PendingDelivery,
+    RestoredBatch,
     StoredMessage,
     StoreError,
     StoreStats,
@@ -56,9 +64,9 @@ cdef extern from "specs.hpp" namespace "slipstream" nogil:
 cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
-        int64_t write_deadline_ns, auth_timeout_ns
+        int64_t write_deadline_ns, auth_timeout_ns, api_level
         cbool auth_required, headers
-        int64_t api_level, batches_per_stream, batches_total, batch_messages, batch_timeout_ns
+        int64_t batches_per_stream, batches_total, batch_messages, batch_timeout_ns
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
@@ -68,7 +76,10 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         committed
         advisory
         inactive
+        feed
         failed
+        requests_dropped
+        readable
         batch_abandoned
 
     cdef cppclass EventRecord:
@@ -156,13 +167,69 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
 
     cdef cppclass ConsumerView:
         uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending
-        int64_t delivered_ns, acked_ns, paused_until_ns
+        int64_t delivered_ns, acked_ns, paused_until_ns, pinned_ns
         cbool push_bound
+        string pin_id
+
+    cpdef enum class FeedState "slipstream::FeedState"(uint8_t):
+        open
+        gap
+        refused
+
+    cdef cppclass FeedTransform "std::pair<std::string, std::string>":
+        FeedTransform()
+        string first, second
+
+    cdef cppclass CFeedSpec "slipstream::FeedSpec":
+        string source, identity, deliver_subject, consumer
+        uint64_t after, delivered
+        cbool restart
+        vector[FeedTransform] transforms
+
+    cdef cppclass FeedView:
+        FeedState state
+        uint64_t origin_seq, consumer_seq, lag, in_flight
+        int64_t seen_ns
+
+    cdef cppclass CSourcePosition "slipstream::SourcePosition":
+        uint64_t seq
+        string identity
 
     cpdef enum class Select "slipstream::KernelCalls::Select"(uint8_t):
         exact
         last
         next
+
+
+cdef extern from "bytes.hpp" namespace "slipstream" nogil:
+    cdef cppclass CBuffer "slipstream::Buffer":
+        string_view view()
+
+
+cdef extern from "consumer.hpp" namespace "slipstream" nogil:
+    cdef cppclass CDelivery "slipstream::Consumer::Progress::Delivery":
+        uint64_t stream_seq, consumer_seq
+        int64_t sent_ns
+        uint32_t deliveries
+
+    cdef cppclass CProgress "slipstream::Consumer::Progress":
+        uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq
+        int64_t delivered_ns, acked_ns
+        vector[CDelivery] pending
+        vector[uint64_t] exceeded
+
+
+cdef extern from "stream_restore.hpp" namespace "slipstream" nogil:
+    cdef cppclass CRestoreLimits "slipstream::RestoreLimits":
+        uint64_t payload_bytes_max
+        int64_t message_bytes_max
+
+    cdef cppclass CRestoredBatch "slipstream::RestoredBatch":
+        size_t consumed
+        uint64_t last_seq
+        uint32_t count
+        cbool refused, ended
+        string fault
 
 
 cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
@@ -172,14 +239,23 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view)
     void kc_serve "slipstream::KernelCalls::serve"(CKernel&, uint32_t, string_view, uint32_t)
     uint64_t kc_publish "slipstream::KernelCalls::publish"(CKernel&, uint32_t, string_view, string_view, string_view, string_view)
+    void kc_set_domain "slipstream::KernelCalls::set_domain"(CKernel&, string_view)
+    void kc_set_storage_limits "slipstream::KernelCalls::set_storage_limits"(CKernel&, int64_t, int64_t)
+    cbool kc_set_account_storage_limits "slipstream::KernelCalls::set_account_storage_limits"(CKernel&, uint32_t, int64_t, int64_t)
     uint64_t kc_interest "slipstream::KernelCalls::interest"(CKernel&, uint32_t, string_view)
+    uint64_t kc_literal_interest "slipstream::KernelCalls::literal_interest"(CKernel&, uint32_t, string_view)
     string kc_open_store "slipstream::KernelCalls::open_store"(CKernel&, const OpenOptions&)
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
     vector[ConsumerRow] kc_consumers "slipstream::KernelCalls::consumers"(CKernel&, uint64_t)
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
+    cbool kc_open_feed "slipstream::KernelCalls::open_feed"(CKernel&, uint64_t, uint32_t, const CFeedSpec&)
+    void kc_close_feed "slipstream::KernelCalls::close_feed"(CKernel&, uint64_t, uint32_t)
+    cbool kc_feed_view "slipstream::KernelCalls::feed_view"(CKernel&, uint64_t, uint32_t, FeedView&)
+    cbool kc_source_position "slipstream::KernelCalls::source_position"(CKernel&, uint64_t, string_view, CSourcePosition&)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
     vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
+    cbool kc_unpin_consumer "slipstream::KernelCalls::unpin_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
@@ -196,7 +272,40 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
         CKernel&, uint64_t, uint64_t, string_view, string_view, const CConsumerSpec&)
     cbool kc_update_consumer "slipstream::KernelCalls::update_consumer"(
         CKernel&, uint64_t, uint64_t, uint32_t, string_view, const CConsumerSpec&)
+    uint64_t kc_begin_restore "slipstream::KernelCalls::begin_restore"(
+        CKernel&, uint64_t, uint32_t, string_view, string_view, CStreamSpec)
+    void kc_unserve "slipstream::KernelCalls::unserve"(CKernel&, uint32_t, string_view)
+    uint64_t kc_open_backup "slipstream::KernelCalls::open_backup"(CKernel&, uint64_t, uint64_t)
+    void kc_close_backup "slipstream::KernelCalls::close_backup"(CKernel&, uint64_t)
+    cpdef enum class BackupOutcome "slipstream::KernelCalls::BackupOutcome"(uint8_t):
+        more
+        pending
+        end
+        damaged
+        gone
+    BackupOutcome kc_read_backup "slipstream::KernelCalls::read_backup"(CKernel&, uint64_t, size_t, CBuffer&, uint64_t&)
+    cbool kc_consumer_progress "slipstream::KernelCalls::consumer_progress"(CKernel&, uint64_t, uint32_t, CProgress&)
+    CRestoredBatch kc_restore_messages "slipstream::KernelCalls::restore_messages"(
+        CKernel&, uint64_t, uint64_t, string_view, uint64_t, const CRestoreLimits&)
+    uint32_t kc_restore_consumer "slipstream::KernelCalls::restore_consumer"(
+        CKernel&, uint64_t, uint64_t, string_view, string_view, const CConsumerSpec&, string_view)
+    cbool kc_restore_end "slipstream::KernelCalls::restore_end"(CKernel&, uint64_t, uint64_t, uint64_t, int64_t)
     cbool kc_delete_consumer "slipstream::KernelCalls::delete_consumer"(CKernel&, uint64_t, uint64_t, uint32_t)
+    cbool kc_reset_consumer "slipstream::KernelCalls::reset_consumer"(CKernel&, uint64_t, uint64_t, uint32_t, uint64_t)
+
+
+# In the order of the C++ enumeration.
+_BACKUP_OUTCOMES = ("more", "pending", "end", "damaged", "gone")
+
+
+# As Consumer::restore reads it.
+cdef bytes _encode_progress(p):
+    return _struct.pack(
+        f"<4Q2qI{'QQqI' * len(p.pending)}I{len(p.exceeded)}Q",
+        p.delivered_consumer_seq, p.delivered_stream_seq, p.ack_floor_consumer_seq, p.ack_floor_stream_seq,
+        p.delivered_last_ns, p.ack_floor_last_ns,
+        len(p.pending), *[value for delivery in p.pending for value in delivery], len(p.exceeded), *p.exceeded,
+    )
 
 
 # Disconnect reasons are few and live as long as the process: the kernel keeps pointers to them.
@@ -269,9 +378,16 @@ cdef object _event(EventRecord& e):
             e.a, (<bytes>e.s0).decode(), e.t0, e.t1, e.t2, e.b, e.c, e.d, e.e, e.f, (<bytes>e.s1).decode(), e.g, e.t3
         )
     if e.type == EventType.advisory:
-        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1)
+        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1,
+                                     <bytes>e.s2)
+    if e.type == EventType.feed:
+        return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
+    if e.type == EventType.requests_dropped:
+        return _events.RequestsDroppedEvent(e.a)
+    if e.type == EventType.readable:
+        return _events.BackupReadableEvent(e.a)
     if e.type == EventType.batch_abandoned:
         return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode())
     return _events.FailedEvent((<bytes>e.s0).decode())
@@ -455,6 +571,9 @@ cdef class Kernel:
     def serve(self, uint32_t account, bytes subject, uint32_t service):
         kc_serve(self.k[0], account, _view(subject), service)
 
+    def unserve(self, uint32_t account, bytes subject):
+        kc_unserve(self.k[0], account, _view(subject))
+
     def publish(self, uint32_t account, bytes subject, bytes reply, bytes header, bytes body):
         cdef string_view s = _view(subject), r = _view(reply), h = _view(header), b = _view(body)
         cdef uint64_t n
@@ -469,7 +588,30 @@ cdef class Kernel:
             n = kc_interest(self.k[0], account, s)
         return n
 
+    def literal_interest(self, uint32_t account, bytes subject):
+        cdef string_view s = _view(subject)
+        cdef uint64_t n
+        with nogil:
+            n = kc_literal_interest(self.k[0], account, s)
+        return n
+
     # -- JetStream
+
+    def set_domain(self, bytes name):
+        cdef string_view v = _view(name)
+        with nogil:
+            kc_set_domain(self.k[0], v)
+
+    def set_storage_limits(self, int64_t memory, int64_t file):
+        with nogil:
+            kc_set_storage_limits(self.k[0], memory, file)
+
+    def set_account_storage_limits(self, uint32_t account, int64_t memory, int64_t file):
+        cdef bint known
+        with nogil:
+            known = kc_set_account_storage_limits(self.k[0], account, memory, file)
+        if not known:
+            raise KeyError(account)
 
     def open_store(self, *, str path="", Disk disk=None, int64_t sync_interval_ns=0, bint threads=True,
                    uint64_t journal_file_bytes=16777216, uint64_t journal_bytes_max=268435456,
@@ -568,9 +710,131 @@ cdef class Kernel:
             ok = kc_delete_consumer(self.k[0], token, stream, consumer)
         _accepted(ok)
 
+    def propose_consumer_reset(self, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq):
+        cdef cbool ok
+        with nogil:
+            ok = kc_reset_consumer(self.k[0], token, stream, consumer, seq)
+        _accepted(ok)
+
+    # -- what comes from origins
+
+    def open_feed(self, uint64_t stream, uint32_t feed, spec):
+        cdef CFeedSpec s
+        cdef FeedTransform transform
+        s.source, s.identity = spec["source"], spec["identity"]
+        s.deliver_subject, s.consumer = spec["deliver_subject"], spec["consumer"]
+        s.after, s.delivered, s.restart = spec["after"], spec["delivered"], spec["restart"]
+        for source, destination in spec["transforms"]:
+            transform.first, transform.second = source, destination
+            s.transforms.push_back(transform)
+        cdef cbool opened
+        with nogil:
+            opened = kc_open_feed(self.k[0], stream, feed, s)
+        return opened
+
+    def close_feed(self, uint64_t stream, uint32_t feed):
+        with nogil:
+            kc_close_feed(self.k[0], stream, feed)
+
+    def feed_status(self, uint64_t stream, uint32_t feed):
+        cdef FeedView v
+        cdef cbool found
+        with nogil:
+            found = kc_feed_view(self.k[0], stream, feed, v)
+        if not found:
+            return None
+        return FeedStatus(v.state == FeedState.open, v.origin_seq, v.consumer_seq, v.lag, v.in_flight, v.seen_ns)
+
+    def source_position(self, uint64_t stream, bytes source):
+        cdef string_view s = _view(source)
+        cdef CSourcePosition p
+        cdef cbool found
+        with nogil:
+            found = kc_source_position(self.k[0], stream, s, p)
+        return SourcePosition(p.seq, <bytes>p.identity) if found else None
+
     def start_consumer(self, uint64_t stream, uint32_t consumer):
         with nogil:
             kc_start_consumer(self.k[0], stream, consumer)
+
+    # -- backup and restore
+
+    def open_backup(self, uint64_t stream, uint64_t last_seq):
+        cdef uint64_t backup
+        with nogil:
+            backup = kc_open_backup(self.k[0], stream, last_seq)
+        if not backup:
+            raise KeyError(stream)
+        return backup
+
+    def close_backup(self, uint64_t backup):
+        with nogil:
+            kc_close_backup(self.k[0], backup)
+
+    def read_backup(self, uint64_t backup, size_t bytes_max):
+        cdef CBuffer records
+        cdef uint64_t seq = 0
+        cdef BackupOutcome outcome
+        with nogil:
+            outcome = kc_read_backup(self.k[0], backup, bytes_max, records, seq)
+        return BackupPiece(_view_bytes(records.view()), _BACKUP_OUTCOMES[<uint8_t>outcome], seq)
+
+    def consumer_progress(self, uint64_t stream, uint32_t consumer):
+        cdef CProgress p
+        cdef cbool found
+        with nogil:
+            found = kc_consumer_progress(self.k[0], stream, consumer, p)
+        if not found:
+            raise KeyError((stream, consumer))
+        return ConsumerProgress(
+            p.consumer_seq, p.stream_seq, p.floor_consumer_seq, p.floor_stream_seq, p.delivered_ns, p.acked_ns,
+            [PendingDelivery(d.stream_seq, d.consumer_seq, d.sent_ns, d.deliveries) for d in p.pending], list(p.exceeded),
+        )
+
+    def propose_restore_begin(self, uint64_t token, uint32_t account, bytes name, bytes description, spec):
+        cdef CStreamSpec s = _stream_spec(spec)
+        cdef string_view n = _view(name), d = _view(description)
+        cdef uint64_t id
+        with nogil:
+            id = kc_begin_restore(self.k[0], token, account, n, d, s)
+        return _accepted(id)
+
+    def propose_restored_messages(self, uint64_t token, uint64_t stream, records, uint64_t last_seq,
+                                  uint64_t payload_bytes_max, int64_t message_bytes_max):
+        cdef const char[::1] held = memoryview(records).cast("c")
+        cdef size_t size = held.shape[0]
+        cdef string_view r = string_view(&held[0] if size else NULL, size)
+        cdef CRestoreLimits limits
+        cdef CRestoredBatch b
+        limits.payload_bytes_max, limits.message_bytes_max = payload_bytes_max, message_bytes_max
+        with nogil:
+            b = kc_restore_messages(self.k[0], token, stream, r, last_seq, limits)
+        if b.refused:
+            _accepted(False)
+        return RestoredBatch(b.consumed, b.count, b.last_seq, b.ended, (<bytes>b.fault).decode())
+
+    def propose_restored_consumer(self, uint64_t token, uint64_t stream, bytes name, bytes description, spec, state):
+        cdef CConsumerSpec s = _consumer_spec(spec)
+        cdef string_view n = _view(name), d = _view(description)
+        cdef bytes encoded = _encode_progress(state)
+        cdef string_view e = _view(encoded)
+        cdef uint32_t id
+        with nogil:
+            id = kc_restore_consumer(self.k[0], token, stream, n, d, s, e)
+        return _accepted(id)
+
+    def propose_restored_end(self, uint64_t token, uint64_t stream, uint64_t last_seq, int64_t last_time_ns):
+        cdef cbool ok
+        with nogil:
+            ok = kc_restore_end(self.k[0], token, stream, last_seq, last_time_ns)
+        _accepted(ok)
+
+    def unpin_consumer(self, uint64_t stream, uint32_t consumer):
+        cdef cbool found
+        with nogil:
+            found = kc_unpin_consumer(self.k[0], stream, consumer)
+        if not found:
+            raise KeyError((stream, consumer))
 
     # -- reading
 
@@ -605,7 +869,8 @@ cdef class Kernel:
         if not found:
             raise KeyError((stream, consumer))
         return ConsumerState(v.consumer_seq, v.stream_seq, v.delivered_ns, v.floor_consumer_seq, v.floor_stream_seq,
-                             v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns)
+                             v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns,
+                             (<bytes>v.pin_id).decode(), v.pinned_ns)
 
     cdef object _get(self, uint64_t stream, Select select, bytes subject, uint64_t seq):
         cdef string_view s = _view(subject)

@@ -50,6 +50,19 @@ class StreamSpec(TypedDict):
     mirror_origin: bytes  # the origin's name; empty: no mirror
 
 
+class FeedSpec(TypedDict):
+    """What a mirror, or one source of a stream, takes in from its origin (feed.hpp)."""
+
+    source: bytes  # the source's index name (S-184); empty: a mirror
+    identity: bytes  # of the origin, if it said so
+    deliver_subject: bytes
+    consumer: bytes  # its name in the reply subjects of deliveries
+    after: int  # the position in the log behind which it goes on
+    delivered: int  # up to here the origin has nothing to deliver
+    restart: bool  # the origin was made anew: the recorded position is void
+    transforms: list[tuple[bytes, bytes]]  # source and destination; the first that matches is taken
+
+
 class ConsumerSpec(TypedDict):
     """What the kernel needs to run a consumer (C-019..C-048). Empty bytes and 0 mean not set."""
 

@@ -1,6 +1,6 @@
 # The compiled subject functions and the trie by themselves, for the tests that hold them against their model
 # (slipstream/protocol/subjects.py).
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport make_unique, unique_ptr
 from libcpp.string cimport string
@@ -28,6 +28,21 @@ cdef extern from "subjects.hpp" namespace "slipstream" nogil:
         void match_uncached(string_view, CMatchResult&)
         size_t size()
         uint64_t hits, misses
+
+
+cdef extern from *:
+    """
+    #include "subject_transform.hpp"
+    namespace slipstream {
+    inline bool transform_with(const SubjectTransform& t, std::string_view subject, uint32_t drawn, std::string& out) {
+      return t.transform(subject, [drawn] { return drawn; }, out);
+    }
+    }
+    """
+    cdef cppclass CSubjectTransform "slipstream::SubjectTransform":
+        @staticmethod
+        unique_ptr[CSubjectTransform] compile(string_view, string_view)
+    cbool transform_with "slipstream::transform_with"(const CSubjectTransform&, string_view, uint32_t, string&)
 
 
 cdef string_view _to_view(bytes text):
@@ -96,3 +111,16 @@ cdef class SubjectTrie:
     @property
     def hits(self):
         return self.trie.hits
+
+
+cdef class SubjectTransform:
+    cdef unique_ptr[CSubjectTransform] compiled
+
+    def __init__(self, bytes source, bytes destination):
+        self.compiled = CSubjectTransform.compile(_to_view(source), _to_view(destination))
+        if self.compiled.get() == NULL:
+            raise ValueError("no such transform")
+
+    def transform(self, bytes subject, uint32_t drawn):
+        cdef string out
+        return <bytes>out if transform_with(self.compiled.get()[0], _to_view(subject), drawn, out) else None

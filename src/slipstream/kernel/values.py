@@ -12,6 +12,10 @@ class StoreError(Exception):
     """The store cannot be opened, or has failed; the text names the cause and the next step."""
 
 
+class S2Error(ValueError):
+    """What was fed is no S2 stream, or a damaged one."""
+
+
 class ConnectionStats(NamedTuple):
     cid: int
     account: int
@@ -97,6 +101,26 @@ class ConsumerState(NamedTuple):
     num_pending: int
     push_bound: bool
     paused_until_ns: int
+    pin_id: str = ""  # of the pinned client
+    pinned_ns: int = 0
+
+
+class FeedStatus(NamedTuple):
+    """Of a mirror's or source's feed from its origin."""
+
+    open: bool  # False: it missed something, or the stream refused what came; a new one is needed
+    origin_seq: int  # last sequence of the origin that was taken in or is known to be empty
+    consumer_seq: int
+    lag: int
+    in_flight: int  # messages that are not applied yet
+    seen_ns: int  # when the origin was last heard of
+
+
+class SourcePosition(NamedTuple):
+    """How far the log has what a source delivers; for a mirror the stream's last sequence."""
+
+    seq: int
+    identity: bytes  # which life of the origin; empty: it did not say
 
 
 class StoredMessage(NamedTuple):
@@ -105,6 +129,46 @@ class StoredMessage(NamedTuple):
     header: bytes
     body: bytes
     time_ns: int
+
+
+class PendingDelivery(NamedTuple):
+    stream_seq: int
+    consumer_seq: int  # of its first delivery
+    sent_ns: int
+    deliveries: int
+
+
+class ConsumerProgress(NamedTuple):
+    """All that a consumer did, for backup and restore; times 0 = never."""
+
+    delivered_consumer_seq: int
+    delivered_stream_seq: int
+    ack_floor_consumer_seq: int
+    ack_floor_stream_seq: int
+    delivered_last_ns: int
+    ack_floor_last_ns: int
+    pending: list[PendingDelivery]
+    exceeded: list[int]  # stream sequences that reached max_deliver
+
+
+class BackupPiece(NamedTuple):
+    """`outcome`: "more", "pending" (a BackupReadableEvent follows), "end", "damaged" (message
+    `seq` cannot be read), "gone" (the stream was deleted).
+    """
+
+    records: bytes
+    outcome: str
+    seq: int
+
+
+class RestoredBatch(NamedTuple):
+    """What was taken off the front of the given records. A fault is that of the record behind."""
+
+    consumed: int
+    messages: int  # 0: nothing was proposed
+    last_seq: int
+    ended: bool
+    fault: str
 
 
 class StreamRecord(NamedTuple):

@@ -39,6 +39,8 @@ class JetStreamService:
             IdSource(random.SystemRandom().getrandbits),
             self._describe,
         )
+        limits = server.options.jetstream
+        server.kernel.set_storage_limits(limits.max_memory, limits.max_file)
         self._api.add_account(ACCOUNT_GLOBAL, AccountLimits())
         self._api.recover(records)
 
@@ -92,6 +94,7 @@ def _open_store(server: Server) -> list[Any]:
         raise StartError(
             f"Can't start JetStream: could not create storage directory - {error}"
         ) from None
+    server.kernel.set_domain(server.options.jetstream.domain.encode())
     try:
         return server.kernel.open_store(
             path=str(path), sync_interval_ns=server.options.jetstream.sync_interval_ns
@@ -113,4 +116,6 @@ def _api_options(name: str, options: Options) -> ApiOptions:
             duplicate_window_ns=limits.duplicate_window_ns,
         ),
         strict=jetstream.strict,
+        domain=jetstream.domain,
+        max_payload=options.max_payload,
     )

@@ -12,12 +12,13 @@ in `replies`, `deliveries` and `committed` until the test takes it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
-from slipstream.kernel.events import CommittedEvent, FailedEvent, RequestEvent
-from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, FeedEvent, RequestEvent
+from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
 
 ACCOUNT = b"$G"
 INBOX = b"_SIM."
@@ -97,6 +98,23 @@ CONSUMER_DEFAULTS = ConsumerSpec(
 )
 
 
+FEED_DEFAULTS = FeedSpec(
+    source=b"",
+    identity=b"",
+    deliver_subject=b"",
+    consumer=b"",
+    after=0,
+    delivered=0,
+    restart=False,
+    transforms=[],
+)
+
+
+def feed_spec(**changes: Any) -> FeedSpec:
+    assert changes.keys() <= FEED_DEFAULTS.keys(), changes
+    return cast(FeedSpec, {**FEED_DEFAULTS, **changes})
+
+
 def stream_spec(**changes: Any) -> StreamSpec:
     assert changes.keys() <= STREAM_DEFAULTS.keys(), changes
     return cast(StreamSpec, {**STREAM_DEFAULTS, **changes})
@@ -159,7 +177,11 @@ class SimulatedNode:
         seed: int = 1,
         sizes: StoreSizes | None = None,
         sync_interval_ns: int = 0,
+        services: Mapping[bytes, int] | None = None,
     ) -> None:
+        """`services`: subjects whose messages `step` returns, each with its number. They listen
+        before the store is open, so that push consumers find them.
+        """
         self.disk = disk
         self.clock = clock
         self.failed = ""
@@ -167,10 +189,12 @@ class SimulatedNode:
         self.replies: dict[int, list[RequestEvent]] = {}
         self.committed: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
+        self.stopped_feeds: list[FeedEvent] = []
         sizes = sizes or StoreSizes()
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
-        self.kernel.serve(self.account, INBOX + b">", 1)
+        for subject, service in (services or {INBOX + b">": 1}).items():
+            self.kernel.serve(self.account, subject, service)
         self.kernel.turn(
             clock.now_ns, clock.monotonic_ns
         )  # the kernel goes by this time from now on
@@ -218,17 +242,25 @@ class SimulatedNode:
 
     # -- time
 
+    def step(self, duration_ns: int) -> list[Event]:
+        """One turn, so much later than the one before; what it told Python, also if the power went
+        in the midst of it.
+        """
+        self.clock.advance(duration_ns)
+        self.kernel.turn(self.clock.now_ns, self.clock.monotonic_ns)
+        return self.kernel.wait_events(0)
+
     def turn(self) -> None:
         """One turn; what it promised is noted even if the power went in the midst of it. Raises
         PowerLoss then.
         """
-        self.clock.advance(TURN_NS)
-        self.kernel.turn(self.clock.now_ns, self.clock.monotonic_ns)
-        for event in self.kernel.wait_events(0):
+        for event in self.step(TURN_NS):
             if isinstance(event, RequestEvent):
                 self._take(event)
             elif isinstance(event, CommittedEvent):
                 self.committed[event.token] = event.result
+            elif isinstance(event, FeedEvent):
+                self.stopped_feeds.append(event)
             elif isinstance(event, FailedEvent):
                 self.failed = event.text
         if self.disk.crashed:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.jetstream.limits import TIERED_LIMITS, AccountLimits, Reservations, tier_name
 from slipstream.jetstream.registry import Account
 
 # Streams whose state is asked for in one slice.
@@ -46,6 +47,19 @@ def measure(api: ApiCore, account: Account) -> Generator[None, None, Usage]:
 
 
 def info_fields(api: ApiCore, account: Account, usage: Usage) -> dict[str, Any]:
+    tiers = {}
+    limits = account.limits
+    if not isinstance(limits, AccountLimits):
+        # All that one server holds has one replica.
+        used = {tier_name(1): (account.reserved, usage)}
+        nothing = (Reservations(), Usage())
+        tiers = {
+            "tiers": {
+                name: _tier_fields(*used.get(name, nothing), of_tier)
+                for name, of_tier in sorted(limits.tiers.items())
+            }
+        }
+        limits = TIERED_LIMITS
     return {
         "memory": usage.memory,
         "storage": usage.store,
@@ -53,7 +67,20 @@ def info_fields(api: ApiCore, account: Account, usage: Usage) -> dict[str, Any]:
         "reserved_storage": account.reserved.store,
         "streams": usage.streams,
         "consumers": usage.consumers,
-        "limits": account.limits.to_json_object(),
+        "limits": limits.to_json_object(),
         **api.domain_field(),
         "api": {"level": API_LEVEL, "total": account.api_total, "errors": account.api_errors},
+        **tiers,
+    }
+
+
+def _tier_fields(reserved: Reservations, usage: Usage, limits: AccountLimits) -> dict[str, Any]:
+    return {
+        "memory": usage.memory,
+        "storage": usage.store,
+        "reserved_memory": reserved.memory,
+        "reserved_storage": reserved.store,
+        "streams": usage.streams,
+        "consumers": usage.consumers,
+        "limits": limits.to_json_object(),
     }

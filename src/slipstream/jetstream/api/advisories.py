@@ -7,7 +7,7 @@ stream that captures $JS.EVENT.> listens too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from slipstream.jetstream.api.core import ClientDescription, KernelApi, Options, Request
@@ -49,6 +49,13 @@ class AdvisoryWriter:
         fields["response"] = response.decode()
         self._publish(request.account, AUDIT_SUBJECT, "advisory.v1.api_audit", fields, now_ns)
 
+    def requests_dropped(self, account: Account, count: int, now_ns: int) -> None:
+        """Requests came faster than they were answered (S-257)."""
+        subject = "$JS.EVENT.ADVISORY.API.LIMIT_REACHED"
+        if self._wanted(account, subject):
+            fields = {"server": self._options.server_name, "dropped": count}
+            self._publish(account, subject, "advisory.v1.api_limit_reached", fields, now_ns)
+
     def stream_action(self, stream: Stream, action: str, now_ns: int) -> None:
         subject = f"$JS.EVENT.ADVISORY.STREAM.{_STREAM_VERBS[action]}.{stream.name}"
         if self._wanted(stream.account, subject):
@@ -83,8 +90,71 @@ class AdvisoryWriter:
         subject, type_ = "ADVISORY.CONSUMER.PAUSE", "advisory.v1.consumer_pause"
         self._of_consumer(consumer, subject, type_, fields, now_ns)
 
+    def snapshot_created(
+        self, request: Request, stream: str, state: Mapping[str, Any], now_ns: int
+    ) -> None:
+        fields = {"state": state}
+        self._transfer(request, "SNAPSHOT_CREATE", stream, fields, {}, now_ns)
+
+    def snapshot_completed(
+        self, request: Request, stream: str, *, start_ns: int, end_ns: int, error: str
+    ) -> None:
+        times = {"start": format_time(start_ns), "end": format_time(end_ns)}
+        failed = {"error": error} if error else {}
+        self._transfer(request, "SNAPSHOT_COMPLETE", stream, times, failed, end_ns)
+
+    def restore_created(self, request: Request, stream: str, now_ns: int) -> None:
+        self._transfer(request, "RESTORE_CREATE", stream, {}, {}, now_ns)
+
+    def restore_completed(
+        self, request: Request, stream: str, *, start_ns: int, end_ns: int, received_bytes: int
+    ) -> None:
+        fields: dict[str, Any] = {
+            "start": format_time(start_ns),
+            "end": format_time(end_ns),
+            "bytes": received_bytes,
+        }
+        self._transfer(request, "RESTORE_COMPLETE", stream, fields, {}, end_ns)
+
+    def _transfer(
+        self,
+        request: Request,
+        event: str,
+        stream: str,
+        fields: dict[str, Any],
+        more: dict[str, Any],
+        now_ns: int,
+    ) -> None:
+        """`more` stands behind the client."""
+        subject = f"$JS.EVENT.ADVISORY.STREAM.{event}.{stream}"
+        if not self._wanted(request.account, subject):
+            return
+        shown = {"stream": stream} | fields | {"client": self._client(request)} | more
+        self._publish(request.account, subject, f"advisory.v1.{event.lower()}", shown, now_ns)
+
+    def consumer_pinned(self, consumer: Consumer, group: str, pin_id: str, now_ns: int) -> None:
+        fields = {"group": group, "pinned_id": pin_id}
+        subject, type_ = "ADVISORY.CONSUMER.PINNED", "advisory.v1.consumer_group_pinned"
+        self._of_group(consumer, subject, type_, fields, now_ns)
+
+    def consumer_unpinned(self, consumer: Consumer, group: str, reason: str, now_ns: int) -> None:
+        fields = {"group": group, "reason": reason}
+        subject, type_ = "ADVISORY.CONSUMER.UNPINNED", "advisory.v1.consumer_group_unpinned"
+        self._of_group(consumer, subject, type_, fields, now_ns)
+
+    def _of_group(
+        self, consumer: Consumer, subject: str, type_: str, fields: dict[str, Any], now_ns: int
+    ) -> None:
+        """These name the account, before all else."""
+        account = {"account": consumer.stream.account.name}
+        self._of_consumer(consumer, subject, type_, fields, now_ns, before=account)
+
     def delivery(self, consumer: Consumer, event: AdvisoryEvent, now_ns: int) -> None:
         """What the kernel noticed while it delivered."""
+        if event.kind in ("pinned", "unpinned"):
+            tell = self.consumer_pinned if event.kind == "pinned" else self.consumer_unpinned
+            tell(consumer, event.group.decode(), event.reason.decode(), now_ns)
+            return
         consumer_seq = {"consumer_seq": event.consumer_seq}
         stream_seq = {"stream_seq": event.stream_seq}
         deliveries = {"deliveries": event.deliveries}
@@ -112,12 +182,18 @@ class AdvisoryWriter:
         self._of_consumer(consumer, subject, type_, fields, now_ns)
 
     def _of_consumer(
-        self, consumer: Consumer, subject: str, type_: str, fields: dict[str, Any], now_ns: int
+        self,
+        consumer: Consumer,
+        subject: str,
+        type_: str,
+        fields: dict[str, Any],
+        now_ns: int,
+        before: dict[str, Any] | None = None,
     ) -> None:
         stream = consumer.stream
         full_subject = f"$JS.EVENT.{subject}.{stream.name}.{consumer.name}"
         if self._wanted(stream.account, full_subject):
-            named = {"stream": stream.name, "consumer": consumer.name} | fields
+            named = (before or {}) | {"stream": stream.name, "consumer": consumer.name} | fields
             self._publish(stream.account, full_subject, type_, named, now_ns)
 
     def _wanted(self, account: Account, subject: str) -> bool:

@@ -15,6 +15,11 @@ from slipstream.jetstream.api.requests import (
     read_optional,
     refuse_body,
 )
+from slipstream.jetstream.api.sourcing_consumers import (
+    identity_header,
+    keep_start,
+    serve_sourcing,
+)
 from slipstream.jetstream.api.state import (
     consumer_info,
     pause_remaining_ns,
@@ -30,9 +35,8 @@ from slipstream.jetstream.consumer_rules import (
 )
 from slipstream.jetstream.descriptions import describe_consumer
 from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator
+from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator, is_valid_name
 from slipstream.jetstream.registry import Consumer, Stream
-from slipstream.jetstream.unsupported import refuse_unsupported_consumer
 from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -94,12 +98,18 @@ def _create_or_update(
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
     stream = api.stream_to_change(request, wanted.stream_name)
     config = wanted.config
+    serve_sourcing(api, request, stream, config)
     existing = stream.consumers.get(config.durable_name or config.name)
     if existing is not None:
         config.pause_until = existing.config.pause_until  # only PAUSE changes it (C-049)
+        if config.sourcing and config.durable_name:
+            keep_start(config, existing.config)
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
     rules = ConsumerRules(
-        stream.config, api.options.limits, request.account.limits, wanted.pedantic
+        stream.config,
+        api.options.limits,
+        request.account.limits_of(stream.config.num_replicas),
+        wanted.pedantic,
     )
     config = normalise(config, rules)
     if existing is not None:
@@ -107,7 +117,6 @@ def _create_or_update(
         return
     if wanted.action is Action.UPDATE:
         raise ApiError(ErrorCode.CONSUMER_DOES_NOT_EXIST)
-    refuse_unsupported_consumer(config)
     _check_count(stream)
     if len(config.durable_name.encode()) > NAME_BYTES_MAX:
         raise ApiError(ErrorCode.CONSUMER_NAME_TOO_LONG, max=NAME_BYTES_MAX)
@@ -118,11 +127,27 @@ def _create_or_update(
     _propose_create(api, request, stream, name, with_ephemeral_threshold(config), now_ns)
 
 
+def restored_config(
+    api: ApiCore, stream: Stream, name: str, config: ConsumerConfig
+) -> ConsumerConfig:
+    """What a consumer of a backup is restored with. Raises ApiError."""
+    config = msgspec.structs.replace(config, name=config.name or name)
+    config.metadata = stored_metadata(config.metadata, config.required_api_level)
+    limits = stream.account.limits_of(stream.config.num_replicas)
+    rules = ConsumerRules(stream.config, api.options.limits, limits, pedantic=False)
+    config = normalise(config, rules)
+    _check_count(stream)
+    if not is_valid_name(name) or len(name.encode()) > NAME_BYTES_MAX or name in stream.consumers:
+        raise ApiError(ErrorCode.CONSUMER_CREATE, err=f"invalid consumer name '{name}'")
+    return with_ephemeral_threshold(config)
+
+
 def _check_count(stream: Stream) -> None:
     """The smaller of the stream's and the account's limit counts (C-056)."""
-    limits = (stream.config.max_consumers, stream.account.limits.max_consumers)
+    of_account = stream.account.limits_of(stream.config.num_replicas)
+    limits = (stream.config.max_consumers, of_account.max_consumers)
     limit = min((limit for limit in limits if limit > 0), default=0)
-    if 0 < limit <= len(stream.consumers):
+    if 0 < limit <= stream.limited_consumer_count:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)
 
 
@@ -142,7 +167,8 @@ def _propose_create(
         state = api.consumer_state(consumer)
         api.advisories.consumer_action(consumer, "create", done_ns)
         shown = shown_config(consumer.config, api.options.server_version)
-        api.answer(request, consumer_info(consumer, state, shown, done_ns), done_ns)
+        fields = consumer_info(consumer, state, shown, done_ns)
+        api.answer(request, fields, done_ns, identity_header(consumer))
         api.kernel.start_consumer(consumer.stream.id, consumer.id)
         if pause_remaining_ns(config, done_ns) > 0:
             api.advisories.consumer_pause(consumer, done_ns)
@@ -172,12 +198,11 @@ def _update(
     deliver = old.deliver_subject.encode()
     bound = bool(deliver) and api.kernel.interest(request.account.id, deliver) > 0
     check_update(old, config, deliver_interest=bound)
-    refuse_unsupported_consumer(config)
 
     def done(_: int, done_ns: int) -> None:
         shown = shown_config(consumer.config, api.options.server_version)
-        state = api.consumer_state(consumer)
-        api.answer(request, consumer_info(consumer, state, shown, done_ns), done_ns)
+        fields = consumer_info(consumer, api.consumer_state(consumer), shown, done_ns)
+        api.answer(request, fields, done_ns, identity_header(consumer))
 
     propose_update(api, api.token(request, done), consumer, with_ephemeral_threshold(config))
 

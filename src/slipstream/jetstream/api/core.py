@@ -13,13 +13,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from slipstream.jetstream.api.transfers import Transfers
 from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.limits import ServerLimits
 from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
+from slipstream.jetstream.sourcing.links import FeedKernel, Links
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
-from slipstream.kernel.values import StoreError
+from slipstream.kernel.values import BackupPiece, ConsumerProgress, RestoredBatch, StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 # Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
@@ -27,15 +30,14 @@ LONG_ANSWERS_MAX = 10_000
 _REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
 
 
-class KernelApi(Protocol):
+class KernelApi(FeedKernel, Protocol):
     """What the API uses of the kernel; see _kernel.pyi."""
 
     def account(self, name: bytes) -> int: ...
-    def serve(self, account: int, subject: bytes, service: int) -> None: ...
-    def publish(
-        self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
-    ) -> int: ...
     def interest(self, account: int, subject: bytes) -> int: ...
+    def set_account_storage_limits(self, account: int, memory: int, file: int, /) -> None: ...
+    def unserve(self, account: int, subject: bytes) -> None: ...
+    def literal_interest(self, account: int, subject: bytes) -> int: ...
     def consumers(self, stream: int) -> list[Any]: ...
     def propose_stream_create(
         self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
@@ -52,11 +54,42 @@ class KernelApi(Protocol):
         self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
     ) -> int: ...
     def start_consumer(self, stream: int, consumer: int) -> None: ...
+    def unpin_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None: ...
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None: ...
-    def stream_state(self, stream: int) -> Any: ...
+    def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None: ...
+    def open_backup(self, stream: int, last_seq: int) -> int: ...
+    def read_backup(self, backup: int, bytes_max: int) -> BackupPiece: ...
+    def close_backup(self, backup: int) -> None: ...
+    def consumer_progress(self, stream: int, consumer: int) -> ConsumerProgress: ...
+    def propose_restore_begin(
+        self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
+    ) -> int: ...
+    def propose_restored_messages(
+        self,
+        token: int,
+        stream: int,
+        records: bytes | bytearray,
+        last_seq: int,
+        payload_bytes_max: int,
+        message_bytes_max: int,
+    ) -> RestoredBatch: ...
+    def propose_restored_consumer(
+        self,
+        token: int,
+        stream: int,
+        name: bytes,
+        description: bytes,
+        spec: ConsumerSpec,
+        progress: ConsumerProgress,
+        /,
+    ) -> int: ...
+    def propose_restored_end(
+        self, token: int, stream: int, last_seq: int, last_time_ns: int
+    ) -> None: ...
+    def store_stats(self) -> Any: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]: ...
     def stream_subjects(
         self, stream: int, subject_filter: bytes, offset: int, limit: int, /
@@ -78,6 +111,7 @@ class Options(NamedTuple):
     limits: ServerLimits
     strict: bool = True
     domain: str = ""
+    max_payload: int = 1 << 20
 
 
 class ClientDescription(NamedTuple):
@@ -121,6 +155,19 @@ class Advisories(Protocol):
     def stream_action(self, stream: Stream, action: str, now_ns: int) -> None: ...
     def consumer_action(self, consumer: Consumer, action: str, now_ns: int) -> None: ...
     def consumer_pause(self, consumer: Consumer, now_ns: int) -> None: ...
+    def snapshot_created(
+        self, request: Request, stream: str, state: Mapping[str, Any], now_ns: int
+    ) -> None: ...
+    def snapshot_completed(
+        self, request: Request, stream: str, *, start_ns: int, end_ns: int, error: str
+    ) -> None: ...
+    def restore_created(self, request: Request, stream: str, now_ns: int) -> None: ...
+    def restore_completed(
+        self, request: Request, stream: str, *, start_ns: int, end_ns: int, received_bytes: int
+    ) -> None: ...
+    def consumer_unpinned(
+        self, consumer: Consumer, group: str, reason: str, now_ns: int
+    ) -> None: ...
 
 
 class ApiCore:
@@ -132,6 +179,8 @@ class ApiCore:
         self.ids = ids
         self.advisories = advisories
         self.registry = Registry()
+        self.links = Links(kernel, ids, options.domain)
+        self.transfers = Transfers()
         self.failure = ""  # of the store; not empty: no change is possible any more
         self._next_token = 1
         self._waiting: dict[int, list[tuple[Request | None, Committed]]] = {}
@@ -140,12 +189,16 @@ class ApiCore:
 
     # -- answers
 
-    def answer(self, request: Request, fields: Mapping[str, Any], now_ns: int) -> None:
-        self._send(request, encode({"type": _type(request)} | dict(fields)), now_ns)
+    def answer(
+        self, request: Request, fields: Mapping[str, Any], now_ns: int, header: bytes = b""
+    ) -> None:
+        self._send(request, encode({"type": _type(request)} | dict(fields)), now_ns, header)
 
-    def answer_unaudited(self, request: Request, fields: Mapping[str, Any]) -> None:
-        """Reading a message is neither counted nor audited (S-108)."""
-        self._publish_reply(request, encode({"type": _type(request)} | dict(fields)))
+    def answer_unaudited(
+        self, request: Request, fields: Mapping[str, Any], header: bytes = b""
+    ) -> None:
+        """Reading a message is neither counted nor audited (S-108), nor is a consumer's reset."""
+        self._publish_reply(request, encode({"type": _type(request)} | dict(fields)), header)
 
     def refuse(self, request: Request, error: ApiError, now_ns: int) -> None:
         request.account.api_errors += 1
@@ -159,14 +212,14 @@ class ApiCore:
         fields = {"error": error.to_json_object()} | dict(request.on_error)
         self.answer(request, fields, now_ns)
 
-    def _send(self, request: Request, body: bytes, now_ns: int) -> None:
+    def _send(self, request: Request, body: bytes, now_ns: int, header: bytes = b"") -> None:
         request.account.api_total += 1
-        self._publish_reply(request, body)
+        self._publish_reply(request, body, header)
         self.advisories.audit(request, body, now_ns)
 
-    def _publish_reply(self, request: Request, body: bytes) -> None:
+    def _publish_reply(self, request: Request, body: bytes, header: bytes = b"") -> None:
         if request.reply:
-            self.kernel.publish(request.account.id, request.reply, b"", b"", body)
+            self.kernel.publish(request.account.id, request.reply, b"", header, body)
 
     # -- handlers
 
@@ -276,6 +329,7 @@ class ApiCore:
             for request, _ in callers:
                 if request is not None:
                     self.refuse(request, self._store_error(), now_ns)
+        self.transfers.store_failed(text, now_ns)
 
     def _store_error(self) -> ApiError:
         return ApiError(ErrorCode.STREAM_STORE_FAILED, err=self.failure)
@@ -292,7 +346,7 @@ class ApiCore:
     def stream_to_change(self, request: Request, name: str) -> Stream:
         """Includes one whose creation is under way: its log takes further proposals already."""
         stream = request.account.streams.get(name)
-        if stream is None:
+        if stream is None or stream.restoring:
             raise ApiError(ErrorCode.STREAM_NOT_FOUND)
         return stream
 
@@ -317,12 +371,3 @@ class ApiCore:
 
 def _type(request: Request) -> str:
     return f"io.nats.jetstream.api.v1.{request.type}"
-
-
-def header_value(header: bytes, name: bytes) -> bytes:
-    """Exact name, first occurrence, without leading spaces (S-129); empty if it is not there."""
-    start = header.find(b"\r\n" + name + b":")
-    if start < 0:
-        return b""
-    value, _, _ = header[start + len(name) + 3 :].partition(b"\r\n")
-    return value.strip(b" \t")

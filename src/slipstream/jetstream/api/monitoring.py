@@ -95,7 +95,7 @@ def _stream_detail(api: ApiCore, stream: Stream, detail: Detail, now_ns: int) ->
     shown["cluster"] = {"leader": api.options.server_name}
     if detail.config:
         shown["config"] = stream.config_json
-    shown["state"] = stream_state(api.stream_state(stream), len(stream.consumers))
+    shown["state"] = stream_state(api.stream_state(stream), stream.shown_consumer_count)
     if detail.consumers:
         entries = []
         for name in stream.consumer_names():

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from slipstream.jetstream.api import account, consumers, messages, monitoring, refused, streams
+from slipstream.jetstream.api import (
+    account,
+    consumer_reset,
+    consumer_unpin,
+    consumers,
+    messages,
+    monitoring,
+    refused,
+    restores,
+    snapshots,
+    streams,
+)
 from slipstream.jetstream.api.advisories import AdvisoryWriter
 from slipstream.jetstream.api.core import (
     ApiCore,
@@ -15,19 +26,24 @@ from slipstream.jetstream.api.core import (
     Options,
     Request,
 )
+from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.descriptions import read_consumer, read_stream
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
-from slipstream.jetstream.limits import AccountLimits
+from slipstream.jetstream.limits import AccountLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
+from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.kernel.events import (
     AdvisoryEvent,
+    BackupReadableEvent,
     BatchAbandonedEvent,
     CommittedEvent,
     Event,
     FailedEvent,
+    FeedEvent,
     InactiveEvent,
     RequestEvent,
+    RequestsDroppedEvent,
 )
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -80,11 +96,17 @@ ROUTES = {
     "CONSUMER.PAUSE": Route(
         consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
     ),
-    "CONSUMER.UNPIN": Route(refused.unpin, "consumer_unpin_response", _TWO),
-    "CONSUMER.RESET": Route(refused.reset, "consumer_reset_response", _TWO, {"reset_seq": 0}),
-    "STREAM.SNAPSHOT": Route(refused.snapshot, "stream_snapshot_response", _ONE),
+    "CONSUMER.UNPIN": Route(consumer_unpin.unpin, "consumer_unpin_response", _TWO),
+    "CONSUMER.RESET": Route(
+        consumer_reset.reset,
+        "consumer_reset_response",
+        _TWO,
+        {"reset_seq": 0},
+        level_first=False,
+    ),
+    "STREAM.SNAPSHOT": Route(snapshots.snapshot, "stream_snapshot_response", _ONE),
     "STREAM.RESTORE": Route(
-        refused.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
+        restores.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
     ),
     **{
         verb: Route(refused.needs_cluster, f"{type_}_response", words, level_first=False)
@@ -123,13 +145,17 @@ class JetStreamApi:
         self._core = ApiCore(kernel, options, ids, self._advisories)
         self._kernel = kernel
 
-    def add_account(self, name: str, limits: AccountLimits) -> None:
+    def add_account(self, name: str, limits: AccountLimits | TieredLimits) -> None:
         """Enables JetStream for an account. At most once for each."""
         id_ = self._kernel.account(name.encode())
-        self._core.registry.add_account(Account(name, id_, limits))
+        account = Account(name, id_, limits)
+        self._core.registry.add_account(account)
+        self._core.links.add_account(account)
         self._kernel.serve(id_, f"{_PREFIX}>".encode(), JETSTREAM_SERVICE)
-        if domain := self._core.options.domain:
-            self._kernel.serve(id_, f"$JS.{domain}.API.>".encode(), JETSTREAM_SERVICE)
+        # One server keeps one replica of everything.
+        own = limits if isinstance(limits, AccountLimits) else limits.tiers.get(tier_name(1))
+        if own is not None:
+            self._kernel.set_account_storage_limits(id_, own.max_memory, own.max_store)
 
     def recover(self, records: Sequence[Any]) -> None:
         """`records` are the kernel's StreamRecords. Raises DecodeError or KeyError for what no
@@ -149,14 +175,21 @@ class JetStreamApi:
                 stream.add_consumer(consumer)
                 if known.config.pause_until is not None:
                     self._core.watch_pause(consumer)
+        for stream in self._core.registry.streams.values():
+            self._core.links.configure(stream, 0)
 
     def handle(self, event: Event, now_ns: int) -> bool:
         """One event of the kernel. False when it is not JetStream's."""
         core = self._core
         if isinstance(event, RequestEvent):
-            if event.service != JETSTREAM_SERVICE:
+            if event.service == SOURCING_SERVICE:
+                core.links.answered(event, now_ns)
+            elif event.service == TRANSFER_SERVICE:
+                core.transfers.message(event, now_ns)
+            elif event.service == JETSTREAM_SERVICE:
+                self._request(event, now_ns)
+            else:
                 return False
-            self._request(event, now_ns)
         elif isinstance(event, CommittedEvent):
             core.committed(event.token, event.result, now_ns)
         elif isinstance(event, AdvisoryEvent):
@@ -169,6 +202,13 @@ class JetStreamApi:
             consumer = self._find(event.stream, event.consumer)
             if consumer is not None and not core.failure:
                 consumers.delete_inactive(core, consumer)
+        elif isinstance(event, RequestsDroppedEvent):
+            for account in core.registry.accounts.values():
+                self._advisories.requests_dropped(account, event.dropped, now_ns)
+        elif isinstance(event, FeedEvent):
+            core.links.feed_stopped(event, now_ns)
+        elif isinstance(event, BackupReadableEvent):
+            core.transfers.readable(event.backup)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
         else:
@@ -176,13 +216,20 @@ class JetStreamApi:
         return True
 
     def step(self, now_ns: int) -> bool:
-        """Due timers and one slice of a long answer. True while there is more to do at once."""
+        """Due timers, a slice of a transfer and one of a long answer. True while there is more to
+        do at once.
+        """
         self._core.end_pauses(now_ns)
-        return self._core.run_slice(now_ns)
+        core = self._core
+        core.links.step(now_ns)
+        more = core.transfers.step(now_ns)
+        return core.run_slice(now_ns) or more
 
     def deadline_ns(self) -> int | None:
         """When `step` has a timer to serve."""
-        return self._core.next_pause_end_ns()
+        core = self._core
+        due = (core.next_pause_end_ns(), core.links.next_due_ns(), core.transfers.deadline_ns())
+        return min((at for at in due if at is not None), default=None)
 
     def account_statistics(self, name: str) -> dict[str, Any]:
         """What the account's own INFO request is answered with, without its type."""
@@ -210,6 +257,7 @@ class JetStreamApi:
     def check(self) -> None:
         """Invariants, for tests."""
         self._core.registry.check()
+        self._core.links.check()
 
     def _account(self, name: str) -> Account:
         return next(a for a in self._core.registry.accounts.values() if a.name == name)
@@ -221,9 +269,7 @@ class JetStreamApi:
     def _request(self, event: RequestEvent, now_ns: int) -> None:
         subject = event.subject.decode("utf-8", "replace")
         tokens = subject.split(".")
-        # $JS.API.<verb> or $JS.<domain>.API.<verb>
-        tokens = tokens[2:] if tokens[1] == "API" else tokens[3:]
-        found = find_route(tokens)
+        found = find_route(tokens[2:])  # behind $JS.API
         if found is None:
             return  # nobody answers an unknown verb (S-096)
         route, words = found

@@ -75,6 +75,12 @@ def consumer_info(consumer: Consumer, state: Any, config: object, now_ns: int) -
         shown["paused"] = True
         shown["pause_remaining"] = remaining_ns
     shown["ts"] = format_time(now_ns)
+    if consumer.config.priority_groups:  # nats-server shows the first (C-099)
+        group: dict[str, Any] = {"group": consumer.config.priority_groups[0]}
+        if state.pin_id:
+            group["pinned_client_id"] = state.pin_id
+        group["pinned_ts"] = format_time(state.pinned_ns)
+        shown["priority_groups"] = [group]
     return shown
 
 

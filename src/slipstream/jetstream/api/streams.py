@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from slipstream.jetstream import subjects
-from slipstream.jetstream.api.core import ApiCore, Request, header_value
+from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.api.requests import (
     PurgeRequest,
     StreamInfoRequest,
@@ -21,11 +21,14 @@ from slipstream.jetstream.api.requests import (
 from slipstream.jetstream.api.state import shown_config, stream_state
 from slipstream.jetstream.api_level import comparable_metadata, stored_metadata
 from slipstream.jetstream.descriptions import describe_stream
+from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import Reservations
 from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Stream
+from slipstream.jetstream.sourcing.origin_rules import check_filters
+from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.jetstream.stream_config import StreamConfig, StreamConfigRequest
 from slipstream.jetstream.stream_rules import StreamRules, check_update, invalid, normalise
 from slipstream.jetstream.unsupported import refuse_unsupported_stream
@@ -54,16 +57,19 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
     if config.mirror_direct and config.mirror is None:
         raise invalid("stream has no mirror but does have mirror direct")
     account = request.account
-    _check_stream_count(account, name)
-    config = normalise(config, _rules(api, account, wanted.pedantic))
+    _check_stream_count(account, config)
+    config = normalise(config, _rules(api, account, config.num_replicas, wanted.pedantic))
     if config.num_replicas > 1:
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
     refuse_unsupported_stream(config)
     existing = account.streams.get(name)
+    if existing is not None and existing.restoring:
+        raise ApiError(ErrorCode.STREAM_NAME_EXIST)
     if existing is not None:
         _answer_existing(api, request, existing, config, now_ns)
         return
     _check_limits(api, account, config, None)
+    check_filters(config)
     if account.overlaps(config):
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
     _propose_create(api, request, config, now_ns)
@@ -75,6 +81,7 @@ def _propose_create(api: ApiCore, request: Request, config: StreamConfig, now_ns
 
     def done(_: int, done_ns: int) -> None:
         stream.token = 0
+        api.links.configure(stream, done_ns)
         api.advisories.stream_action(stream, "create", done_ns)
         api.answer(request, _created(api, stream, done_ns), done_ns)
 
@@ -103,6 +110,22 @@ def _answer_existing(
         api.when_committed(stream.token, request, done)
 
 
+def check_restored(api: ApiCore, account: Account, config: StreamConfig) -> StreamConfig:
+    """What a stream with this configuration is restored with. Raises ApiError."""
+    config.metadata = stored_metadata(config.metadata, config.required_api_level)
+    config = normalise(config, _rules(api, account, config.num_replicas, pedantic=False))
+    if config.num_replicas > 1:
+        raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
+    refuse_unsupported_stream(config)
+    _check_stream_count(account, config)
+    _check_limits(api, account, config, None)
+    return config
+
+
+def restored_answer(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
+    return _shown(api, stream, now_ns)
+
+
 def _created(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
     return _shown(api, stream, now_ns) | {"did_create": True}
 
@@ -110,7 +133,8 @@ def _created(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
 def update(api: ApiCore, request: Request, now_ns: int) -> None:
     wanted = read(api, request, StreamConfigRequest)
     account = request.account
-    config = normalise(wanted.to_config(), _rules(api, account, wanted.pedantic))
+    rules = _rules(api, account, wanted.num_replicas, wanted.pedantic)
+    config = normalise(wanted.to_config(), rules)
     if config.name != request.words[0]:
         raise ApiError(ErrorCode.STREAM_MISMATCH)
     stream = api.stream_to_change(request, config.name)
@@ -123,6 +147,7 @@ def update(api: ApiCore, request: Request, now_ns: int) -> None:
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
 
     def done(_: int, done_ns: int) -> None:
+        api.links.configure(stream, done_ns)
         api.advisories.stream_action(stream, "modify", done_ns)
         shown = _shown(api, stream, done_ns, config)
         api.answer(request, _with_domain(api, shown), done_ns)
@@ -164,6 +189,7 @@ def delete(api: ApiCore, request: Request, now_ns: int) -> None:
         api.answer(request, {"success": True}, done_ns)
 
     api.kernel.propose_stream_delete(api.token(request, done), stream.id)
+    api.links.remove(stream)
     api.registry.remove_stream(stream)
 
 
@@ -274,12 +300,13 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
 
 
 def list_entry(api: ApiCore, stream: Stream, now_ns: int) -> dict[str, Any]:
-    state = stream_state(api.stream_state(stream), len(stream.consumers))
+    state = stream_state(api.stream_state(stream), stream.shown_consumer_count)
     return {
         "config": stream.config_json,
         "created": stream.created,
         "state": state,
         **api.domain_field(),
+        **shown_links(api.links.links(stream), now_ns),
         "ts": format_time(now_ns),
     }
 
@@ -296,7 +323,8 @@ def _shown(
     return {
         "config": shown_config(config or stream.config, api.options.server_version),
         "created": stream.created,
-        "state": stream_state(state, len(stream.consumers), counted, deleted),
+        "state": stream_state(state, stream.shown_consumer_count, counted, deleted),
+        **shown_links(api.links.links(stream), now_ns),
         "ts": format_time(now_ns),
     }
 
@@ -304,32 +332,36 @@ def _shown(
 def _with_domain(
     api: ApiCore, shown: dict[str, Any], more: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """UPDATE and INFO show the domain, CREATE does not; it stands before the time."""
-    ts = {"ts": shown.pop("ts")}
-    return shown | api.domain_field() | (more or {}) | ts
+    """UPDATE and INFO show the domain, CREATE does not; it stands behind the state."""
+    tail = {key: shown.pop(key) for key in ("mirror", "sources", "ts") if key in shown}
+    return shown | api.domain_field() | (more or {}) | tail
 
 
-def _rules(api: ApiCore, account: Account, pedantic: bool) -> StreamRules:
-    return StreamRules(api.options.limits, account.limits, pedantic)
+def _rules(api: ApiCore, account: Account, replicas: int, pedantic: bool) -> StreamRules:
+    def find_stream(name: str) -> StreamConfig | None:
+        stream = account.streams.get(name)
+        return stream.config if stream is not None else None
+
+    return StreamRules(api.options.limits, account.limits_of(replicas), pedantic, find_stream)
 
 
-def _check_stream_count(account: Account, name: str) -> None:
-    others = len(account.streams) - (name in account.streams)
-    if 0 < account.limits.max_streams <= others:
+def _check_stream_count(account: Account, config: StreamConfig) -> None:
+    others = len(account.streams) - (config.name in account.streams)
+    if 0 < account.limits_of(config.num_replicas).max_streams <= others:
         raise ApiError(ErrorCode.MAXIMUM_STREAMS_LIMIT)
 
 
 def _check_limits(api: ApiCore, account: Account, config: StreamConfig, old: Stream | None) -> None:
     """Consumers and bytes that it claims, on top of what other streams have reserved (S-241)."""
-    limits, consumers_max = api.options.limits, account.limits.max_consumers
-    if 0 < consumers_max < config.max_consumers:
+    limits, own = api.options.limits, account.limits_of(config.num_replicas)
+    if 0 < own.max_consumers < config.max_consumers:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)
     claimed = config.max_bytes
     if claimed < 0:
         claimed = 1 if old is None else 0  # nats-server wants room for at least something
     existing = account.streams.get(config.name)
     others = _less(account.reserved, existing)
-    _check_reservation(config, account.limits.max_memory, account.limits.max_store, others, claimed)
+    _check_reservation(config, own.max_memory, own.max_store, others, claimed)
     growth = claimed
     if old is not None:
         growth = max(claimed - max(old.config.max_bytes, 0), 0)

@@ -19,7 +19,7 @@ from slipstream.jetstream.json.objects import (
     Place,
     bind_struct,
 )
-from slipstream.jetstream.json.syntax import explain
+from slipstream.jetstream.json.syntax import explain, fault_of_single
 
 _SPACE = " \t\r\n"
 T = TypeVar("T", bound=GoStruct)
@@ -38,6 +38,16 @@ def decode(text: bytes, struct: type[T], *, strict: bool = True) -> T:
         except BindFault as fault:
             raise DecodeError(str(fault)) from None
     return result
+
+
+def decode_single(text: bytes, struct: type[T]) -> T:
+    """As some of nats-server's handlers read: one value and nothing else, unknown fields are
+    ignored. Raises DecodeError.
+    """
+    fault = fault_of_single(text)
+    if fault is not None:
+        raise DecodeError(fault)
+    return decode(text, struct, strict=False)
 
 
 def is_empty_request(text: bytes) -> bool:

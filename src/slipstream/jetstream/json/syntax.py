@@ -35,6 +35,21 @@ def explain(text: bytes) -> str:
     raise AssertionError("the text is valid JSON")
 
 
+def fault_of_single(text: bytes) -> str | None:
+    """What Go says of a text that must be one JSON value, which it reads in another way: without
+    offsets. None if it is one.
+    """
+    try:
+        behind = _skip_space(text, _value(text, _skip_space(text, 0), 0))
+    except SyntaxFault as fault:
+        complaint, _, _ = str(fault).partition(" at offset ")
+        return "unexpected end of JSON input" if complaint == "unexpected EOF" else complaint
+    if behind == len(text):
+        return None
+    character, _ = _character(text, behind)
+    return f"invalid character {character} after top-level value"
+
+
 def _skip_space(text: bytes, position: int) -> int:
     found = _SPACE.match(text, position)
     assert found is not None

@@ -18,7 +18,6 @@ namespace slipstream {
 
 void Stream::propose_batch(string_view messages, uint32_t count, bool end_only, string_view reply, string_view ack_fields) {
   seal();  // what came before the batch is before it in the log
-  stamp();
   Buffer part = js.buffer();
   uint32_t parts = 0, left = count;
   uint64_t bytes = 0;
@@ -27,7 +26,7 @@ void Stream::propose_batch(string_view messages, uint32_t count, bool end_only, 
   part.put8(true);
   LoggedMessage m;
   for (; left && m.decode(in); left--) {
-    if (left == 1 && end_only) m.header = last_header = with_header(m.header, "Nats-Batch-Commit", "1");
+    if (left == 1 && end_only) m.header = last_header = with_header_appended(m.header, "Nats-Batch-Commit", "1");
     mark_schedule(m);
     if (part.size() > 1 && part.size() + m.size() > kEntryBytes) {
       bytes += part.size();
@@ -40,7 +39,7 @@ void Stream::propose_batch(string_view messages, uint32_t count, bool end_only, 
     m.encode(part);
   }
   Buffer payload = js.buffer(), replies = js.buffer();
-  payload.put64((uint64_t)last_time_ns_), payload.put32(count), payload.put32(parts);
+  payload.put64((uint64_t)entry_time_ns()), payload.put32(count), payload.put32(parts);
   payload.append(part.view().substr(1));
   bytes += payload.size();
   replies.put64(bytes);
@@ -66,6 +65,8 @@ class Stream::BatchJudge {
     PublishHeaders h;
     if (!m.header.empty()) h = scan_headers(m.header);
     if (const PublishError* e = h.any ? headers(h, m, time_ns, v) : nullptr) return e;
+    if (s_.spec.counter)
+      if (const PublishError* e = counts(h, m)) return e;
     if (m.header.size() > kHeaderBytesMax) return &kHeaderTooLarge;
     size_t header = m.header.size() + (adds_rollup(h) ? kRollupLineBytes : 0);
     uint64_t bytes = MessageStore::message_bytes(s_.spec.memory, m.subject.size(), header, m.body.size());
@@ -88,7 +89,8 @@ class Stream::BatchJudge {
       return &kBatchUnsupportedHeader;
     }
     if (m.header.size() > kHeaderBytesMax) return &kHeaderTooLarge;
-    if (!h.incr.empty()) return &kNotCounter;
+    if (!h.incr.empty())
+      if (const PublishError* e = s_.check_increment(h, m.body, 0)) return e;
     if (!h.expected_stream.empty() && h.expected_stream != s_.name) return &kWrongStream;
     int64_t ttl_s = kTtlNone;
     bool ttl_valid = parse_ttl(h.ttl, ttl_s);
@@ -109,6 +111,13 @@ class Stream::BatchJudge {
     };
     if (const PublishError* e = s_.check_schedule(h, m.subject, m.schedule, schedule_in_batch)) return e;
     return rollup(h, m.subject, v);
+  }
+
+  // The total so far is as good as the one that this batch makes of it: both are numbers, or neither is.
+  const PublishError* counts(const PublishHeaders& h, const LoggedMessage& m) {
+    CounterMessage counted;
+    if (const PublishError* e = s_.count(m.subject, m.header, m.body, h, counted)) return e;
+    return s_.too_large(counted.header.size(), counted.body.size()) ? &kMsgTooLarge : nullptr;
   }
 
   const PublishError* expected(const PublishHeaders& h, const LoggedMessage& m, Verdict& v) {
@@ -179,9 +188,7 @@ void Stream::apply_batch_commit(Reader& in, Entry* entry) {
   else if (group.logged && js.failed()) verdict.error = &kStoreFailed;
   else if (spec.sealed) verdict.error = &kSealed;
   else judge_batch(messages, count, time_ns, verdict);
-  LoggedMessage m;
-  Reader stored(messages);
-  for (uint32_t i = 0; i < count && !verdict.error && m.decode(stored); i++) store_one(time_ns, m, scan_headers(m.header), verdict);
+  if (!verdict.error) store_batch(messages, count, time_ns, verdict);
   batch_parts_.release();
   batch_part_count_ = 0;
   if (!entry) return;
@@ -191,7 +198,21 @@ void Stream::apply_batch_commit(Reader& in, Entry* entry) {
   string_view reply = replies.get_text();
   if (!verdict.error) verdict.ack_fields = replies.get_text();
   if (!reply.empty()) answer_verdict(reply, verdict);
-  after_messages();
+  wake_after_append();
+}
+
+void Stream::store_batch(string_view messages, uint32_t messages_count, int64_t time_ns, Verdict& verdict) {
+  LoggedMessage m;
+  Reader in(messages);
+  for (uint32_t i = 0; i < messages_count && !verdict.error && m.decode(in); i++) {
+    PublishHeaders h = scan_headers(m.header);
+    CounterMessage counted;
+    if (spec.counter) {
+      if ((verdict.error = count(m.subject, m.header, m.body, h, counted))) return;
+      m.header = counted.header, m.body = counted.body;
+    }
+    store_one(time_ns, m, h, verdict);
+  }
 }
 
 void Stream::judge_batch(string_view messages, uint32_t count, int64_t time_ns, Verdict& verdict) {

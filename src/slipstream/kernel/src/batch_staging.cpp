@@ -41,6 +41,9 @@ void BatchStaging::take(string_view subject, string_view reply, string_view head
   if (bytes_ + stream_.bytes_in_flight() + m.size() > kStreamInflightBytes || stream_.js.staged_bytes + m.size() > kStagedBytesMax)
     return refuse(kTooManyRequests);
 
+  if (uint32_t full = stream_.limits_verdict(subject.size(), header.size(), body.size()))
+    return refuse(full & kServerFull ? kServerLimit : kAccountLimit);
+
   auto it = open(h.batch_id, seq, end_only, reply);
   if (it == batches_.end()) return;
   if (commits && !end_only && h.batch_commit != "1") {
@@ -53,7 +56,7 @@ void BatchStaging::take(string_view subject, string_view reply, string_view head
       abandon(it, "unsupported");
       return refuse(kRequiredLevel);
     }
-    plain = without_headers(header, [](string_view name) { return name == "Nats-Required-Api-Level"; });
+    plain = without_header(header, "Nats-Required-Api-Level");
     m.header = plain;
   }
   if (!continues(it, seq, end_only, reply)) return;

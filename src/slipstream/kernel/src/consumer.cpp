@@ -46,7 +46,7 @@ void Consumer::start_position() {
         uint64_t newest = 0;
         for (const auto& f : spec.filters)
           m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
-        start = newest ? newest : last + 1;
+        start = newest ? newest : first;
       }
       break;
     }
@@ -70,7 +70,7 @@ void Consumer::start_position() {
       newest.erase(std::unique(newest.begin(), newest.end()), newest.end());
       last_per_subject_.assign(newest.begin(), newest.end());
       resume_after_ = last;
-      start = newest.empty() ? last + 1 : newest.front();
+      start = newest.empty() ? std::max(first, last) : newest.front();
       break;
     }
   }
@@ -86,8 +86,9 @@ void Consumer::attach() {
                                                  "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
   if (spec.flow_control)
     flow_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, flow_prefix_ + "*", {}, this);
-  if (spec.flow_control) window_bytes_ = 2 << 20;
+  if (spec.flow_control) open_window();
   interest_changed();
+  if (spec.sourcing && consumer_seq_ > 0) propose_reset(0, 0);
   if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
   rearm();
 }
@@ -111,6 +112,7 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   bool same_filters = next.filters == spec.filters;
   spec = std::move(next);
   spec.memory = memory;
+  if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
@@ -125,6 +127,7 @@ void Consumer::update(std::string text, ConsumerSpec next) {
       else literal_filters_.insert(f);
     }
   }
+  if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering
   js_.unregister_consumer(*this, stream_);
   js_.register_consumer(*this, stream_);
@@ -138,7 +141,6 @@ void Consumer::clamp_to_stream() {
   uint64_t last = store().last_seq();
   if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
   if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
-  many_removed();
 }
 
 // ------------------------------------------------------------------ filters and num_pending
@@ -248,9 +250,10 @@ void Consumer::many_removed() {
 
 // ------------------------------------------------------------------ acknowledgements as they arrive
 
+bool Consumer::hears_acks() const { return spec.ack_policy != AckPolicy::none && spec.ack_policy != AckPolicy::flow_control; }
+
 void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body) {
   if (stream_seq == 0 || stream_seq > cursor_) return;  // never delivered: no answer (C-115)
-  if (spec.ack_policy == AckPolicy::none) return;
   last_activity_ns_ = kernel().now.wall_ns;
   auto answer = [&] {
     if (!reply.empty()) kernel().publish(stream_.account, reply, {}, {}, {});
@@ -266,7 +269,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     return answer();
   } else if (body.starts_with("+NXT")) {
     on_ack(deliveries, stream_seq, consumer_seq, {}, {});
-    if (!reply.empty()) on_pull(reply, body.substr(4));
+    if (!reply.empty()) on_pull(reply, {}, body.substr(4));
     return;
   } else if (body.starts_with("+TERM")) {
     string_view reason = body.substr(5);
@@ -390,12 +393,12 @@ void Consumer::apply_delivered(Reader& in) {
       }
       PendingDelivery* p = pending_.find(stream_seq);
       if (!p) {
-        if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, time_ns + wait_ns(deliveries), deliveries);
+        if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
         continue;
       }
       pending_.set_deliveries(p, deliveries);
       p->sent_ns = time_ns;
-      pending_.set_deadline(p, time_ns + wait_ns(deliveries));
+      pending_.set_deadline(p, ack_deadline_ns(time_ns, deliveries));
     }
   }
   if (resume_after_ && last_per_subject_.empty() && spec.deliver_policy == DeliverPolicy::last_per_subject)
@@ -440,8 +443,13 @@ void Consumer::apply_acks(Reader& in) {
 void Consumer::apply_ack_all(Reader& in) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
-  acked_ns_ = (int64_t)in.get64();
+  acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+}
+
+void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {
+  acked_ns_ = time_ns;
   if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
+  if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
   bool was_stalled = stalled_by_ack_pending();
   floor_consumer_seq_ = consumer_seq;
   floor_stream_seq_ = stream_seq;
@@ -524,16 +532,15 @@ ConsumerView Consumer::view() {
   v.floor_stream_seq = floor_stream_seq_;
   v.ack_pending = pending_.size();
   v.redelivered = spec.max_deliver == 1 ? 0 : pending_.redelivered() + exceeded_.size();
-  for (auto it = waiting_.begin(); it != waiting_.end();) {
-    bool gone = (it->expires_ns && it->expires_ns <= kernel().now.wall_ns) || resolve(it->target) == 0;
-    it = gone ? waiting_.erase(it) : std::next(it);
-  }
+  serve_requests(false);
   v.waiting = waiting_.size();
   v.pending = num_pending();
   v.delivered_ns = delivered_ns_;
   v.acked_ns = acked_ns_;
   v.push_bound = spec.push() && active_;
   v.paused_until_ns = spec.pause_until_ns;
+  v.pin_id = pin_.id;
+  v.pinned_ns = pin_.since_ns;
   return v;
 }
 

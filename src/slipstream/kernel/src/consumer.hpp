@@ -3,7 +3,6 @@
 // entries of its stream's log; apply_*() are the state machine, the rest runs on the leader.
 #pragma once
 #include <deque>
-#include <list>
 #include <memory>
 #include <set>
 #include <string>
@@ -14,6 +13,7 @@
 #include "pull_request.hpp"
 #include "specs.hpp"
 #include "timers.hpp"
+#include "waiting_requests.hpp"
 
 namespace slipstream {
 
@@ -26,6 +26,8 @@ struct ConsumerView {  // what INFO shows
   uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending;
   int64_t delivered_ns, acked_ns, paused_until_ns;
   bool push_bound;
+  std::string pin_id;
+  int64_t pinned_ns;
 };
 
 class Consumer {
@@ -40,16 +42,21 @@ class Consumer {
   void update(std::string description, ConsumerSpec spec);
 
   // --- what clients send
-  void on_pull(string_view reply, string_view body);
+  void on_pull(string_view reply, string_view header, string_view body);
+  bool hears_acks() const;  // false: who acknowledges with a reply is told that nobody is there
   void on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body);
-  void on_flow_reply(string_view subject);
+  void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
+  void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
+  void unpin();
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once
   void propose_acks();   // the acks of this turn, as one entry
   void propose_delivered();
+  bool propose_reset(uint64_t token, uint64_t seq);  // 0: back to the ack floor
+  void expect_reset() { resets_under_way_++; }       // an update that was proposed resets
   void wake();           // run() in this turn
 
   // --- the log
@@ -58,11 +65,25 @@ class Consumer {
   void apply_ack_all(Reader& in);
   void apply_deadline(Reader& in);
   void apply_exceeded(Reader& in);
+  void apply_ack_flow(Reader& in);
+  uint64_t apply_reset(Reader& in);  // the sequence that comes next
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
   void many_removed();                                   // after a purge
   void subject_renewed(uint32_t subject);                // its id may stand for another name now
+
+  // --- backup and restore (stream_restore.cpp)
+  struct Progress {
+    uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq;
+    int64_t delivered_ns, acked_ns;
+    struct Delivery { uint64_t stream_seq, consumer_seq; int64_t sent_ns; uint32_t deliveries; };
+    std::vector<Delivery> pending;
+    std::vector<uint64_t> exceeded;
+  };
+  Progress progress();
+  bool restore(Reader& in);
+  void restored();
 
   void snapshot(Buffer& out) const;
   bool load(Reader& in);
@@ -76,7 +97,7 @@ class Consumer {
   bool ready = false;    // stands in JetStream::ready_
   bool acked = false;    // stands in JetStream::acked_
   bool delivered_dirty = false;
-  bool held = false;     // Python answers the creation before the first delivery
+  bool held = false;     // Python answers the creation, or a reset, before the first delivery
 
  private:
   friend class Stream;
@@ -88,11 +109,19 @@ class Consumer {
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
   int64_t wait_ns(uint32_t deliveries) const;
+  int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
+  void acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
+  uint64_t reset_to(uint64_t seq);
   bool stalled_by_ack_pending() const;
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
-  PullRequest* request_for(size_t bytes);
-  void drop_request(std::list<PullRequest>::iterator r);
+  std::string complaint_about(const PullBody& asked) const;
+  bool turned_away(const PullBody& asked, string_view reply);
+  PullRequest* request_for(const Offer& offer);
+  void drop_abandoned_requests();
+  void pin_client(PullRequest& r);
+  void pin_timed_out();
+  bool level_is_missing(string_view header) const;
   bool held_back(const StoredMessage& message);
   void send(DeliveryTarget& target, const StoredMessage& message, string_view ack_reply);
   size_t resolve(DeliveryTarget& target);
@@ -102,6 +131,10 @@ class Consumer {
   void heartbeat(string_view to);
   void serve_requests(bool end_of_stream);
   void flow_control(size_t bytes);
+  void open_window();
+  void forget_flow();
+  void ask_flow();
+  void propose_ack_flow(string_view header);
   bool acquire_rate(size_t bytes);
   void ack_floor_after(uint64_t consumer_seq);
   void forget(PendingDelivery* p);
@@ -110,7 +143,8 @@ class Consumer {
   void expire_deliveries();
   void rearm();
   bool paused() const;
-  void advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason);
+  void advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason,
+              string_view group = {});
   Kernel& kernel() const;
   MessageStore& store() const;
 
@@ -131,8 +165,9 @@ class Consumer {
 
   // Derived, and of the leader alone.
   std::deque<uint64_t> redelivery_;
-  std::list<PullRequest> waiting_;
-  size_t no_waits_ = 0;         // of waiting_
+  WaitingRequests waiting_;
+  ClientPin pin_;
+  int64_t served_ns_ = 0;       // when serve_requests() last ran
   DeliveryTarget push_target_;
   bool active_ = false;         // push: somebody listens
   int64_t last_activity_ns_ = 0, next_heartbeat_ns_ = 0, next_request_ns_ = INT64_MAX;
@@ -155,6 +190,7 @@ class Consumer {
   int64_t replay_last_ns_ = 0, replay_sent_ns_ = 0;
   uint64_t replay_upto_ = 0;
   bool inactive_reported_ = false;
+  uint32_t resets_under_way_ = 0;  // proposed; nothing goes out before they are applied
 };
 
 }  // namespace slipstream

@@ -1,5 +1,5 @@
-// Delivery: which message goes out next, to whom, and when. Pull requests, push subjects, heartbeats, flow control,
-// redelivery timers. Runs on the leader, in the turn; what it did is told to the log as one entry per turn.
+// Delivery: which message goes out next, to whom, and when. Pull requests, push subjects, heartbeats, redelivery timers. Runs
+// on the leader, in the turn; what it did is told to the log as one entry per turn.
 #include <algorithm>
 
 #include "consumer.hpp"
@@ -11,8 +11,13 @@ namespace {
 constexpr int kMessagesPerRun = 2048;
 constexpr size_t kBytesPerRun = 2 << 20;          // then other consumers have their turn
 constexpr size_t kCongestedBytes = 4 << 20;       // pending output of the receiver at which delivery waits
-constexpr int64_t kWindowMax = 32 << 20;          // push flow control (C-103)
 constexpr int64_t kMillisecond = 1'000'000;
+
+// A header block, which may be empty, with one more line at its end.
+std::string with_header(string_view block, string_view name, string_view value) {
+  std::string out(block.empty() ? string_view("NATS/1.0\r\n") : block.substr(0, block.size() - 2));
+  return out.append(name).append(": ").append(value).append("\r\n\r\n");
+}
 
 }  // namespace
 
@@ -23,6 +28,11 @@ bool Consumer::paused() const { return spec.pause_until_ns > kernel().now.wall_n
 int64_t Consumer::wait_ns(uint32_t deliveries) const {
   if (spec.backoff_ns.empty()) return spec.ack_wait_ns;
   return spec.backoff_ns[std::min<size_t>(deliveries ? deliveries - 1 : 0, spec.backoff_ns.size() - 1)];
+}
+
+// A consumer that is acknowledged by flow control delivers again after a reset only, never because time has passed.
+int64_t Consumer::ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const {
+  return spec.ack_policy == AckPolicy::flow_control ? INT64_MAX : sent_ns + wait_ns(deliveries);
 }
 
 bool Consumer::stalled_by_ack_pending() const {
@@ -46,6 +56,7 @@ bool Consumer::congested(DeliveryTarget& t) {
   if (!spec.push()) resolve(t);
   if (t.match.plain.size() != 1) return false;
   Subscription* s = t.match.plain[0];
+  if (s->kind == SubscriptionKind::feed) return static_cast<Feed*>(s->target)->behind();
   return s->connection && s->connection->pending() > kCongestedBytes;
 }
 
@@ -89,116 +100,10 @@ void Consumer::interest_changed() {
   else rearm();
 }
 
-// ------------------------------------------------------------------ pull requests
-
-void Consumer::on_pull(string_view reply, string_view body) {
-  if (reply.empty()) return;
-  int64_t now = kernel().now.wall_ns;
-  last_activity_ns_ = now;
-  inactive_reported_ = false;
-  if (spec.push()) return status(reply, "409 Consumer is push based");
-  PullBody asked;
-  std::string error;
-  if (!parse_pull_body(body, asked, error)) return status(reply, "400 Bad Request - " + error);
-  if (spec.max_batch > 0 && asked.batch > spec.max_batch)
-    return status(reply, "409 Exceeded MaxRequestBatch of " + std::to_string(spec.max_batch));
-  if (asked.expires_ns > 0 && spec.max_expires_ns > 0 && asked.expires_ns > spec.max_expires_ns)
-    return status(reply, "409 Exceeded MaxRequestExpires of " + format_duration(spec.max_expires_ns));
-  if (asked.max_bytes > 0 && spec.max_bytes > 0 && asked.max_bytes > spec.max_bytes)
-    return status(reply, "409 Exceeded MaxRequestMaxBytes of " + std::to_string(spec.max_bytes));
-  if (asked.min_pending || asked.min_ack_pending) return status(reply, "400 Bad Request - Not a Overflow Priority consumer");
-  if (!asked.id.empty()) return status(reply, "400 Bad Request - Not a Pinned Client Priority consumer");
-  if (asked.priority < 0 || asked.priority > 9) return status(reply, "400 Bad Request - Priority must be between 0 and 9");
-  if (spec.max_waiting > 0 && (int64_t)waiting_.size() >= spec.max_waiting) serve_requests(false);
-  if (asked.no_wait) {
-    uint64_t available = num_pending() + redelivery_.size();
-    if (available == 0 && asked.expires_ns == 0) return status(reply, "404 No Messages");
-    if (available > 0) {
-      serve_requests(false);
-      uint64_t claimed = 0;
-      for (const auto& r : waiting_) claimed += (uint64_t)std::max<int64_t>(r.batch, 0);
-      if (available < claimed) return status(reply, "408 Requests Pending");
-    }
-  }
-  if (spec.max_waiting > 0 && (int64_t)waiting_.size() >= spec.max_waiting) {
-    if (asked.heartbeat_ns == 0) status(reply, "409 Exceeded MaxWaiting");
-    return;
-  }
-  PullRequest& r = waiting_.emplace_back();
-  r.target.subject = reply;
-  r.batch = asked.batch;
-  r.max_bytes = asked.max_bytes;
-  r.limits_bytes = asked.max_bytes > 0;
-  r.no_wait = asked.no_wait;
-  no_waits_ += asked.no_wait;
-  if (asked.expires_ns > 0) r.expires_ns = now + asked.expires_ns;
-  if (asked.heartbeat_ns > 0) {
-    r.heartbeat_ns = asked.heartbeat_ns;
-    r.next_heartbeat_ns = now + asked.heartbeat_ns;
-    next_request_ns_ = std::min(next_request_ns_, r.next_heartbeat_ns);
-  }
-  if (r.expires_ns) next_request_ns_ = std::min(next_request_ns_, r.expires_ns);
-  if (next_request_ns_ != INT64_MAX) kernel().timers.set_earlier(timer_, kernel().monotonic_of(next_request_ns_));
-  wake();
-}
-
-void Consumer::drop_request(std::list<PullRequest>::iterator r) {
-  no_waits_ -= r->no_wait;
-  waiting_.erase(r);
-}
-
-// Ends what has expired or can get nothing more, drops those whose requester is gone, sends due heartbeats.
-void Consumer::serve_requests(bool end_of_stream) {
-  int64_t now = kernel().now.wall_ns;
-  next_request_ns_ = INT64_MAX;
-  for (auto it = waiting_.begin(); it != waiting_.end();) {
-    auto r = it++;
-    if (r->expires_ns && r->expires_ns <= now) {
-      status(r->target.subject, "408 Request Timeout", &*r);
-      drop_request(r);
-      continue;
-    }
-    if (end_of_stream && r->no_wait && (r->expires_ns == 0 || r->delivered > 0)) {
-      status(r->target.subject, "404 No Messages");
-      drop_request(r);
-      continue;
-    }
-    if (resolve(r->target) == 0) {
-      drop_request(r);
-      continue;
-    }
-    if (r->heartbeat_ns) {
-      if (r->next_heartbeat_ns <= now) {
-        heartbeat(r->target.subject);
-        r->next_heartbeat_ns = now + r->heartbeat_ns;
-      }
-      next_request_ns_ = std::min(next_request_ns_, r->next_heartbeat_ns);
-    }
-    if (r->expires_ns) next_request_ns_ = std::min(next_request_ns_, r->expires_ns);
-  }
-}
-
-// The request that gets a message of this size: the first that is alive and has room.
-PullRequest* Consumer::request_for(size_t bytes) {
-  int64_t now = kernel().now.wall_ns;
-  while (!waiting_.empty()) {
-    auto r = waiting_.begin();
-    if (r->expires_ns && r->expires_ns <= now) {
-      status(r->target.subject, "408 Request Timeout", &*r);
-    } else if (r->limits_bytes && (int64_t)bytes > r->max_bytes) {
-      status(r->target.subject, "409 Message Size Exceeds MaxBytes", &*r);
-    } else if (resolve(r->target) > 0) {
-      return &*r;
-    }
-    drop_request(r);
-  }
-  return nullptr;
-}
-
 // ------------------------------------------------------------------ the run of a turn
 
 bool Consumer::run() {
-  if (stream_.deleted || held || !pull_subscription_) return false;
+  if (stream_.deleted || held || resets_under_way_ || !pull_subscription_) return false;
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;
@@ -242,8 +147,9 @@ bool Consumer::run() {
     bytes += size;
   }
   int64_t now = kernel().now.wall_ns;
-  if (!more && !waiting_.empty() && ((no_waits_ && !by_ack_limit) || next_request_ns_ <= now)) serve_requests(!by_ack_limit);
-  if (PendingDelivery* p = pending_.earliest()) kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
+  if (!more && !waiting_.empty() && ((waiting_.no_waits() && !by_ack_limit) || next_request_ns_ <= now)) serve_requests(!by_ack_limit);
+  if (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns != INT64_MAX)
+    kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
   if (not_before_ns_ > now) kernel().timers.set_earlier(timer_, kernel().monotonic_of(not_before_ns_));
   return more;
 }
@@ -319,8 +225,7 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
   string_view ack_reply(ack, n);
   std::string sized;
   if (spec.headers_only) {
-    sized = m.header.empty() ? std::string("NATS/1.0\r\n") : std::string(m.header.substr(0, m.header.size() - 2));
-    sized += "Nats-Msg-Size: " + std::to_string(m.body.size()) + "\r\n\r\n";
+    sized = with_header(m.header, "Nats-Msg-Size", std::to_string(m.body.size()));
     m.header = sized;
     m.body = {};
   }
@@ -332,23 +237,25 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
     if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
     return Outcome::delivered;
   }
-  PullRequest* r = request_for(size);
+  PullRequest* r = request_for({size, left + !again, pending_.size()});
   if (!r) return Outcome::wait;
   record_delivery(seq, again, deliveries);
   r->delivered++;
   r->batch--;
   if (r->limits_bytes) r->max_bytes -= (int64_t)size;
   bool bytes_used_up = r->limits_bytes && r->max_bytes == 0;
+  std::string pinned;
+  if (spec.priority_policy == PriorityPolicy::pinned_client) m.header = pinned = with_header(m.header, "Nats-Pin-Id", pin_.id);
   send(r->target, m, ack_reply);
   if (r->batch <= 0 || bytes_used_up) {
     if (r->limits_bytes && !bytes_used_up) {
       r->batch = 0;
       status(r->target.subject, "409 Batch Completed", r);
     }
-    drop_request(waiting_.begin());
+    waiting_.erase(waiting_.begin());
   } else {
     if (r->heartbeat_ns) r->next_heartbeat_ns = kernel().now.wall_ns + r->heartbeat_ns;
-    if (waiting_.size() > 1) waiting_.splice(waiting_.end(), waiting_, waiting_.begin());  // round robin
+    waiting_.requeue_first(spec.priority_policy);
   }
   return Outcome::delivered;
 }
@@ -362,7 +269,7 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
     redelivery_.pop_front();
     pending_.set_deliveries(again, deliveries);
     again->sent_ns = now;
-    pending_.set_deadline(again, now + wait_ns(deliveries));
+    pending_.set_deadline(again, ack_deadline_ns(now, deliveries));
   } else {
     if (!last_per_subject_.empty()) {
       last_per_subject_.pop_front();
@@ -375,7 +282,7 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
       floor_consumer_seq_ = consumer_seq_;
       floor_stream_seq_ = seq;
     } else {
-      pending_.insert(seq, consumer_seq_, now, now + wait_ns(1), 1);
+      pending_.insert(seq, consumer_seq_, now, ack_deadline_ns(now, 1), 1);
     }
   }
   if (spec.memory) return;
@@ -402,31 +309,6 @@ void Consumer::propose_delivered() {
   }
   delivered_.clear();
   js_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true);
-}
-
-// ------------------------------------------------------------------ flow control
-
-void Consumer::flow_control(size_t bytes) {
-  window_used_ += (int64_t)bytes;
-  if (flow_id_.empty()) {
-    if (window_used_ <= window_bytes_ / 2) return;
-    static const char kDigits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    flow_id_ = flow_prefix_;
-    for (int i = 0; i < 4; i++) flow_id_ += kDigits[kernel().random() % 62];
-    window_asked_ = window_used_;
-    status(spec.deliver_subject, "100 FlowControl Request", nullptr, flow_id_);
-  } else if (window_used_ - window_asked_ >= window_bytes_) {
-    window_asked_ += (int64_t)bytes;
-  }
-}
-
-void Consumer::on_flow_reply(string_view subject) {
-  if (subject != flow_id_) return;
-  window_bytes_ = std::min(window_bytes_ * 2, kWindowMax);
-  window_used_ = std::max<int64_t>(0, window_used_ - window_asked_);
-  window_asked_ = 0;
-  flow_id_.clear();
-  wake();
 }
 
 // ------------------------------------------------------------------ time
@@ -461,15 +343,16 @@ void Consumer::on_timer() {
   int64_t now = kernel().now.wall_ns;
   expire_deliveries();
   if (next_request_ns_ <= now) serve_requests(true);
+  if (pin_.held() && pin_.until_ns <= now) pin_timed_out();
   if (spec.push() && spec.idle_heartbeat_ns && now >= next_heartbeat_ns_) {
-    if (active_) heartbeat(spec.deliver_subject);
+    if (active_) {
+      heartbeat(spec.deliver_subject);
+      if (spec.ack_policy == AckPolicy::flow_control && !pending_.empty() && flow_id_.empty()) ask_flow();
+    }
     next_heartbeat_ns_ = now + spec.idle_heartbeat_ns;
   }
   if (spec.inactive_threshold_ns > 0 && !inactive_reported_) {
-    for (auto it = waiting_.begin(); it != waiting_.end();) {
-      auto r = it++;
-      if (resolve(r->target) == 0) drop_request(r);
-    }
+    drop_abandoned_requests();
     bool in_use = spec.push() ? active_ : !waiting_.empty();
     if (in_use) last_activity_ns_ = now;
     int64_t outstanding = !spec.push() && !pending_.empty() ? spec.ack_wait_ns : 0;
@@ -491,6 +374,7 @@ void Consumer::rearm() {
   if (spec.push() && spec.idle_heartbeat_ns) at = std::min(at, next_heartbeat_ns_);
   if (paused()) at = std::min(at, spec.pause_until_ns);
   if (not_before_ns_ > now) at = std::min(at, not_before_ns_);
+  if (pin_.held()) at = std::min(at, pin_.until_ns);
   if (spec.inactive_threshold_ns > 0 && !inactive_reported_)
     at = std::min(at, std::max(now + 100 * kMillisecond, last_activity_ns_ + spec.inactive_threshold_ns));
   if (at == INT64_MAX) kernel().timers.cancel(timer_);
@@ -498,12 +382,14 @@ void Consumer::rearm() {
 }
 
 void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns,
-                      string_view reason) {
+                      string_view reason, string_view group) {
   if (!pull_subscription_) return;  // recovering: nobody is told twice
   string_view word = kind;
   std::string subject = word == "nak"           ? "$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED."
                         : word == "terminated"  ? "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."
                         : word == "max_deliver" ? "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
+                        : word == "pinned"      ? "$JS.EVENT.ADVISORY.CONSUMER.PINNED."
+                        : word == "unpinned"    ? "$JS.EVENT.ADVISORY.CONSUMER.UNPINNED."
                                                 : "$JS.EVENT.METRIC.CONSUMER.ACK.";
   MatchResult listeners;  // a scratch one: the caller may be walking the trie's own
   stream_.account.trie.match_uncached(subject + stream_.name + "." + name, listeners);
@@ -511,7 +397,7 @@ void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_s
   EventRecord e{EventType::advisory};
   e.a = stream_.group.id, e.b = id, e.c = stream_seq, e.d = consumer_seq, e.e = deliveries;
   e.t0 = delay_ns;
-  e.s0 = kind, e.s1 = reason;
+  e.s0 = kind, e.s1 = reason, e.s2 = group;
   kernel().emit(std::move(e));
 }
 

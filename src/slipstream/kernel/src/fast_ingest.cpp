@@ -62,7 +62,7 @@ void FastIngest::take(string_view subject, string_view reply, string_view header
       drop(it);
       return stream_.answer_error(reply, kRequiredLevel);
     }
-    plain = without_headers(header, [](string_view name) { return name == "Nats-Required-Api-Level"; });
+    plain = without_header(header, "Nats-Required-Api-Level");
     header = plain;
   }
   Batch& b = it->second;
@@ -79,7 +79,7 @@ void FastIngest::take(string_view subject, string_view reply, string_view header
   if (r.operation == FastReply::commit) b.committing = true, b.commit_reply = reply;
   if (r.seq == 1 && !r.commits() && !stream_.spec.no_ack) send_flow(0, b, reply);
   b.pending++;
-  LoggedMessage m{.flags = kInFastBatch, .subject = subject, .header = header, .body = body};
+  LoggedMessage m{.subject = subject, .header = header, .body = body, .in_fast_batch = true};
   m.fast = {b.number, stream_.group.applied, b.gap_fail};
   stream_.append(m, reply);
 }

@@ -26,10 +26,10 @@ enum class EntryKind : uint8_t {
   deadline = 27,      // nak with delay, in progress
   exceeded = 28,      // max_deliver reached
   expire = 29,        // messages whose own time to live is over
-  // Messages with a sequence and a time of their own; `mirrored` and `sourced` in mirrored.cpp and sourced.cpp.
+  // Messages with a sequence and a time of their own; `mirrored` and `sourced` in copied_messages.cpp.
   mirrored = 30,
   sourced = 31,
-  restored_messages = 32,
+  restored_messages = 32,  // these two: stream_restore.cpp
   restored_consumer = 33,
   batch_part = 34,    // of an atomic batch; nothing is visible before its commit
   batch_commit = 35,
@@ -43,6 +43,7 @@ struct Entry {
   EntryKind kind;
   uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged, kUnwritten while it waits for room
   bool durable = false, reserve = false;
+  bool relaxed = false;         // durable, but only written: of a stream with persist_mode async
   uint64_t token = 0;           // Python waits
   Buffer payload;
   Buffer replies;               // who is answered when it is applied; layout by kind

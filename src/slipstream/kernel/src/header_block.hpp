@@ -1,29 +1,65 @@
-// Changing a message's header block: lines that the server adds or takes away before a message is stored.
+// Reading and rewriting a message's block of headers ("NATS/1.0\r\nName: value\r\n\r\n") where the server changes one.
 #pragma once
+#include <algorithm>
+#include <cstring>
 #include <string>
-
-#include "bytes.hpp"
+#include <string_view>
 
 namespace slipstream {
 
-inline std::string with_header(string_view block, string_view name, string_view value) {
-  std::string out(block.size() > 2 ? block.substr(0, block.size() - 2) : string_view("NATS/1.0\r\n"));
-  out.append(name).append(": ").append(value).append("\r\n\r\n");
-  return out;
+struct HeaderLine {
+  size_t start = std::string_view::npos, end = 0;  // of the whole line, its end included
+  std::string_view value;
+  explicit operator bool() const { return start != std::string_view::npos; }
+};
+
+// The first line with exactly that name.
+inline HeaderLine find_header(std::string_view block, std::string_view name) {
+  for (size_t at = block.find('\n'); at != std::string_view::npos; at = block.find('\n', at)) {
+    size_t start = ++at, eol = block.find("\r\n", start);
+    if (eol == std::string_view::npos) break;
+    std::string_view line = block.substr(start, eol - start);
+    if (line.size() <= name.size() || !line.starts_with(name) || line[name.size()] != ':') continue;
+    line.remove_prefix(name.size() + 1);
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+    return {start, eol + 2, line};
+  }
+  return {};
 }
 
-// The block without the lines that `drop` names (by the text before the colon); empty when no line is left.
+// With one more line at the end.
+inline std::string with_header_appended(std::string_view block, std::string_view name, std::string_view value) {
+  std::string out(block.size() > 2 ? block.substr(0, block.size() - 2) : "NATS/1.0\r\n");
+  return out.append(name).append(": ").append(value).append("\r\n\r\n");
+}
+
+// The first line of that name gets this value, or a new line does.
+inline std::string with_header(std::string_view block, std::string_view name, std::string_view value) {
+  HeaderLine line = find_header(block, name);
+  if (!line) return with_header_appended(block, name, value);
+  size_t value_start = line.start + name.size() + 1;
+  if (block[value_start] == ' ') value_start++;
+  return std::string(block.substr(0, value_start)).append(value).append(block.substr(line.end - 2));
+}
+
+// Without any line of that name; empty if no other is left.
+inline std::string without_header(std::string_view block, std::string_view name) {
+  std::string out(block);
+  for (HeaderLine line = find_header(out, name); line; line = find_header(out, name)) out.erase(line.start, line.end - line.start);
+  return out.size() <= sizeof("NATS/1.0\r\n\r\n") - 1 ? std::string() : out;
+}
+
+// Without the lines that `drop` chooses by their names; empty if no other is left.
 template <class Drop>
-std::string without_headers(string_view block, Drop drop) {
+std::string without_headers(std::string_view block, Drop drop) {
   std::string out;
   bool any = false;
   for (size_t at = 0, line = 0; at < block.size(); line++) {
-    size_t end = block.find('\n', at);
-    string_view text = block.substr(at, end == string_view::npos ? string_view::npos : end - at + 1);
+    std::string_view text = block.substr(at, std::min(block.find('\n', at), block.size() - 1) - at + 1);
     at += text.size();
-    bool status_or_end = line == 0 || text == "\r\n";
-    if (!status_or_end && drop(text.substr(0, text.find(':')))) continue;
-    any = any || !status_or_end;
+    bool is_field = line > 0 && text != "\r\n";
+    if (is_field && drop(text.substr(0, text.find(':')))) continue;
+    any = any || is_field;
     out.append(text);
   }
   return any ? out : std::string();

@@ -7,6 +7,7 @@
 namespace slipstream {
 namespace {
 
+constexpr int64_t kAsyncSyncNs = 120'000'000'000;  // what streams with persist_mode async lose at most to a power failure
 constexpr size_t kSpareBuffers = 32, kSpareBufferBytes = 2 << 20;
 
 }  // namespace
@@ -27,15 +28,18 @@ void JetStream::on_publish(void* target, Account&, string_view subject, string_v
   static_cast<Stream*>(target)->ingest(subject, reply, header, body);
 }
 
-void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view, string_view body) {
+void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view header,
+                           string_view body) {
   if (s.dead) return;
   switch (s.kind) {
     case SubscriptionKind::pull:
-      return static_cast<Consumer*>(s.target)->on_pull(reply, body);
+      return static_cast<Consumer*>(s.target)->on_pull(reply, header, body);
     case SubscriptionKind::flow_reply:
-      return static_cast<Consumer*>(s.target)->on_flow_reply(subject);
+      return static_cast<Consumer*>(s.target)->on_flow_reply(subject, header);
     case SubscriptionKind::direct_get:
-      return static_cast<Stream*>(s.target)->direct_get(subject, reply, body);
+      return static_cast<Stream*>(s.target)->direct_get(subject, reply, header, body);
+    case SubscriptionKind::feed:
+      return static_cast<Feed*>(s.target)->take(subject, reply, header, body);
     default:
       return;
   }
@@ -56,7 +60,7 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
   string_view key(tokens[first].data(), tokens[first].size() + 1 + tokens[first + 1].size());
   auto& names = by_ack_name_[account.id];
   auto it = names.find(key);
-  if (it == names.end()) return 0;
+  if (it == names.end() || !it->second->hears_acks()) return 0;
   uint64_t v[3];
   for (size_t i = 0; i < 3; i++) {
     uint64_t x = 0;
@@ -90,10 +94,8 @@ void JetStream::on_timer(Timer& t) {
     case TimerKind::schedules:
       return static_cast<Stream*>(t.owner)->schedule_timer_fired();
     case TimerKind::journal:
-      if (journal_ && options_.sync_interval_ns > 0) {
-        journal_->sync_now();
-        kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
-      }
+      if (journal_) journal_->sync_now();
+      if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
       return;
     default:
       return;
@@ -117,13 +119,14 @@ void JetStream::end_of_turn() {
   if (journal_) journal_->flush();
   apply_committed();
   run_consumers();
+  if (!direct_gets.empty() && direct_gets.run()) busy_ = true;
   for (size_t i = 0; i < delivered_.size(); i++) {
     delivered_[i]->delivered_dirty = false;
     delivered_[i]->propose_delivered();
   }
   delivered_.clear();
   apply_committed();
-  if (!ready_.empty()) busy_ = true;
+  if (!ready_.empty() || !dirty_streams_.empty()) busy_ = true;
   if (journal_) {
     journal_->flush();
     if (journal_->failed() && failed_.empty()) fail(journal_->error());
@@ -157,11 +160,17 @@ void JetStream::run_consumers() {
   if (!dirty_streams_.empty()) busy_ = true;  // a delivery reached a stream
 }
 
+void JetStream::end_requests(const char* farewell) {
+  for (auto& [id, s] : streams_)
+    for (auto& [consumer_id, c] : s->consumers) c->end_requests(farewell);
+}
+
 // ------------------------------------------------------------------ the log
 
 // When the journal has no room at this moment (a file is still being prepared, a checkpoint has to free some), entries wait
 // in order of their proposal: that is back-pressure. Only a disk that stays full refuses what does not free space.
-bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies, bool reserve) {
+bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies,
+                        bool reserve, bool relaxed) {
   bool logged = group.logged && journal_;
   if (logged && !failed_.empty()) return false;
   if (logged && !reserve && journal_->full()) {
@@ -174,6 +183,7 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
   e.kind = kind;
   e.index = ++group.last_index;
   e.durable = durable && logged;
+  e.relaxed = relaxed;
   e.reserve = reserve;
   e.token = token;
   e.payload = std::move(payload);
@@ -190,7 +200,8 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
 }
 
 bool JetStream::append(Group& group, Entry& e) {
-  e.end = journal_->append(group.id, group.term, e.index, (uint8_t)e.kind, e.payload.view(), e.durable, e.reserve);
+  e.end = journal_->append(group.id, group.term, e.index, (uint8_t)e.kind, e.payload.view(), e.durable && !e.relaxed, e.reserve);
+  if (e.relaxed && !journal_timer_.armed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + kAsyncSyncNs);
   if (e.end == 0 && journal_->failed()) fail(journal_->error());
   return e.end != 0;
 }
@@ -215,7 +226,7 @@ void JetStream::append_unwritten() {
 bool JetStream::entry_committed(const Entry& e) const {
   if (e.end == kUnwritten) return false;
   if (!e.durable) return true;
-  return (relaxed() ? journal_->written() : journal_->synced()) >= e.end;
+  return (relaxed() || e.relaxed ? journal_->written() : journal_->synced()) >= e.end;
 }
 
 void JetStream::apply_committed() {
@@ -231,6 +242,7 @@ void JetStream::apply_committed() {
         apply_meta(e.kind, in, &e);
       } else if (Stream* s = stream(g.id)) {
         s->apply(e.kind, in, &e);
+        s->count_bytes();
       }
       recycle(std::move(e.payload));
       recycle(std::move(e.replies));
@@ -380,7 +392,15 @@ bool JetStream::update_consumer(uint64_t token, uint64_t id, uint32_t consumer, 
   p.put32(consumer);
   p.put_text(description);
   spec.encode(p);
-  return propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true);
+  if (!propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true)) return false;
+  if (Consumer* c = s->consumer(consumer); c && spec.sourcing) c->expect_reset();
+  return true;
+}
+
+bool JetStream::reset_consumer(uint64_t token, uint64_t id, uint32_t consumer, uint64_t seq) {
+  Stream* s = stream(id);
+  Consumer* c = s ? s->consumer(consumer) : nullptr;
+  return c && c->propose_reset(token, seq);
 }
 
 bool JetStream::delete_consumer(uint64_t token, uint64_t id, uint32_t consumer) {
@@ -428,7 +448,8 @@ void JetStream::register_consumer(Consumer& c, Stream& s) {
   uint32_t a = s.account.id;
   if (by_ack_name_.size() <= a) by_ack_name_.resize(a + 1);
   if (push_consumers_.size() <= a) push_consumers_.resize(a + 1);
-  by_ack_name_[a][s.name + "." + c.name] = &c;
+  // Of the others an acknowledgement reaches nobody.
+  if (c.spec.ack_policy == AckPolicy::all || c.spec.ack_policy == AckPolicy::explicit_) by_ack_name_[a][s.name + "." + c.name] = &c;
   if (c.spec.push()) push_consumers_[a].push_back(&c);
 }
 

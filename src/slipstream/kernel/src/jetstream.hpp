@@ -5,12 +5,15 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backup_reader.hpp"
 #include "checkpoint.hpp"
 #include "consumer.hpp"
+#include "direct_get.hpp"
 #include "journal.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
 #include "time_zone.hpp"
+#include "stream_restore.hpp"
 
 namespace slipstream {
 
@@ -34,6 +37,7 @@ class JetStream {
 
   bool open(const OpenOptions& options, std::string& error);  // locks, recovers
   void stop();
+  void end_requests(const char* farewell);  // of every consumer
 
   // --- from the kernel
   void on_publish(void* stream, Account& account, string_view subject, string_view reply, string_view header, string_view body);
@@ -53,15 +57,28 @@ class JetStream {
   uint32_t create_consumer(uint64_t token, uint64_t stream, string_view name, string_view description, const ConsumerSpec& spec);
   bool update_consumer(uint64_t token, uint64_t stream, uint32_t consumer, string_view description, const ConsumerSpec& spec);
   bool delete_consumer(uint64_t token, uint64_t stream, uint32_t consumer);
+  // The result is the sequence that comes next. `seq` 0: back to the ack floor.
+  bool reset_consumer(uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq);
+  // --- backup and restore
+  uint64_t open_backup(uint64_t stream, uint64_t last_seq);
+  BackupReader* backup(uint64_t id);
+  void close_backup(uint64_t id) { backups_.erase(id); }
+  RestoredBatch restore_messages(uint64_t token, uint64_t stream, string_view records, uint64_t last_seq, const RestoreLimits& limits);
+  uint32_t restore_consumer(uint64_t token, uint64_t stream, string_view name, string_view description, const ConsumerSpec& spec,
+                            string_view state);
+  bool restore_end(uint64_t token, uint64_t stream, uint64_t last_seq, int64_t last_time_ns);
+
   Stream* stream(uint64_t id);
   const std::unordered_map<uint64_t, std::unique_ptr<Stream>>& streams() const { return streams_; }
   JetStreamStats stats() const;
   void request_checkpoint() { checkpoint_wanted_ = true; }
+  StorageBytes stream_bytes;               // of all accounts
+  StorageBytes stream_bytes_max{-1, -1};   // of this server; -1: unlimited
 
   // --- from streams and consumers
   // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
   bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {},
-               bool reserve = false);
+               bool reserve = false, bool relaxed = false);
   void mark_dirty(Stream& s);
   void mark_ready(Consumer& c);
   void mark_acked(Consumer& c);
@@ -79,6 +96,7 @@ class JetStream {
   Kernel& kernel;
   TimeZones time_zones;
   uint64_t open_batches = 0, open_fast_batches = 0, staged_bytes = 0;  // of all streams
+  DirectGets direct_gets;
   bool relaxed() const { return options_.sync_interval_ns > 0; }
 
  private:
@@ -113,6 +131,8 @@ class JetStream {
   std::vector<DroppedStore> dropped_stores_, leaving_stores_;  // for the next round; in the round under way
   std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
   std::vector<std::vector<Consumer*>> push_consumers_;  // per account
+  std::unordered_map<uint64_t, std::unique_ptr<BackupReader>> backups_;
+  uint64_t next_backup_id_ = 1;
   std::vector<Group*> active_;
   std::deque<std::pair<uint64_t, uint64_t>> unwritten_;  // (group, index) of entries for which the journal had no room yet
   std::vector<Stream*> dirty_streams_;

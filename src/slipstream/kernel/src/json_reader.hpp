@@ -1,14 +1,15 @@
-// A small reader for the flat JSON objects of requests that the kernel answers itself.
+// A small reader for the JSON objects of requests that the kernel answers itself.
 #pragma once
 #include <cerrno>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "bytes.hpp"
 
 namespace slipstream {
 
-// Reads one flat JSON object, key by key: read() calls `field(key)`, which takes the value with one of the methods below.
+// Reads one JSON object, key by key: read() calls `field(key)`, which takes the value with one of the methods below.
 class JsonObjectReader {
  public:
   explicit JsonObjectReader(string_view s) : p_(s.data()), e_(s.data() + s.size()) {}
@@ -16,9 +17,15 @@ class JsonObjectReader {
   template <class Field>
   bool read(Field field) {
     blanks();
+    return object(field) && at_end();
+  }
+
+  // An object inside another one.
+  template <class Field>
+  bool object(Field field) {
     if (!take('{')) return false;
     blanks();
-    if (take('}')) return at_end();
+    if (take('}')) return true;
     for (;;) {
       std::string key;
       if (!text(key)) return false;
@@ -27,7 +34,7 @@ class JsonObjectReader {
       blanks();
       if (!field(key)) return false;
       blanks();
-      if (take('}')) return at_end();
+      if (take('}')) return true;
       if (!take(',')) return false;
       blanks();
     }
@@ -48,10 +55,23 @@ class JsonObjectReader {
   bool text(std::string& out) {
     if (!take('"')) return false;
     while (p_ < e_ && *p_ != '"') {
-      if (*p_ == '\\' && p_ + 1 < e_) p_++;
-      out += *p_++;
+      if ((unsigned char)*p_ < 0x20) return take('"');
+      if (*p_ != '\\') out += *p_++;
+      else if (!escape(out)) return false;
     }
     return take('"');
+  }
+  bool texts(std::vector<std::string>& out) {
+    if (!take('[')) return false;
+    blanks();
+    if (take(']')) return true;
+    for (;;) {
+      if (!text(out.emplace_back())) return false;
+      blanks();
+      if (take(']')) return true;
+      if (!take(',')) return false;
+      blanks();
+    }
   }
   bool number(int64_t& out) {
     const char* start = p_;
@@ -68,6 +88,47 @@ class JsonObjectReader {
   bool wrong(const std::string& what) {
     error = "json: cannot unmarshal " + what + " into Go struct field of the request";
     return false;
+  }
+  bool escape(std::string& out) {
+    static constexpr string_view kNames = "\"\\/bfnrt", kMeant = "\"\\/\b\f\n\r\t";
+    p_++;
+    if (p_ == e_) return take('"');
+    char name = *p_;
+    if (size_t i = kNames.find(name); i != string_view::npos) {
+      p_++;
+      out += kMeant[i];
+      return true;
+    }
+    uint32_t code = 0;
+    if (!take('u') || !hex(code)) return false;
+    uint32_t low = 0;
+    if (code >= 0xd800 && code < 0xdc00 && e_ - p_ >= 6 && p_[0] == '\\' && p_[1] == 'u') {
+      const char* second = p_;
+      p_ += 2;
+      if (!hex(low)) return false;
+      if (low >= 0xdc00 && low < 0xe000) code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+      else p_ = second;
+    }
+    if (code >= 0xd800 && code < 0xe000) code = 0xfffd;  // half of a pair
+    append_utf8(out, code);
+    return true;
+  }
+  bool hex(uint32_t& out) {
+    out = 0;
+    for (int i = 0; i < 4; i++, p_++) {
+      char c = p_ < e_ ? *p_ : 0;
+      int digit = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+      if (digit < 0) return wrong("escape");
+      out = out << 4 | (uint32_t)digit;
+    }
+    return true;
+  }
+  static void append_utf8(std::string& out, uint32_t code) {
+    if (code < 0x80) out += (char)code;
+    else if (code < 0x800) out += {(char)(0xc0 | code >> 6), (char)(0x80 | (code & 63))};
+    else if (code < 0x10000) out += {(char)(0xe0 | code >> 12), (char)(0x80 | (code >> 6 & 63)), (char)(0x80 | (code & 63))};
+    else
+      out += {(char)(0xf0 | code >> 18), (char)(0x80 | (code >> 12 & 63)), (char)(0x80 | (code >> 6 & 63)), (char)(0x80 | (code & 63))};
   }
   bool word(const char* w) {
     size_t n = strlen(w);

@@ -85,6 +85,13 @@ uint64_t Kernel::random() {
   return x * 0x2545F4914F6CDD1Dull;
 }
 
+std::string Kernel::random_text(int characters) {
+  static const char kDigits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  std::string text;
+  for (int i = 0; i < characters; i++) text += kDigits[random() % 62];
+  return text;
+}
+
 Account& Kernel::account(string_view name) {
   for (auto& a : accounts_)
     if (a->name == name) return *a;
@@ -187,6 +194,11 @@ void Kernel::end_turn() {
   assert(exhausted_.empty() && walking_ == 0);
   dead_subscriptions_.clear();
   graveyard_.clear();
+  if (dropped_unreported_ && requests_queued_ < kRequestsQueuedMax) {  // said once per jam, when it dissolves
+    EventRecord e{EventType::requests_dropped};
+    e.a = std::exchange(dropped_unreported_, 0);
+    emit(std::move(e));
+  }
   if (turn_events_.empty()) return;
   {
     std::lock_guard<std::mutex> lock(events_mutex_);
@@ -210,7 +222,10 @@ void Kernel::stop() {
   }
   Guard guard(*this);
   stop_listening();
-  if (jetstream) jetstream->stop();
+  if (jetstream) {
+    jetstream->end_requests("409 Server Shutdown");  // clients with a request that waits ask the next server at once
+    jetstream->stop();
+  }
   std::vector<uint64_t> cids;
   for (auto& [cid, c] : connections_) cids.push_back(cid);
   for (uint64_t cid : cids) close(*connections_[cid], "Server Shutdown");

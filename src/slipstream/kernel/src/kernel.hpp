@@ -7,6 +7,7 @@
 #pragma once
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -29,11 +30,18 @@ constexpr int64_t kStallNs = 1'000'000'000;     // ... but for no longer than th
 constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
 constexpr int64_t kFirstPingNs = 2'000'000'000;
 
+struct StorageBytes {
+  int64_t memory = 0, file = 0;
+  int64_t& of(bool in_memory) { return in_memory ? memory : file; }
+};
+
 struct Account {
   uint32_t id = 0;
   std::string name;
   SubjectTrie trie;
   uint64_t ack_listeners = 0;  // client subscriptions that may match $JS.ACK subjects
+  StorageBytes stream_bytes;                 // what its streams hold
+  StorageBytes stream_bytes_max{-1, -1};     // -1: unlimited
 };
 
 struct KernelLimits {
@@ -46,9 +54,9 @@ struct KernelLimits {
   int64_t ping_max = 2;
   int64_t write_deadline_ns = 10'000'000'000;
   int64_t auth_timeout_ns = 2'000'000'000;
+  int64_t api_level = 0;  // of JetStream, which requests may demand
   bool auth_required = false;
   bool headers = true;
-  int64_t api_level = 0;  // the highest that a publish may require
   // 0: the defaults of the kind of batch
   int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
 };
@@ -56,7 +64,9 @@ struct KernelLimits {
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
-enum class EventType : uint8_t { connect, closed, first_ping, request, committed, advisory, inactive, failed, batch_abandoned };
+enum class EventType : uint8_t {
+  connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable, batch_abandoned
+};
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
 struct EventRecord {
@@ -122,6 +132,7 @@ class Kernel {
   Account* account(uint32_t id) { return id < accounts_.size() ? accounts_[id].get() : nullptr; }
   const std::vector<std::unique_ptr<Account>>& accounts() const { return accounts_; }
   void serve(Account& account, string_view subject, uint32_t service);
+  void unserve(Account& account, string_view subject);
 
   // --- for JetStream
   // Publishes as the server itself. Returns the number of receivers.
@@ -137,7 +148,11 @@ class Kernel {
   Time now;
   int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }
   uint64_t random();
+  std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
+  // The JetStream domain: `$JS.<domain>.API.` is another name of `$JS.API.`. Before the store is opened.
+  void set_domain(string_view name);
+  const std::string& domain() const { return domain_; }
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
@@ -146,6 +161,7 @@ class Kernel {
  private:
   friend class Guard;
   void thread_main();
+  string_view without_domain(string_view subject, std::string& rewritten) const;
   int process(Time now, int ready);
   void accept_sockets(Connection& listener);
   void add_connection(int fd, const std::string& ip, int port);
@@ -190,8 +206,10 @@ class Kernel {
   std::vector<std::pair<uint64_t, const char*>> doomed_;
   std::vector<Subscription*> exhausted_;  // reached their maximum while results of a match were walked
   std::unordered_map<Subscription*, std::unique_ptr<Subscription>> own_subscriptions_;
+  std::map<std::pair<uint32_t, std::string>, Subscription*> served_;  // account, subject
   KernelCounters counters_;
   std::string info_;
+  std::string domain_, domain_prefix_;
   Buffer shared_in_;
   void* ready_ = nullptr;  // the epoll events of this turn
   int walking_ = 0;  // results of a match are being walked: nothing may leave the trie
@@ -211,6 +229,7 @@ class Kernel {
   std::condition_variable events_ready_;
   std::vector<EventRecord> events_, turn_events_;
   bool wake_waiter_ = false;
+  uint64_t dropped_unreported_ = 0;
   std::atomic<uint64_t> requests_queued_{0};  // request events that Python has not taken yet
 };
 

@@ -75,6 +75,20 @@ struct KernelCalls {
     k.wake();
     return n;
   }
+  static void set_domain(Kernel& k, string_view name) {
+    Kernel::Guard g(k);
+    k.set_domain(name);
+  }
+  static void set_storage_limits(Kernel& k, int64_t memory, int64_t file) {
+    Kernel::Guard g(k);
+    k.jetstream->stream_bytes_max = {memory, file};
+  }
+  static bool set_account_storage_limits(Kernel& k, uint32_t account, int64_t memory, int64_t file) {
+    Kernel::Guard g(k);
+    Account* a = k.account(account);
+    if (a) a->stream_bytes_max = {memory, file};
+    return a != nullptr;
+  }
   static uint64_t interest(Kernel& k, uint32_t account, string_view subject) {
     Kernel::Guard g(k);
     Account* a = k.account(account);
@@ -82,6 +96,15 @@ struct KernelCalls {
     MatchResult m;
     a->trie.match_uncached(subject, m);
     return m.plain.size() + m.queues.size();
+  }
+  // Plain subscriptions on exactly this subject: a wildcard that covers it does not count.
+  static uint64_t literal_interest(Kernel& k, uint32_t account, string_view subject) {
+    Kernel::Guard g(k);
+    Account* a = k.account(account);
+    if (!a) return 0;
+    MatchResult m;
+    a->trie.match_uncached(subject, m);
+    return (uint64_t)std::count_if(m.plain.begin(), m.plain.end(), [&](Subscription* s) { return s->subject == subject; });
   }
 
   static std::string open_store(Kernel& k, const OpenOptions& options) {
@@ -98,7 +121,8 @@ struct KernelCalls {
     Kernel::Guard g(k);
     std::vector<StreamRow> out;
     if (k.jetstream)
-      for (auto& [id, s] : k.jetstream->streams()) out.push_back({id, s->account.name, s->description});
+      for (auto& [id, s] : k.jetstream->streams())
+        if (!s->spec.restoring) out.push_back({id, s->account.name, s->description});
     std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.id < b.id; });
     return out;
   }
@@ -119,15 +143,45 @@ struct KernelCalls {
     return {true, m.messages(), m.bytes(), m.first_seq(), m.last_seq(), m.subjects(), span - m.messages(), s->consumers.size(),
             m.first_time_ns(), m.last_time_ns()};
   }
+  // False: an earlier feed of the same source is not finished, or the stream is gone.
+  static bool open_feed(Kernel& k, uint64_t stream, uint32_t feed, const FeedSpec& spec) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    k.look_at_clock();
+    bool opened = s && s->open_feed(feed, spec);
+    k.wake();
+    return opened;
+  }
+  static void close_feed(Kernel& k, uint64_t stream, uint32_t feed) {
+    Kernel::Guard g(k);
+    if (Stream* s = find(k, stream)) s->close_feed(feed);
+  }
+  static bool feed_view(Kernel& k, uint64_t stream, uint32_t feed, FeedView& out) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    auto it = s ? s->feeds.find(feed) : decltype(s->feeds.find(feed))();
+    if (!s || it == s->feeds.end()) return false;
+    out = it->second->view();
+    return true;
+  }
+  // Where a source stands in the log; false while a feed of it is under way.
+  static bool source_position(Kernel& k, uint64_t stream, string_view source, SourcePosition& out) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    if (!s || s->feed_under_way(source)) return false;
+    if (source.empty()) out.seq = s->store->last_seq();
+    else if (auto it = s->source_positions.find(source); it != s->source_positions.end()) out = it->second;
+    return true;
+  }
+
   static std::vector<uint64_t> stream_deleted(Kernel& k, uint64_t stream, uint64_t limit) {
     Kernel::Guard g(k);
     std::vector<uint64_t> out;
     Stream* s = find(k, stream);
     if (!s || !s->store->messages()) return out;
     for (uint64_t seq = s->store->first_seq(); seq < s->store->last_seq() && out.size() < limit;) {
-      uint64_t next = s->store->next_live(seq + 1);
+      uint64_t live = s->store->next_live(seq + 1), next = live ? live : s->store->last_seq() + 1;
       for (uint64_t gap = seq + 1; gap < next && out.size() < limit; gap++) out.push_back(gap);
-      if (!next) break;
       seq = next;
     }
     return out;
@@ -151,6 +205,15 @@ struct KernelCalls {
     c->wake();
     k.wake();
   }
+  static bool unpin_consumer(Kernel& k, uint64_t stream, uint32_t consumer) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    Consumer* c = s ? s->consumer(consumer) : nullptr;
+    if (!c) return false;
+    c->unpin();
+    k.wake();
+    return true;
+  }
   static bool consumer_state(Kernel& k, uint64_t stream, uint32_t consumer, ConsumerView& out) {
     Kernel::Guard g(k);
     Stream* s = find(k, stream);
@@ -158,6 +221,7 @@ struct KernelCalls {
     if (!c) return false;
     k.look_at_clock();
     out = c->view();
+    k.wake();  // requests that have expired were told so
     return true;
   }
 
@@ -227,6 +291,10 @@ struct KernelCalls {
       return a ? js.create_stream(token, *a, name, description, spec) : 0;
     });
   }
+  static uint64_t begin_restore(Kernel& k, uint64_t token, uint32_t account, string_view name, string_view description, StreamSpec spec) {
+    spec.restoring = true;
+    return create_stream(k, token, account, name, description, spec);
+  }
   static bool update_stream(Kernel& k, uint64_t token, uint64_t stream, string_view description, const StreamSpec& spec) {
     return propose(k, [&](JetStream& js) { return js.update_stream(token, stream, description, spec); });
   }
@@ -249,6 +317,56 @@ struct KernelCalls {
   }
   static bool delete_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer) {
     return propose(k, [&](JetStream& js) { return js.delete_consumer(token, stream, consumer); });
+  }
+  static bool reset_consumer(Kernel& k, uint64_t token, uint64_t stream, uint32_t consumer, uint64_t seq) {
+    return propose(k, [&](JetStream& js) { return js.reset_consumer(token, stream, consumer, seq); });
+  }
+
+  // --- backup and restore
+  static void unserve(Kernel& k, uint32_t account, string_view subject) {
+    Kernel::Guard g(k);
+    if (Account* a = k.account(account)) k.unserve(*a, subject);
+  }
+  static uint64_t open_backup(Kernel& k, uint64_t stream, uint64_t last_seq) {
+    Kernel::Guard g(k);
+    return k.jetstream ? k.jetstream->open_backup(stream, last_seq) : 0;
+  }
+  static void close_backup(Kernel& k, uint64_t backup) {
+    Kernel::Guard g(k);
+    if (k.jetstream) k.jetstream->close_backup(backup);
+  }
+  enum class BackupOutcome : uint8_t { more, pending, end, damaged, gone };
+  static BackupOutcome read_backup(Kernel& k, uint64_t backup, size_t bytes_max, Buffer& out, uint64_t& next_seq) {
+    Kernel::Guard g(k);
+    BackupReader* reader = k.jetstream ? k.jetstream->backup(backup) : nullptr;
+    Stream* s = reader ? k.jetstream->stream(reader->stream_id) : nullptr;
+    if (!s) return BackupOutcome::gone;
+    auto outcome = (BackupOutcome)reader->read(*s->store, out, bytes_max);
+    next_seq = reader->next_seq();
+    if (outcome == BackupOutcome::pending) k.wake();  // its completion runs at the end of a turn
+    return outcome;
+  }
+  static bool consumer_progress(Kernel& k, uint64_t stream, uint32_t consumer, Consumer::Progress& out) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    Consumer* c = s ? s->consumer(consumer) : nullptr;
+    if (!c) return false;
+    out = c->progress();
+    return true;
+  }
+  static RestoredBatch restore_messages(Kernel& k, uint64_t token, uint64_t stream, string_view records, uint64_t last_seq,
+                                        const RestoreLimits& limits) {
+    return propose(k, [&](JetStream& js) {
+      k.look_at_clock();
+      return js.restore_messages(token, stream, records, last_seq, limits);
+    });
+  }
+  static uint32_t restore_consumer(Kernel& k, uint64_t token, uint64_t stream, string_view name, string_view description,
+                                   const ConsumerSpec& spec, string_view state) {
+    return propose(k, [&](JetStream& js) { return js.restore_consumer(token, stream, name, description, spec, state); });
+  }
+  static bool restore_end(Kernel& k, uint64_t token, uint64_t stream, uint64_t last_seq, int64_t last_time_ns) {
+    return propose(k, [&](JetStream& js) { return js.restore_end(token, stream, last_seq, last_time_ns); });
   }
 
  private:

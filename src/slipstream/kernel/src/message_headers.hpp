@@ -71,6 +71,19 @@ inline bool parse_unsigned(string_view s, uint64_t& v) {
   return !s.empty();
 }
 
+// The value of one header, by its exact name.
+inline string_view header_value(string_view block, string_view name) {
+  for (size_t at = block.find('\n'); at != string_view::npos; at = block.find('\n', at + 1)) {
+    string_view line = block.substr(at + 1);
+    if (line.size() <= name.size() || line[name.size()] != ':' || !line.starts_with(name)) continue;
+    line = line.substr(name.size() + 1, line.find('\n') - name.size() - 1);
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.remove_suffix(1);
+    return line;
+  }
+  return {};
+}
+
 // A decimal number; -1 when it is none.
 inline int64_t parse_number(string_view s) {
   if (s.empty() || s.size() > 19) return -1;

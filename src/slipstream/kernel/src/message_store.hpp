@@ -80,6 +80,7 @@ class MessageStore {
   virtual bool erase(uint64_t seq) = 0;           // remove, and overwrite the body on disk
   // All live messages < seq; returns how many. Whole segments go without a visit per message where possible.
   virtual uint64_t remove_below(uint64_t seq) = 0;
+  virtual void skip_to(uint64_t seq) = 0;         // last_seq() < seq: neither it nor what lies between will ever be there
   // An empty store's position (first_seq config, purge beyond the end).
   virtual void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) = 0;
 
@@ -114,6 +115,8 @@ class MessageStore {
   virtual ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;  // recovery and rare reads
   // Smallest live sequence with time >= t; last_seq()+1 if none (may block).
   virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;
+  // The same without blocking. `seq` is 0 at first, then where the last call had to wait; with `ok` it is the answer.
+  virtual ReadStatus seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) = 0;
 
   // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after every
   // step added to `sync` has answered 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the

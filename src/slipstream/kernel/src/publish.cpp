@@ -34,6 +34,8 @@ std::string lower(string_view text) {
 // ------------------------------------------------------------------ from publishers to the log
 
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
+  std::string stored_on;
+  if (transform_) subject = transformed(subject, stored_on);
   // A status on the first line is the server's to give: it is cut before storing (S-128).
   std::string plain;
   if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
@@ -70,6 +72,7 @@ bool Stream::level_is_met(string_view level) const {
 }
 
 void Stream::append(LoggedMessage& m, string_view reply) {
+  m.flags |= limits_verdict(m.subject.size(), m.header.size(), m.body.size());
   if (spec.allow_schedules) mark_schedule(m);
   if (open_count_ && open_.size() + m.size() > kEntryBytes) seal();
   if (open_count_ == 0) {
@@ -84,18 +87,27 @@ void Stream::append(LoggedMessage& m, string_view reply) {
   open_count_++;
 }
 
-void Stream::stamp() { last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()}); }
+// Limits outside the group are the leader's to judge; its verdict rides in the entry.
+uint32_t Stream::limits_verdict(size_t subject, size_t header, size_t body) {
+  uint32_t verdict = 0;
+  if (int64_t max = js.stream_bytes_max.of(spec.memory); max >= 0 && js.stream_bytes.of(spec.memory) > max) verdict |= kServerFull;
+  if (int64_t max = account.stream_bytes_max.of(spec.memory); max >= 0) {
+    uint64_t coming = inflight_bytes_ + open_.size() + MessageStore::message_bytes(spec.memory, subject, header, body);
+    if (account.stream_bytes.of(spec.memory) + (int64_t)coming > max) verdict |= kAccountFull;
+  }
+  return verdict;
+}
 
 void Stream::seal() {
+  for (auto& [id, feed] : feeds) feed->seal();
   if (open_count_ == 0) return;
-  stamp();
-  store64(open_.data(), (uint64_t)last_time_ns_);
+  store64(open_.data(), (uint64_t)entry_time_ns());
   store32(open_.data() + 8, open_count_);
   inflight_messages_ += open_count_;
   inflight_bytes_ += open_.size();
   open_count_ = 0;
   uint64_t count = load32(open_.data() + 8), bytes = open_.size();
-  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_))) return;
+  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async)) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= bytes;
   Reader replies(open_replies_.view());
@@ -163,20 +175,20 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   for (uint32_t i = 0; i < count && in.ok(); i++) {
     LoggedMessage m;
     if (!m.decode(in)) break;
-    bool ended = m.flags & kInFastBatch && ended_fast_batch(m);
+    bool ended = m.in_fast_batch && ended_fast_batch(m);
     Verdict verdict;
     if (!ended) apply_one(time_ns, m, verdict);
-    if (verdict.error && m.flags & kInFastBatch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
+    if (verdict.error && m.in_fast_batch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
     if (!entry) continue;
     string_view reply = replies.get_bytes(replies.get16());
     if (reply.empty()) continue;
-    if (!(m.flags & kInFastBatch)) answer_verdict(reply, verdict);
+    if (!m.in_fast_batch) answer_verdict(reply, verdict);
     else if (fast_) ended ? fast_->ended(reply) : fast_->applied(reply, m, verdict);
   }
   if (!entry) return;
   inflight_messages_ -= count;
   inflight_bytes_ -= entry->payload.size();
-  after_messages();
+  wake_after_append();
 }
 
 // An earlier message of its batch was refused, and the batch allows no gaps. Of batches whose last message was applied nothing
@@ -186,9 +198,13 @@ bool Stream::ended_fast_batch(const LoggedMessage& m) {
   return ended_fast_batches_.count(m.fast.number) > 0;
 }
 
-void Stream::after_messages() {
+void Stream::wake_after_append() {
   if (schedules_.next_ns() != ScheduleMark::kNever) arm_schedule_timer();
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
+  wake_consumers();
+}
+
+void Stream::wake_consumers() {
   for (auto& [id, c] : consumers)
     if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);
 }
@@ -226,6 +242,11 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
   if (!m.header.empty()) {
     h = scan_headers(m.header);
     if (m.schedule.seq && !schedule_waits(m, h)) return;  // somebody else has run it
+    if (!h.batch_id.empty() && !spec.allow_atomic && !m.in_fast_batch) {
+      v.error = too_large(m.header.size(), m.body.size()) ? &kMsgTooLarge : &kBatchDisabled;
+      return;
+    }
+    if (!h.incr.empty() && (v.error = check_increment(h, m.body, m.flags))) return;
     if (h.any && (v.error = check_headers(h, m, v))) return;
     if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) {
       dedupe_.expire(time_ns, spec.duplicate_window_ns);
@@ -249,20 +270,32 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
       }
     }
   }
+  CounterMessage counted;
+  LoggedMessage kept = m;
+  if (spec.counter) {
+    if ((v.error = count(m.subject, m.header, m.body, h, counted))) return;
+    kept.header = counted.header, kept.body = counted.body;
+  }
   int64_t ttl_s = kTtlNone;
-  if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
-  if (!v.error) v.error = check_room(m.subject, m.header.size(), m.body.size(), !h.rollup.empty());
-  if (!v.error) return store_one(time_ns, m, h, v);
-  if (m.schedule.seq) schedule_refused(m, h, time_ns);
+  if (!(v.error = check_size(kept.header.size(), kept.body.size())) && m.flags & (kServerFull | kAccountFull))
+    v.error = m.flags & kServerFull ? &kServerLimit : &kAccountLimit;
+  if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
+  if (!v.error) v.error = check_room(m.subject, kept.header.size(), kept.body.size(), !h.rollup.empty());
+  if (!v.error) store_one(time_ns, kept, h, v);
+  if (v.error && m.schedule.seq) schedule_refused(m, h, time_ns);
+  if (spec.counter && !v.error) v.ack_fields = ",\"val\":\"" + counted.total + "\"";
 }
 
 // Nothing is wrong with it any more: it goes into the store, and what its headers ask for is done.
-void Stream::store_one(int64_t time_ns, LoggedMessage m, const PublishHeaders& h, Verdict& v) {
-  bool is_schedule = m.flags & kWithSchedule && !m.schedule.seq && m.schedule.next_ns != ScheduleMark::kNever;
-  std::string header;
-  if (is_schedule && h.rollup.empty()) m.header = header = with_header(m.header, "Nats-Rollup", "sub");  // S-208
+void Stream::store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& v) {
+  bool is_schedule = m.is_schedule() && !h.schedule.empty();
+  std::string with_rollup, with_ttl;
+  if (is_schedule && h.rollup.empty()) m.header = with_rollup = with_header_appended(m.header, "Nats-Rollup", "sub");  // S-208
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty()) parse_ttl(h.ttl, ttl_s);
+  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, m.header, with_ttl);
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(m.subject) : 0;
   v.seq = store->last_seq() + 1;
   if (!store->append(v.seq, time_ns, m.subject, m.header, m.body)) {
     js.fail(store->error());
@@ -270,10 +303,16 @@ void Stream::store_one(int64_t time_ns, LoggedMessage m, const PublishHeaders& h
     return;
   }
   ttls_.add(v.seq, time_ns, ttl_s);
-  string_view rollup = is_schedule ? string_view("sub") : h.rollup;
-  stored(v.seq, h, rollup);
-  if (spec.allow_schedules) schedule_stored(v.seq, m.subject, h, m);
+  if (with_rollup.empty()) {
+    stored(v.seq, m.subject, h);
+  } else {
+    PublishHeaders rolls_up = h;
+    rolls_up.rollup = "sub";
+    stored(v.seq, m.subject, rolls_up);
+  }
+  if (spec.allow_schedules) schedule_stored(v.seq, m, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
+  if (republishes) republish(v.seq, time_ns, m.subject, m.header, m.body, previous);
 }
 
 const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedMessage& m, Verdict& v) {
@@ -282,9 +321,6 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedM
     v.text = "wrong last sequence: " + std::to_string(actual);
     return &kWrongSequence;
   };
-  if (!h.batch_id.empty() && !spec.allow_atomic && !(m.flags & kInFastBatch))
-    return too_large(m.header.size(), m.body.size()) ? &kMsgTooLarge : &kBatchDisabled;
-  if (!h.incr.empty()) return &kNotCounter;
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
   if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) return &kTtlDisabled;
   if (!h.expected_last_subject_seq.empty()) {
@@ -304,9 +340,12 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedM
   return nullptr;
 }
 
-const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
+const PublishError* Stream::check_size(size_t header, size_t body) const {
   if (too_large(header, body)) return &kMsgTooLarge;
-  if (header > kHeaderBytesMax) return &kHeaderTooLarge;
+  return header > kHeaderBytesMax ? &kHeaderTooLarge : nullptr;
+}
+
+const PublishError* Stream::check_room(string_view subject, size_t header, size_t body, bool rollup) {
   if (!spec.discard_new) return nullptr;
   bool replaces = false;
   uint64_t size = MessageStore::message_bytes(spec.memory, subject.size(), header, body);
@@ -326,7 +365,7 @@ const PublishError* Stream::check_room(string_view subject, size_t header, size_
   return nullptr;
 }
 
-void Stream::stored(uint64_t seq, const PublishHeaders& h, string_view rollup) {
+void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
   if (!h.any || h.msg_id.empty()) {
     if (!last_msg_id_.empty()) last_msg_id_.clear();
   } else {
@@ -335,15 +374,17 @@ void Stream::stored(uint64_t seq, const PublishHeaders& h, string_view rollup) {
   uint32_t subject = store->subject_of(seq);
   if (!consumers.empty() && store->subject_state(subject).count == 1)
     for (auto& [id, c] : consumers) c->subject_renewed(subject);
-  if (!rollup.empty()) apply_purge(equals_ignoring_case(rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
+  if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }
 
+uint64_t Stream::last_on_literal(string_view subject) const {
+  uint32_t id = store->find_subject(subject);
+  return id == kNoSubject ? 0 : store->subject_state(id).last;
+}
+
 uint64_t Stream::last_on(string_view subject) const {
-  if (!has_wildcard(subject)) {
-    uint32_t id = store->find_subject(subject);
-    return id == kNoSubject ? 0 : store->subject_state(id).last;
-  }
+  if (!has_wildcard(subject)) return last_on_literal(subject);
   uint64_t last = 0;
   store->match_subjects(subject, [&](uint32_t id) { last = std::max(last, store->subject_state(id).last); });
   return last;

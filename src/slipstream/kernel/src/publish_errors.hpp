@@ -14,6 +14,10 @@ inline constexpr PublishError
     kTtlInvalid{400, 10165, "invalid per-message TTL"},
     kTtlDisabled{400, 10166, "per-message TTL is disabled"},
     kNotCounter{400, 10168, "message counters is disabled"},
+    kIncrementMissing{400, 10169, "message counter increment is missing"},
+    kIncrementWithPayload{400, 10170, "message counter has payload"},
+    kIncrementInvalid{400, 10171, "message counter increment is invalid"},
+    kCounterBroken{400, 10172, "message counter is broken"},
     kBatchDisabled{400, 10174, "atomic publish is disabled"},
     kBatchSequenceMissing{400, 10175, "atomic publish sequence is missing"},
     kBatchIncomplete{400, 10176, "atomic publish batch is incomplete"},
@@ -46,6 +50,8 @@ inline constexpr PublishError
     kMaxPerSubject{503, 10077, "maximum messages per subject exceeded"},
     kTooManyRequests{429, 10167, "too many requests"},
     kStoreFailed{503, 10077, "the store of this server has failed"},
-    kStorageFull{500, 10047, "insufficient storage resources available"};
+    kStorageFull{500, 10047, "insufficient storage resources available"},
+    kServerLimit{503, 10023, "insufficient resources"},
+    kAccountLimit{400, 10002, "resource limits exceeded for account"};
 
 }  // namespace slipstream

@@ -35,6 +35,7 @@ bool parse_pull_body(string_view body, PullBody& out, std::string& error) {
   body = trim(body);
   if (body.empty()) return true;
   if (body[0] == '{') {
+    out.json = true;
     out.batch = 0;
     JsonObjectReader reader(body);
     if (!reader.read([&](const std::string& key) { return pull_field(reader, key, out); })) {

@@ -22,12 +22,15 @@ struct PullRequest {
   int64_t expires_ns = 0;            // unix time, 0: never
   int64_t heartbeat_ns = 0, next_heartbeat_ns = 0;
   uint64_t delivered = 0;
+  int64_t min_pending = 0, min_ack_pending = 0, priority = 0;
+  std::string group, pin_id;
   bool no_wait = false, limits_bytes = false;
+  bool grouped = false;              // its body could name a priority group
 };
 
 struct PullBody {
   int64_t batch = 1, max_bytes = 0, expires_ns = 0, heartbeat_ns = 0, min_pending = 0, min_ack_pending = 0, priority = 0;
-  bool no_wait = false;
+  bool no_wait = false, json = false;
   std::string group, id;
 };
 

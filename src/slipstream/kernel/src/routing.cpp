@@ -238,10 +238,33 @@ void Kernel::remove_subscription(Account& a, Subscription* s) {
 }
 
 void Kernel::serve(Account& a, string_view subject, uint32_t service) {
-  add_subscription(a, SubscriptionKind::service, subject, {}, nullptr)->service = service;
+  Subscription* s = add_subscription(a, SubscriptionKind::service, subject, {}, nullptr);
+  s->service = service;
+  served_[{a.id, std::string(subject)}] = s;
+}
+
+void Kernel::unserve(Account& a, string_view subject) {
+  auto it = served_.find({a.id, std::string(subject)});
+  if (it == served_.end()) return;
+  remove_subscription(a, it->second);
+  served_.erase(it);
 }
 
 // ------------------------------------------------------------------ messages
+
+void Kernel::set_domain(string_view name) {
+  domain_ = name;
+  domain_prefix_ = name.empty() ? std::string() : "$JS." + domain_ + ".API.";
+}
+
+// What nats-server's subject mappings of a domain do: the API, and the subjects of buckets behind the API's prefix.
+string_view Kernel::without_domain(string_view subject, std::string& rewritten) const {
+  if (domain_prefix_.empty() || !subject.starts_with(domain_prefix_)) return subject;
+  string_view rest = subject.substr(domain_prefix_.size());
+  if (rest.starts_with("$KV.") || rest.starts_with("$OBJ.")) return rest;
+  rewritten = "$JS.API.";
+  return rewritten += rest;
+}
 
 void Kernel::on_publish(Connection& c, const Command& cmd) {
   c.in_msgs++;
@@ -256,15 +279,19 @@ void Kernel::on_publish(Connection& c, const Command& cmd) {
   if (c.options.verbose) write(c, "+OK\r\n");
   Account& a = *c.account;
   size_t receivers = 0;
-  bool is_ack = jetstream && is_ack_subject(cmd.subject);
-  if (is_ack) receivers = jetstream->on_ack(a, cmd.subject, cmd.reply, cmd.body);
+  std::string rewritten;
+  string_view subject = without_domain(cmd.subject, rewritten);
+  bool is_ack = jetstream && is_ack_subject(subject);
+  if (is_ack) receivers = jetstream->on_ack(a, subject, cmd.reply, cmd.body);
   if (!is_ack || a.ack_listeners)
-    receivers += route(a, a.trie.match(cmd.subject), cmd.subject, cmd.reply, cmd.header, cmd.body, &c);
+    receivers += route(a, a.trie.match(subject), subject, cmd.reply, cmd.header, cmd.body, &c);
   if (receivers == 0 && !cmd.reply.empty() && c.options.no_responders) no_responders(c, cmd.subject, cmd.reply);
 }
 
 size_t Kernel::publish(Account& a, string_view subject, string_view reply, string_view header, string_view body) {
   size_t receivers = 0;
+  std::string rewritten;
+  subject = without_domain(subject, rewritten);
   bool is_ack = jetstream && is_ack_subject(subject);
   if (is_ack) receivers = jetstream->on_ack(a, subject, reply, body);
   if (!is_ack || a.ack_listeners) receivers += route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
@@ -306,6 +333,7 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
     if (s->kind == SubscriptionKind::service) {
       if (requests_queued_ >= kRequestsQueuedMax) {
         counters_.requests_dropped++;
+        dropped_unreported_++;
         return;
       }
       requests_queued_++;

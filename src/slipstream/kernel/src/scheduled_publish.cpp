@@ -29,7 +29,7 @@ void Stream::mark_schedule(LoggedMessage& m) {
   if (!spec.allow_schedules || m.flags & kFromServer || m.header.find("\r\nNats-Schedule") == string_view::npos) return;
   PublishHeaders h = scan_headers(m.header);
   if (h.schedule.empty() && h.schedule_zone.data() == nullptr) return;
-  m.flags |= kWithSchedule;
+  m.with_schedule = true;
   const TimeZone* zone = nullptr;
   if (h.schedule_zone.data() && !(zone = h.schedule_zone.empty() ? nullptr : js.time_zones.find(h.schedule_zone))) {
     m.schedule.fault = ScheduleFault::time_zone;
@@ -77,10 +77,9 @@ const PublishError* Stream::check_schedule_fields(const PublishHeaders& h, strin
 // ------------------------------------------------------------------ applying
 
 // A message was stored on an allow_schedules stream: it is a schedule, or ends the one on its subject, or was made by one.
-void Stream::schedule_stored(uint64_t seq, string_view subject, const PublishHeaders& h, const LoggedMessage& m) {
-  bool scheduled = !h.schedule.empty() && m.flags & kWithSchedule && m.schedule.next_ns != ScheduleMark::kNever && !m.schedule.seq;
-  if (scheduled) schedules_.set(subject, seq, m.schedule.next_ns);
-  else if (h.scheduler.empty()) schedules_.remove(subject);
+void Stream::schedule_stored(uint64_t seq, const LoggedMessage& m, const PublishHeaders& h) {
+  if (m.is_schedule() && !h.schedule.empty()) schedules_.set(m.subject, seq, m.schedule.next_ns);
+  else if (h.scheduler.empty()) schedules_.remove(m.subject);
   if (h.scheduler.empty()) return;
   if (m.schedule.seq && m.schedule.next_ns != ScheduleMark::kNever) schedules_.set(h.scheduler, m.schedule.seq, m.schedule.next_ns);
   if (h.schedule_next == "purge") {
@@ -100,6 +99,15 @@ void Stream::schedule_refused(const LoggedMessage& m, const PublishHeaders& h, i
   schedules_.set(h.scheduler, m.schedule.seq, repeats ? m.schedule.next_ns : time_ns + kScheduleRetryNs);
 }
 
+// A message of a backup. When it runs depends on the time zones of who applies it: nobody else has said so.
+void Stream::schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t time_ns, int64_t now_ns) {
+  schedules_.remove(subject);
+  if (h.schedule.empty()) return;
+  const TimeZone* zone = h.schedule_zone.empty() ? nullptr : js.time_zones.find(h.schedule_zone);
+  NextRun run = next_run(h.schedule, zone, time_ns, now_ns);
+  if (run.scheduled && (zone || h.schedule_zone.empty())) schedules_.set(subject, seq, run.at_ns);
+}
+
 // ------------------------------------------------------------------ the leader's timer
 
 void Stream::arm_schedule_timer() {
@@ -112,6 +120,7 @@ void Stream::arm_schedule_timer() {
 }
 
 void Stream::schedule_timer_fired() {
+  if (spec.sealed) return;  // for ever
   if (group.applied >= fired_index_ && !is_full()) {
     for (const ScheduleIndex::Due& due : schedules_.due(js.kernel.now.wall_ns, kDuePerRound))
       if (is_full() || !fire(due.seq, due.at_ns)) break;
@@ -147,11 +156,11 @@ bool Stream::fire(uint64_t seq, int64_t due_ns) {
     return name.starts_with("Nats-Schedule") || name.starts_with("Nats-Expected-") || name == "Nats-Msg-Id" || name == "Nats-TTL" ||
            name == "Nats-Rollup";
   });
-  content = with_header(content, "Nats-Scheduler", subject);
-  content = with_header(content, "Nats-Schedule-Next", run.repeats ? format_rfc3339(run.at_ns, run.offset_s) : "purge");
-  if (!h.schedule_ttl.empty()) content = with_header(content, "Nats-TTL", h.schedule_ttl);
-  if (!h.schedule_rollup.empty()) content = with_header(content, "Nats-Rollup", h.schedule_rollup);
-  LoggedMessage m{.flags = kFromServer | kWithSchedule, .subject = h.schedule_target, .header = content, .body = text};
+  content = with_header_appended(content, "Nats-Scheduler", subject);
+  content = with_header_appended(content, "Nats-Schedule-Next", run.repeats ? format_rfc3339(run.at_ns, run.offset_s) : "purge");
+  if (!h.schedule_ttl.empty()) content = with_header_appended(content, "Nats-TTL", h.schedule_ttl);
+  if (!h.schedule_rollup.empty()) content = with_header_appended(content, "Nats-Rollup", h.schedule_rollup);
+  LoggedMessage m{.flags = kFromServer, .subject = h.schedule_target, .header = content, .body = text, .with_schedule = true};
   m.schedule = {seq, due_ns, run.repeats ? run.at_ns : ScheduleMark::kNever, ScheduleFault::none};
   append(m, {});
   return true;

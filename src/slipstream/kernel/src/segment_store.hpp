@@ -30,6 +30,7 @@ class SegmentStore final : public MessageStore {
   bool remove(uint64_t seq) override;
   bool erase(uint64_t seq) override;
   uint64_t remove_below(uint64_t seq) override;
+  void skip_to(uint64_t seq) override;
   void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) override;
 
   uint64_t first_seq() const override;
@@ -56,6 +57,7 @@ class SegmentStore final : public MessageStore {
   ReadStatus read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) override;
   ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) override;
   uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) override;
+  ReadStatus seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) override;
 
   bool write_tail() override;
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync) override;
@@ -124,6 +126,7 @@ class SegmentStore final : public MessageStore {
   // Reading.
   ReadStatus read_place(uint64_t seq, StoredMessage& out, ReadBuffer& buffer, bool may_block);
   ReadStatus decode(const char* p, uint64_t seq, const IndexEntry& e, bool verify, StoredMessage& out);
+  ReadStatus seek_time_from(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer, bool may_block);
   bool read_time(uint64_t seq, int64_t& time_ns, ReadBuffer& buffer);
   ReadStatus fill(Segment* segment, const IndexEntry& e, ReadBuffer& buffer, bool may_block);
 

@@ -25,7 +25,7 @@ void StreamSpec::encode(Buffer& out) const {
   put_texts(out, subjects);
   bool flags[] = {memory, no_ack, allow_direct, discard_new, discard_new_per_subject, sealed, deny_delete, deny_purge,
                   allow_rollup, allow_msg_ttl, mirror, mirror_direct, sourced, counter, allow_atomic, allow_batched,
-                  allow_schedules, persist_async, compress, republish_headers_only};
+                  allow_schedules, persist_async, compress, republish_headers_only, restoring};
   uint32_t bits = 0;
   for (size_t i = 0; i < sizeof flags; i++) bits |= (uint32_t)flags[i] << i;
   out.put32(bits);
@@ -44,7 +44,8 @@ bool StreamSpec::decode(Reader& in) {
   uint32_t bits = in.get32();
   bool* flags[] = {&memory, &no_ack, &allow_direct, &discard_new, &discard_new_per_subject, &sealed, &deny_delete,
                    &deny_purge, &allow_rollup, &allow_msg_ttl, &mirror, &mirror_direct, &sourced, &counter,
-                   &allow_atomic, &allow_batched, &allow_schedules, &persist_async, &compress, &republish_headers_only};
+                   &allow_atomic, &allow_batched, &allow_schedules, &persist_async, &compress, &republish_headers_only,
+                   &restoring};
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) *flags[i] = bits >> i & 1;
   for (int64_t* v : {&max_msgs, &max_bytes, &max_age_ns, &max_msgs_per_subject, &max_msg_size, &duplicate_window_ns})
     *v = (int64_t)in.get64();

@@ -17,6 +17,7 @@ struct StreamSpec {
        sealed = false, deny_delete = false, deny_purge = false, allow_rollup = false, allow_msg_ttl = false,
        mirror = false, mirror_direct = false, sourced = false, counter = false, allow_atomic = false, allow_batched = false,
        allow_schedules = false, persist_async = false, compress = false, republish_headers_only = false;
+  bool restoring = false;  // hidden, until an update shows it (stream_restore.cpp)
   Retention retention = Retention::limits;
   int64_t max_msgs = -1, max_bytes = -1, max_age_ns = 0, max_msgs_per_subject = -1, max_msg_size = -1,
           duplicate_window_ns = 0, delete_marker_ttl_ns = 0;

@@ -125,7 +125,13 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   if (!journal_) return false;
   if (!recover(error)) return false;
   opened_ = true;
-  for (auto& [id, s] : streams_) s->attach();
+  std::vector<uint64_t> half_restored;  // the server stopped before their last entry
+  for (auto& [id, s] : streams_) {
+    std::erase_if(s->consumers, [](const auto& entry) { return entry.second->spec.memory; });  // they lived with the process
+    s->attach();
+    if (s->spec.restoring) half_restored.push_back(id);
+  }
+  for (uint64_t id : half_restored) delete_stream(0, id);
   if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
   return true;
 }
@@ -152,6 +158,7 @@ bool JetStream::recover(std::string& error) {
       s->group.last_index = s->group.applied = s->group.checkpointed = applied;
       if (!s->load(in, format))
         damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
+      s->count_bytes();
       streams_[group] = std::move(s);
     }
   });
@@ -189,8 +196,12 @@ void JetStream::recover_record(const JournalRecord& r) {
   g->last_index = g->applied = r.index;
   g->term = r.term;
   Reader in(r.payload);
-  if (s) s->apply((EntryKind)r.kind, in, nullptr);
-  else apply_meta((EntryKind)r.kind, in, nullptr);
+  if (s) {
+    s->apply((EntryKind)r.kind, in, nullptr);
+    s->count_bytes();
+  } else {
+    apply_meta((EntryKind)r.kind, in, nullptr);
+  }
 }
 
 // ------------------------------------------------------------------ checkpoints
@@ -335,8 +346,10 @@ void JetStream::stop() {
     }
   }
   stopped_ = true;
-  for (auto& [id, s] : streams_)
+  for (auto& [id, s] : streams_) {
+    s->close_feeds();
     for (auto& [cid, c] : s->consumers) c->detach(nullptr);
+  }
   journal_.reset();
   if (lock_handle_ >= 0) disk_->close(lock_handle_);
   lock_handle_ = -1;
@@ -344,7 +357,7 @@ void JetStream::stop() {
 
 JetStreamStats JetStream::stats() const {
   JetStreamStats out;
-  for (auto& [id, s] : streams_) (s->spec.memory ? out.memory_bytes : out.file_bytes) += s->store->bytes();
+  out.memory_bytes = (uint64_t)stream_bytes.memory, out.file_bytes = (uint64_t)stream_bytes.file;
   if (journal_) {
     auto j = journal_->stats();
     out.journal_bytes = journal_->in_use();

@@ -111,20 +111,32 @@ bool SegmentStore::read_time(uint64_t seq, int64_t& time_ns, ReadBuffer& buffer)
 }
 
 uint64_t SegmentStore::first_at_or_after(int64_t time_ns, ReadBuffer& buffer) {
-  if (!messages_) return last_seq_ + 1;
+  uint64_t seq = 0;
+  seek_time_from(time_ns, seq, buffer, true);
+  return seq;
+}
+
+ReadStatus SegmentStore::seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) {
+  return seek_time_from(time_ns, seq, buffer, false);
+}
+
+// A block's times bound what has to be read; messages before `seq` are known to be older.
+ReadStatus SegmentStore::seek_time_from(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer, bool may_block) {
   auto newer = std::partition_point(slots_.begin(), slots_.end(),
                                     [&](const Slot& s) { return s.segment->last_time_ns < time_ns; });
-  for (; newer != slots_.end(); ++newer) {
+  for (; messages_ && newer != slots_.end(); ++newer) {
     const Segment& segment = *newer->segment;
-    for (uint32_t i = segment.next_live(segment.first_entry_at(time_ns)); i < segment.count();
-         i = segment.next_live(i + 1)) {
-      if (segment.block_time(i) >= time_ns) return segment.seq_at(i);
-      int64_t at = 0;
-      bool known = read_time(segment.seq_at(i), at, buffer);
-      if (!known || at >= time_ns) return segment.seq_at(i);
+    uint32_t start = std::max(segment.first_entry_at(time_ns), segment.position(seq));
+    for (uint32_t i = segment.next_live(start); i < segment.count(); i = segment.next_live(i + 1)) {
+      seq = segment.seq_at(i);
+      if (segment.block_time(i) >= time_ns) return ReadStatus::ok;
+      StoredMessage message{};
+      if (read_place(seq, message, buffer, may_block) == ReadStatus::pending) return ReadStatus::pending;
+      if (message.seq != seq || message.time_ns >= time_ns) return ReadStatus::ok;
     }
   }
-  return last_seq_ + 1;
+  seq = last_seq_ + 1;
+  return ReadStatus::ok;
 }
 
 }  // namespace slipstream

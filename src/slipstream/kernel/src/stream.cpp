@@ -14,16 +14,37 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
   store.reset(js.new_store(id, spec.memory));
   std::string quoted;
   append_json_text(quoted, name);
-  ack_head_ = "{\"stream\":\"" + quoted + "\",\"seq\":";
+  ack_head_ = "{\"stream\":\"" + quoted + "\",";
+  if (const std::string& domain = js.kernel.domain(); !domain.empty()) {
+    ack_head_ += "\"domain\":\"";
+    append_json_text(ack_head_, domain);
+    ack_head_ += "\",";
+  }
+  ack_head_ += "\"seq\":";
+  take_spec();
+}
+
+void Stream::take_spec() {
+  transform_ = SubjectTransform::compile(spec.transform_source, spec.transform_destination);
+  republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
 }
 
 Stream::~Stream() {
+  close_feeds();
   js.kernel.timers.cancel(age_timer_);
   js.kernel.timers.cancel(schedule_timer_);
   *reader_.alive = false;
 }
 
+void Stream::count_bytes() {
+  int64_t grown = (deleted ? 0 : (int64_t)store->bytes()) - counted_bytes_;
+  counted_bytes_ += grown;
+  account.stream_bytes.of(spec.memory) += grown;
+  js.stream_bytes.of(spec.memory) += grown;
+}
+
 void Stream::attach() {
+  if (spec.restoring) return;
   subscribe();
   arm_age_timer();
   arm_schedule_timer();
@@ -33,10 +54,20 @@ void Stream::attach() {
 void Stream::subscribe() {
   for (const auto& subject : spec.subjects)
     subscriptions_.push_back(js.kernel.add_subscription(account, SubscriptionKind::stream, subject, {}, this));
-  if (!spec.allow_direct) return;
+  if (spec.allow_direct) answer_direct_gets(name);
+  if (spec.mirror_direct && mirror_caught_up_ && !spec.mirror_origin.empty()) answer_direct_gets(spec.mirror_origin);
+}
+
+void Stream::answer_direct_gets(const std::string& of) {
   for (const char* tail : {"", ".>"})
-    subscriptions_.push_back(js.kernel.add_subscription(account, SubscriptionKind::direct_get,
-                                                        "$JS.API.DIRECT.GET." + name + tail, "_sys_", this));
+    subscriptions_.push_back(
+        js.kernel.add_subscription(account, SubscriptionKind::direct_get, "$JS.API.DIRECT.GET." + of + tail, "_sys_", this));
+}
+
+void Stream::mirror_caught_up() {
+  if (mirror_caught_up_) return;
+  mirror_caught_up_ = true;
+  if (spec.mirror_direct && !spec.mirror_origin.empty()) answer_direct_gets(spec.mirror_origin);
 }
 
 void Stream::unsubscribe() {
@@ -46,7 +77,10 @@ void Stream::unsubscribe() {
 
 void Stream::detach() {
   deleted = true;
+  count_bytes();
   unsubscribe();
+  close_feeds();
+  js.direct_gets.forget(*this);
   js.kernel.timers.cancel(age_timer_);
   js.kernel.timers.cancel(schedule_timer_);
   staging_.reset();
@@ -58,10 +92,15 @@ void Stream::detach() {
 
 void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   int64_t result = 0;
+  leading_ = entry != nullptr;
   auto consumer_of = [&]() -> Consumer* { return consumer(in.get32()); };
   switch (kind) {
     case EntryKind::messages:
       return apply_messages(in, entry);
+    case EntryKind::mirrored:
+      return apply_mirrored(in, entry);
+    case EntryKind::sourced:
+      return apply_sourced(in, entry);
     case EntryKind::purge: {
       string_view filter = in.get_text();
       uint64_t seq = in.get64(), keep = in.get64();
@@ -80,29 +119,32 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       break;
     }
     case EntryKind::remove_below: {
-      apply_remove_below(in.get64());
+      apply_remove_below(in);
       break;
     }
     case EntryKind::expire: {
-      std::set<uint64_t> seqs;
-      for (uint32_t n = in.get32(); n && in.ok(); n--) seqs.insert(in.get64());
-      for (uint64_t seq : seqs)
-        if (store->live(seq)) remove(seq);
-      ttls_.forget(seqs);
-      arm_age_timer();
+      apply_expire(in);
       break;
     }
     case EntryKind::config: {
       std::string text(in.get_text());
       StreamSpec next;
       if (!next.decode(in)) break;
+      bool shown = spec.restoring && !next.restoring;
       if (entry) unsubscribe();
       description = std::move(text);
       spec = std::move(next);
-      if (entry) subscribe();
+      take_spec();
       if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
       if (!spec.allow_batched) fast_.reset();
       enforce_limits(kNoSubject);
+      if (shown)
+        for (auto& [id, c] : consumers) c->restored();
+      if (shown && entry) {
+        attach();
+        break;
+      }
+      if (entry) subscribe();
       arm_age_timer();
       break;
     }
@@ -145,6 +187,12 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::deadline:
       if (Consumer* c = consumer_of()) c->apply_deadline(in);
       break;
+    case EntryKind::restored_messages:
+      apply_restored_messages(in);
+      break;
+    case EntryKind::restored_consumer:
+      apply_restored_consumer(in, entry != nullptr);
+      break;
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
       break;
@@ -152,6 +200,15 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       return apply_batch_part(in);
     case EntryKind::batch_commit:
       return apply_batch_commit(in, entry);
+    case EntryKind::ack_flow:
+      if (Consumer* c = consumer_of()) c->apply_ack_flow(in);
+      break;
+    case EntryKind::consumer_reset:
+      if (Consumer* c = consumer_of()) {
+        result = (int64_t)c->apply_reset(in);
+        c->held = entry && entry->token;
+      }
+      break;
     default:
       break;
   }
@@ -172,7 +229,7 @@ Consumer* Stream::consumer(uint32_t id) {
 namespace {
 
 enum class Section : uint16_t { batch_parts = 1, ended_fast_batches = 2, schedules = 3 };
-constexpr uint16_t kPlainFormat = 1, kSectionsFormat = 2;
+constexpr uint16_t kPlainFormat = 2, kSectionsFormat = 3;
 
 }  // namespace
 
@@ -228,6 +285,7 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   dedupe_.snapshot(out);
   ttls_.prune([this](uint64_t seq) { return store->live(seq); });
   ttls_.snapshot(out);
+  snapshot_sources(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
   for (auto& [id, c] : consumers) logged += !c->spec.memory;
@@ -241,6 +299,7 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
 bool Stream::load(Reader& in, uint16_t format) {
   last_msg_id_ = in.get_text();
   if (!dedupe_.load(in) || !ttls_.load(in)) return false;
+  if (format >= 2 && !load_sources(in)) return false;
   next_consumer_id = in.get32();
   uint32_t n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) {

@@ -10,13 +10,16 @@
 
 #include "batch_staging.hpp"
 #include "consumer.hpp"
+#include "counters.hpp"
 #include "dedupe.hpp"
 #include "fast_ingest.hpp"
+#include "feed.hpp"
 #include "group.hpp"
 #include "logged_message.hpp"
 #include "message_store.hpp"
 #include "schedule_index.hpp"
 #include "specs.hpp"
+#include "subject_transform.hpp"
 #include "ttl_index.hpp"
 
 namespace slipstream {
@@ -63,10 +66,24 @@ class Stream {
   Consumer* consumer(uint32_t consumer_id);
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
-  static constexpr uint16_t kFormat = 2;  // of snapshots; the newest that load() knows
+  void count_bytes();  // keeps the account's and the server's sums; after every change
+  static constexpr uint16_t kFormat = 3;  // of snapshots; the newest that load() knows
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
-  bool load(Reader& in, uint16_t format);  // what follows account, name, description and spec
-  void direct_get(string_view subject, string_view reply, string_view body);
+  bool load(Reader& in, uint16_t format);  // what follows account and name
+  void direct_get(string_view subject, string_view reply, string_view header, string_view body);
+  void mirror_caught_up();  // from now on direct gets of the origin's messages may be answered here (mirror_direct)
+  uint64_t last_on(string_view subject) const;  // 0: none; the subject may have wildcards
+  // The subject that a message is stored on, from the one that it came on; `scratch` holds it.
+  string_view transformed(string_view subject, std::string& scratch) const;
+
+  // What comes from origins (feed.hpp, copied_messages.cpp).
+  bool open_feed(uint32_t feed_id, FeedSpec feed_spec);  // false: an earlier one of the same source is not finished
+  void close_feed(uint32_t feed_id);
+  void close_feeds();
+  bool feed_under_way(string_view source) const;
+  bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
+  int64_t entry_time_ns();
+  uint64_t bytes_in_flight() const;
 
   JetStream& js;
   Account& account;
@@ -76,6 +93,8 @@ class Stream {
   Group group;
   std::unique_ptr<MessageStore> store;
   std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
+  std::map<uint32_t, std::unique_ptr<Feed>> feeds;
+  std::map<std::string, SourcePosition, std::less<>> source_positions;  // by the source's index name
   uint32_t next_consumer_id = 1;
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
   bool deleted = false;
@@ -87,15 +106,21 @@ class Stream {
   using Verdict = PublishVerdict;
   class BatchJudge;
   void append(LoggedMessage& m, string_view reply);
-  void stamp();
   bool is_full() const;
-  uint64_t bytes_in_flight() const { return inflight_bytes_ + open_.size(); }
   bool too_large(size_t header, size_t body) const;
   bool level_is_met(string_view level) const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
-  void after_messages();
+  void wake_after_append();
+  void apply_mirrored(Reader& in, Entry* entry);
+  void apply_sourced(Reader& in, Entry* entry);
+  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  void copies_applied(Entry* entry, uint64_t count, bool refused);
+  void forget_feed(uint32_t feed_id);
+  void snapshot_sources(Buffer& out) const;
+  bool load_sources(Reader& in);
   void apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& verdict);
-  void store_one(int64_t time_ns, LoggedMessage m, const PublishHeaders& h, Verdict& verdict);
+  void store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& verdict);
   bool ended_fast_batch(const LoggedMessage& m);
   void answer_verdict(string_view reply, const Verdict& verdict);
   void answer_stored(string_view reply, uint64_t seq, const std::string& fields);
@@ -103,17 +128,35 @@ class Stream {
   void answer_batch_too_large(string_view reply, uint64_t messages_max);
   void advise_batch_abandoned(const std::string& batch, const char* reason);
   const PublishError* check_headers(const PublishHeaders& h, const LoggedMessage& m, Verdict& verdict);
+  const PublishError* check_size(size_t header, size_t body) const;
+  void take_spec();  // what is compiled from it
+  void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
+  const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
+  const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
-  void stored(uint64_t seq, const PublishHeaders& h, string_view rollup);
+  void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
-  uint64_t last_on(string_view subject) const;
+  uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
+  uint64_t oldest_mortal();
   int64_t oldest_mortal_ns();
-  void apply_remove_below(uint64_t below);
+  void apply_remove_below(Reader& in);
+  void apply_expire(Reader& in);
+  void removal_done();
+  void end_of_life(uint64_t seq, int64_t time_ns);
+  bool leaves_markers(int64_t time_ns) const;
+  bool is_last_and_no_marker(uint64_t seq);
+  bool raise_ttl(int64_t& ttl_s, string_view& header, std::string& rewritten) const;
+  bool propose_removal(EntryKind kind, Buffer&& payload);
+  void wake_consumers();
+  void apply_restored_messages(Reader& in);
+  void restore_end(uint64_t last_seq, int64_t time_ns);
+  void apply_restored_consumer(Reader& in, bool live);
   void subscribe();
+  void answer_direct_gets(const std::string& of);
   void unsubscribe();
 
   // batch_apply.cpp
@@ -121,25 +164,32 @@ class Stream {
   void apply_batch_part(Reader& in);
   void apply_batch_commit(Reader& in, Entry* entry);
   void judge_batch(string_view messages, uint32_t count, int64_t time_ns, Verdict& verdict);
+  void store_batch(string_view messages, uint32_t messages_count, int64_t time_ns, Verdict& verdict);
 
   // scheduled_publish.cpp
   void mark_schedule(LoggedMessage& m);
   const PublishError* check_schedule(const PublishHeaders& h, string_view subject, const ScheduleMark& mark,
                                      const std::function<std::optional<bool>(string_view)>& written);
   const PublishError* check_schedule_fields(const PublishHeaders& h, string_view subject);
-  void schedule_stored(uint64_t seq, string_view subject, const PublishHeaders& h, const LoggedMessage& m);
+  void schedule_stored(uint64_t seq, const LoggedMessage& m, const PublishHeaders& h);
   bool schedule_waits(const LoggedMessage& m, const PublishHeaders& h) const;
   void schedule_refused(const LoggedMessage& m, const PublishHeaders& h, int64_t time_ns);
   void arm_schedule_timer();
   bool fire(uint64_t seq, int64_t due_ns);
   bool forget_schedule(uint64_t seq);
+  void schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t time_ns, int64_t now_ns);
 
   void snapshot_sections(Buffer& out);
   bool load_sections(Reader& in);
 
+  bool mirror_caught_up_ = false;
+  bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
+  std::unique_ptr<SubjectTransform> transform_, republish_;
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
+  uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
+  int64_t counted_bytes_ = 0;  // of this stream, in the sums
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
@@ -149,6 +199,7 @@ class Stream {
   Timer age_timer_{TimerKind::stream_age, this};
   std::string ack_head_;   // {"stream":"NAME","seq":
   ReadBuffer reader_;
+  std::unique_ptr<ReadBuffer> get_reader_ = std::make_unique<ReadBuffer>();
 
   std::unique_ptr<BatchStaging> staging_;  // of the leader, while there are batches
   std::unique_ptr<FastIngest> fast_;

@@ -52,7 +52,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
       for (uint64_t skip = before - keep; skip; skip--) below = store->next_live(below + 1);
     }
     if (seq <= 1 && !keep && seq != 0) return 0;
-    if (below > store->last_seq() + 1) {
+    if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
       store->remove_below(store->last_seq() + 1);
       store->set_sequences(below, below - 1, store->last_time_ns());
     } else {
@@ -87,26 +87,44 @@ void Stream::arm_age_timer() {
 }
 
 void Stream::age_timer_fired() {
+  if (removals_inflight_) return;  // applying them sets the timer again
   propose_expired();
   int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
   if (oldest_ns && oldest_ns + spec.max_age_ns <= js.kernel.now.wall_ns) {
     uint64_t below = store->first_at_or_after(js.kernel.now.wall_ns - spec.max_age_ns + 1, reader_);
+    if (spec.delete_marker_ttl_ns > 0) below = std::min(below, oldest_mortal() + kExpirePerEntry);  // they go one by one
     if (below > store->first_seq()) {
       Buffer payload = js.buffer();
       payload.put64(below);
-      js.propose(group, EntryKind::remove_below, std::move(payload), false, 0, {}, true);
+      propose_removal(EntryKind::remove_below, std::move(payload));
     }
   }
-  arm_age_timer();
+  if (!removals_inflight_) arm_age_timer();
 }
 
-// When the oldest message that the age limit concerns was stored; 0 when there is none.
-int64_t Stream::oldest_mortal_ns() {
-  uint64_t first = store->messages() ? store->first_seq() : 0, seq = first;
+// With the time, for markers. Those are messages, so consumers see them only when they cannot be lost any more.
+bool Stream::propose_removal(EntryKind kind, Buffer&& payload) {
+  last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
+  payload.put64((uint64_t)last_time_ns_);
+  if (!js.propose(group, kind, std::move(payload), spec.delete_marker_ttl_ns > 0, 0, {}, true)) return false;
+  removals_inflight_++;
+  return true;
+}
+
+// The oldest message that the age limit concerns; 0 when there is none.
+uint64_t Stream::oldest_mortal() {
+  uint64_t seq = store->messages() ? store->first_seq() : 0;
   while (seq && ttls_.never_ends(seq)) seq = store->next_live(seq + 1);
-  if (seq == first) return seq ? store->first_time_ns() : 0;
-  StoredMessage m;
-  return seq && store->read_blocking(seq, m, reader_) == ReadStatus::ok ? m.time_ns : 0;
+  return seq;
+}
+
+int64_t Stream::oldest_mortal_ns() {
+  uint64_t seq = oldest_mortal();
+  if (!seq) return 0;
+  if (seq == store->first_seq()) return store->first_time_ns();
+  StoredMessage m{};
+  store->read_blocking(seq, m, reader_);
+  return m.seq == seq ? m.time_ns : 0;
 }
 
 void Stream::propose_expired() {
@@ -115,19 +133,7 @@ void Stream::propose_expired() {
   Buffer payload = js.buffer();
   payload.put32((uint32_t)due.size());
   for (uint64_t seq : due) payload.put64(seq);
-  js.propose(group, EntryKind::expire, std::move(payload), false, 0, {}, true);
-}
-
-// The age limit; messages that are to stay for ever stay.
-void Stream::apply_remove_below(uint64_t below) {
-  if (!ttls_.any_never()) {
-    store->remove_below(below);
-    for (auto& [id, c] : consumers) c->many_removed();
-  } else {
-    for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
-      if (!ttls_.never_ends(seq) && store->live(seq)) remove(seq);
-  }
-  arm_age_timer();
+  propose_removal(EntryKind::expire, std::move(payload));
 }
 
 }  // namespace slipstream

@@ -23,6 +23,7 @@ enum class SubscriptionKind : uint8_t {
   pull,        // $JS.API.CONSUMER.MSG.NEXT of one consumer
   direct_get,  // $JS.API.DIRECT.GET of one stream
   flow_reply,  // $JS.FC of one consumer
+  feed,        // what an origin delivers to a mirror or a source
 };
 
 struct Subscription {

@@ -1,0 +1,50 @@
+// A consumer starts again: from where it was acknowledged, or from a given sequence (C-138). What it delivered is forgotten
+// and its own sequence begins anew.
+#include <algorithm>
+
+#include "consumer.hpp"
+#include "jetstream.hpp"
+
+namespace slipstream {
+
+// Nothing is delivered between the proposal and its application: in the log such a delivery would stand behind the reset, and
+// recovery would take it for one that came after.
+bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
+  Buffer payload = js_.buffer();
+  payload.put32(id);
+  payload.put64(seq);
+  bool proposed = js_.propose(stream_.group, EntryKind::consumer_reset, std::move(payload), token != 0, token, {}, true);
+  resets_under_way_ += proposed;
+  return proposed;
+}
+
+uint64_t Consumer::apply_reset(Reader& in) {
+  uint64_t seq = reset_to(in.get64());
+  if (pull_subscription_) {
+    rearm();
+    wake();
+  }
+  return seq;
+}
+
+uint64_t Consumer::reset_to(uint64_t seq) {
+  if (resets_under_way_) resets_under_way_--;
+  if (seq == 0) seq = floor_stream_seq_ + 1;
+  // Of the newest messages of each subject, those that were delivered and not acknowledged come again.
+  if (!last_per_subject_.empty()) {
+    for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) last_per_subject_.push_back(p->stream_seq);
+    std::sort(last_per_subject_.begin(), last_per_subject_.end());
+  }
+  pending_.clear();
+  exceeded_.clear();
+  redelivery_.clear();
+  cursor_ = floor_stream_seq_ = seq - 1;
+  consumer_seq_ = floor_consumer_seq_ = 0;
+  delivered_ns_ = acked_ns_ = 0;
+  scanned_ = 0;
+  memo_ = {};
+  forget_flow();
+  return seq;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,196 @@
+// Messages that come from an origin, applied: a mirror keeps their sequences and times, a stream with sources numbers them anew.
+//
+// Each entry says behind which position of the origin it goes on, and counts only there. So a message is stored once whatever a
+// feed has done: what a refused message leaves behind in the log falls through, and the feed that is opened next brings it again.
+#include <algorithm>
+
+#include "feed.hpp"
+#include "jetstream.hpp"
+#include "message_headers.hpp"
+#include "publish_errors.hpp"
+#include "stream.hpp"
+
+namespace slipstream {
+namespace {
+
+bool is_rollup(string_view value) {
+  auto is = [&](string_view word) {
+    return std::equal(word.begin(), word.end(), value.begin(), value.end(), [](char a, char b) { return a == (b | 0x20); });
+  };
+  return is("sub") || is("all");
+}
+
+}  // namespace
+
+uint64_t Stream::bytes_in_flight() const { return inflight_bytes_ + open_.size(); }
+
+int64_t Stream::entry_time_ns() {
+  return last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
+}
+
+bool Stream::propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who) {
+  uint64_t bytes = payload.size();
+  if (!js.propose(group, kind, std::move(payload), true, 0, std::move(who))) return false;
+  inflight_bytes_ += bytes;
+  return true;
+}
+
+void Stream::copies_applied(Entry* entry, uint64_t count, bool refused) {
+  if (!entry) return;
+  inflight_bytes_ -= entry->payload.size();
+  Reader who(entry->replies.view());
+  auto it = feeds.find(who.get32());
+  if (it != feeds.end()) {
+    it->second->applied(count, refused);
+    if (it->second->closed) forget_feed(it->first);
+  }
+  wake_after_append();
+}
+
+// ------------------------------------------------------------------ feeds, on the leader
+
+bool Stream::open_feed(uint32_t id, FeedSpec feed_spec) {
+  if (deleted || feed_under_way(feed_spec.source)) return false;
+  auto feed = std::make_unique<Feed>(*this, id, std::move(feed_spec));
+  Feed& opened = *feed;
+  if (!feeds.emplace(id, std::move(feed)).second) return false;
+  opened.open();
+  return true;
+}
+
+void Stream::close_feed(uint32_t id) {
+  auto it = feeds.find(id);
+  if (it == feeds.end()) return;
+  it->second->close();
+  forget_feed(id);
+}
+
+// A closed feed stays until its entries are applied: its source's position is not known before.
+void Stream::forget_feed(uint32_t id) {
+  auto it = feeds.find(id);
+  if (it->second->closed && it->second->view().in_flight == 0) feeds.erase(it);
+}
+
+bool Stream::feed_under_way(string_view source) const {
+  return std::any_of(feeds.begin(), feeds.end(), [&](const auto& f) { return f.second->spec.source == source; });
+}
+
+// ------------------------------------------------------------------ applying
+
+void Stream::apply_mirrored(Reader& in, Entry* entry) {
+  uint64_t after = in.get64(), skip_to = in.get64(), count = 0;
+  bool refused = !spec.mirror || store->last_seq() != after || (group.logged && js.failed());
+  if (!refused && skip_to > after) store->skip_to(skip_to);
+  for (; in.left() && in.ok(); count++) {
+    uint64_t seq = in.get64();
+    int64_t time_ns = (int64_t)in.get64();
+    uint16_t subject_size = in.get16();
+    uint32_t header_size = in.get32(), body_size = in.get32();
+    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size), body = in.get_bytes(body_size);
+    if (!in.ok()) break;
+    Verdict verdict;
+    if (!refused) apply_copy(seq, time_ns, subject, header, body, verdict);
+    refused |= verdict.error != nullptr;
+  }
+  copies_applied(entry, count, refused);
+}
+
+void Stream::apply_sourced(Reader& in, Entry* entry) {
+  uint64_t after = in.get64(), count = 0;
+  int64_t time_ns = (int64_t)in.get64();
+  bool restart = in.get8();
+  string_view source = in.get_text(), identity = in.get_text();
+  SourcePosition& position = source_positions[std::string(source)];
+  if (restart) position = {};
+  bool refused = position.seq != after;
+  for (; in.left() && in.ok(); count++) {
+    uint64_t origin_seq = in.get64();
+    uint16_t subject_size = in.get16();
+    uint32_t header_size = in.get32(), body_size = in.get32();
+    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size), body = in.get_bytes(body_size);
+    if (!in.ok()) break;
+    Verdict verdict;
+    if (!refused) apply_copy(store->last_seq() + 1, time_ns, subject, header, body, verdict);
+    refused |= verdict.error != nullptr;
+    if (refused) continue;
+    position.seq = origin_seq;
+    if (position.identity != identity) position.identity = identity;
+  }
+  copies_applied(entry, count, refused);
+}
+
+// What the origin has judged is not judged again; what this stream's own limits say is.
+void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& v) {
+  if (group.logged && js.failed()) {
+    v.error = &kStoreFailed;
+    return;
+  }
+  if (spec.sealed) {
+    v.error = &kSealed;
+    return;
+  }
+  PublishHeaders h;
+  int64_t ttl_s = kTtlNone;
+  if (!header.empty()) {
+    h = scan_headers(header);
+    bool remembers_ids = !spec.mirror && spec.duplicate_window_ns > 0 && !h.msg_id.empty();
+    if (remembers_ids) {
+      dedupe_.expire(time_ns, spec.duplicate_window_ns);
+      if ((v.seq = dedupe_.find(h.msg_id))) {
+        v.duplicate = true;
+        return;
+      }
+    }
+    if (!h.rollup.empty() && !is_rollup(h.rollup)) {
+      v.error = &kRollup;
+      return;
+    }
+    if (!spec.allow_rollup || spec.deny_purge) h.rollup = {};
+    if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
+      v.error = &kTtlInvalid;
+      return;
+    }
+    if (!spec.allow_msg_ttl) ttl_s = kTtlNone;
+  }
+  if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  bool republishes = republish_ && leading_;
+  uint64_t previous = republishes ? last_on_literal(subject) : 0;
+  v.seq = seq;
+  if (!store->append(seq, time_ns, subject, header, body)) {
+    js.fail(store->error());
+    v.error = &kStoreFailed;
+    return;
+  }
+  ttls_.add(seq, time_ns, ttl_s);
+  stored(seq, subject, h);
+  if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
+  if (republishes) republish(seq, time_ns, subject, header, body, previous);
+}
+
+void Stream::close_feeds() {
+  for (auto& [id, feed] : feeds) feed->close();
+  feeds.clear();
+}
+
+// ------------------------------------------------------------------ snapshot
+
+void Stream::snapshot_sources(Buffer& out) const {
+  out.put32((uint32_t)source_positions.size());
+  for (const auto& [source, position] : source_positions) {
+    out.put_text(source);
+    out.put64(position.seq);
+    out.put_text(position.identity);
+  }
+}
+
+bool Stream::load_sources(Reader& in) {
+  for (uint32_t n = in.get32(); n && in.ok(); n--) {
+    std::string source(in.get_text());
+    SourcePosition& position = source_positions[source];
+    position.seq = in.get64();
+    position.identity = in.get_text();
+  }
+  return in.ok();
+}
+
+}  // namespace slipstream

@@ -1,0 +1,61 @@
+#include "waiting_requests.hpp"
+
+#include <algorithm>
+
+namespace slipstream {
+namespace {
+
+// A request whose body is not JSON has no group and comes last.
+int64_t rank(const PullRequest& r) { return r.grouped ? r.priority : INT64_MAX; }
+
+}  // namespace
+
+uint64_t WaitingRequests::claimed() const {
+  uint64_t n = 0;
+  for (const auto& r : items_) n += (uint64_t)std::max<int64_t>(r.batch, 0);
+  return n;
+}
+
+void WaitingRequests::link(std::list<PullRequest>& one, PriorityPolicy policy) {
+  auto before = items_.end();
+  if (policy == PriorityPolicy::prioritized)
+    before = std::find_if(items_.begin(), items_.end(), [&](const PullRequest& r) { return rank(r) > rank(one.front()); });
+  items_.splice(before, one, one.begin());
+}
+
+void WaitingRequests::add(PullRequest&& request, PriorityPolicy policy) {
+  no_waits_ += request.no_wait;
+  std::list<PullRequest> one;
+  one.push_back(std::move(request));
+  link(one, policy);
+}
+
+WaitingRequests::Iterator WaitingRequests::erase(Iterator r) {
+  no_waits_ -= r->no_wait;
+  return items_.erase(r);
+}
+
+void WaitingRequests::requeue_first(PriorityPolicy policy) {
+  if (items_.size() < 2) return;
+  if (policy != PriorityPolicy::prioritized) return pass_over_first();
+  std::list<PullRequest> one;
+  one.splice(one.begin(), items_, items_.begin());
+  link(one, policy);
+}
+
+void WaitingRequests::pass_over_first() { items_.splice(items_.end(), items_, items_.begin()); }
+
+WaitingRequests::Fit WaitingRequests::fit(const PullRequest& r, PriorityPolicy policy, const Offer& offer, const ClientPin& pin) {
+  if (policy == PriorityPolicy::pinned_client) {
+    if (r.pin_id == pin.id) return Fit::takes;  // both may be empty: then it is to be pinned
+    return r.pin_id.empty() ? Fit::passes : Fit::wrong_pin;
+  }
+  if (policy == PriorityPolicy::overflow && (r.min_pending > 0 || r.min_ack_pending > 0)) {
+    bool enough = (r.min_pending > 0 && (uint64_t)r.min_pending <= offer.pending) ||
+                  (r.min_ack_pending > 0 && (uint64_t)r.min_ack_pending <= offer.ack_pending);
+    return enough ? Fit::takes : Fit::passes;
+  }
+  return Fit::takes;
+}
+
+}  // namespace slipstream

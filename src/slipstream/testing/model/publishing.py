@@ -1,0 +1,217 @@
+"""What a stream answers to a message, and why: the headers that matter, and the checks in the order
+in which nats-server makes them (S-115..S-138).
+
+`judge` looks at a stream and decides; it changes nothing. Storing is stream.py's part.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from slipstream.protocol.subjects import subject_matches
+
+if TYPE_CHECKING:
+    from slipstream.testing.model.stream import StreamModel
+
+SECOND_NS = 1_000_000_000
+HEADER_BYTES_MAX = 65535
+NEVER = -1  # a time to live without an end
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_DURATION_PART = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
+_UNIT_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": SECOND_NS,
+    "m": 60 * SECOND_NS,
+    "h": 3600 * SECOND_NS,
+}
+
+
+class Refused(NamedTuple):
+    code: int
+    err_code: int
+    description: str
+
+
+class Duplicate(NamedTuple):
+    seq: int
+
+
+class Accepted(NamedTuple):
+    message_id: str
+    rollup: str  # "", "sub" or "all"
+    ttl_s: int  # 0: none
+
+
+Verdict = Refused | Duplicate | Accepted
+
+SEALED = Refused(400, 10109, "invalid operation on sealed stream")
+NOT_A_COUNTER = Refused(400, 10168, "message counters is disabled")
+WRONG_STREAM = Refused(400, 10060, "expected stream does not match")
+TTL_DISABLED = Refused(400, 10166, "per-message TTL is disabled")
+TTL_INVALID = Refused(400, 10165, "invalid per-message TTL")
+NO_BATCHES = Refused(400, 10174, "atomic publish is disabled")
+SUBJECT_WITHOUT_SEQUENCE = Refused(
+    400, 10193, "missing sequence for expected last sequence per subject"
+)
+NO_SCHEDULES = Refused(400, 10188, "message schedules is disabled")
+SOURCE_HEADER = Refused(400, 10227, "message stream source header is not allowed")
+TOO_LARGE = Refused(400, 10054, "message size exceeds maximum allowed")
+HEADER_TOO_LARGE = Refused(400, 10097, "header size exceeds maximum allowed of 64k")
+FULL_MESSAGES = Refused(503, 10077, "maximum messages exceeded")
+FULL_BYTES = Refused(503, 10077, "maximum bytes exceeded")
+FULL_SUBJECT = Refused(503, 10077, "maximum messages per subject exceeded")
+
+
+def wrong_sequence(actual: int) -> Refused:
+    return Refused(400, 10071, f"wrong last sequence: {actual}")
+
+
+def headers_of(block: bytes) -> dict[str, str]:
+    """Exact names, the first occurrence counts, blanks before the value do not (S-129)."""
+    found: dict[str, str] = {}
+    for line in block.decode("latin-1").split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon:
+            found.setdefault(name, value.lstrip(" \t"))
+    return {name: value for name, value in found.items() if value}
+
+
+def without_status(block: bytes) -> bytes:
+    """A status on the first line is the server's to give (S-128)."""
+    first, separator, rest = block.partition(b"\r\n")
+    return b"NATS/1.0" + separator + rest if first != b"NATS/1.0" and block else block
+
+
+def seconds_of_ttl(text: str) -> int | None:
+    """Whole seconds, NEVER, or None for what is no time to live (S-122)."""
+    if text.lower() == "never":
+        return NEVER
+    if _NUMBER.fullmatch(text):
+        return int(text) or None
+    duration_ns = duration_of(text)
+    if duration_ns is None or duration_ns < SECOND_NS:
+        return None
+    return duration_ns // SECOND_NS
+
+
+def duration_of(text: str) -> int | None:
+    """Go's durations, as far as clients write them: 1h2m3.5s."""
+    if text == "0":
+        return 0
+    parts = _DURATION_PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(round(float(number) * _UNIT_NS[unit]) for number, unit in parts)
+
+
+def sequence_of(text: str) -> int | None:
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_ns: int) -> Verdict:
+    """In the order of S-130. `header` is without its status."""
+    spec, headers = stream.spec, headers_of(header)
+    if spec["sealed"]:
+        return SEALED
+    if "Nats-Incr" in headers:
+        return NOT_A_COUNTER
+    if headers.get("Nats-Expected-Stream", stream.name) != stream.name:
+        return WRONG_STREAM
+    if "Nats-TTL" in headers and not spec["allow_msg_ttl"]:
+        return TTL_DISABLED
+    if "Nats-Batch-Id" in headers:
+        return NO_BATCHES
+    if refused := _unexpected_sequence(stream, subject, headers):
+        return refused
+    if "Nats-Schedule" in headers:
+        return NO_SCHEDULES
+    if "Nats-Stream-Source" in headers:
+        return SOURCE_HEADER
+    message_id = headers.get("Nats-Msg-Id", "")
+    if seq := stream.sequence_of_id(message_id, now_ns):
+        return Duplicate(seq)
+    expected_id = headers.get("Nats-Expected-Last-Msg-Id", "")
+    if expected_id and expected_id != stream.last_message_id:
+        return Refused(400, 10070, f"wrong last msg ID: {stream.last_message_id}")
+    rollup = headers.get("Nats-Rollup", "")
+    if rollup and (not spec["allow_rollup"] or spec["deny_purge"]):
+        return Refused(500, 10111, "rollup not permitted")
+    if rollup and rollup.lower() not in ("sub", "all"):
+        return Refused(500, 10111, f'rollup value invalid: "{rollup}"')
+    if 0 <= spec["max_msg_size"] < len(header) + len(body):
+        return TOO_LARGE
+    if len(header) > HEADER_BYTES_MAX:
+        return HEADER_TOO_LARGE
+    ttl_s = seconds_of_ttl(headers["Nats-TTL"]) if "Nats-TTL" in headers else 0
+    if ttl_s is None:
+        return TTL_INVALID
+    if refused := _no_room(stream, subject, stream.size(subject, header, body), bool(rollup)):
+        return refused
+    return Accepted(message_id, rollup.lower(), ttl_s)
+
+
+def _unexpected_sequence(
+    stream: StreamModel, subject: bytes, headers: dict[str, str]
+) -> Refused | None:
+    of_subject = headers.get("Nats-Expected-Last-Subject-Sequence")
+    filter_ = headers.get("Nats-Expected-Last-Subject-Sequence-Subject")
+    if of_subject is not None:
+        last = stream.last_on(filter_.encode("latin-1") if filter_ else subject)
+        if sequence_of(of_subject) != last:
+            return wrong_sequence(last)
+    elif filter_ is not None:
+        return SUBJECT_WITHOUT_SEQUENCE
+    expected = headers.get("Nats-Expected-Last-Sequence")
+    if expected is not None and sequence_of(expected) != stream.last_seq:
+        return wrong_sequence(stream.last_seq)
+    return None
+
+
+def _no_room(stream: StreamModel, subject: bytes, size: int, rollup: bool) -> Refused | None:
+    """Discard new (S-147, S-148)."""
+    spec = stream.spec
+    if not spec["discard_new"]:
+        return None
+    on_subject = [seq for seq, m in stream.messages.items() if m.subject == subject]
+    replaces = 0 < spec["max_msgs_per_subject"] <= len(on_subject)
+    if replaces and spec["discard_new_per_subject"] and not rollup:
+        return FULL_SUBJECT
+    if 0 < spec["max_msgs"] <= len(stream.messages) and not replaces:
+        return FULL_MESSAGES
+    if 0 < spec["max_bytes"] < stream.bytes + size:
+        oldest = stream.messages[on_subject[0]] if replaces else None
+        if oldest is None or stream.size(*oldest.content) < size:
+            return FULL_BYTES
+    return None
+
+
+def acknowledgement(name: str, verdict: Verdict, seq: int) -> bytes:
+    """Byte for byte (S-135, S-137)."""
+    if isinstance(verdict, Refused):
+        error = {
+            "code": verdict.code,
+            "err_code": verdict.err_code,
+            "description": verdict.description,
+        }
+        return go_json({"error": error, "stream": name, "seq": 0})
+    duplicate = isinstance(verdict, Duplicate)
+    tail = b',"duplicate": true}' if duplicate else b"}"
+    return b'{"stream":%s,"seq":%d' % (go_json(name), seq) + tail
+
+
+def go_json(value: object) -> bytes:
+    """Go's spelling (S-140)."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode()
+
+
+def matching(filter_: bytes, subject: bytes) -> bool:
+    return not filter_ or subject_matches(filter_, subject)

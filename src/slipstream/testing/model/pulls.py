@@ -1,0 +1,77 @@
+"""Pull requests: what a body asks for, and what waits (C-067..C-081)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from slipstream.kernel.specs import ConsumerSpec
+
+REQUEST_TIMEOUT = "408 Request Timeout"
+NO_MESSAGES = "404 No Messages"
+TOO_LARGE = "409 Message Size Exceeds MaxBytes"
+BATCH_COMPLETED = "409 Batch Completed"
+
+
+@dataclass
+class Pull:
+    inbox: bytes
+    batch: int = 1
+    max_bytes: int = 0  # what is left of it
+    expires_ns: int = 0  # when; 0: never
+    heartbeat_ns: int = 0
+    next_heartbeat_ns: int = 0
+    no_wait: bool = False
+    limits_bytes: bool = False
+    delivered: int = 0
+
+    def is_over(self, now_ns: int) -> bool:
+        return 0 < self.expires_ns <= now_ns
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Empty and unknown text: one message; a number: so many; JSON: what it says (C-067)."""
+    text = body.decode().strip()
+    if text.startswith("{"):
+        return {"batch": 0, **json.loads(text)}
+    try:
+        return {"batch": int(text)}
+    except ValueError:
+        return {"batch": 1}
+
+
+def complaint(asked: dict[str, Any], spec: ConsumerSpec) -> str:
+    """The status that refuses a request before it waits; empty if it may (C-071, C-072, C-094)."""
+    expires, heartbeat = asked.get("expires", 0), asked.get("idle_heartbeat", 0)
+    if heartbeat > 0 and heartbeat * 2 > expires:
+        return "400 Bad Request - heartbeat value too large"
+    if 0 < spec["max_batch"] < asked["batch"]:
+        return f"409 Exceeded MaxRequestBatch of {spec['max_batch']}"
+    if 0 < spec["max_expires_ns"] < expires:
+        return f"409 Exceeded MaxRequestExpires of {go_duration(spec['max_expires_ns'])}"
+    if 0 < spec["max_bytes"] < asked.get("max_bytes", 0):
+        return f"409 Exceeded MaxRequestMaxBytes of {spec['max_bytes']}"
+    return ""
+
+
+def go_duration(duration_ns: int) -> str:
+    """Of at least a second, as Go prints it."""
+    seconds, ns = divmod(duration_ns, 1_000_000_000)
+    fraction = f".{ns:09d}".rstrip("0") if ns else ""
+    text = f"{seconds % 60}{fraction}s"
+    if seconds >= 60:
+        text = f"{seconds // 60 % 60}m{text}"
+    return f"{seconds // 3600}h{text}" if seconds >= 3600 else text
+
+
+def status(line: str, *headers: tuple[str, object]) -> bytes:
+    """A header block with a status (C-090)."""
+    lines = [f"NATS/1.0 {line}", *(f"{name}: {value}" for name, value in headers)]
+    return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
+
+
+def status_with_rest(line: str, pull: Pull) -> bytes:
+    """With what was left of the request (C-079..C-081)."""
+    rest = ("Nats-Pending-Messages", pull.batch), ("Nats-Pending-Bytes", pull.max_bytes)
+    return status(line, *rest)

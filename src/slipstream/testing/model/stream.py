@@ -1,0 +1,232 @@
+"""A stream: its messages in a dictionary, and one method for each kind of entry of its log.
+
+Nothing is remembered that can be counted: first sequence, bytes and subjects are derived whenever
+somebody asks. `entries` counts what was applied, so that a crash can be told as a number of
+entries that survived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.testing.model.consumer import ConsumerModel
+from slipstream.testing.model.publishing import (
+    NEVER,
+    SECOND_NS,
+    Accepted,
+    Duplicate,
+    Verdict,
+    judge,
+    matching,
+    without_status,
+)
+
+
+class Message(NamedTuple):
+    subject: bytes
+    header: bytes
+    body: bytes
+    time_ns: int
+    ttl_s: int = 0
+
+    @property
+    def content(self) -> tuple[bytes, bytes, bytes]:
+        return self.subject, self.header, self.body
+
+
+class StreamState(NamedTuple):
+    """As STREAM.INFO shows it (S-056); times 0 = never."""
+
+    messages: int
+    bytes: int
+    first_seq: int
+    first_time_ns: int
+    last_seq: int
+    last_time_ns: int
+    subjects: dict[bytes, int]
+    deleted: list[int]
+
+
+@dataclass
+class StreamModel:
+    name: str
+    spec: StreamSpec
+    description: Any = None  # of the caller: what it was told to remember with the configuration
+    messages: dict[int, Message] = field(default_factory=dict)  # by sequence, ascending
+    last_seq: int = 0
+    used: bool = False  # its first sequence is said even if it is empty (S-058, S-059)
+    last_time_ns: int = 0
+    last_message_id: str = ""
+    ids: dict[str, tuple[int, int]] = field(default_factory=dict)  # id -> (sequence, time)
+    consumers: dict[str, ConsumerModel] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.spec["first_seq"] > 0 and not self.used:
+            self.last_seq, self.used = self.spec["first_seq"] - 1, True
+
+    def copy(self) -> StreamModel:
+        return replace(
+            self,
+            messages=dict(self.messages),
+            ids=dict(self.ids),
+            consumers={name: c.copy() for name, c in self.consumers.items()},
+        )
+
+    # -- what is there
+
+    def size(self, subject: bytes, header: bytes, body: bytes) -> int:  # S-150
+        if self.spec["memory"]:
+            return len(subject) + len(header) + len(body) + 16
+        return 22 + len(subject) + (4 + len(header) if header else 0) + len(body) + 8
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.size(*m.content) for m in self.messages.values())
+
+    @property
+    def first_seq(self) -> int:
+        if self.messages:
+            return min(self.messages)
+        return self.last_seq + 1 if self.used else 0
+
+    def last_on(self, filter_: bytes) -> int:
+        return max((s for s, m in self.messages.items() if matching(filter_, m.subject)), default=0)
+
+    def sequence_of_id(self, message_id: str, now_ns: int) -> int:
+        """0 when it is not remembered (S-152)."""
+        seq, time_ns = self.ids.get(message_id, (0, 0))
+        return seq if message_id and now_ns - time_ns < self.spec["duplicate_window_ns"] else 0
+
+    def state(self) -> StreamState:
+        subjects: dict[bytes, int] = {}
+        for m in self.messages.values():
+            subjects[m.subject] = subjects.get(m.subject, 0) + 1
+        first, last = self.first_seq, self.last_seq
+        return StreamState(
+            messages=len(self.messages),
+            bytes=self.bytes,
+            first_seq=first,
+            first_time_ns=self.messages[first].time_ns if self.messages else 0,
+            last_seq=last,
+            last_time_ns=self.last_time_ns,
+            subjects=dict(sorted(subjects.items())),
+            deleted=[seq for seq in range(first, last + 1) if seq and seq not in self.messages],
+        )
+
+    # -- entries of the log
+
+    def publish(
+        self, subject: bytes, header: bytes, body: bytes, now_ns: int
+    ) -> tuple[Verdict, int]:
+        """The verdict, and the sequence that the acknowledgement names."""
+        now_ns = max(now_ns, self.last_time_ns)
+        header = without_status(header)
+        verdict = judge(self, subject, header, body, now_ns)
+        if isinstance(verdict, Duplicate):
+            return verdict, verdict.seq
+        if not isinstance(verdict, Accepted):
+            return verdict, 0
+        self.last_seq += 1
+        self.used = True
+        self.last_time_ns = now_ns
+        self.messages[self.last_seq] = Message(subject, header, body, now_ns, verdict.ttl_s)
+        self.last_message_id = verdict.message_id
+        if verdict.message_id and self.spec["duplicate_window_ns"] > 0:
+            self.ids[verdict.message_id] = (self.last_seq, now_ns)
+        if verdict.rollup:
+            self._purge(subject if verdict.rollup == "sub" else b"", keep=1, now_ns=now_ns)
+        self.enforce_limits(now_ns)
+        return verdict, self.last_seq
+
+    def purge(self, filter_: bytes, seq: int, keep: int, now_ns: int) -> int:
+        """How many messages it removed (S-105, S-106, S-174..S-176)."""
+        before = len(self.messages)
+        self._purge(filter_, seq=seq, keep=keep, now_ns=now_ns)
+        return before - len(self.messages)
+
+    def _purge(self, filter_: bytes, *, seq: int = 0, keep: int = 0, now_ns: int) -> None:
+        found = [s for s, m in self.messages.items() if matching(filter_, m.subject)]
+        if keep:
+            found = found[: max(len(found) - keep, 0)]
+        elif seq:
+            found = [s for s in found if s < seq]
+        everything = filter_ in (b"", b">")
+        if everything and not keep and seq > self.last_seq + 1:
+            self.last_seq = seq - 1
+        if everything and not keep:
+            self.used = True
+        self.remove(found, now_ns)
+        for consumer in self.consumers.values():
+            consumer.begin_at(self.first_seq)
+
+    def delete(self, seq: int, now_ns: int) -> int:
+        if seq not in self.messages:
+            return 0
+        self.remove([seq], now_ns)
+        return 1
+
+    def update(self, spec: StreamSpec, description: Any, now_ns: int) -> None:
+        self.spec, self.description = spec, description
+        self.enforce_limits(now_ns)
+
+    def create_consumer(
+        self, name: str, spec: ConsumerSpec, description: Any, now_ns: int
+    ) -> ConsumerModel:
+        if self.spec["memory"]:
+            spec = {**spec, "memory": True}
+        consumer = ConsumerModel(name, self.name, spec, description)
+        consumer.start(self.messages, self.first_seq, self.last_seq)
+        consumer.next_heartbeat_ns = now_ns + spec["idle_heartbeat_ns"]
+        self.consumers[name] = consumer
+        return consumer
+
+    def delete_consumer(self, name: str) -> None:
+        del self.consumers[name]
+
+    # -- limits
+
+    def enforce_limits(self, now_ns: int) -> None:
+        """Of each subject first, then by count, then by size (S-146)."""
+        per_subject = self.spec["max_msgs_per_subject"]
+        if per_subject > 0:
+            by_subject: dict[bytes, list[int]] = {}
+            for seq, m in self.messages.items():
+                by_subject.setdefault(m.subject, []).append(seq)
+            for seqs in by_subject.values():
+                self.remove(seqs[:-per_subject], now_ns)
+        while 0 < self.spec["max_msgs"] < len(self.messages):
+            self.remove([self.first_seq], now_ns)
+        while self.messages and 0 < self.spec["max_bytes"] < self.bytes:
+            self.remove([self.first_seq], now_ns)
+
+    def end_ns(self, message: Message) -> int | None:
+        """When its age or its time to live ends (S-122, S-155); None: never."""
+        if message.ttl_s == NEVER:
+            return None
+        ends = []
+        if self.spec["max_age_ns"] > 0:
+            ends.append(message.time_ns + self.spec["max_age_ns"])
+        if message.ttl_s > 0:
+            ends.append(message.time_ns + message.ttl_s * SECOND_NS)
+        return min(ends, default=None)
+
+    def deadline_ns(self) -> int | None:
+        """When the next message ends."""
+        ends = (self.end_ns(m) for m in self.messages.values())
+        return min((end for end in ends if end is not None), default=None)
+
+    def expire(self, now_ns: int) -> bool:
+        """True if there was something to remove."""
+        ends = ((seq, self.end_ns(m)) for seq, m in self.messages.items())
+        over = [seq for seq, end in ends if end is not None and end <= now_ns]
+        self.remove(over, now_ns)
+        return bool(over)
+
+    def remove(self, seqs: Iterable[int], now_ns: int) -> None:
+        for seq in seqs:
+            del self.messages[seq]
+            for consumer in self.consumers.values():
+                consumer.message_removed(seq, now_ns)
