@@ -65,6 +65,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
         int64_t write_deadline_ns, auth_timeout_ns, api_level, traced_payload_max
         cbool auth_required, headers, trace
+        int64_t batches_per_stream, batches_total, batch_messages, batch_timeout_ns
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
@@ -79,6 +80,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         requests_dropped
         trace
         readable
+        batch_abandoned
 
     cdef cppclass EventRecord:
         EventType type
@@ -347,4 +349,6 @@ cdef object _event(EventRecord& e):
         )
     if e.type == EventType.readable:
         return _events.BackupReadableEvent(e.a)
+    if e.type == EventType.batch_abandoned:
+        return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode())
     return _events.FailedEvent((<bytes>e.s0).decode())

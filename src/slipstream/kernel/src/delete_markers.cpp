@@ -63,7 +63,7 @@ void Stream::end_of_life(uint64_t seq, int64_t time_ns) {
     std::string header = "NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: " +
                          format_duration(spec.delete_marker_ttl_ns / kSecondNs * kSecondNs) + "\r\nNats-Rollup: sub\r\n\r\n";
     Verdict verdict;
-    apply_one(time_ns, subject, header, {}, kFromServer, verdict);
+    apply_one(time_ns, {.flags = kFromServer, .subject = subject, .header = header}, verdict);
     wake_consumers();
   }
   if (store->live(seq)) remove(seq);  // the marker rolls it up, if the stream took one
