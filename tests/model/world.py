@@ -257,13 +257,12 @@ class World:
         for space in sorted(expected.keys() | arrived.keys()):
             wanted, got = expected.get(space, []), arrived.get(space, [])
             for one, other in itertools.zip_longest(wanted, got):
-                if one is None or other is None or (wrong := self._differs(one, other)):
+                if one is None or other is None or (wrong := self.differs(one, other)):
                     text = wrong if one and other else ""
                     return f"inbox {space}: {other}\n  is not {one}\n  {text}"
         return ""
 
-    @staticmethod
-    def _differs(expected: Expected, event: RequestEvent) -> str:
+    def differs(self, expected: Expected, event: RequestEvent) -> str:
         sent = expected.sent
         if expected.answer is not None:
             found = known_part(json.loads(event.body))
@@ -295,23 +294,28 @@ class World:
         missing = "error" in info
         consumers = [] if missing else self.ask(f"CONSUMER.LIST.{stream}")["consumers"]
         info = {key: info[key] for key in ("config", "state")} if not missing else {}
-        self.rule_out(stream, lambda p: self._wrong_state(p, known_part(info), consumers))
+        known = self.known(info)
+        self.rule_out(stream, lambda p: self._wrong_state(p, known, self.known(consumers)))
+
+    def known(self, shown: Any) -> Any:
+        """What of an answer, or of what the model says, is compared."""
+        return known_part(shown)
 
     def _wrong_state(self, p: Possibility, info: Answer, consumers: list[Answer]) -> str:
         if p.model is None:
             return f"the stream is there: {info}" if info else ""
         if not info:
             return "the stream is not there"
-        if wrong := difference(info, stream_info(p.model, details=True)):
+        if wrong := difference(info, self.known(stream_info(p.model, details=True))):
             return wrong
         names = sorted(p.model.consumers)
-        wanted = [consumer_info(p.model, p.model.consumers[n], self.clock.now_ns) for n in names]
-        found = known_part(consumers)
-        if [c["name"] for c in found] != names:
-            return f"consumers {[c['name'] for c in found]}, not {names}"
+        now_ns = self.clock.now_ns
+        wanted = [self.known(consumer_info(p.model, p.model.consumers[n], now_ns)) for n in names]
+        if [c["name"] for c in consumers] != names:
+            return f"consumers {[c['name'] for c in consumers]}, not {names}"
         return "\n".join(
             f"consumer {one['name']}: {difference(one, other)}"
-            for one, other in zip(found, wanted, strict=True)
+            for one, other in zip(consumers, wanted, strict=True)
             if one != other
         )
 
@@ -332,7 +336,7 @@ class World:
             for possibility in possibilities:
                 for space, expected in self._expected(possibility).items():
                     for one, event in zip(expected, arrived.get(space, []), strict=False):
-                        wrong = self._differs(one, event)
+                        wrong = self.differs(one, event)
                         assert not wrong, wrong
                         possibility.certain = max(possibility.certain, one.promises)
                 possibility.expected.clear()
