@@ -31,10 +31,14 @@ CRASHES_MAX = 5
 
 
 class RandomStreams(ClientOperations):
-    @initialize(seed=st.integers(0, 2**32), drawn=st.lists(kinds, min_size=1, max_size=2))
-    def start(self, seed: int, drawn: list[dict[str, Any]]) -> None:
+    @initialize(
+        seed=st.integers(0, 2**32),
+        relaxed=st.booleans(),
+        drawn=st.lists(kinds, min_size=1, max_size=2),
+    )
+    def start(self, seed: int, relaxed: bool, drawn: list[dict[str, Any]]) -> None:
         self.crashes = 0
-        self.begin(World(seed), drawn)
+        self.begin(World(seed, sync_interval_ns=200 * MS if relaxed else 0), drawn)
 
     def do(self, operation: Any, *arguments: Any, **named: Any) -> None:
         """Each may be the one in which the power goes."""

@@ -57,16 +57,22 @@ class Possibility:
     history: list[StreamModel | None] = field(default_factory=list)  # after each entry
     certain: int = 0  # index into the history: this survives
     durable: int = 0  # index into the history: this survives once it was answered
+    moments: list[int] = field(default_factory=list)  # when each entry was made
+    now_ns: int = 0
     expected: list[Expected] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.history:
-            self.history.append(self.model.copy() if self.model else None)
+            self._remember(self.model)
+
+    def _remember(self, state: StreamModel | None) -> None:
+        self.history.append(state.copy() if state else None)
+        self.moments.append(self.now_ns)
 
     def entry(self, *, durable: bool = False) -> None:
         """The log has one more entry; `durable`: somebody waits for it."""
         if self.model != self.history[-1]:
-            self.history.append(self.model.copy() if self.model else None)
+            self._remember(self.model)
         if durable:
             self.durable = len(self.history) - 1
 
@@ -80,6 +86,7 @@ class Possibility:
 
     def tick(self, now_ns: int) -> None:
         """Timers, then deliveries; each consumer's are one entry."""
+        self.now_ns = now_ns
         if self.model is None:
             return
         for consumer in self.model.consumers.values():
@@ -108,14 +115,22 @@ class Possibility:
                 between = before.copy()
                 for name in some:
                     between.consumers[name] = after.consumers[name].copy()
-                self.history.append(between)
+                self._remember(between)
         if changed:
             self.entry()
 
-    def arrived(self) -> None:
-        """Everything that was expected; what was promised is certain now."""
+    def arrived(self, sync_interval_ns: int) -> None:
+        """Everything that was expected; what was promised is certain now. With an interval nothing
+        is promised but that it is synced after so long.
+        """
         self.expected.clear()
-        del self.history[: self.durable]
+        if sync_interval_ns:
+            synced = [m for m in self.moments if m + sync_interval_ns <= self.now_ns]
+            self.durable = max(len(synced) - 1, 0)
+        self.forget_before(self.durable)
+
+    def forget_before(self, index: int) -> None:
+        del self.history[:index], self.moments[:index]
         self.certain = self.durable = 0
 
 
@@ -126,7 +141,6 @@ class World:
         self.seed = seed
         self.sync_interval_ns = sync_interval_ns
         self.streams: dict[str, list[Possibility]] = {}
-        self.synced_ns = 0
         self.numbers = 0
         self._start()
 
@@ -169,6 +183,7 @@ class World:
         """
         now_ns = self.clock.now_ns
         for possibility in self.possibilities(stream):
+            possibility.now_ns = now_ns
             operation(possibility)
             possibility.deliver(now_ns)
         self.settle()
@@ -249,7 +264,7 @@ class World:
                 del arrived[space]
             self.rule_out(stream, lambda p, mine=mine: self._wrong_arrivals(p, mine))  # type: ignore[misc]
             for possibility in self.streams[stream]:
-                possibility.arrived()
+                possibility.arrived(self.sync_interval_ns)
         assert not arrived, f"nobody expected {arrived}"
 
     def _wrong_arrivals(self, p: Possibility, arrived: dict[int, list[RequestEvent]]) -> str:
@@ -338,7 +353,8 @@ class World:
                     for one, event in zip(expected, arrived.get(space, []), strict=False):
                         wrong = self.differs(one, event)
                         assert not wrong, wrong
-                        possibility.certain = max(possibility.certain, one.promises)
+                        if not self.sync_interval_ns:
+                            possibility.certain = max(possibility.certain, one.promises)
                 possibility.expected.clear()
 
     def recover(self, disk: SimDisk) -> None:
@@ -360,7 +376,7 @@ class World:
         """A process that stops or is killed loses nothing that its turns have done."""
         for possibilities in self.streams.values():
             for possibility in possibilities:
-                del possibility.history[:-1]
+                possibility.forget_before(len(possibility.history) - 1)
 
 
 def after_crash(possibilities: list[Possibility], now_ns: int) -> list[Possibility]:
@@ -372,7 +388,7 @@ def after_crash(possibilities: list[Possibility], now_ns: int) -> list[Possibili
                 for consumer in survivor.consumers.values():
                     consumer.restart(now_ns)
             if all(survivor != other.model for other in left):
-                left.append(Possibility(survivor))
+                left.append(Possibility(survivor, now_ns=now_ns))
     return left
 
 

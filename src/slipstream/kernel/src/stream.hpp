@@ -92,6 +92,8 @@ class Stream {
   Account& account;
   const std::string name;
   std::string description;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);  // flags of an entry's message
+
   StreamSpec spec;
   Group group;
   std::unique_ptr<MessageStore> store;
@@ -113,7 +115,6 @@ class Stream {
   bool is_full() const;
   bool too_large(size_t header, size_t body) const;
   bool level_is_met(string_view level) const;
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
