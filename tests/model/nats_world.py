@@ -18,6 +18,7 @@ from slipstream.kernel.events import RequestEvent
 from slipstream.testing.simulated_node import SimulatedClock
 from world import API, FIRST_SERVICE, INBOX, INBOXES, Answer, Expected, Possibility, World
 
+PUSH_CONSUMERS = 8
 QUIET_S = 0.02
 ANSWER_S = 3.0
 _ACK_TIME = re.compile(rb"^(\$JS\.ACK\.(?:[^.]+\.){5})[^.]+")
@@ -40,10 +41,22 @@ class NatsWorld(World):
         options = {"verbose": False, "headers": True, "no_responders": False, "protocol": 1}
         self._write(b"CONNECT " + json.dumps(options).encode() + b"\r\n")
         for i in range(INBOXES):
-            self._write(b"SUB _BOX.%d.> %d\r\n" % (i, i + 1))
+            # nats-server finds nobody at a deliver subject who listens to a wildcard.
+            last = b"%d" % (i - INBOXES // 2) if 0 <= i - INBOXES // 2 < PUSH_CONSUMERS else b">"
+            self._write(b"SUB _BOX.%d.%b %d\r\n" % (i, last, i + 1))
 
     def close(self) -> None:
+        """Its interest is gone when this returns; the next one begins without it."""
+        for i in range(INBOXES):
+            self._write(b"UNSUB %d\r\n" % (i + 1))
+        self._wait_for_pong()
         self._socket.close()
+
+    def _wait_for_pong(self) -> None:
+        self._write(b"PING\r\n")
+        pongs = self._pongs
+        while self._pongs == pongs:
+            assert self._read(ANSWER_S), "nats-server does not answer"
 
     def _write(self, text: bytes) -> None:
         self._socket.sendall(text)
@@ -101,10 +114,7 @@ class NatsWorld(World):
     # -- one step
 
     def settle(self) -> None:
-        self._write(b"PING\r\n")
-        pongs = self._pongs
-        while self._pongs == pongs:
-            assert self._read(ANSWER_S), "nats-server does not answer"
+        self._wait_for_pong()
         deadline = time.monotonic() + ANSWER_S
         while not self.everything_arrived() and time.monotonic() < deadline:
             self._read(QUIET_S)
