@@ -25,7 +25,7 @@ from slipstream.kernel._kernel import Loss
 from slipstream.testing.simulated_node import PowerLoss
 from world import World
 
-RUNS = int(os.environ.get("SLIPSTREAM_MODEL_RUNS", "60"))
+RUNS = int(os.environ.get("SLIPSTREAM_MODEL_RUNS", "120"))
 STEPS = 40
 CRASHES_MAX = 5
 

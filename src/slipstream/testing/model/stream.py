@@ -215,7 +215,7 @@ class StreamModel:
         self.spec, self.description = spec, description
         if begins_interest and self.consumers:  # what none of them wants stays
             self._settle([seq for seq, m in self.messages.items() if self.keeps(m.subject)])
-        elif begins_interest:
+        elif begins_interest and self.messages:
             self._purge(b"")
         self.enforce_limits()
 
