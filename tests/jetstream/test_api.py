@@ -195,8 +195,6 @@ def test_duplicate_window_limit() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"retention": "workqueue"},
-        {"retention": "interest"},
         {"allow_msg_schedules": True},
         {"allow_atomic": True},
         {"allow_batched": True},

@@ -11,7 +11,14 @@ from typing import Any
 
 from slipstream.config.durations import format_duration
 from slipstream.config.load import COMPOUND_KEYS
-from slipstream.config.options import Authorization, JetStream, JetStreamLimits, Options, User
+from slipstream.config.options import (
+    Authorization,
+    FeatureFlags,
+    JetStream,
+    JetStreamLimits,
+    Options,
+    User,
+)
 from slipstream.config.table import OptionSpec, dashed, specs
 from slipstream.config.unbuilt import UNBUILT
 
@@ -32,6 +39,7 @@ BLOCKS: Mapping[str, type] = {
     "authorization { users: [ { ... } ] }": User,
     "jetstream { ... }": JetStream,
     "jetstream { limits { ... } }": JetStreamLimits,
+    "feature_flags { ... }": FeatureFlags,
 }
 
 

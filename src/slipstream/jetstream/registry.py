@@ -15,7 +15,6 @@ from functools import cached_property
 import msgspec
 
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.encode import raw
 from slipstream.jetstream.json.objects import to_json
 from slipstream.jetstream.json.times import format_time
@@ -23,6 +22,7 @@ from slipstream.jetstream.limits import AccountLimits, Reservations, TieredLimit
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.jetstream.subjects import SubjectIndex, collide
 from slipstream.protocol.errors import ApiError, ErrorCode
+from slipstream.protocol.short_hash import short_hash
 
 
 class Consumer:
@@ -135,7 +135,7 @@ class Stream:
     @cached_property
     def identity(self) -> str:
         """Tells a stream from an earlier one of its name (S-196)."""
-        return short_hash(self.created)
+        return short_hash(self.created.encode())
 
 
 class Account:

@@ -11,7 +11,7 @@ trace. The name is taken meanwhile, and so are its subjects.
 from __future__ import annotations
 
 from collections import deque
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -366,6 +366,7 @@ class Restore:
             if self.ended:
                 return
             api.registry.show_restored(stream)
+            api.links.configure(stream, done_ns)
             api.advisories.stream_action(stream, "create", done_ns)
             for consumer in self._consumers:
                 if consumer.config.pause_until is not None:
@@ -421,9 +422,12 @@ class Restore:
         self.ended = True
 
     def _advise(self, now_ns: int) -> None:
-        times: dict[str, Any] = {"start_ns": self._started_ns, "end_ns": now_ns}
         self._api.advisories.restore_completed(
-            self._request, self._config.name, received_bytes=self._received_bytes, **times
+            self._request,
+            self._config.name,
+            start_ns=self._started_ns,
+            end_ns=now_ns,
+            received_bytes=self._received_bytes,
         )
 
     def _answer(self, reply: bytes, body: bytes) -> None:

@@ -50,6 +50,7 @@ class Consumer {
   void on_timer();
   void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
   void unpin();
+  void release_requests(const char* status_line);
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once
@@ -71,7 +72,8 @@ class Consumer {
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
-  void many_removed();                                   // after a purge
+  void many_removed();                                   // after an expiry
+  void purged(string_view filter, uint64_t first_left);
 
   // --- what the stream's index of consumers goes by
   bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
@@ -116,7 +118,11 @@ class Consumer {
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
+  static int64_t ack_wait_of(const ConsumerSpec& s, uint32_t deliveries);
   int64_t wait_ns(uint32_t deliveries) const;
+  void shift_deadlines(const ConsumerSpec& old);
+  void redeliver_all_pending();
+  int64_t unused_from_ns() const;
   int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
   void acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
   uint64_t reset_to(uint64_t seq);
@@ -130,7 +136,7 @@ class Consumer {
   void pin_client(PullRequest& r);
   void pin_timed_out();
   bool level_is_missing(string_view header) const;
-  bool held_back(const StoredMessage& message);
+  bool held_back(const StoredMessage& message, size_t bytes);
   void send(DeliveryTarget& target, const StoredMessage& message, string_view ack_reply);
   size_t resolve(DeliveryTarget& target);
   bool congested(DeliveryTarget& target);
@@ -158,7 +164,7 @@ class Consumer {
 
   Stream& stream_;
   JetStream& js_;
-  std::string ack_prefix_, flow_prefix_;
+  std::string ack_prefix_, short_flow_prefix_, long_flow_prefix_;
 
   // Replicated state.
   uint64_t cursor_ = 0;         // last stream sequence considered; on the leader, ahead of the log by what it has just delivered
@@ -180,9 +186,11 @@ class Consumer {
   int64_t served_ns_ = 0;       // when serve_requests() last ran
   DeliveryTarget push_target_;
   bool active_ = false;         // push: somebody listens
+  int64_t unused_from_ns_ = 0;  // as last reckoned
   int64_t last_activity_ns_ = 0, next_heartbeat_ns_ = 0, next_request_ns_ = INT64_MAX;
   Timer timer_{TimerKind::consumer, this};
-  Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
+  Subscription* pull_subscription_ = nullptr;
+  std::vector<Subscription*> flow_subscriptions_;
   ReadBuffer reader_;
   std::set<std::string, std::less<>> literal_filters_;
   std::vector<std::string> wildcard_filters_;

@@ -181,12 +181,6 @@ void SegmentStore::set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t 
   last_time_ns_ = last_time_ns;
 }
 
-void SegmentStore::skip_to(uint64_t seq) {
-  assert(seq > last_seq_);
-  if (!messages_) return set_sequences(seq + 1, seq, last_time_ns_);
-  last_seq_ = seq;
-}
-
 uint64_t SegmentStore::first_seq() const {
   if (!messages_) return empty_first_;
   const Slot& front = slots_.front();

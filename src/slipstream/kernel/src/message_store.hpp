@@ -81,7 +81,6 @@ class MessageStore {
   virtual bool erase(uint64_t seq) = 0;           // remove, and overwrite the body on disk
   // All live messages < seq; returns how many. Whole segments go without a visit per message where possible.
   virtual uint64_t remove_below(uint64_t seq) = 0;
-  virtual void skip_to(uint64_t seq) = 0;         // last_seq() < seq: neither it nor what lies between will ever be there
   // An empty store's position (first_seq config, purge beyond the end).
   virtual void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) = 0;
 

@@ -167,6 +167,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     v.error = &kSealed;
     return;
   }
+  if ((v.error = check_size(header.size(), body.size()))) return;
   PublishHeaders h;
   if (!header.empty()) {
     h = scan_headers(header);
@@ -199,8 +200,8 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     if ((v.error = count(subject, header, body, h, counted))) return;
     header = counted.header;
     body = counted.body;
+    if ((v.error = check_size(header.size(), body.size()))) return;
   }
-  if ((v.error = check_size(header.size(), body.size()))) return;
   if (flags & (kServerFull | kAccountFull)) {
     v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
     return;

@@ -157,6 +157,11 @@ PullRequest* Consumer::request_for(const Offer& offer) {
   return nullptr;
 }
 
+void Consumer::release_requests(const char* status_line) {
+  for (auto& r : waiting_) status(r.target.subject, status_line, &r);
+  waiting_.clear();
+}
+
 void Consumer::pin_client(PullRequest& r) {
   if (r.group.empty()) return;
   int64_t now = kernel().now.wall_ns;

@@ -31,7 +31,6 @@ class SegmentStore final : public MessageStore {
   bool remove(uint64_t seq) override;
   bool erase(uint64_t seq) override;
   uint64_t remove_below(uint64_t seq) override;
-  void skip_to(uint64_t seq) override;
   void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) override;
 
   uint64_t first_seq() const override;

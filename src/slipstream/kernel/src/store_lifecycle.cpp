@@ -326,6 +326,8 @@ void JetStream::finish_checkpoint(RoundOutcome outcome) {
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.
 void JetStream::stop() {
   if (stopped_) return;
+  for (auto& [id, s] : streams_)
+    for (auto& [cid, c] : s->consumers) c->release_requests("409 Server Shutdown");
   if (opened_ && failed_.empty()) {  // a store that could not be opened is left as it was found
     for (auto& [id, s] : streams_)
       for (auto& [cid, c] : s->consumers) c->propose_acks(), c->propose_delivered();
