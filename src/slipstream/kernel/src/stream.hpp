@@ -107,6 +107,7 @@ class Stream {
  private:
   friend class Consumer;
   friend class BatchStaging;
+  friend class Feed;
   friend class FastIngest;
   using Verdict = PublishVerdict;
   class BatchJudge;
