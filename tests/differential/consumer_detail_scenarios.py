@@ -296,6 +296,40 @@ def pulls_that_are_odd(s: Session) -> None:  # C-067, C-069, C-089
 
 
 @scenario
+def pulls_that_are_no_json(s: Session) -> None:  # C-067
+    s.stream()
+    s.consumer()
+    for body in (
+        b'{"batch":"x"}',
+        b'{"batch":1.5}',
+        b'{"no_wait":1}',
+        b'{"group":1}',
+        b'{"batch":1',
+        b'{"batch":1}}',
+        b"{batch:1}",
+        b'{"batch":}',
+        b'{"batch":1,}',
+        b'{"batch":[1]}',
+        b'{"batch":99999999999999999999}',
+        b'{"expires":"1s"}',
+        b'{"batch":true}',
+        b'{"id":{}}',
+        b'{"batch":tru}',
+        b'{"a":"\\x"}',
+        b'{"priority":"1"}',
+        b'{"min_pending":"1"}',
+        b"{",
+        b'{"a"',
+        b'{"batch":01}',
+        b'{"batch":-}',
+        b'{"batch":1,"idle_heartbeat":100,"expires":150}',
+    ):
+        s.notes.append(str(body))
+        s.pull(body)
+        s.take(1)
+
+
+@scenario
 def nak_bodies(s: Session) -> None:  # C-114, C-119
     s.stream()
     s.store("1")

@@ -15,9 +15,9 @@ from slipstream.jetstream.consumer_config import (
     ConsumerConfig,
     DeliverPolicy,
 )
-from slipstream.protocol.short_hash import short_hash
 from slipstream.jetstream.json.times import Timestamp
 from slipstream.jetstream.stream_config import StreamConfig, StreamSource
+from slipstream.protocol.short_hash import short_hash
 
 API_PREFIX = "$JS.API"
 HEARTBEAT_NS = 1_000_000_000

@@ -94,8 +94,7 @@ void Consumer::attach() {
   if (spec.replay_original) replay_upto_ = store().last_seq();
   clamp_to_stream();
   js_.register_consumer(*this, stream_);
-  pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull,
-                                                 "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
+  pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull, next_subject(), {}, this);
   if (spec.flow_control)
     for (const auto& prefix : {short_flow_prefix_, long_flow_prefix_})
       flow_subscriptions_.push_back(
