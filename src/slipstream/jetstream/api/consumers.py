@@ -120,7 +120,7 @@ def _create_or_update(
     if wanted.action is Action.UPDATE:
         raise ApiError(ErrorCode.CONSUMER_DOES_NOT_EXIST)
     _check_count(stream)
-    check_work_queue(config, stream.config, others=_limitable_consumers(stream))
+    check_work_queue(config, stream.config, others=stream.limited_consumer_count)
     _check_partition(stream, config, "")
     if len(config.durable_name.encode()) > NAME_BYTES_MAX:
         raise ApiError(ErrorCode.CONSUMER_NAME_TOO_LONG, max=NAME_BYTES_MAX)
@@ -155,16 +155,12 @@ def _check_count(stream: Stream) -> None:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)
 
 
-def _limitable_consumers(stream: Stream) -> int:
-    return sum(not consumer.config.sourcing for consumer in stream.consumers.values())
-
-
 def _check_partition(stream: Stream, config: ConsumerConfig, name: str) -> None:
     """No two consumers of a work queue may want the same message (C-055)."""
-    if stream.config.retention is not Retention.WORK_QUEUE or config.direct or config.sourcing:
+    if stream.config.retention is not Retention.WORK_QUEUE or config.is_internal:
         return
     for other in stream.consumers_overlapping(config.filters):
-        if other.name != name and not (other.config.direct or other.config.sourcing):
+        if other.name != name and not other.config.is_internal:
             raise ApiError(ErrorCode.CONSUMER_WQ_CONSUMER_NOT_UNIQUE)
 
 
