@@ -79,6 +79,17 @@ def update_of_filters(s: Session) -> None:  # C-029, C-030, C-136
 
 
 @scenario
+def purge_of_one_of_many_filters(s: Session) -> None:  # C-137
+    s.stream()
+    for subject in ("s.b", "s.a", "s.b"):
+        s.store("x", subject=subject)
+    s.consumer(filter_subjects=["s.a", "s.b"])
+    s.api("STREAM.PURGE.S", {"filter": "s.a"})
+    s.pull({"batch": 3, "no_wait": True})
+    s.take(3)
+
+
+@scenario
 def update_of_headers_only(s: Session) -> None:  # C-037
     s.stream()
     s.store(*"12")
