@@ -142,6 +142,7 @@ class Consumer {
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
   std::string complaint_about(const PullBody& asked) const;
+  std::string next_subject() const;
   bool turned_away(const PullBody& asked, string_view reply);
   PullRequest* request_for(const Offer& offer);
   void drop_abandoned_requests();
