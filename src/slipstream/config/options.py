@@ -385,7 +385,16 @@ class Options:
         read=readers.boolean,
         flags=("V", "trace"),
         reloadable=True,
-        help="Log what clients send to the server itself: CONNECT and service requests",
+        help="Log what clients send and get, line by line, with the messages",
+    )
+    max_traced_msg_len: int = option(
+        0,
+        keys=("max_traced_msg_len",),
+        read=readers.integer,
+        flags=("max_traced_msg_len",),
+        metavar="bytes",
+        reloadable=True,
+        help="How much of a message a trace shows, in bytes; 0 is all of it",
     )
     logtime: bool = option(
         True,

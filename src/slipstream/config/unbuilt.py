@@ -45,7 +45,7 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
         **dict.fromkeys(("trusted", "trusted_keys", "default_sentinel"), _PASSWORDS),
         **dict.fromkeys(("syslog", "remote_syslog"), "logs go to stderr or to a file"),
         **dict.fromkeys(("prof_port", "prof_block_rate"), "there is no profiling port"),
-        **dict.fromkeys(("trace_headers", "max_traced_msg_len"), "message traces are not written"),
+        "trace_headers": "a trace shows whole messages",
         **dict.fromkeys(
             ("max_sub_tokens", "max_subscription_tokens"), "subjects have no such limit"
         ),

@@ -34,6 +34,8 @@ cdef class Kernel:
             elif name == "api_level": l.api_level = value
             elif name == "auth_required": l.auth_required = value
             elif name == "headers": l.headers = value
+            elif name == "trace": l.trace = value
+            elif name == "traced_payload_max": l.traced_payload_max = value
             else: raise TypeError(f"unknown limit {name!r}")
         cdef Guard* guard
         with nogil:

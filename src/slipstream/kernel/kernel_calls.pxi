@@ -65,8 +65,8 @@ cdef extern from "specs.hpp" namespace "slipstream" nogil:
 cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
-        int64_t write_deadline_ns, auth_timeout_ns, api_level
-        cbool auth_required, headers
+        int64_t write_deadline_ns, auth_timeout_ns, api_level, traced_payload_max
+        cbool auth_required, headers, trace
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
@@ -79,6 +79,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         feed
         failed
         requests_dropped
+        trace
         readable
 
     cdef cppclass EventRecord:
@@ -386,6 +387,10 @@ cdef object _event(EventRecord& e):
         return _events.InactiveEvent(e.a, e.b)
     if e.type == EventType.requests_dropped:
         return _events.RequestsDroppedEvent(e.a)
+    if e.type == EventType.trace:
+        return _events.TraceEvent(
+            e.a, (<bytes>e.s1).decode(), e.b, <bytes>e.s0, <bytes>e.s2, e.d != 0, e.c
+        )
     if e.type == EventType.readable:
         return _events.BackupReadableEvent(e.a)
     return _events.FailedEvent((<bytes>e.s0).decode())

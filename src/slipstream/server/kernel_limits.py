@@ -23,4 +23,6 @@ def kernel_limits(options: Options) -> dict[str, Any]:
         "auth_timeout_ns": int(options.authorization.timeout_s * SECOND_NS),
         "api_level": API_LEVEL,
         "auth_required": options.authorization.required and not options.no_auth_user,
+        "trace": options.trace,
+        "traced_payload_max": options.max_traced_msg_len,
     }

@@ -317,6 +317,7 @@ class Restore:
             if self.ended:
                 return
             api.registry.show_restored(stream)
+            api.links.configure(stream, done_ns)
             api.advisories.stream_action(stream, "create", done_ns)
             for consumer in self._consumers:
                 if consumer.config.pause_until is not None:

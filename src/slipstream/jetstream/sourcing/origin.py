@@ -8,6 +8,7 @@ letter.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from slipstream.jetstream.consumer_config import (
     AckPolicy,
@@ -50,13 +51,12 @@ def _qualified_name(source: StreamSource) -> str:
     return f"{source.name}:{short_hash(source.external.api_prefix)}"
 
 
-class Side:
+class Side(NamedTuple):
     """Whose mirror or source it is: the stream's name, its account and domain."""
 
-    def __init__(self, stream: str, account: str, domain: str) -> None:
-        self.stream = stream
-        self.account = account
-        self.domain = domain
+    stream: str
+    account: str
+    domain: str
 
     def metadata(self, kind: str) -> dict[str, str]:
         """`kind`: mirror or src."""
@@ -82,12 +82,11 @@ def source_consumer_name(side: Side, source: StreamSource, sources: Sequence[Str
     return f"JS_SRC_{short_hash(text)}"
 
 
-class Start:
-    """Where an origin is to begin: behind a sequence, at a time, or with everything (0)."""
+class Start(NamedTuple):
+    """Where an origin is to begin: at a sequence, at a time, or with everything (0)."""
 
-    def __init__(self, seq: int = 0, time: Timestamp | None = None) -> None:
-        self.seq = seq
-        self.time = time
+    seq: int = 0
+    time: Timestamp | None = None
 
 
 def mirror_start(mirror: StreamSource, last_seq: int, *, used: bool) -> Start:

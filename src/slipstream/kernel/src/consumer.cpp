@@ -169,7 +169,7 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
     forget(p);
     ack_floor_after(consumer_seq);
-    acked_ns_ = kernel().now.wall_ns;
+    acked_ns_ = std::max(acked_ns_, delivered_ns_);  // what the log knows of the time
     advise("terminated", seq, consumer_seq, deliveries, 0, "Unacknowledged message was deleted");
   }
   if (!exceeded_.empty()) exceeded_.erase(seq);
@@ -191,29 +191,36 @@ void Consumer::many_removed() {
   memo_ = {};
   ahead_.forget();
   MessageStore& m = store();
-  uint64_t highest = 0;
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
     if (!m.live(p->stream_seq)) {
-      highest = p->consumer_seq;
+      uint64_t consumer_seq = p->consumer_seq;
       forget(p);
-      acked_ns_ = kernel().now.wall_ns;
-      if (highest == floor_consumer_seq_ + 1 || pending_.empty()) ack_floor_after(highest);
+      ack_floor_after(consumer_seq);
+      acked_ns_ = std::max(acked_ns_, delivered_ns_);
     }
     p = next;
   }
   for (auto it = exceeded_.begin(); it != exceeded_.end();) it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
   if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !m.live(s); })) pass_listed();
-  pass_purged();
 }
 
-// Consumers that remember nothing are not told of purges: they look before they act.
-void Consumer::pass_purged() { pass_below(stream_.purged_below); }
-
-void Consumer::pass_below(uint64_t first) {
-  if (first == 0 || cursor_ + 1 >= first) return;
-  cursor_ = first - 1;
-  if (pending_.empty()) floor_stream_seq_ = std::max(floor_stream_seq_, cursor_);
+// A purge of `filter` (empty: of everything) moves on the consumers whose messages it may have removed, as in nats-server: to the
+// first message that matches `filter` and was left (0: there is none) where all that they want matches it, else to the
+// beginning of the stream.
+void Consumer::purged(string_view filter, uint64_t first_left) {
+  uint64_t floor = floor_stream_seq_;
+  many_removed();
+  auto any_filter = [&](auto holds) { return std::any_of(spec.filters.begin(), spec.filters.end(), holds); };
+  bool within = any_filter([&](const std::string& f) { return subject_is_subset(f, filter); });
+  bool around = spec.filters.empty() || any_filter([&](const std::string& f) { return subject_is_subset(filter, f); });
+  if (!filter.empty() && !within && !around) return;
+  MessageStore& m = store();
+  uint64_t start = std::max<uint64_t>(m.first_seq(), 1);
+  if (!filter.empty() && within) start = first_left ? first_left : m.last_seq() + 1;
+  cursor_ = std::max(cursor_, start - 1);
+  if (pending_.empty()) floor_consumer_seq_ = consumer_seq_, floor_stream_seq_ = cursor_;
+  else floor_stream_seq_ = std::max(floor, start - 1);
 }
 
 // ------------------------------------------------------------------ acknowledgements as they arrive
@@ -333,7 +340,6 @@ void Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t de
 // ------------------------------------------------------------------ the log
 
 void Consumer::apply_delivered(Reader& in) {
-  pass_purged();
   int64_t time_ns = (int64_t)in.get64();
   uint32_t ranges = in.get32();
   delivered_ns_ = time_ns;
@@ -491,7 +497,6 @@ bool Consumer::load(Reader& in) {
 // ------------------------------------------------------------------ what INFO shows
 
 ConsumerView Consumer::view() {
-  pass_purged();
   ConsumerView v{};
   v.consumer_seq = consumer_seq_;
   v.stream_seq = last_per_subject_.empty() ? cursor_ : std::min(cursor_, last_per_subject_.front() - 1);

@@ -73,7 +73,8 @@ class Consumer {
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
-  void many_removed();                                   // after a purge
+  void many_removed();                                   // after an expiry
+  void purged(string_view filter, uint64_t first_left);
 
   // --- what the stream's index of consumers goes by
   bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
@@ -126,8 +127,6 @@ class Consumer {
   uint64_t count_matches_above(uint64_t seq);
   uint64_t settled_upto() const;
   void pass_listed();
-  void pass_purged();
-  void pass_below(uint64_t first);
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();

@@ -41,7 +41,6 @@ void Stream::apply_remove_below(Reader& in) {
   int64_t time_ns = in.left() ? (int64_t)in.get64() : 0;
   if (!ttls_.any_never() && !leaves_markers(time_ns)) {
     store->remove_below(below);
-    purged_below = store->first_seq();
     index.each_holder([](Consumer& c) { c.many_removed(); });
   } else {
     for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))

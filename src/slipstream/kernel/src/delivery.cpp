@@ -110,7 +110,6 @@ void Consumer::interest_changed() {
 
 bool Consumer::run() {
   if (stream_.deleted || held || resets_under_way_ || !pull_subscription_) return false;
-  pass_purged();
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;

@@ -58,13 +58,16 @@ struct KernelLimits {
   int64_t api_level = 0;  // of JetStream, which requests may demand
   bool auth_required = false;
   bool headers = true;
+  bool trace = false;
+  int64_t traced_payload_max = 0;  // 0: all of it
 };
 
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
 enum class EventType : uint8_t {
-  connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable
+  connect, closed, first_ping, request, committed, advisory, inactive,
+  feed, failed, requests_dropped, trace, readable,
 };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
@@ -195,6 +198,9 @@ class Kernel {
   void connection_timer(Connection& c);
   void send_ping(Connection& c);
   void append_info(Connection& c, const std::string& json);
+  void trace_command(const Connection& c, const Command& cmd);
+  void trace_sent(const Connection& c, string_view line, string_view header = {}, string_view body = {});
+  void trace(const Connection& c, const std::string& line, string_view header, string_view body);
   void end_turn();
   void settle();  // closes the doomed
   void drop_exhausted();
@@ -231,6 +237,8 @@ class Kernel {
   std::vector<EventRecord> events_, turn_events_;
   bool wake_waiter_ = false;
   uint64_t dropped_unreported_ = 0;
+  std::atomic<uint64_t> trace_bytes_queued_{0};  // likewise
+  uint64_t traces_dropped_ = 0;
   std::atomic<uint64_t> requests_queued_{0};  // request events that Python has not taken yet
 };
 

@@ -247,7 +247,7 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   for (auto& [id, c] : consumers) logged += in_log(*c);
   out.put32(logged);
   for (auto& [id, c] : consumers)
-    if (in_log(*c)) c->pass_purged(), c->snapshot(out);
+    if (in_log(*c)) c->snapshot(out);
   if (!store->snapshot(out, sync)) return false;
   snapshot_retention(out);
   return true;

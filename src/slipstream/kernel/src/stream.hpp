@@ -67,6 +67,7 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void check();            // the invariants of retention
 
   JetStream& js;
@@ -81,7 +82,6 @@ class Stream {
   std::map<std::string, SourcePosition, std::less<>> source_positions;  // by the source's index name
   ConsumerIndex index{store};
   uint32_t next_consumer_id = 1;
-  uint64_t purged_below = 0;  // consumers behind it go on from here
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
   bool deleted = false;
 
@@ -94,12 +94,12 @@ class Stream {
     const PublishError* error = nullptr;
     std::string text, ack_fields;
   };
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
   void apply_sourced(Reader& in, Entry* entry);
-  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
+                  Verdict& verdict);
   void copies_applied(Entry* entry, uint64_t count, bool refused);
   void forget_feed(uint32_t feed_id);
   void snapshot_sources(Buffer& out) const;
@@ -107,16 +107,18 @@ class Stream {
   void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
   void answer_verdict(string_view reply, const Verdict& verdict);
   const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
-  const PublishError* check_size(size_t header, size_t body) const;
   void take_spec();  // what is compiled from it
   void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
   const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
   const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
+  const PublishError* check_size(size_t header, size_t body) const;
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
+  void purge_everything(uint64_t seq, uint64_t keep);
+  void purge_subjects(string_view filter, uint64_t seq, uint64_t keep);
   uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
@@ -132,6 +134,7 @@ class Stream {
   bool propose_removal(EntryKind kind, Buffer&& payload);
   void wake_consumers();
   void apply_restored_messages(Reader& in);
+  void restore_position(string_view stream_source);
   void restore_end(uint64_t last_seq, int64_t time_ns);
   void apply_restored_consumer(Reader& in, bool live);
   void subscribe();

@@ -84,6 +84,7 @@ void Stream::apply_restored_messages(Reader& in) {
     if (!store->append(seq, time_ns, subject, header, body)) return js.fail(store->error());
     PublishHeaders h;
     if (!header.empty()) h = scan_headers(header);
+    if (spec.sourced && !h.stream_source.empty()) restore_position(h.stream_source);
     int64_t ttl_s = kTtlNone;
     if (spec.allow_msg_ttl && parse_ttl(h.ttl, ttl_s)) ttls_.add(seq, time_ns, ttl_s);
     last_msg_id_ = h.msg_id;

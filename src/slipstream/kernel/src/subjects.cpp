@@ -82,6 +82,21 @@ bool subject_matches(string_view filter, string_view literal) {
   }
 }
 
+bool subject_is_subset(string_view narrow, string_view wide) {
+  auto next = [](string_view& subject) {
+    size_t end = std::min(subject.find('.'), subject.size());
+    string_view token = subject.substr(0, end);
+    subject.remove_prefix(std::min(end + 1, subject.size()));
+    return token;
+  };
+  while (!wide.empty() && !narrow.empty()) {
+    string_view n = next(narrow), w = next(wide);
+    if (w == ">") return true;
+    if (n == ">" || (w != "*" && w != n)) return false;
+  }
+  return wide.empty() && narrow.empty();
+}
+
 SubjectTrie::SubjectTrie() = default;
 SubjectTrie::~SubjectTrie() = default;
 
