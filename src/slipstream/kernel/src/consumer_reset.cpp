@@ -49,6 +49,7 @@ uint64_t Consumer::reset_to(uint64_t seq) {
   ahead_.forget();
   end_arrivals();
   forget_flow();
+  if (holds()) stream_.index.hold(*this);
   return seq;
 }
 

@@ -98,6 +98,12 @@ void JetStream::on_timer(Timer& t) {
       return static_cast<Stream*>(t.owner)->age_timer_fired();
     case TimerKind::consumer:
       return static_cast<Consumer*>(t.owner)->on_timer();
+    case TimerKind::batches:
+      return static_cast<BatchStaging*>(t.owner)->on_timer();
+    case TimerKind::fast_batches:
+      return static_cast<FastIngest*>(t.owner)->on_timer();
+    case TimerKind::schedules:
+      return static_cast<Stream*>(t.owner)->schedule_timer_fired();
     case TimerKind::journal:
       if (journal_) journal_->sync_now();
       if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);

@@ -61,6 +61,17 @@ inline PublishHeaders scan_headers(string_view block) {
   return h;
 }
 
+// All of an unsigned number's digits, within its range.
+inline bool parse_unsigned(string_view s, uint64_t& v) {
+  v = 0;
+  for (char c : s) {
+    uint64_t digit = (uint64_t)(c - '0');
+    if (c < '0' || c > '9' || v > (UINT64_MAX - digit) / 10) return false;
+    v = v * 10 + digit;
+  }
+  return !s.empty();
+}
+
 // The value of one header, by its exact name.
 inline string_view header_value(string_view block, string_view name) {
   for (size_t at = block.find('\n'); at != string_view::npos; at = block.find('\n', at + 1)) {

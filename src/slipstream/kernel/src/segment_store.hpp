@@ -62,9 +62,11 @@ class SegmentStore final : public MessageStore {
   bool write_tail() override;
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync) override;
   void checkpoint_durable() override;
+  void snapshot_abandoned() override;
   bool load(Reader& in) override;
   void drop() override;
   std::string error() const override { return error_; }
+  bool failed() const override { return failed_; }
   void check() const override;
   Memory memory() const override;
 
