@@ -55,6 +55,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
       });
     for (auto& [id, c] : consumers) c->purged(filter, first_left);
   }
+  if (!spec.keeps_all()) lingering_upto_ = store->last_seq();  // consumers may have moved past what is left
   arm_age_timer();
   if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return before - store->messages();
