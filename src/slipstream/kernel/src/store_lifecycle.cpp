@@ -142,7 +142,7 @@ bool JetStream::recover(std::string& error) {
   bool ok = checkpoints_->load([&](uint64_t group, uint64_t applied, string_view payload) {
     Reader in(payload);
     uint16_t format = in.get16();
-    if (format < 1 || format > (group ? 2 : 1)) {
+    if (format < 1 || format > (group == 0 ? 1 : Stream::kFormat)) {
       damage = "a checkpoint has format " + std::to_string(format) + ", which this version does not know";
     } else if (group == 0) {
       next_stream_id_ = in.get64();
