@@ -219,6 +219,9 @@ class Stream {
   uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
+  int64_t age_seek_ns_ = 0;  // the age limit looks for the first message from then on; 0: it does not
+  uint64_t age_seek_seq_ = 0;
+  ReadBuffer age_reader_;
   int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set
   Timer age_timer_{TimerKind::stream_age, this};
   std::string ack_head_;   // {"stream":"NAME","seq":

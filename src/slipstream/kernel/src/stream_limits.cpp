@@ -102,11 +102,18 @@ void Stream::arm_age_timer() {
 }
 
 void Stream::age_timer_fired() {
-  if (removals_inflight_) return;  // applying them sets the timer again
+  if (deleted || removals_inflight_) return;  // applying them sets the timer again
   propose_expired();
   int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
   if (oldest_ns && oldest_ns + spec.max_age_ns <= js.kernel.now.wall_ns) {
-    uint64_t below = store->first_at_or_after(js.kernel.now.wall_ns - spec.max_age_ns + 1, reader_);
+    if (age_seek_ns_ == 0) age_seek_ns_ = js.kernel.now.wall_ns - spec.max_age_ns + 1, age_seek_seq_ = 0;
+    uint64_t below = age_seek_seq_;
+    if (store->seek_time(age_seek_ns_, below, age_reader_) == ReadStatus::pending) {
+      age_seek_seq_ = below;
+      age_reader_.ready = [this] { age_timer_fired(); };
+      return;
+    }
+    age_seek_ns_ = 0;
     if (spec.delete_marker_ttl_ns > 0) below = std::min(below, oldest_mortal() + kExpirePerEntry);  // they go one by one
     if (below > store->first_seq()) {
       Buffer payload = js.buffer();
