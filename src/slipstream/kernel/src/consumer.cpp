@@ -89,7 +89,6 @@ void Consumer::start_position() {
 
 void Consumer::attach() {
   if (spec.replay_original) replay_upto_ = store().last_seq();
-  clamp_to_stream();
   js_.register_consumer(*this, stream_);
   pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull, next_subject(), {}, this);
   if (spec.flow_control)
@@ -150,14 +149,6 @@ void Consumer::shift_deadlines(const ConsumerSpec& old) {
   for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) all.push_back(p);
   for (PendingDelivery* p : all)
     pending_.set_deadline(p, p->deadline_ns + ack_wait_of(spec, p->deliveries) - ack_wait_of(old, p->deliveries));
-}
-
-// A stream that lost its tail (relaxed mode and a crash) must not leave its consumers beyond its end.
-void Consumer::clamp_to_stream() {
-  uint64_t last = store().last_seq();
-  if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
-  if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
-  applied_cursor_ = std::min(applied_cursor_, cursor_);
 }
 
 // ------------------------------------------------------------------ messages that go

@@ -129,7 +129,6 @@ class Consumer {
   void pass_listed();
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
-  void clamp_to_stream();
   static int64_t ack_wait_of(const ConsumerSpec& s, uint32_t deliveries);
   int64_t wait_ns(uint32_t deliveries) const;
   void shift_deadlines(const ConsumerSpec& old);

@@ -93,6 +93,8 @@ class Stream {
   Account& account;
   const std::string name;
   std::string description;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);  // flags of an entry's message
+
   StreamSpec spec;
   Group group;
   std::unique_ptr<MessageStore> store;
