@@ -195,9 +195,6 @@ def test_duplicate_window_limit() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"allow_msg_schedules": True},
-        {"allow_atomic": True},
-        {"allow_batched": True},
         {"compression": "s2"},
     ],
     ids=lambda fields: next(iter(fields)),

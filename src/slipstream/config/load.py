@@ -141,6 +141,7 @@ class _Reading:
             "feature_flags": self._feature_flags,
             "jetstream": self._jetstream,
             "jetstream.limits": self._limits,
+            "jetstream.limits.batch": self._batch_limits,
             "jetstream.sync_interval_ns": self._sync_interval,
             "store_dir": self._store_dir,
             "max_connections": self._max_connections,
@@ -213,6 +214,10 @@ class _Reading:
 
     def _limits(self, value: Value) -> None:
         self.block(type(JetStream().limits), readers.entries(value), "jetstream.limits.")
+
+    def _batch_limits(self, value: Value) -> None:
+        batch = type(JetStream().limits.batch)
+        self.block(batch, readers.entries(value), "jetstream.limits.batch.")
 
     def _sync_interval(self, value: Value) -> None:
         if isinstance(value.value, str) and value.value.lower() == "always":

@@ -97,6 +97,36 @@ class Authorization:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """Of atomic and fast batches together; 0 leaves each kind its default."""
+
+    max_inflight_per_stream: int = option(
+        0,
+        keys=("max_inflight_per_stream",),
+        read=readers.integer,
+        help="Open batches of a stream; by default 50 atomic ones and 1,000 fast ones",
+    )
+    max_inflight_total: int = option(
+        0,
+        keys=("max_inflight_total",),
+        read=readers.integer,
+        help="Open batches of the server; by default 1,000 atomic ones and 50,000 fast ones",
+    )
+    max_msgs: int = option(
+        0,
+        keys=("max_msgs",),
+        read=readers.integer,
+        help="Messages of an atomic batch; by default 1,000",
+    )
+    timeout_ns: int = option(
+        0,
+        keys=("timeout",),
+        read=readers.duration,
+        help="A batch without a message for so long is given up; by default 10s",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class JetStreamLimits:
     """Server-wide caps on what streams and consumers may ask for; 0 is no cap."""
 
@@ -117,6 +147,9 @@ class JetStreamLimits:
         keys=("duplicate_window",),
         read=readers.duration,
         help="Longest duplicate window of a stream",
+    )
+    batch: BatchLimits = option(
+        BatchLimits(), keys=("batch",), help="Caps on batches that are being published"
     )
 
 

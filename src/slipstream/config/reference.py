@@ -13,6 +13,7 @@ from slipstream.config.durations import format_duration
 from slipstream.config.load import COMPOUND_KEYS
 from slipstream.config.options import (
     Authorization,
+    BatchLimits,
     FeatureFlags,
     JetStream,
     JetStreamLimits,
@@ -40,6 +41,7 @@ BLOCKS: Mapping[str, type] = {
     "jetstream { ... }": JetStream,
     "jetstream { limits { ... } }": JetStreamLimits,
     "feature_flags { ... }": FeatureFlags,
+    "jetstream { limits { batch { ... } } }": BatchLimits,
 }
 
 

@@ -86,7 +86,6 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
     },
     JetStreamLimits: {
         "max_ha_assets": _ALONE,
-        "batch": "batch publishing is not there",
     },
 }
 """Reasons by block and key."""

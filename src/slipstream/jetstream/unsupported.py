@@ -11,12 +11,7 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 
 
 def refuse_unsupported_stream(config: StreamConfig) -> None:
-    asked = (
-        (config.allow_msg_schedules, "message schedules are"),
-        (config.allow_atomic, "atomic batch publishing is"),
-        (config.allow_batched, "fast batch publishing is"),
-        (config.compression is Compression.S2, "s2 compression is"),
-    )
+    asked = ((config.compression is Compression.S2, "s2 compression is"),)
     for wanted, what in asked:
         if wanted:
             raise ApiError(ErrorCode.STREAM_INVALID_CONFIG, err=f"{what} not supported yet")

@@ -10,6 +10,7 @@ from typing import Any
 from slipstream.kernel.events import Event
 from slipstream.kernel.values import (
     BackupPiece,
+    BlockPiece,
     ConnectionStats,
     ConsumerProgress,
     ConsumerRecord,
@@ -89,6 +90,12 @@ class OverlayDisk(Disk):
 
 def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:
     """Reads every message of a stream: how many are whole, and which are not (at most `limit`)."""
+
+def highwayhash(key: bytes, data: bytes) -> int: ...
+def read_block(
+    data: bytes | bytearray | memoryview, key: bytes, first_seq: int, last_seq: int, bytes_max: int
+) -> BlockPiece:
+    """Whole records off the front of a message block of nats-server. `key` has 32 bytes."""
 
 class S2Decoder:
     """Decodes an S2 (or framed Snappy) stream: feed it, take blocks until there is none, feed it
@@ -273,6 +280,13 @@ def valid_subject(subject: bytes) -> bool: ...
 def valid_literal(subject: bytes) -> bool: ...
 def has_wildcard(subject: bytes) -> bool: ...
 def subject_matches(filter: bytes, literal: bytes) -> bool: ...
+def schedule_next_run(
+    pattern: bytes, zone: bytes | None, after_ns: int, now_ns: int
+) -> tuple[int, int, bool] | str | None:
+    """(unix ns, offset of the zone in s, repeats), or what is wrong, or None for no run."""
+
+def zone_offset_s(zone: bytes, unix_s: int) -> int | None:
+    """None: there is no such zone."""
 
 class SubjectTrie:
     """The kernel's trie with numbered subscriptions; its model: slipstream.protocol.subjects."""
@@ -327,9 +341,13 @@ class Kernel:
         ping_max: int = 2,
         write_deadline_ns: int = 10_000_000_000,
         auth_timeout_ns: int = 2_000_000_000,
-        api_level: int = 0,
         auth_required: bool = False,
         headers: bool = True,
+        api_level: int = 0,
+        batches_per_stream: int = 0,
+        batches_total: int = 0,
+        batch_messages: int = 0,
+        batch_timeout_ns: int = 0,
         seed: int = 1,
     ) -> None: ...
     def set_limits(self, **limits: int) -> None:

@@ -3,10 +3,12 @@
 
 include "storage.pxi"
 include "store.pxi"
+include "backup.pxi"
 include "kernel_calls.pxi"
 include "kernel.pxi"
 include "parser.pxi"
 include "subjects.pxi"
+include "schedule.pxi"
 include "counters.pxi"
 include "verify.pxi"
 include "archive.pxi"

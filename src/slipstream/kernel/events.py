@@ -85,6 +85,14 @@ class InactiveEvent(NamedTuple):
     consumer: int
 
 
+class BatchAbandonedEvent(NamedTuple):
+    """An atomic batch ended without its commit; only sent while somebody subscribes."""
+
+    stream: int
+    batch: bytes
+    reason: str  # "timeout", "large", "incomplete", "unsupported"
+
+
 class FeedEvent(NamedTuple):
     """The feed of a mirror or a source stopped: it missed something, or its stream refused what
     came.
@@ -135,6 +143,7 @@ Event = (
     | CommittedEvent
     | AdvisoryEvent
     | InactiveEvent
+    | BatchAbandonedEvent
     | FeedEvent
     | BackupReadableEvent
     | FailedEvent

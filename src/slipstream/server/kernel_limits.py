@@ -11,6 +11,7 @@ from slipstream.jetstream.api_level import API_LEVEL
 
 def kernel_limits(options: Options) -> dict[str, Any]:
     """By the names of the kernel's constructor; all of them can change while it runs."""
+    batch = options.jetstream.limits.batch
     return {
         "max_payload": options.max_payload,
         "max_control_line": options.max_control_line,
@@ -21,8 +22,12 @@ def kernel_limits(options: Options) -> dict[str, Any]:
         "ping_max": options.ping_max,
         "write_deadline_ns": options.write_deadline_ns,
         "auth_timeout_ns": int(options.authorization.timeout_s * SECOND_NS),
-        "api_level": API_LEVEL,
         "auth_required": options.authorization.required and not options.no_auth_user,
         "trace": options.trace,
         "traced_payload_max": options.max_traced_msg_len,
+        "api_level": API_LEVEL,
+        "batches_per_stream": batch.max_inflight_per_stream,
+        "batches_total": batch.max_inflight_total,
+        "batch_messages": batch.max_msgs,
+        "batch_timeout_ns": batch.timeout_ns,
     }

@@ -16,7 +16,7 @@ from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.registry import Account, Consumer, Stream
-from slipstream.kernel.events import AdvisoryEvent
+from slipstream.kernel.events import AdvisoryEvent, BatchAbandonedEvent
 
 AUDIT_SUBJECT = "$JS.EVENT.ADVISORY.API"
 _STREAM_VERBS = {"create": "CREATED", "delete": "DELETED", "modify": "UPDATED"}
@@ -61,6 +61,17 @@ class AdvisoryWriter:
         if self._wanted(stream.account, subject):
             fields = {"stream": stream.name, "action": action}
             self._publish(stream.account, subject, "advisory.v1.stream_action", fields, now_ns)
+
+    def batch_abandoned(self, stream: Stream, event: BatchAbandonedEvent, now_ns: int) -> None:
+        subject = f"$JS.EVENT.ADVISORY.STREAM.BATCH_ABANDONED.{stream.name}"
+        if self._wanted(stream.account, subject):
+            fields = {
+                "stream": stream.name,
+                "batch": event.batch.decode("utf-8", "replace"),
+                "reason": event.reason,
+            }
+            type_ = "advisory.v1.stream_batch_abandoned"
+            self._publish(stream.account, subject, type_, fields, now_ns)
 
     def consumer_action(self, consumer: Consumer, action: str, now_ns: int) -> None:
         self._of_consumer(

@@ -36,6 +36,7 @@ from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.kernel.events import (
     AdvisoryEvent,
     BackupReadableEvent,
+    BatchAbandonedEvent,
     CommittedEvent,
     Event,
     FailedEvent,
@@ -194,6 +195,9 @@ class JetStreamApi:
         elif isinstance(event, AdvisoryEvent):
             if (consumer := self._find(event.stream, event.consumer)) is not None:
                 self._advisories.delivery(consumer, event, now_ns)
+        elif isinstance(event, BatchAbandonedEvent):
+            if (stream := core.registry.streams.get(event.stream)) is not None:
+                self._advisories.batch_abandoned(stream, event, now_ns)
         elif isinstance(event, InactiveEvent):
             consumer = self._find(event.stream, event.consumer)
             if consumer is not None and not core.failure:

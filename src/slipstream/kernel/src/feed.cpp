@@ -11,7 +11,6 @@
 namespace slipstream {
 namespace {
 
-constexpr size_t kEntryBytes = 1 << 20;            // an entry is at most this, or one message
 constexpr uint64_t kFeedBehindBytes = 8 << 20;         // of a stream, in flight: an origin on this server waits
 constexpr uint64_t kFeedOverrunBytes = 128 << 20;      // an origin that does not wait is cut off and asked again
 constexpr uint64_t kCaughtUpMessages = 10;          // fewer still to come: direct gets may be answered here

@@ -1,5 +1,6 @@
 // Reading and rewriting a message's block of headers ("NATS/1.0\r\nName: value\r\n\r\n") where the server changes one.
 #pragma once
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -72,6 +73,22 @@ inline void append_without_publish_checks(std::string& out, std::string_view blo
     kept += text != "\r\n";
   }
   if (!kept) out.resize(start);
+}
+
+// Without the lines that `drop` chooses by their names; empty if no other is left.
+template <class Drop>
+std::string without_headers(std::string_view block, Drop drop) {
+  std::string out;
+  bool any = false;
+  for (size_t at = 0, line = 0; at < block.size(); line++) {
+    std::string_view text = block.substr(at, std::min(block.find('\n', at), block.size() - 1) - at + 1);
+    at += text.size();
+    bool is_field = line > 0 && text != "\r\n";
+    if (is_field && drop(text.substr(0, text.find(':')))) continue;
+    any = any || is_field;
+    out.append(text);
+  }
+  return any ? out : std::string();
 }
 
 }  // namespace slipstream

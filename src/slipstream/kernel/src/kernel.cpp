@@ -514,6 +514,9 @@ void Kernel::on_timer(Timer& t) {
     case TimerKind::stream_age:
     case TimerKind::consumer:
     case TimerKind::journal:
+    case TimerKind::batches:
+    case TimerKind::fast_batches:
+    case TimerKind::schedules:
       jetstream->on_timer(t);
   }
 }

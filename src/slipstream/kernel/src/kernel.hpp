@@ -60,6 +60,8 @@ struct KernelLimits {
   bool headers = true;
   bool trace = false;
   int64_t traced_payload_max = 0;  // 0: all of it
+  // 0: the defaults of the kind of batch
+  int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
 };
 
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
@@ -67,7 +69,7 @@ constexpr uint64_t kRequestsQueuedMax = 10'000;
 
 enum class EventType : uint8_t {
   connect, closed, first_ping, request, committed, advisory, inactive,
-  feed, failed, requests_dropped, trace, readable,
+  feed, failed, requests_dropped, trace, readable, batch_abandoned,
 };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
@@ -160,6 +162,7 @@ class Kernel {
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
+  bool has_thread() const { return thread_.joinable(); }
   void look_at_clock() { if (thread_.joinable() || now.wall_ns == 0) now = clock(); }
 
  private:

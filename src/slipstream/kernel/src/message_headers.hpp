@@ -9,6 +9,7 @@ struct PublishHeaders {
       rollup, ttl, incr, schedule, schedule_target, schedule_ttl, schedule_source, schedule_rollup, schedule_zone, schedule_next,
       scheduler, batch_id, batch_sequence, batch_commit, required_level, stream_source, marker_reason;
   bool any = false;
+  bool rolls_up_all() const { return rollup.size() == 3 && (rollup[0] | 0x20) == 'a'; }  // if the value is valid
 };
 
 // Names match exactly (case-sensitive), the first occurrence wins, leading blanks of a value do not count (S-129).
@@ -58,6 +59,17 @@ inline PublishHeaders scan_headers(string_view block) {
     p = nl + 1;
   }
   return h;
+}
+
+// All of an unsigned number's digits, within its range.
+inline bool parse_unsigned(string_view s, uint64_t& v) {
+  v = 0;
+  for (char c : s) {
+    uint64_t digit = (uint64_t)(c - '0');
+    if (c < '0' || c > '9' || v > (UINT64_MAX - digit) / 10) return false;
+    v = v * 10 + digit;
+  }
+  return !s.empty();
 }
 
 // The value of one header, by its exact name.

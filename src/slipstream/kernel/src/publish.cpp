@@ -2,6 +2,7 @@
 // message by message in nats-server's order (S-130). What a feature adds stands in a file of its own and is called from here.
 #include <algorithm>
 
+#include "header_block.hpp"
 #include "jetstream.hpp"
 #include "json_text.hpp"
 #include "message_headers.hpp"
@@ -11,10 +12,10 @@
 namespace slipstream {
 namespace {
 
-constexpr size_t kEntryBytes = 1 << 20;               // an entry is at most this, or one message
-constexpr uint64_t kInflightMessages = 100'000, kInflightBytes = 128 << 20;
-constexpr size_t kHeaderBytesMax = 65535;
 constexpr size_t kShortAckHead = 448;
+constexpr string_view kBatchIdHeader = "\r\nNats-Batch-Id:";
+
+}  // namespace
 
 bool equals_ignoring_case(string_view a, string_view lower) {
   if (a.size() != lower.size()) return false;
@@ -23,25 +24,18 @@ bool equals_ignoring_case(string_view a, string_view lower) {
   return true;
 }
 
-}  // namespace
+std::string lower(string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c |= 0x20;
+  return out;
+}
 
 // ------------------------------------------------------------------ from publishers to the log
 
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
-  if (spec.no_ack) reply = {};
   std::string stored_on;
   if (transform_) subject = transformed(subject, stored_on);
-  if (js.failed() || inflight_messages_ + open_count_ >= kInflightMessages || inflight_bytes_ + open_.size() >= kInflightBytes)
-    return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
-  size_t size = subject.size() + header.size() + body.size() + 10;
-  if (open_count_ && open_.size() + size > kEntryBytes) seal();
-  if (open_count_ == 0) {
-    open_ = js.buffer();
-    open_replies_ = js.buffer();
-    open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
-    js.mark_dirty(*this);
-  }
-  flags |= limits_verdict(subject.size(), header.size(), body.size());
   // A status on the first line is the server's to give: it is cut before storing (S-128).
   std::string plain;
   if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
@@ -49,12 +43,45 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
     plain = "NATS/1.0" + std::string(header.substr(eol == string_view::npos ? header.size() : eol));
     header = plain;
   }
-  open_.put16((uint16_t)subject.size());
-  open_.put32((uint32_t)header.size() | flags);
-  open_.put32((uint32_t)body.size());
-  open_.append(subject);
-  open_.append(header);
-  open_.append(body);
+  if (reply.ends_with(kFastSuffix)) {
+    if (!fast_) fast_ = std::make_unique<FastIngest>(*this);
+    return fast_->take(subject, reply, header, body);
+  }
+  if (spec.no_ack) reply = {};
+  if (js.failed() || is_full()) return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
+  if (spec.allow_atomic && header.find(kBatchIdHeader) != string_view::npos && !scan_headers(header).batch_id.empty()) {
+    if (!staging_) staging_ = std::make_unique<BatchStaging>(*this);
+    return staging_->take(subject, reply, header, body);
+  }
+  LoggedMessage m{.flags = flags, .subject = subject, .header = header, .body = body};
+  append(m, reply);
+}
+
+bool Stream::is_full() const {
+  uint64_t staged = staging_ ? staging_->bytes() : 0;
+  return inflight_messages_ + open_count_ >= kStreamInflightMessages || bytes_in_flight() + staged >= kStreamInflightBytes;
+}
+
+bool Stream::too_large(size_t header, size_t body) const {
+  return spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size;
+}
+
+bool Stream::level_is_met(string_view level) const {
+  int64_t number = parse_number(level);
+  return number >= 0 && number <= js.kernel.limits.api_level;
+}
+
+void Stream::append(LoggedMessage& m, string_view reply) {
+  m.flags |= limits_verdict(m.subject.size(), m.header.size(), m.body.size());
+  if (spec.allow_schedules) mark_schedule(m);
+  if (open_count_ && open_.size() + m.size() > kEntryBytes) seal();
+  if (open_count_ == 0) {
+    open_ = js.buffer();
+    open_replies_ = js.buffer();
+    open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
+    js.mark_dirty(*this);
+  }
+  m.encode(open_);
   open_replies_.put16((uint16_t)reply.size());
   open_replies_.append(reply);
   open_count_++;
@@ -95,16 +122,48 @@ void Stream::answer(string_view reply, string_view json) {
 
 void Stream::answer_error(string_view reply, const PublishError& e) {
   if (reply.empty()) return;
-  std::string text = "{\"error\":{\"code\":" + std::to_string(e.code) + ",\"err_code\":" + std::to_string(e.err_code) +
-                     ",\"description\":\"";
-  append_json_text(text, e.description);
-  text += "\"},\"stream\":\"";
+  PublishVerdict verdict;
+  verdict.error = &e;
+  std::string text = "{\"error\":" + error_json(verdict) + ",\"stream\":\"";
   append_json_text(text, name);
   text += "\",\"seq\":0}";
   if (e.err_code == kTooManyRequests.err_code)
     js.kernel.publish(account, reply, {}, "NATS/1.0 429 Too Many Requests\r\n\r\n", text);
   else
     answer(reply, text);
+}
+
+void Stream::answer_batch_too_large(string_view reply, uint64_t messages_max) {
+  PublishError error = kBatchTooLarge;
+  std::string text = "atomic publish batch is too large: " + std::to_string(messages_max);
+  error.description = text.c_str();
+  answer_error(reply, error);
+}
+
+void Stream::answer_stored(string_view reply, uint64_t seq, const std::string& fields) {
+  answer(reply, ack_head_ + std::to_string(seq) + fields + "}");
+}
+
+void Stream::answer_duplicate(string_view reply, uint64_t seq, const std::string& fields) {
+  if (!spec.no_ack) answer_stored(reply, seq, ",\"duplicate\": true" + fields);
+}
+
+std::string error_json(const PublishVerdict& v) {
+  std::string text = "{\"code\":" + std::to_string(v.error->code) + ",\"err_code\":" + std::to_string(v.error->err_code) +
+                     ",\"description\":\"";
+  append_json_text(text, v.text.empty() ? string_view(v.error->description) : v.text);
+  return text + "\"}";
+}
+
+// For the listeners of BATCH_ABANDONED (S-252).
+void Stream::advise_batch_abandoned(const std::string& batch, const char* reason) {
+  MatchResult listeners;  // a scratch one: the caller may be walking the trie's own
+  account.trie.match_uncached("$JS.EVENT.ADVISORY.STREAM.BATCH_ABANDONED." + name, listeners);
+  if (listeners.empty()) return;
+  EventRecord e{EventType::batch_abandoned};
+  e.a = group.id;
+  e.s0 = batch, e.s1 = reason;
+  js.kernel.emit(std::move(e));
 }
 
 // ------------------------------------------------------------------ applying
@@ -114,16 +173,17 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   uint32_t count = in.get32();
   Reader replies(entry ? entry->replies.view() : string_view());
   for (uint32_t i = 0; i < count && in.ok(); i++) {
-    uint16_t subject_size = in.get16();
-    uint32_t header_size = in.get32(), body_size = in.get32();
-    uint32_t flags = header_size & ~kHeaderSizeMask;
-    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size & kHeaderSizeMask), body = in.get_bytes(body_size);
-    if (!in.ok()) break;
+    LoggedMessage m;
+    if (!m.decode(in)) break;
+    bool ended = m.in_fast_batch && ended_fast_batch(m);
     Verdict verdict;
-    apply_one(time_ns, subject, header, body, flags, verdict);
+    if (!ended) apply_one(time_ns, m, verdict);
+    if (verdict.error && m.in_fast_batch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
     if (!entry) continue;
     string_view reply = replies.get_bytes(replies.get16());
-    if (!reply.empty()) answer_verdict(reply, verdict);
+    if (reply.empty()) continue;
+    if (!m.in_fast_batch) answer_verdict(reply, verdict);
+    else if (fast_) ended ? fast_->ended(reply) : fast_->applied(reply, m, verdict);
   }
   if (!entry) return;
   inflight_messages_ -= count;
@@ -131,7 +191,15 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   wake_after_append();
 }
 
+// An earlier message of its batch was refused, and the batch allows no gaps. Of batches whose last message was applied nothing
+// needs to be known any more.
+bool Stream::ended_fast_batch(const LoggedMessage& m) {
+  std::erase_if(ended_fast_batches_, [&](const auto& ended) { return ended.second <= m.fast.applied; });
+  return ended_fast_batches_.count(m.fast.number) > 0;
+}
+
 void Stream::wake_after_append() {
+  if (schedules_.next_ns() != ScheduleMark::kNever) arm_schedule_timer();
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
   wake_consumers();
 }
@@ -158,7 +226,7 @@ void Stream::answer_verdict(string_view reply, const Verdict& v) {
   answer(reply, {ack, n});
 }
 
-void Stream::apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& v) {
+void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
   if (group.logged && js.failed()) {  // an earlier message of this entry
     v.error = &kStoreFailed;
     return;
@@ -167,12 +235,17 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     v.error = &kSealed;
     return;
   }
-  if ((v.error = check_size(header.size(), body.size()))) return;
+  if ((v.error = check_size(m.header.size(), m.body.size()))) return;
   PublishHeaders h;
-  if (!header.empty()) {
-    h = scan_headers(header);
-    if (!h.incr.empty() && (v.error = check_increment(h, body, flags))) return;
-    if (h.any && (v.error = check_headers(h, subject, flags, v))) return;
+  if (!m.header.empty()) {
+    h = scan_headers(m.header);
+    if (m.schedule.seq && !schedule_waits(m, h)) return;  // somebody else has run it
+    if (!h.batch_id.empty() && !spec.allow_atomic && !m.in_fast_batch) {
+      v.error = too_large(m.header.size(), m.body.size()) ? &kMsgTooLarge : &kBatchDisabled;
+      return;
+    }
+    if (!h.incr.empty() && (v.error = check_increment(h, m.body, m.flags))) return;
+    if (h.any && (v.error = check_headers(h, m, v))) return;
     if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) {
       dedupe_.expire(time_ns, spec.duplicate_window_ns);
       if ((v.seq = dedupe_.find(h.msg_id))) {
@@ -188,7 +261,7 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     if (!h.rollup.empty()) {
       bool sub = equals_ignoring_case(h.rollup, "sub"), all = equals_ignoring_case(h.rollup, "all");
       if (!spec.allow_rollup || spec.deny_purge) v.text = "rollup not permitted";
-      else if (!sub && !all) v.text = "rollup value invalid: \"" + std::string(h.rollup) + "\"";
+      else if (!sub && !all) v.text = "rollup value invalid: \"" + lower(h.rollup) + "\"";
       if (!v.text.empty()) {
         v.error = &kRollup;
         return;
@@ -196,51 +269,61 @@ void Stream::apply_one(int64_t time_ns, string_view subject, string_view header,
     }
   }
   CounterMessage counted;
+  LoggedMessage kept = m;
   if (spec.counter) {
-    if ((v.error = count(subject, header, body, h, counted))) return;
-    header = counted.header;
-    body = counted.body;
-    if ((v.error = check_size(header.size(), body.size()))) return;
-  }
-  if (flags & (kServerFull | kAccountFull)) {
-    v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
-    return;
-  }
-  if (!keeps_for_interest(subject)) {
-    v.seq = store->last_seq() + 1;
-    return skip_message(v.seq, time_ns, subject, h);
+    if ((v.error = count(m.subject, m.header, m.body, h, counted))) return;
+    kept.header = counted.header, kept.body = counted.body;
   }
   int64_t ttl_s = kTtlNone;
-  if (!h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) {
-    v.error = &kTtlInvalid;
-    return;
-  }
-  std::string rewritten;
-  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, header, rewritten);
-  if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
+  v.error = check_size(kept.header.size(), kept.body.size());  // counting may have made it larger
+  if (!v.error && m.flags & kServerFull) v.error = &kServerLimit;
+  if (!v.error && skipped(time_ns, m, h, v)) return;
+  if (!v.error && m.flags & kAccountFull) v.error = &kAccountLimit;
+  if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
+  if (!v.error) v.error = check_room(m.subject, kept.header.size(), kept.body.size(), !h.rollup.empty());
+  if (!v.error) store_one(time_ns, kept, h, v);
+  if (v.error && m.schedule.seq) schedule_refused(m, h, time_ns);
+  if (spec.counter && !v.error) v.ack_fields = ",\"val\":\"" + counted.total + "\"";
+}
+
+// Nothing is wrong with it any more: it goes into the store, and what its headers ask for is done.
+void Stream::store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& v) {
+  if (skipped(time_ns, m, h, v)) return;
+  bool is_schedule = m.is_schedule() && !h.schedule.empty();
+  std::string with_rollup, with_ttl;
+  if (is_schedule && h.rollup.empty()) m.header = with_rollup = with_header_appended(m.header, "Nats-Rollup", "sub");  // S-208
+  int64_t ttl_s = kTtlNone;
+  if (!h.ttl.empty()) parse_ttl(h.ttl, ttl_s);
+  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, m.header, with_ttl);
   bool republishes = republish_ && leading_;
-  uint64_t previous = republishes ? last_on_literal(subject) : 0;
+  uint64_t previous = republishes ? last_on_literal(m.subject) : 0;
   v.seq = store->last_seq() + 1;
-  if (!store->append(v.seq, time_ns, subject, header, body)) {
+  if (!store->append(v.seq, time_ns, m.subject, m.header, m.body)) {
     js.fail(store->error());
     v.error = &kStoreFailed;
     return;
   }
   ttls_.add(v.seq, time_ns, ttl_s);
-  stored(v.seq, subject, h);
+  if (with_rollup.empty()) {
+    stored(v.seq, m.subject, h);
+  } else {
+    PublishHeaders rolls_up = h;
+    rolls_up.rollup = "sub";
+    stored(v.seq, m.subject, rolls_up);
+  }
+  if (spec.allow_schedules) schedule_stored(v.seq, m, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
-  if (spec.counter) v.ack_fields = ",\"val\":\"" + counted.total + "\"";
-  if (republishes) republish(v.seq, time_ns, subject, header, body, previous);
+  if (republishes) republish(v.seq, time_ns, m.subject, m.header, m.body, previous);
 }
 
-const PublishError* Stream::check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& v) {
+const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedMessage& m, Verdict& v) {
+  string_view subject = m.subject;
   auto wrong_sequence = [&](uint64_t actual) {
     v.text = "wrong last sequence: " + std::to_string(actual);
     return &kWrongSequence;
   };
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
-  if (!h.ttl.empty() && !spec.allow_msg_ttl) return &kTtlDisabled;
-  if (!h.batch_id.empty()) return &kBatchDisabled;
+  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) return &kTtlDisabled;
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);
     uint64_t actual = last_on(h.expected_subject.empty() ? subject : h.expected_subject);
@@ -252,13 +335,14 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, string_view s
     int64_t expected = parse_number(h.expected_last_seq);
     if (expected < 0 || (uint64_t)expected != store->last_seq()) return wrong_sequence(store->last_seq());
   }
-  if (!h.schedule.empty()) return &kSchedulesDisabled;
-  if (!h.stream_source.empty() && !(flags & kFromServer)) return &kSourceHeader;
+  if (m.flags & kFromServer) return nullptr;
+  if (const PublishError* e = check_schedule(h, subject, m.schedule, [](string_view) { return std::optional<bool>(); })) return e;
+  if (!h.stream_source.empty()) return &kSourceHeader;
   return nullptr;
 }
 
 const PublishError* Stream::check_size(size_t header, size_t body) const {
-  if (spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size) return &kMsgTooLarge;
+  if (too_large(header, body)) return &kMsgTooLarge;
   return header > kHeaderBytesMax ? &kHeaderTooLarge : nullptr;
 }
 
@@ -291,9 +375,9 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
   uint32_t subject = store->subject_of(seq);
   if (!index.empty()) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
-    index.arrived(subject);
+    index.arrived(subject, seq);
   }
-  if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
+  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "json_reader.hpp"
 
@@ -77,29 +78,41 @@ bool parse_nak_delay(string_view body, int64_t& delay_ns) {
   });
 }
 
+// As Go reads them: `1h30m`, `1.5s`; a number without a unit is none, except 0.
 bool parse_duration(string_view s, int64_t& ns) {
+  constexpr struct { string_view name; uint64_t ns; } units[] = {
+      {"ns", 1}, {"us", 1'000}, {"\xC2\xB5s", 1'000}, {"\xCE\xBCs", 1'000}, {"ms", 1'000'000},
+      {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}};
   bool negative = false;
   if (!s.empty() && (s[0] == '-' || s[0] == '+')) negative = s[0] == '-', s.remove_prefix(1);
   if (s == "0") { ns = 0; return true; }
   if (s.empty()) return false;
-  double total = 0;
+  auto digits = [&] {
+    size_t n = 0;
+    while (n < s.size() && s[n] >= '0' && s[n] <= '9') n++;
+    string_view found = s.substr(0, n);
+    s.remove_prefix(n);
+    return found;
+  };
+  unsigned __int128 total = 0;
   while (!s.empty()) {
-    size_t i = 0;
-    while (i < s.size() && ((s[i] >= '0' && s[i] <= '9') || s[i] == '.')) i++;
-    if (i == 0 || s.substr(0, i) == ".") return false;
-    double v = strtod(std::string(s.substr(0, i)).c_str(), nullptr);
-    s.remove_prefix(i);
-    size_t u = 0;
-    while (u < s.size() && s[u] != '.' && (s[u] < '0' || s[u] > '9')) u++;
-    string_view unit = s.substr(0, u);
-    double scale = unit == "ns" ? 1 : unit == "us" || unit == "\xC2\xB5s" || unit == "\xCE\xBCs" ? 1e3 : unit == "ms" ? 1e6
-                 : unit == "s" ? 1e9 : unit == "m" ? 60e9 : unit == "h" ? 3600e9 : 0;
-    if (scale == 0) return false;
-    total += v * scale;
-    s.remove_prefix(u);
+    string_view whole = digits(), fraction;
+    if (!s.empty() && s[0] == '.') s.remove_prefix(1), fraction = digits();
+    if (whole.empty() && fraction.empty()) return false;
+    size_t length = std::min(s.find_first_of(".0123456789"), s.size());
+    auto unit = std::find_if(std::begin(units), std::end(units), [&](auto& u) { return u.name == s.substr(0, length); });
+    if (unit == std::end(units)) return false;
+    s.remove_prefix(length);
+    unsigned __int128 v = 0, part = 0, scale = 1;
+    for (char c : whole) {
+      v = v * 10 + (unsigned)(c - '0');
+      if (v > (uint64_t)INT64_MAX) return false;
+    }
+    for (char c : fraction.substr(0, 18)) part = part * 10 + (unsigned)(c - '0'), scale *= 10;
+    total += v * unit->ns + part * unit->ns / scale;
+    if (total > (uint64_t)INT64_MAX) return false;
   }
-  if (total > 9.2e18) return false;
-  ns = (int64_t)llround(negative ? -total : total);
+  ns = negative ? -(int64_t)total : (int64_t)total;
   return true;
 }
 

@@ -32,6 +32,7 @@ void Stream::take_spec() {
 Stream::~Stream() {
   close_feeds();
   js.kernel.timers.cancel(age_timer_);
+  js.kernel.timers.cancel(schedule_timer_);
   *reader_.alive = false;
 }
 
@@ -46,6 +47,7 @@ void Stream::attach() {
   if (spec.restoring) return;
   subscribe();
   arm_age_timer();
+  arm_schedule_timer();
   for (auto& [id, c] : consumers) c->attach();
 }
 
@@ -91,6 +93,9 @@ void Stream::detach() {
   close_feeds();
   js.direct_gets.forget(*this);
   js.kernel.timers.cancel(age_timer_);
+  js.kernel.timers.cancel(schedule_timer_);
+  staging_.reset();
+  fast_.reset();
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
 
@@ -144,9 +149,13 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       spec = std::move(next);
       take_spec();
       if (begins_interest) begin_interest();
+      if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
+      if (!spec.allow_batched) fast_.reset();
       enforce_limits(kNoSubject);
-      if (shown)
+      if (shown) {
         for (auto& [id, c] : consumers) c->restored();
+        lingering_upto_ = store->last_seq();  // what was backed up stays, wanted or not
+      }
       if (shown && entry) {
         attach();
         break;
@@ -173,7 +182,9 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       Consumer* c = consumer_of();
       std::string text(in.get_text());
       ConsumerSpec cs;
-      if (c && cs.decode(in)) update_consumer(*c, std::move(text), std::move(cs));
+      if (!c || !cs.decode(in)) break;
+      update_consumer(*c, std::move(text), std::move(cs));
+      c->held = c->spec.sourcing && entry && entry->token;  // it was reset
       break;
     }
     case EntryKind::consumer_delete:
@@ -204,6 +215,10 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
       break;
+    case EntryKind::batch_part:
+      return apply_batch_part(in);
+    case EntryKind::batch_commit:
+      return apply_batch_commit(in, entry);
     case EntryKind::ack_flow:
       if (Consumer* c = consumer_of()) c->apply_ack_flow(in);
       break;
@@ -229,8 +244,58 @@ Consumer* Stream::consumer(uint32_t id) {
   return it == consumers.end() ? nullptr : it->second.get();
 }
 
+// What only some streams have, in sections that are left out when empty: a stream without them is as an older version wrote it.
+namespace {
+
+enum class Section : uint16_t { batch_parts = 1, ended_fast_batches = 2, schedules = 3 };
+constexpr uint16_t kPlainFormat = 2, kSectionsFormat = 3;
+
+}  // namespace
+
+void Stream::snapshot_sections(Buffer& out) {
+  uint16_t count = 0;
+  size_t count_at = out.size();
+  out.put16(0);
+  auto section = [&](Section which, auto write) {
+    Buffer content;
+    write(content);
+    out.put16((uint16_t)which);
+    out.put_text(content.view());
+    count++;
+  };
+  if (batch_part_count_) section(Section::batch_parts, [&](Buffer& b) { b.put32(batch_part_count_), b.append(batch_parts_.view()); });
+  if (!ended_fast_batches_.empty())
+    section(Section::ended_fast_batches, [&](Buffer& b) {
+      for (auto [number, index] : ended_fast_batches_) b.put64(number), b.put64(index);
+    });
+  if (!schedules_.empty()) section(Section::schedules, [&](Buffer& b) { schedules_.snapshot(b); });
+  store16(out.data() + count_at, count);
+}
+
+bool Stream::load_sections(Reader& in) {
+  for (uint16_t n = in.get16(); n && in.ok(); n--) {
+    auto which = (Section)in.get16();
+    Reader content(in.get_text());
+    if (which == Section::batch_parts) {
+      batch_part_count_ = content.get32();
+      batch_parts_.append(content.get_bytes(content.left()));
+    } else if (which == Section::ended_fast_batches) {
+      while (content.left()) {
+        uint64_t number = content.get64();
+        ended_fast_batches_[number] = content.get64();
+      }
+    } else if (which != Section::schedules || !schedules_.load(content)) {
+      return false;
+    }
+    if (!content.ok()) return false;
+  }
+  return in.ok();
+}
+
 bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
-  out.put16(2);
+  schedules_.prune([this](uint64_t seq) { return store->live(seq); });
+  bool sections = batch_part_count_ || !ended_fast_batches_.empty() || !schedules_.empty();
+  out.put16(sections ? kSectionsFormat : kPlainFormat);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
@@ -248,6 +313,7 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   out.put32(logged);
   for (auto& [id, c] : consumers)
     if (in_log(*c)) c->snapshot(out);
+  if (sections) snapshot_sections(out);
   if (!store->snapshot(out, sync)) return false;
   snapshot_retention(out);
   return true;
@@ -268,8 +334,14 @@ bool Stream::load(Reader& in, uint16_t format) {
     if (!c->load(in)) return false;
     consumers[id] = std::move(c);
   }
+  if (format >= kSectionsFormat && !load_sections(in)) return false;
   if (!in.ok() || !store->load(in)) return false;
-  for (auto& [id, c] : consumers) index.add(*c);
+  for (auto& [id, c] : consumers) {
+    index.add(*c);
+    if (!c->holds()) continue;
+    index.hold(*c);
+    index.stray(*c);  // what waits may be from before a change of filters
+  }
   return load_retention(in);
 }
 

@@ -2,17 +2,23 @@
 // applied, from the entry alone, in the order of nats-server's checks (duplicate, expected sequence, limits). There is
 // no second book of messages in flight.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "batch_staging.hpp"
 #include "consumer.hpp"
 #include "counters.hpp"
 #include "consumer_index.hpp"
 #include "dedupe.hpp"
+#include "fast_ingest.hpp"
 #include "feed.hpp"
 #include "group.hpp"
+#include "logged_message.hpp"
 #include "message_store.hpp"
+#include "schedule_index.hpp"
 #include "specs.hpp"
 #include "subject_transform.hpp"
 #include "ttl_index.hpp"
@@ -22,15 +28,26 @@ namespace slipstream {
 struct Account;
 struct PublishHeaders;
 
-// In the upper bits of a logged message's header size: what is known of it beside its bytes.
-constexpr uint32_t kHeaderSizeMask = 0x0fffffff;
-constexpr uint32_t kServerFull = 0x40000000, kAccountFull = 0x20000000;  // the leader's verdict on limits outside the group
-constexpr uint32_t kFromServer = 0x80000000;  // made by this server (a schedule that is due, ...), not sent by a client
+constexpr size_t kEntryBytes = 1 << 20;  // an entry is at most this, or one message
+constexpr uint64_t kStreamInflightMessages = 100'000, kStreamInflightBytes = 128 << 20;
+constexpr size_t kHeaderBytesMax = 65535;
 
 struct PublishError {
   int code, err_code;
   const char* description;
 };
+
+// What became of a message. `text` replaces the error's description; `ack_fields` go behind the others in the acknowledgement.
+struct PublishVerdict {
+  uint64_t seq = 0;
+  bool duplicate = false;
+  const PublishError* error = nullptr;
+  std::string text, ack_fields;
+};
+
+std::string error_json(const PublishVerdict& verdict);
+bool equals_ignoring_case(string_view a, string_view lower);
+std::string lower(string_view text);
 
 class Stream {
  public:
@@ -45,12 +62,14 @@ class Stream {
   void seal();     // what came in since the last seal becomes one entry
   void apply(EntryKind kind, Reader& in, Entry* entry);  // entry: null while recovering
   void age_timer_fired();
+  void schedule_timer_fired();
 
   Consumer* find_consumer(string_view consumer_name);
   Consumer* consumer(uint32_t consumer_id);
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
   void count_bytes();  // keeps the account's and the server's sums; after every change
+  static constexpr uint16_t kFormat = 3;  // of snapshots; the newest that load() knows
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
   bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view header, string_view body);
@@ -67,7 +86,6 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void check();            // the invariants of retention
 
   JetStream& js;
@@ -87,13 +105,15 @@ class Stream {
 
  private:
   friend class Consumer;
-  // What became of a message. `text` replaces the error's description; `ack_fields` go behind the others in the acknowledgement.
-  struct Verdict {
-    uint64_t seq = 0;
-    bool duplicate = false;
-    const PublishError* error = nullptr;
-    std::string text, ack_fields;
-  };
+  friend class BatchStaging;
+  friend class FastIngest;
+  using Verdict = PublishVerdict;
+  class BatchJudge;
+  void append(LoggedMessage& m, string_view reply);
+  bool is_full() const;
+  bool too_large(size_t header, size_t body) const;
+  bool level_is_met(string_view level) const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
@@ -104,14 +124,20 @@ class Stream {
   void forget_feed(uint32_t feed_id);
   void snapshot_sources(Buffer& out) const;
   bool load_sources(Reader& in);
-  void apply_one(int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags, Verdict& verdict);
+  void apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& verdict);
+  void store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& verdict);
+  bool ended_fast_batch(const LoggedMessage& m);
   void answer_verdict(string_view reply, const Verdict& verdict);
-  const PublishError* check_headers(const PublishHeaders& h, string_view subject, uint32_t flags, Verdict& verdict);
+  void answer_stored(string_view reply, uint64_t seq, const std::string& fields);
+  void answer_duplicate(string_view reply, uint64_t seq, const std::string& fields);
+  void answer_batch_too_large(string_view reply, uint64_t messages_max);
+  void advise_batch_abandoned(const std::string& batch, const char* reason);
+  const PublishError* check_headers(const PublishHeaders& h, const LoggedMessage& m, Verdict& verdict);
+  const PublishError* check_size(size_t header, size_t body) const;
   void take_spec();  // what is compiled from it
   void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
   const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
   const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
-  const PublishError* check_size(size_t header, size_t body) const;
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
@@ -141,17 +167,42 @@ class Stream {
   void answer_direct_gets(const std::string& of);
   void unsubscribe();
 
+  // batch_apply.cpp
+  void propose_batch(string_view messages, uint32_t count, bool end_only, string_view reply, string_view ack_fields);
+  void apply_batch_part(Reader& in);
+  void apply_batch_commit(Reader& in, Entry* entry);
+  void judge_batch(string_view messages, uint32_t count, int64_t time_ns, Verdict& verdict);
+  void store_batch(string_view messages, uint32_t messages_count, int64_t time_ns, Verdict& verdict);
+
+  // scheduled_publish.cpp
+  void mark_schedule(LoggedMessage& m);
+  const PublishError* check_schedule(const PublishHeaders& h, string_view subject, const ScheduleMark& mark,
+                                     const std::function<std::optional<bool>(string_view)>& written);
+  const PublishError* check_schedule_fields(const PublishHeaders& h, string_view subject);
+  void schedule_stored(uint64_t seq, const LoggedMessage& m, const PublishHeaders& h);
+  bool schedule_waits(const LoggedMessage& m, const PublishHeaders& h) const;
+  void schedule_refused(const LoggedMessage& m, const PublishHeaders& h, int64_t time_ns);
+  void arm_schedule_timer();
+  bool fire(uint64_t seq, int64_t due_ns);
+  bool forget_schedule(uint64_t seq);
+  void schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t time_ns, int64_t now_ns);
+
+  void snapshot_sections(Buffer& out);
+  bool load_sections(Reader& in);
+
   bool mirror_caught_up_ = false;
   bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
   std::unique_ptr<SubjectTransform> transform_, republish_;
   // --- interest and work-queue retention (retention.cpp)
   bool keeps_for_interest(string_view subject);
+  bool skipped(int64_t time_ns, const LoggedMessage& m, const PublishHeaders& h, Verdict& verdict);
   void skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h);
   bool needed(uint64_t seq, uint32_t subject);
   void settle(uint64_t seq);
   void settle_from(uint64_t seq);
   void remove_consumer(Consumer& c);
   void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
+  void settle_behind_reset(uint64_t from);
   void begin_interest();
   void snapshot_retention(Buffer& out);
   bool load_retention(Reader& in);
@@ -172,6 +223,16 @@ class Stream {
   std::string ack_head_;   // {"stream":"NAME","seq":
   ReadBuffer reader_;
   std::unique_ptr<ReadBuffer> get_reader_ = std::make_unique<ReadBuffer>();
+
+  std::unique_ptr<BatchStaging> staging_;  // of the leader, while there are batches
+  std::unique_ptr<FastIngest> fast_;
+  Buffer batch_parts_;
+  uint32_t batch_part_count_ = 0;
+  std::map<uint64_t, uint64_t> ended_fast_batches_;  // by number: the index of the entry with the message that was refused
+  ScheduleIndex schedules_;
+  uint64_t fired_index_ = 0;  // of the last entry with messages of schedules
+  std::unique_ptr<ReadBuffer[]> schedule_readers_;
+  Timer schedule_timer_{TimerKind::schedules, this};
 };
 
 }  // namespace slipstream

@@ -15,9 +15,6 @@
 namespace slipstream {
 namespace {
 
-constexpr size_t kEntryBytes = 1 << 20;
-constexpr size_t kHeaderBytesMax = 65535;
-
 // Why a message of a backup cannot be one of this stream; empty: it can.
 std::string fault_of(const ArchiveRecord& r, uint64_t last_seq, const RestoreLimits& limits) {
   auto of_sequence = [&](const char* what) { return "message sequence " + std::to_string(r.seq) + what; };
@@ -87,6 +84,7 @@ void Stream::apply_restored_messages(Reader& in) {
     if (spec.sourced && !h.stream_source.empty()) restore_position(h.stream_source);
     int64_t ttl_s = kTtlNone;
     if (spec.allow_msg_ttl && parse_ttl(h.ttl, ttl_s)) ttls_.add(seq, time_ns, ttl_s);
+    if (spec.allow_schedules) schedule_restored(seq, subject, h, time_ns, now_ns);
     last_msg_id_ = h.msg_id;
     if (!h.msg_id.empty() && spec.duplicate_window_ns > 0 && now_ns - time_ns < spec.duplicate_window_ns) {
       dedupe_.expire(now_ns, spec.duplicate_window_ns);
@@ -105,9 +103,7 @@ void Stream::restore_end(uint64_t last_seq, int64_t time_ns) {
   time_ns = std::max(time_ns, store->last_time_ns());
   if (last_seq < store->last_seq()) return;
   if (!store->messages()) return store->set_sequences(last_seq + 1, last_seq, time_ns);
-  if (last_seq == store->last_seq()) return;
-  if (!store->append(last_seq, time_ns, "_", {}, {})) return js.fail(store->error());
-  store->remove(last_seq);
+  if (last_seq > store->last_seq()) store->skip(last_seq, time_ns);
 }
 
 void Stream::apply_restored_consumer(Reader& in, bool live) {

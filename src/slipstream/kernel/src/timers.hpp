@@ -5,7 +5,7 @@
 
 namespace slipstream {
 
-enum class TimerKind : uint8_t { connection, write_deadline, stall, stream_age, consumer, journal };
+enum class TimerKind : uint8_t { connection, write_deadline, stall, stream_age, consumer, journal, batches, fast_batches, schedules };
 
 struct Timer {
   TimerKind kind;

@@ -119,5 +119,9 @@ def jetstream_limits(server: Server) -> dict[str, Any]:
         "max_request_batch": limits.max_request_batch,
         "max_ack_pending": limits.max_ack_pending,
         "max_duplicate_window": limits.duplicate_window_ns,
+        "max_batch_inflight_per_stream": limits.batch.max_inflight_per_stream,
+        "max_batch_inflight_total": limits.batch.max_inflight_total,
+        "max_batch_size": limits.batch.max_msgs,
+        "max_batch_timeout": limits.batch.timeout_ns,
     }
     return {key: value for key, value in found.items() if value}
