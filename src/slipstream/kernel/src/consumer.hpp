@@ -49,7 +49,6 @@ class Consumer {
   void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
-  void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
   void unpin();
   void release_requests(const char* status_line);
 

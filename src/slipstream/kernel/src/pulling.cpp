@@ -100,11 +100,6 @@ bool Consumer::turned_away(const PullBody& asked, string_view reply) {
   return true;
 }
 
-void Consumer::end_requests(const char* farewell) {
-  for (PullRequest& r : waiting_) status(r.target.subject, farewell, &r);
-  waiting_.clear();
-}
-
 // Ends what has expired or can get nothing more, drops those whose requester is gone, sends due heartbeats.
 void Consumer::serve_requests(bool end_of_stream) {
   int64_t now = served_ns_ = kernel().now.wall_ns;
