@@ -52,6 +52,14 @@ def test_defaults() -> None:  # K-044..K-053
     assert defaults.jetstream.durable
 
 
+def test_feature_flags() -> None:  # C-111, K-315
+    assert not Options().feature_flags.js_ack_fc_v2
+    assert options("feature_flags { js_ack_fc_v2: true }").feature_flags.js_ack_fc_v2
+    assert "expected true or false" in refusal('feature_flags { js_ack_fc_v2: "yes" }')
+    assert "js_raft_delete_range" in refusal("feature_flags { js_raft_delete_range: true }")
+    assert "unknown field" in refusal("feature_flags { js_acks: true }")
+
+
 def test_everything_that_is_supported() -> None:  # K-313, K-314
     found = options("""
         listen: 127.0.0.1:4333, server_name: n, client_advertise: "a:1"

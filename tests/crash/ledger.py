@@ -14,23 +14,23 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from slipstream.kernel.specs import ConsumerSpec, StreamSpec
-from slipstream.testing.simulated_node import TURN_NS, Delivery, SimulatedNode
-from stream_model import (
+from log_operations import (
     REFUSED,
     ConsumerCreate,
     ConsumerDelete,
     ConsumerUpdate,
     Delete,
-    Message,
     Nothing,
     Operation,
     Publish,
     Purge,
     Stored,
-    StreamModel,
     Update,
+    apply,
 )
+from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.testing.model import Message, StreamModel
+from slipstream.testing.simulated_node import TURN_NS, Delivery, SimulatedNode
 
 ACK_ALL = 1
 ACK_NONE = 0
@@ -79,23 +79,26 @@ class StreamPromises:
     verdicts: list[object] = field(default_factory=list)  # of the model, on each operation
 
     def __post_init__(self) -> None:
-        self.model = StreamModel(self.description, self.spec)
+        self.model = self.empty_model()
+
+    def empty_model(self) -> StreamModel:
+        return StreamModel(self.name, self.spec, self.description)
 
     def note(self, operation: Operation) -> int:
         """Its place in the log."""
         self.operations.append(operation)
-        self.verdicts.append(self.model.apply(operation))
+        self.verdicts.append(apply(self.model, operation))
         return len(self.operations) - 1
 
     def strike_out(self, position: int) -> None:
         self.operations[position] = Nothing()
-        self.model = StreamModel(self.description, self.spec)
-        self.verdicts = [self.model.apply(operation) for operation in self.operations]
+        self.model = self.empty_model()
+        self.verdicts = [apply(self.model, operation) for operation in self.operations]
 
     def state_after(self, count: int) -> StreamModel:
-        model = StreamModel(self.description, self.spec)
+        model = self.empty_model()
         for operation in self.operations[:count]:
-            model.apply(operation)
+            apply(model, operation)
         return model
 
 
@@ -186,9 +189,7 @@ class Ledger:
         block = f"NATS/1.0\r\n{header}\r\n".encode() if lines else b""
         number = self.node.publish(subject, body, block)
         message = Message(subject, block, body, 0)
-        self._queued.append(
-            (self.stream(name), Publish(message, message_id, expected_last_seq), number)
-        )
+        self._queued.append((self.stream(name), Publish(message, message_id), number))
 
     # -- consumers
 
@@ -198,8 +199,16 @@ class Ledger:
         description = f"{name}#{self._lives}".encode()
         start = s.model.last_seq + 1 if spec["deliver_policy"] == 2 else 1
         token = self.node.next_number()
-        self.node.kernel.propose_consumer_create(token, s.stream, name.encode(), description, spec)
+        kernel = self.node.kernel
+        id_ = kernel.propose_consumer_create(token, s.stream, name.encode(), description, spec)
         self._note(s, ConsumerCreate(name, description, spec), token)
+        committed = self._waiting[token]
+
+        def started(result: object) -> None:
+            committed(result)
+            kernel.start_consumer(s.stream, id_)  # else it would deliver after a restart only
+
+        self._waiting[token] = started
         consumer = ConsumerPromises(name, description, spec, start, {description: spec})
         s.consumers[name] = consumer
         s.lives.append(consumer)
@@ -208,7 +217,7 @@ class Ledger:
         s, consumer = self.stream(stream), self.stream(stream).consumers[name]
         self._lives += 1
         description = f"{name}#{self._lives}".encode()
-        id_ = self.node.consumer_ids(s.stream)[s.model.consumers[name]]
+        id_ = self.node.consumer_ids(s.stream)[s.model.consumers[name].description]
         token = self.node.next_number()
         self.node.kernel.propose_consumer_update(token, s.stream, id_, description, spec)
         self._note(s, ConsumerUpdate(name, description, spec), token)
@@ -217,7 +226,7 @@ class Ledger:
 
     def delete_consumer(self, stream: str, name: str) -> None:
         s = self.stream(stream)
-        id_ = self.node.consumer_ids(s.stream)[s.model.consumers[name]]
+        id_ = self.node.consumer_ids(s.stream)[s.model.consumers[name].description]
         token = self.node.next_number()
         self.node.kernel.propose_consumer_delete(token, s.stream, id_)
         self._note(s, ConsumerDelete(name), token)
@@ -371,7 +380,7 @@ class Ledger:
         if not explanation:
             best = (s.committed, model.copy())
         for count in range(s.committed, len(s.operations)):
-            model.apply(s.operations[count])
+            apply(model, s.operations[count])
             if not difference(observed, description, model, self.node.clock.now_ns):
                 best = (count + 1, model.copy())
         assert best, (
@@ -418,7 +427,8 @@ class Ledger:
 def surviving_consumers(s: StreamPromises) -> dict[str, ConsumerPromises]:
     """The consumers that the prefix of the log leaves, each with the promises of its life."""
     kept = {}
-    for name, description in s.model.consumers.items():
+    for name, model in s.model.consumers.items():
+        description = model.description
         life = next(c for c in s.lives if description in c.descriptions)
         life.description, life.spec = description, life.descriptions[description]
         kept[name] = life
@@ -464,6 +474,7 @@ def difference(o: Observed, description: bytes, model: StreamModel, now_ns: int)
         return f"messages {changed} have other content"
     if o.last_seq != model.last_seq:
         return f"last sequence {o.last_seq}, not {model.last_seq}"
-    if o.consumers != set(model.consumers.values()):
-        return f"consumers {o.consumers}, not {set(model.consumers.values())}"
+    consumers = {consumer.description for consumer in model.consumers.values()}
+    if o.consumers != consumers:
+        return f"consumers {o.consumers}, not {consumers}"
     return ""

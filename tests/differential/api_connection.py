@@ -68,8 +68,14 @@ class Connection:
             line = f"PUB {to}{len(body)}\r\n"
         self._socket.sendall(line.encode() + header + body + b"\r\n")
 
-    def subscribe(self, subject: str, queue: str = "") -> None:
-        self._socket.sendall(f"SUB {subject} {queue} {next(self._count) + 1}\r\n".encode())
+    def subscribe(self, subject: str, queue: str = "") -> int:
+        sid = next(self._count) + 1
+        self._socket.sendall(f"SUB {subject} {queue} {sid}\r\n".encode())
+        self.flush()
+        return sid
+
+    def unsubscribe(self, sid: int) -> None:
+        self._socket.sendall(f"UNSUB {sid}\r\n".encode())
         self.flush()
 
     def flush(self) -> None:

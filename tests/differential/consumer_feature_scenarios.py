@@ -1,5 +1,5 @@
 """Further conversations with consumers: acknowledgement by flow control, consumers of mirrors and
-sources, resets, priority groups, updates of live consumers, advisories.
+sources, resets, priority groups. More are in consumer_detail_scenarios.py.
 
 They drive a Session of consumer_scenarios.py. Waiting is for messages, never for time, except where
 time is the subject; then it is short.

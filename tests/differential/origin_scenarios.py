@@ -482,3 +482,115 @@ def source_keeps_consumers_going(s: Copies) -> None:
         message = s.connection.next_of_any(5.0)
         assert message is not None
         s.note((message.subject, message.body))
+
+
+# -- what origins are asked  # S-190, S-191, S-193
+
+_RANDOM = (
+    (re.compile(r"\$JSC\.R\.\w{8}"), "INBOX"),
+    (re.compile(r"(\.[MS]\.)\w{8}(?=\")"), r"\1RANDOM"),
+)
+
+
+@scenario
+def requests_to_origins(s: Copies) -> None:
+    s.origin(messages=3)
+    when = "2026-01-02T03:04:05+01:00"
+    transforms = [{"src": "o.1", "dest": "a"}, {"src": "o.2", "dest": "b"}]
+    durable = {"name": "D", "deliver_subject": "to.d"}
+    external = {"api": "ext.api", "deliver": "ext.deliver"}
+    mirrors: list[dict[str, object]] = [
+        {"name": "O"},
+        {"name": "O", "opt_start_seq": 2},
+        {"name": "O", "opt_start_time": when},
+        {"name": "O", "filter_subject": "o.1"},
+        {"name": "O", "subject_transforms": transforms},
+        {"name": "O", "subject_transforms": transforms[:1]},
+        {"name": "O", "consumer": durable},
+        {"name": "O", "external": external},
+    ]
+    host, port = s.connection.peer
+    with Connection(host, port) as listener:
+        for subject in ("$JS.API.CONSUMER.>", "ext.>"):
+            listener.subscribe(subject)
+        for number, origin in enumerate(mirrors):
+            s.stream(f"M{number}", mirror=origin)
+            _note_request(s, listener)
+            s.stream(f"S{number}", sources=[origin])
+            _note_request(s, listener)
+        s.stream(
+            "T", sources=[{"name": "O", "filter_subject": "o.1"}, {"name": "X"}, {"name": "O"}]
+        )
+        requests = sorted(_request(listener) for _ in range(3))
+        s.notes += requests
+        s.update("M0", subjects=["m"])
+        _note_request(s, listener)
+        s.ok("STREAM.DELETE.S0")
+        _note_request(s, listener)
+
+
+def _note_request(s: Copies, listener: Connection) -> None:
+    s.note(_request(listener))
+
+
+def _request(listener: Connection) -> str:
+    request = listener.next_message(5.0)
+    assert request is not None, "nobody asks"
+    text = f"{request.subject} {request.reply} {request.header!r} {request.body.decode()}"
+    for pattern, replacement in _RANDOM:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+# -- together with other features
+
+
+@scenario
+def counters_as_sources(s: Copies) -> None:  # S-202
+    for name in ("A", "B"):
+        s.stream(name, subjects=[f"{name.lower()}.>"], allow_msg_counter=True)
+        s.store(f"{name.lower()}.x", "", header="Nats-Incr: 5\r\n")
+    both = [
+        {"name": name, "subject_transforms": [{"src": f"{name.lower()}.>", "dest": "sum.>"}]}
+        for name in ("A", "B")
+    ]
+    s.stream("S", subjects=["sum.>"], sources=both[:1], allow_msg_counter=True)
+    s.until_messages("S", 1)
+    s.update("S", subjects=["sum.>"], sources=both, allow_msg_counter=True)
+    s.until_messages("S", 2)
+    s.store("a.x", "", header="Nats-Incr: -2\r\n")
+    s.until_messages("S", 3)
+    s.store("sum.x", "", header="Nats-Incr: 100\r\n")
+    s.note_content("S")
+    s.note_info("S")
+
+
+@scenario
+def mirror_answers_direct_gets(s: Copies) -> None:
+    s.stream("O", subjects=["o.>"], allow_direct=True)
+    s.store("o.1", "a", "b")
+    s.stream("M", mirror={"name": "O"})
+    s.note(s.info("M")["config"]["mirror_direct"])
+    s.until_last("M", 2)
+    s.until("M", settled())
+    s.ok("STREAM.DELETE.O")
+    answer = s.connection.request("$JS.API.DIRECT.GET.O", b'{"seq":2}')
+    assert answer is not None
+    lines = answer.header.decode().split("\r\n")
+    s.note([line for line in lines if not line.startswith("Nats-Time-Stamp")])
+    s.note(answer.body)
+
+
+@scenario
+def republished_copies(s: Copies) -> None:
+    s.origin(messages=0)
+    s.connection.subscribe("again.>")
+    republish = {"src": "o.>", "dest": "again.>"}
+    s.stream("S", sources=[{"name": "O"}], republish=republish)
+    s.until("S", settled())
+    s.store("o.1", "a")
+    message = s.connection.next_of_any(5.0)
+    assert message is not None
+    lines = message.header.decode().split("\r\n")
+    kept = [x for x in lines if not x.startswith(("Nats-Time-Stamp", "Nats-Stream-Source"))]
+    s.note((message.subject, kept, message.body))

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import conversation
 from api_connection import Connection
@@ -26,6 +26,7 @@ from slipstream.kernel import Kernel
 from slipstream.kernel.events import RequestEvent
 
 SILENCE_S = 0.25
+ANSWER_S_MAX = 10.0
 
 
 class Target(Protocol):
@@ -37,10 +38,15 @@ class Target(Protocol):
 
 
 class LiveTarget:
-    """A server over a socket. Silence is believed after a quarter of a second."""
+    """A server over a socket. Silence is believed after a quarter of a second.
 
-    def __init__(self, connection: Connection) -> None:
+    `streams_folder` is where nats-server keeps streams: it goes on removing a deleted one after it
+    has answered, and one created meanwhile finds what is left.
+    """
+
+    def __init__(self, connection: Connection, streams_folder: Path | None = None) -> None:
         self.connection = connection
+        self._streams_folder = streams_folder
 
     def request(self, verb: str, body: bytes, header: bytes) -> bytes | None:
         reply = self.connection.request(f"$JS.API.{verb}", body, header, SILENCE_S)
@@ -52,9 +58,22 @@ class LiveTarget:
         assert b'"seq"' in reply.body, reply
 
     def remove_everything(self) -> None:
-        names = json.loads(self.request("STREAM.NAMES", b"", b"") or b"{}")["streams"]
-        for name in names or []:
-            self.request(f"STREAM.DELETE.{name}", b"", b"")
+        for name in self._ask("STREAM.NAMES")["streams"] or []:
+            assert self._ask(f"STREAM.DELETE.{name}").get("success"), name
+        deadline = time.monotonic() + ANSWER_S_MAX
+        while self._streams_folder is not None and any(self._visible(self._streams_folder)):
+            assert time.monotonic() < deadline, "nats-server does not remove its streams"
+            time.sleep(0.005)  # no event tells when it is done
+
+    def _ask(self, verb: str) -> dict[str, Any]:
+        reply = self.connection.request(f"$JS.API.{verb}", b"", timeout_s=ANSWER_S_MAX)
+        assert reply is not None, f"{verb}: no answer"
+        answer: dict[str, Any] = json.loads(reply.body)
+        return answer
+
+    @staticmethod
+    def _visible(folder: Path) -> Iterator[Path]:
+        return folder.iterdir() if folder.is_dir() else iter(())
 
 
 class ApiTarget:
@@ -124,18 +143,21 @@ def find_oracle() -> str | None:
 
 
 @contextmanager
-def running_oracle(executable: str, store: Path) -> Iterator[LiveTarget]:
+def running_oracle(executable: str, store: Path, config: str = "") -> Iterator[LiveTarget]:
     """A nats-server of its own on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = ["-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(store), "-n", "ORACLE"]
+    if config:
+        (store / "oracle.conf").write_text(config)
+        arguments += ["-c", str(store / "oracle.conf")]
     process = subprocess.Popen(
         [executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         with _connect(port, process) as connection:
-            yield LiveTarget(connection)
+            yield LiveTarget(connection, store / "jetstream" / "$G" / "streams")
     finally:
         process.terminate()
         process.wait(10)

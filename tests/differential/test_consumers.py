@@ -1,9 +1,9 @@
 """Goal: a client cannot tell our consumers from nats-server's: same messages, statuses, reply
 subjects, same numbers in INFO.
 
-Method: every scenario of consumer_scenarios.py runs over a socket against nats-server and against
-our server in this process; the notes of both are compared line by line. Decided differences are in
-docs/differences.md.
+Method: every scenario of consumer_scenarios.py and retention_scenarios.py runs over a socket
+against nats-server and against our server in this process; the notes of both are compared line by
+line. Decided differences are in docs/differences.md.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from pathlib import Path
 import pytest
 
 from api_connection import Connection
-from consumer_scenarios import SCENARIOS, Scenario, Session
+from consumer_scenarios import SCENARIOS as CONSUMER_SCENARIOS
+from consumer_scenarios import Scenario, Session
+from retention_scenarios import SCENARIOS as RETENTION_SCENARIOS
 from slipstream.testing import server
 from targets import LiveTarget, find_oracle, running_oracle
+
+SCENARIOS = CONSUMER_SCENARIOS | RETENTION_SCENARIOS
 
 
 @pytest.fixture(scope="module")

@@ -195,8 +195,6 @@ def test_duplicate_window_limit() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"retention": "workqueue"},
-        {"retention": "interest"},
         {"compression": "s2"},
     ],
     ids=lambda fields: next(iter(fields)),
@@ -209,11 +207,6 @@ def test_unsupported_stream_features(talk: Conversation, fields: dict[str, objec
     err_code, _ = talk.error("STREAM.UPDATE.S", {"name": "S"} | fields)
     assert err_code in (10052, 10055)
     assert len(talk.kernel.streams) == 1
-
-
-def test_unsupported_verbs(talk: Conversation) -> None:
-    talk.ok("STREAM.CREATE.S", {"name": "S"})
-    talk.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {}})
 
 
 def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243, S-244

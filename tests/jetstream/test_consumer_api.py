@@ -12,8 +12,8 @@ import pytest
 
 from conversation import NOW_NS, Conversation
 from slipstream.jetstream.api_level import API_LEVEL
-from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.times import format_time
+from slipstream.protocol.short_hash import short_hash
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ DIRECT = {"direct": True, "deliver_subject": "d", "ack_policy": "none"}
 
 
 def test_identity_is_the_hash_of_the_creation_time() -> None:  # S-196
-    assert short_hash("2026-11-23T05:20:04.2380702Z") == "lgFTCk7S"  # nats-server's answer
+    assert short_hash(b"2026-11-23T05:20:04.2380702Z") == "lgFTCk7S"  # nats-server's answer
 
 
 def test_answers_carry_the_identity(talk: Conversation) -> None:  # C-018
     created = talk.ok("STREAM.INFO.S")["created"]
     answer = create(talk, "D", **DIRECT)
-    expected = f"NATS/1.0\r\nNats-Stream-Identity: {short_hash(created)}\r\n\r\n".encode()
+    expected = f"NATS/1.0\r\nNats-Stream-Identity: {short_hash(created.encode())}\r\n\r\n".encode()
     assert answer.startswith(expected)
     assert not create(talk, "P").startswith(b"NATS/1.0")
 
@@ -54,7 +54,7 @@ def test_another_identity_is_refused(talk: Conversation) -> None:  # C-018
     header = b"NATS/1.0\r\nNats-Stream-Identity: else0000\r\n\r\n"
     assert b'"err_code":10225' in create(talk, "D", header, **DIRECT)
     assert b'"err_code"' not in create(talk, "P", header)  # only asked of those
-    mine = short_hash(talk.ok("STREAM.INFO.S")["created"])
+    mine = short_hash(talk.ok("STREAM.INFO.S")["created"].encode())
     header = f"NATS/1.0\r\nNats-Stream-Identity: {mine}\r\n\r\n".encode()
     assert b'"err_code"' not in create(talk, "D", header, **DIRECT)
 

@@ -109,6 +109,8 @@ def test_advisories() -> None:
         "nak",
         "terminated",
         "consumer_ack",
+        "consumer_group_pinned",
+        "consumer_group_unpinned",
     }
     wrong = [fault for event in sent for fault in faults(event)]
     assert not wrong, "\n".join(sorted(set(wrong)))

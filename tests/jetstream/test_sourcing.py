@@ -327,10 +327,35 @@ def test_errors_back_off_and_are_shown(talk: Talk) -> None:
     assert state["active"] == -1
 
 
-def test_an_unreadable_answer_is_an_error(talk: Talk) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"config":{"deliver_subject":"$JS.M.x"},"delivered":{"stream_seq":-1}}',
+        b'{"config":{"deliver_subject":"$JS.M.x"},"delivered":{"stream_seq":18446744073709551616}}',
+        b'{"config":{"deliver_subject":""}}',
+        b'{"config":{"deliver_subject":">"}}',
+    ],
+)
+def test_an_unreadable_answer_is_an_error(talk: Talk, answer: bytes) -> None:
     mirror(talk)
-    talk.answer(talk.one(), b"{")
+    talk.answer(talk.one(), answer)
     assert talk.shown("M", "mirror")["error"]["err_code"] == 10029
+    assert not talk.kernel.all_feeds()
+
+
+def test_a_durable_consumer_is_heard_of_before_the_back_off_ends(talk: Talk) -> None:  # S-193
+    mirror(talk, consumer={"name": "D", "deliver_subject": "to.m"})
+    talk.one()
+    assert talk.after(6 * SECOND) == []  # no answer
+    ((_, probe),) = talk.kernel.all_feeds().items()
+    assert probe.spec["deliver_subject"] == b"to.m"
+    assert probe.spec["consumer"] == b""
+    talk.stop_feed()
+    assert not talk.kernel.all_feeds()
+    assert talk.one(300 * MS).subject == "$JS.API.CONSUMER.RESET.O.D"
 
 
 def test_strangers_are_not_heard(talk: Talk) -> None:

@@ -95,7 +95,7 @@ def update_stream(world: World, asked: Config) -> None:
         if p.model is None:
             return p.answer(inbox, {"error": NO_STREAM})
         shown = shown_stream(asked)
-        p.model.update(stream_spec_of(shown), shown, world.clock.now_ns)
+        p.model.update(stream_spec_of(shown), shown)
         p.entry(durable=True)
         p.answer(inbox, stream_info(p.model), durable=True)
         return None
@@ -136,7 +136,7 @@ def purge(world: World, name: str, *, filter_: str = "", seq: int = 0, keep: int
             return p.answer(inbox, {"error": refused, "purged": 0})
         if seq == 1:  # nothing lies below (S-105), and no entry says so
             return p.answer(inbox, {"success": True, "purged": 0})
-        purged = p.model.purge(filter_.encode(), seq, keep, world.clock.now_ns)
+        purged = p.model.purge(filter_.encode(), seq, keep)
         p.entry(durable=True)
         return p.answer(inbox, {"success": True, "purged": purged}, durable=True)
 
@@ -157,7 +157,7 @@ def delete_message(world: World, name: str, seq: int, *, erase: bool) -> None:
         if p.model.spec["deny_delete"]:
             return p.answer(inbox, {"error": error(500, 10057, "message delete not permitted")})
         state = p.model.state()
-        if p.model.delete(seq, world.clock.now_ns):
+        if p.model.delete(seq):
             p.entry(durable=True)
             return p.answer(inbox, {"success": True}, durable=True)
         inside = p.model.spec["memory"] or state.first_seq <= seq <= state.last_seq

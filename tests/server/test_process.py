@@ -22,7 +22,6 @@ from slipstream.testing import ServerProcess
 from slipstream.testing.process import PROGRAM
 from wire import NATS_SERVER, WireClient, eventually, get
 
-NEEDS_PEER = pytest.mark.skipif(NATS_SERVER is None, reason="nats-server is not installed")
 LINE = re.compile(r"\[\d+\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} \[(\w{3})\] (.*)")
 
 
@@ -50,7 +49,7 @@ def general(lines: list[str]) -> list[str]:
     return [re.sub(r"(Node|Name): .*", r"\1:", line) for line in kept]
 
 
-@NEEDS_PEER
+@pytest.mark.skipif(NATS_SERVER is None, reason="nats-server is not installed")
 def test_the_log_has_nats_servers_lines_in_its_order(tmp_path: Path) -> None:  # K-324, K-325, K-327
     assert NATS_SERVER is not None
     logs = []
@@ -87,10 +86,9 @@ def test_kill_and_start_on_the_same_store() -> None:
         assert server.pid != first
 
 
-@pytest.mark.parametrize("program", [PROGRAM, pytest.param((NATS_SERVER,), marks=NEEDS_PEER)])
-def test_waiting_pulls_are_told_of_the_shutdown(program: tuple[str, ...]) -> None:  # C-084
+def test_waiting_pulls_are_told_of_the_shutdown() -> None:  # C-084
     config = json.dumps({"stream_name": "S", "config": {"durable_name": "C"}})
-    with ServerProcess(["-js"], program=program) as server, WireClient(server.url) as client:
+    with ServerProcess(["-js"]) as server, WireClient(server.url) as client:
         requests = (
             ("$JS.API.STREAM.CREATE.S", '{"name":"S"}'),
             ("$JS.API.CONSUMER.CREATE.S.C", config.replace("}}", ',"ack_policy":"explicit"}}')),

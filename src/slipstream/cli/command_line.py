@@ -72,7 +72,6 @@ UNBUILT: Mapping[str, tuple[FlagKind, str]] = {
     **dict.fromkeys(("s", "syslog"), (FlagKind.BOOLEAN, "logs go to stderr or to a file")),
     **dict.fromkeys(("r", "remote_syslog"), (FlagKind.STRING, "logs go to stderr or to a file")),
     "profile": (FlagKind.INTEGER, "there is no profiling port"),
-    "max_traced_msg_len": (FlagKind.INTEGER, "messages are not traced"),
 }
 
 _KIND_BY_TYPE = {"str": FlagKind.STRING, "int": FlagKind.INTEGER, "bool": FlagKind.BOOLEAN}

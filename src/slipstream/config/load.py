@@ -15,7 +15,14 @@ from typing import Any, TypeVar, cast
 from slipstream.config import readers
 from slipstream.config.digest import config_digest
 from slipstream.config.durations import format_duration
-from slipstream.config.options import CONNECTION_TYPES, Authorization, JetStream, Options, User
+from slipstream.config.options import (
+    CONNECTION_TYPES,
+    Authorization,
+    FeatureFlags,
+    JetStream,
+    Options,
+    User,
+)
 from slipstream.config.parser import parse_file
 from slipstream.config.source import ConfigError, ConfigErrors, Document, Map, Value
 from slipstream.config.table import CompoundKey, fields_by_key, rows, specs
@@ -131,6 +138,7 @@ class _Reading:
         special = {
             "authorization": self._authorization,
             "authorization.users": self._users,
+            "feature_flags": self._feature_flags,
             "jetstream": self._jetstream,
             "jetstream.limits": self._limits,
             "jetstream.limits.batch": self._batch_limits,
@@ -200,6 +208,9 @@ class _Reading:
             self.settings["jetstream.enabled"] = words[value.value.lower()]
         else:
             self.settings["jetstream.enabled"] = readers.boolean(value)
+
+    def _feature_flags(self, value: Value) -> None:
+        self.block(FeatureFlags, readers.entries(value), "feature_flags.")
 
     def _limits(self, value: Value) -> None:
         self.block(type(JetStream().limits), readers.entries(value), "jetstream.limits.")

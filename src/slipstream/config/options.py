@@ -207,6 +207,18 @@ class JetStream:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureFlags:
+    """What nats-server lets its users switch on before it is the default."""
+
+    js_ack_fc_v2: bool = option(
+        False,
+        keys=("js_ack_fc_v2",),
+        read=readers.boolean,
+        help="Subjects of acknowledgements and flow control name the domain and the account",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """A server's whole configuration."""
 
@@ -406,7 +418,16 @@ class Options:
         read=readers.boolean,
         flags=("V", "trace"),
         reloadable=True,
-        help="Log what clients send to the server itself: CONNECT and service requests",
+        help="Log what clients send and get, line by line, with the messages",
+    )
+    max_traced_msg_len: int = option(
+        0,
+        keys=("max_traced_msg_len",),
+        read=readers.integer,
+        flags=("max_traced_msg_len",),
+        metavar="bytes",
+        reloadable=True,
+        help="How much of a message a trace shows, in bytes; 0 is all of it",
     )
     logtime: bool = option(
         True,
@@ -445,6 +466,9 @@ class Options:
         help="Folder of JetStream's store",
     )
     jetstream: JetStream = option(JetStream(), keys=("jetstream",), help="Streams and consumers")
+    feature_flags: FeatureFlags = option(
+        FeatureFlags(), keys=("feature_flags",), help="What can be switched on ahead of its time"
+    )
     # Where the rest came from
     config_file: str = ""
     config_digest: str = ""

@@ -14,6 +14,7 @@ from slipstream.config.load import COMPOUND_KEYS
 from slipstream.config.options import (
     Authorization,
     BatchLimits,
+    FeatureFlags,
     JetStream,
     JetStreamLimits,
     Options,
@@ -40,6 +41,7 @@ BLOCKS: Mapping[str, type] = {
     "jetstream { ... }": JetStream,
     "jetstream { limits { ... } }": JetStreamLimits,
     "jetstream { limits { batch { ... } } }": BatchLimits,
+    "feature_flags { ... }": FeatureFlags,
 }
 
 

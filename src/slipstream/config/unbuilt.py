@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from slipstream.config.options import Authorization, JetStream, JetStreamLimits, Options, User
+from slipstream.config.options import (
+    Authorization,
+    FeatureFlags,
+    JetStream,
+    JetStreamLimits,
+    Options,
+    User,
+)
 
 _ALONE = "this server runs alone"
 _PLAIN = "this server speaks plain TCP"
@@ -38,7 +45,7 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
         **dict.fromkeys(("trusted", "trusted_keys", "default_sentinel"), _PASSWORDS),
         **dict.fromkeys(("syslog", "remote_syslog"), "logs go to stderr or to a file"),
         **dict.fromkeys(("prof_port", "prof_block_rate"), "there is no profiling port"),
-        **dict.fromkeys(("trace_headers", "max_traced_msg_len"), "message traces are not written"),
+        "trace_headers": "a trace shows whole messages",
         **dict.fromkeys(
             ("max_sub_tokens", "max_subscription_tokens"), "subjects have no such limit"
         ),
@@ -46,7 +53,6 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
         "no_header_support": "headers are always on",
         "no_fast_producer_stall": _OWN_LIMIT,
         "write_timeout": "a client that misses write_deadline is disconnected",
-        "feature_flags": "there are none",
     },
     Authorization: {
         **dict.fromkeys(
@@ -73,6 +79,10 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
             ("max_buffered_size", "max_buffered_msgs", "max_concurrent_io"), _OWN_LIMIT
         ),
         **dict.fromkeys(("request_queue_limit", "info_queue_limit"), _OWN_LIMIT),
+    },
+    FeatureFlags: {
+        **dict.fromkeys(("js_raft_delete_range", "js_snapshot_sources"), _ALONE),
+        "js_api_reply_v2": "answers of the JetStream API have one form",
     },
     JetStreamLimits: {
         "max_ha_assets": _ALONE,

@@ -119,6 +119,20 @@ def check_update(old: ConsumerConfig, new: ConsumerConfig, *, deliver_interest: 
         raise refused("max waiting can not be updated")
 
 
+def check_work_queue(config: ConsumerConfig, stream: StreamConfig, *, others: int) -> None:
+    """What a new consumer of a work queue must be (C-055); whether its filters are disjoint from
+    those of the `others` that exist is the caller's to find out. Raises ApiError.
+    """
+    if stream.retention is not Retention.WORK_QUEUE or config.direct or config.sourcing:
+        return
+    if config.ack_policy not in (AckPolicy.EXPLICIT, AckPolicy.FLOW_CONTROL):
+        raise ApiError(ErrorCode.CONSUMER_WQ_REQUIRES_EXPLICIT_ACK)
+    if config.deliver_policy is not DeliverPolicy.ALL:
+        raise ApiError(ErrorCode.CONSUMER_WQ_CONSUMER_NOT_DELIVER_ALL)
+    if others > 0 and not config.filters:
+        raise ApiError(ErrorCode.CONSUMER_WQ_MULTIPLE_UNFILTERED)
+
+
 def refused(text: str) -> ApiError:
     return ApiError(ErrorCode.CONSUMER_CREATE, err=text)
 

@@ -1,24 +1,15 @@
-"""Names and ids that look random to clients, from a source of bits that the caller gives, and short
-hashes.
+"""Names and ids that look random to clients, from a source of bits that the caller gives.
 
 The server gives a cryptographic one, the simulator a seeded one; nothing here is random by itself.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NUID_CHARACTERS = 22
 _CONSUMER_NAME_CHARACTERS = 8
-_HASH_CHARACTERS = 8
-
-
-def short_hash(text: str) -> str:
-    """8 characters that stand for a text, as nats-server makes them."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_HASH_CHARACTERS])
 
 
 class IdSource:

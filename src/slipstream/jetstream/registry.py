@@ -9,13 +9,12 @@ kernel's and is asked for when it is needed.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import msgspec
 
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.encode import raw
 from slipstream.jetstream.json.objects import to_json
 from slipstream.jetstream.json.times import format_time
@@ -23,6 +22,7 @@ from slipstream.jetstream.limits import AccountLimits, Reservations, TieredLimit
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.jetstream.subjects import SubjectIndex, collide
 from slipstream.protocol.errors import ApiError, ErrorCode
+from slipstream.protocol.short_hash import short_hash
 
 
 class Consumer:
@@ -65,6 +65,7 @@ class Stream:
         self.created_ns = created_ns
         self.consumers: dict[str, Consumer] = {}
         self.consumers_by_id: dict[int, Consumer] = {}
+        self._filters = SubjectIndex()
         self.token = 0
         self._direct_count = self._internal_count = 0
         self.restoring = False  # only its name and subjects are taken
@@ -88,6 +89,7 @@ class Stream:
         self.consumers_by_id[consumer.id] = consumer
         self._direct_count += consumer.config.direct
         self._internal_count += consumer.config.is_internal
+        self._filters.add(consumer.config.filters or (">",), consumer.name)
 
     def remove_consumer(self, consumer: Consumer) -> None:
         assert self.consumers[consumer.name] is consumer
@@ -95,6 +97,18 @@ class Stream:
         del self.consumers_by_id[consumer.id]
         self._direct_count -= consumer.config.direct
         self._internal_count -= consumer.config.is_internal
+        self._filters.remove(consumer.config.filters or (">",), consumer.name)
+
+    def update_consumer(self, consumer: Consumer, config: ConsumerConfig) -> None:
+        self._filters.remove(consumer.config.filters or (">",), consumer.name)
+        consumer.update(config)
+        self._filters.add(config.filters or (">",), consumer.name)
+
+    def consumers_overlapping(self, filters: Iterable[str]) -> Iterator[Consumer]:
+        """Those whose filters let something through that one of these does; may repeat."""
+        for subject in filters:
+            for name in self._filters.owners(subject):
+                yield self.consumers[name]
 
     def find_consumer(self, name: str) -> Consumer | None:
         """Of a reader: committed ones only."""
@@ -121,7 +135,7 @@ class Stream:
     @cached_property
     def identity(self) -> str:
         """Tells a stream from an earlier one of its name (S-196)."""
-        return short_hash(self.created)
+        return short_hash(self.created.encode())
 
 
 class Account:

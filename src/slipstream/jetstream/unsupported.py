@@ -6,16 +6,12 @@ that says so; accepting and ignoring it would lose messages or guarantees silent
 
 from __future__ import annotations
 
-from slipstream.jetstream.stream_config import Compression, Retention, StreamConfig
+from slipstream.jetstream.stream_config import Compression, StreamConfig
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 
 def refuse_unsupported_stream(config: StreamConfig) -> None:
-    asked = (
-        (config.retention is Retention.WORK_QUEUE, "workqueue retention is"),
-        (config.retention is Retention.INTEREST, "interest retention is"),
-        (config.compression is Compression.S2, "s2 compression is"),
-    )
+    asked = ((config.compression is Compression.S2, "s2 compression is"),)
     for wanted, what in asked:
         if wanted:
             raise ApiError(ErrorCode.STREAM_INVALID_CONFIG, err=f"{what} not supported yet")

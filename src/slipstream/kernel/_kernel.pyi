@@ -403,6 +403,10 @@ class Kernel:
     # -- subjects
     def account(self, name: bytes) -> int:
         """The id of an account, made on first use. Accounts do not see each other's subjects."""
+    def set_long_ack_subjects(self, wanted: bool) -> None:
+        """Before the store is opened. Acknowledgements with domain and account in their subjects
+        are always understood; if `wanted`, deliveries ask for them (C-111).
+        """
     def serve(self, account: int, subject: bytes, service: int) -> None:
         """Messages on `subject` (wildcards allowed) in `account` become RequestEvents with this
         service number.

@@ -120,6 +120,21 @@ class RequestsDroppedEvent(NamedTuple):
     dropped: int
 
 
+class TraceEvent(NamedTuple):
+    """A line of the protocol, as --trace shows it: its direction, and the line in brackets. The
+    payload of a message comes with it, cut when it is longer than what is shown. Before it,
+    `dropped` lines were not kept.
+    """
+
+    cid: int
+    ip: str
+    port: int
+    line: bytes
+    payload: bytes
+    is_cut: bool
+    dropped: int
+
+
 Event = (
     ConnectEvent
     | ClosedEvent
@@ -133,4 +148,5 @@ Event = (
     | BackupReadableEvent
     | FailedEvent
     | RequestsDroppedEvent
+    | TraceEvent
 )

@@ -56,7 +56,8 @@ class FeedSpec(TypedDict):
     source: bytes  # the source's index name (S-184); empty: a mirror
     identity: bytes  # of the origin, if it said so
     deliver_subject: bytes
-    consumer: bytes  # its name in the reply subjects of deliveries
+    # Its name in the reply subjects of deliveries. Empty: takes nothing in, stops at the first sign.
+    consumer: bytes
     after: int  # the position in the log behind which it goes on
     delivered: int  # up to here the origin has nothing to deliver
     restart: bool  # the origin was made anew: the recorded position is void

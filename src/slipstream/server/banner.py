@@ -47,8 +47,6 @@ def log_configuration(options: Options, log: Log) -> None:
             f"Maximum payloads over {format_size(MAX_PAYLOAD_DISCOURAGED)} are generally "
             "discouraged and could lead to poor performance"
         )
-    if options.trace:
-        log.warn("Trace shows what clients send to the server itself, not their messages")
 
 
 def log_jetstream(server: Server) -> None:

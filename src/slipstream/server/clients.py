@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from slipstream.kernel.events import ClosedEvent
 from slipstream.server.authentication import Connect, Identity
+from slipstream.server.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,12 @@ def label(cid: int, ip: str, port: int, client: Client | None = None) -> str:
     parts = [f"{host}:{port}", f"cid:{cid}"]
     if client is not None:
         connect, identity = client.connect, client.identity
-        if connect.version or connect.lang or connect.name:
-            parts.append(f'"v{connect.version}:{connect.lang}:{connect.name}"')
+        version = f"v{connect.version}" if connect.version else ""
+        program = ":".join(filter(None, (version, connect.lang, connect.name)))
+        if program:
+            parts.append(f'"{quoted(program.encode())}"')
         if identity.kind == "token":
             parts.append('"$G/token"')
         elif identity.user:
-            parts.append(f'"$G/user:{identity.user}"')
+            parts.append(f'"{quoted(f"$G/user:{identity.user}".encode())}"')
     return " - ".join(parts)

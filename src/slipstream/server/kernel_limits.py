@@ -28,4 +28,6 @@ def kernel_limits(options: Options) -> dict[str, Any]:
         "batches_total": batch.max_inflight_total,
         "batch_messages": batch.max_msgs,
         "batch_timeout_ns": batch.timeout_ns,
+        "trace": options.trace,
+        "traced_payload_max": options.max_traced_msg_len,
     }

@@ -28,6 +28,7 @@ from slipstream.kernel.events import (
     FailedEvent,
     FirstPingEvent,
     RequestEvent,
+    TraceEvent,
 )
 from slipstream.server import banner, listeners, process_usage
 from slipstream.server.admission import Admission
@@ -41,8 +42,8 @@ from slipstream.server.lame_duck import LameDuck
 from slipstream.server.listeners import ListenError, PortsFile
 from slipstream.server.log import Log, ServerLog
 from slipstream.server.loop import Loop
-from slipstream.server.monitoring.connz import text
 from slipstream.server.monitoring.http import MonitoringServer
+from slipstream.server.protocol_trace import log_trace
 from slipstream.server.reload import Reloader
 from slipstream.server.services import SystemServices
 
@@ -78,6 +79,7 @@ class Server:
         self.jetstream: JetStreamService | None = None
         self.monitoring: MonitoringServer | None = None
         self.kernel = Kernel(**kernel_limits(self.options), seed=secrets.randbits(62))
+        self.kernel.set_long_ack_subjects(self.options.feature_flags.js_ack_fc_v2)
         self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
         self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
         self.loop = Loop(self.kernel, self._handle, self._work)
@@ -260,6 +262,8 @@ class Server:
             self._greet_again(event.cid)
         elif isinstance(event, RequestEvent):
             self._serve(event)
+        elif isinstance(event, TraceEvent):
+            log_trace(event, self.clients.get(event.cid), self.log)
         else:
             if isinstance(event, FailedEvent):
                 self._store_failed(event.text)
@@ -267,19 +271,10 @@ class Server:
                 self.jetstream.handle(event)
 
     def _serve(self, event: RequestEvent) -> None:
-        if self.options.trace:
-            self._trace_request(event)
         if self.services.owns(event.service):
             self.services.handle(event)
         elif self.jetstream is not None:
             self.jetstream.handle(event)
-
-    def _trace_request(self, event: RequestEvent) -> None:
-        client = self.clients.get(event.cid)
-        name = "SYSTEM" if client is None else client.label()
-        subject, reply = text(event.subject), text(event.reply)
-        size = len(event.header) + len(event.body)
-        self.log.trace(f"{name} - <<- [PUB {subject} {reply} {size}]")
 
     def _work(self) -> float | None:
         return None if self.jetstream is None else self.jetstream.work()

@@ -30,6 +30,7 @@ from slipstream.jetstream.consumer_config import Action, ConsumerConfig, CreateC
 from slipstream.jetstream.consumer_rules import (
     ConsumerRules,
     check_update,
+    check_work_queue,
     normalise,
     with_ephemeral_threshold,
 )
@@ -37,6 +38,7 @@ from slipstream.jetstream.descriptions import describe_consumer
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator, is_valid_name
 from slipstream.jetstream.registry import Consumer, Stream
+from slipstream.jetstream.stream_config import Retention
 from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -118,6 +120,8 @@ def _create_or_update(
     if wanted.action is Action.UPDATE:
         raise ApiError(ErrorCode.CONSUMER_DOES_NOT_EXIST)
     _check_count(stream)
+    check_work_queue(config, stream.config, others=_limitable_consumers(stream))
+    _check_partition(stream, config, "")
     if len(config.durable_name.encode()) > NAME_BYTES_MAX:
         raise ApiError(ErrorCode.CONSUMER_NAME_TOO_LONG, max=NAME_BYTES_MAX)
     if len(config.name.encode()) > NAME_BYTES_MAX:
@@ -149,6 +153,19 @@ def _check_count(stream: Stream) -> None:
     limit = min((limit for limit in limits if limit > 0), default=0)
     if 0 < limit <= stream.limited_consumer_count:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)
+
+
+def _limitable_consumers(stream: Stream) -> int:
+    return sum(not consumer.config.sourcing for consumer in stream.consumers.values())
+
+
+def _check_partition(stream: Stream, config: ConsumerConfig, name: str) -> None:
+    """No two consumers of a work queue may want the same message (C-055)."""
+    if stream.config.retention is not Retention.WORK_QUEUE or config.direct or config.sourcing:
+        return
+    for other in stream.consumers_overlapping(config.filters):
+        if other.name != name and not (other.config.direct or other.config.sourcing):
+            raise ApiError(ErrorCode.CONSUMER_WQ_CONSUMER_NOT_UNIQUE)
 
 
 def _new_name(api: ApiCore, stream: Stream) -> str:
@@ -195,6 +212,7 @@ def _update(
         config = msgspec.structs.replace(config, metadata=metadata)
         if config != old:
             raise ApiError(ErrorCode.CONSUMER_ALREADY_EXISTS)
+    _check_partition(consumer.stream, config, consumer.name)
     deliver = old.deliver_subject.encode()
     bound = bool(deliver) and api.kernel.interest(request.account.id, deliver) > 0
     check_update(old, config, deliver_interest=bound)
@@ -216,7 +234,7 @@ def propose_update(api: ApiCore, token: int, consumer: Consumer, config: Consume
         describe_consumer(consumer.name, config, consumer.created_ns),
         config.to_spec(memory_stream=stream.config.is_memory),
     )
-    consumer.update(config)
+    stream.update_consumer(consumer, config)
 
 
 def delete(api: ApiCore, request: Request, now_ns: int) -> None:

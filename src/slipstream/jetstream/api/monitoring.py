@@ -13,6 +13,7 @@ from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.state import stream_state
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.registry import Account, Stream
+from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.protocol.errors import ApiError
 
 
@@ -105,7 +106,7 @@ def _stream_detail(api: ApiCore, stream: Stream, detail: Detail, now_ns: int) ->
             entries.append(entry)
         if entries:
             shown["consumer_detail"] = entries
-    return shown
+    return shown | shown_links(api.links.links(stream), now_ns)
 
 
 def _usage(api: ApiCore, account: Account) -> Usage:

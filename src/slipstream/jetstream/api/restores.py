@@ -30,7 +30,7 @@ from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.objects import INT, OMITEMPTY, UINT64, GoStruct
 from slipstream.jetstream.json.times import ZERO, Timestamp
 from slipstream.jetstream.names import has_path_separator
-from slipstream.jetstream.registry import Consumer, Stream
+from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.kernel.events import RequestEvent
 from slipstream.kernel.values import StoreError
@@ -90,6 +90,13 @@ def restore(api: ApiCore, request: Request, now_ns: int) -> None:
     api.answer(request, {"deliver_subject": transfer.subject}, now_ns)
 
 
+def _fault_of_stream(account: Account, config: StreamConfig) -> ApiError | None:
+    """What nats-server finds out when it makes the stream: after the answer."""
+    if config.num_replicas > 1:
+        return ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
+    return ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP) if account.overlaps(config) else None
+
+
 class Chunk(NamedTuple):
     reply: bytes
     body: bytes  # empty: the last one
@@ -108,9 +115,8 @@ class Restore:
         self._proposed = False  # the kernel knows it, or soon will
         self._created = False
         self._fault: ApiError | None = None
-        if request.account.overlaps(config):
-            # As nats-server has it, this is found out when the stream is made: after the answer.
-            self._fault = ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
+        if (fault := _fault_of_stream(request.account, config)) is not None:
+            self._fail_with(f"error adding stream: {fault}")
         else:
             api.registry.add_restoring(self._stream)
 
@@ -233,7 +239,10 @@ class Restore:
 
     def _propose_consumer(self, item: ArchivedConsumer, now_ns: int) -> None:
         name = item.config.durable_name or item.config.name or item.name
-        config = restored_config(self._api, self._stream, name, item.config)
+        try:
+            config = restored_config(self._api, self._stream, name, item.config)
+        except ApiError as error:
+            raise ArchiveError(f'failed to add consumer "{name}": {error}') from None
         consumer = Consumer(self._stream, 0, name, config, now_ns)
         consumer.id = self._api.kernel.propose_restored_consumer(
             self._flight_token(),
@@ -308,9 +317,9 @@ class Restore:
             if self.ended:
                 return
             api.registry.show_restored(stream)
+            api.links.configure(stream, done_ns)
             api.advisories.stream_action(stream, "create", done_ns)
             for consumer in self._consumers:
-                api.advisories.consumer_action(consumer, "create", done_ns)
                 if consumer.config.pause_until is not None:
                     api.watch_pause(consumer)
             self._advise(done_ns)

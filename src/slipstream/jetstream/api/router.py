@@ -221,8 +221,8 @@ class JetStreamApi:
         """
         self._core.end_pauses(now_ns)
         core = self._core
-        core.links.step(now_ns)
-        more = core.transfers.step(now_ns)
+        more = core.links.step(now_ns)
+        more = core.transfers.step(now_ns) or more
         return core.run_slice(now_ns) or more
 
     def deadline_ns(self) -> int | None:

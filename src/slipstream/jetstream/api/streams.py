@@ -114,8 +114,6 @@ def check_restored(api: ApiCore, account: Account, config: StreamConfig) -> Stre
     """What a stream with this configuration is restored with. Raises ApiError."""
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
     config = normalise(config, _rules(api, account, config.num_replicas, pedantic=False))
-    if config.num_replicas > 1:
-        raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
     refuse_unsupported_stream(config)
     _check_stream_count(account, config)
     _check_limits(api, account, config, None)

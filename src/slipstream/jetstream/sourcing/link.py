@@ -8,10 +8,11 @@ and closes the feed. `due_ns` is when `Links` must look again, whatever the phas
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
+from slipstream.jetstream import subjects
 from slipstream.jetstream.consumer_config import ConsumerConfig, CreateConsumerRequest
 from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.json.encode import encode
@@ -65,7 +66,7 @@ class OriginError(msgspec.Struct):
 
 
 class _Delivered(msgspec.Struct):
-    stream_seq: int = 0
+    stream_seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
 
 
 class _AnsweredConfig(msgspec.Struct):
@@ -209,6 +210,9 @@ class Link:
         subject = self._deliver_subject
         if self.source.consumer is None:
             subject = answer.config.deliver_subject
+        if not subjects.is_valid_publish(subject):
+            self._failed(self._setup_failed())
+            return None
         return FeedSpec(
             source=self.index.encode(),
             identity=identity.encode(),
@@ -250,8 +254,28 @@ class Link:
         return ErrorCode.SOURCE_CONSUMER_REQUIRES_ACK_FC
 
     def no_answer(self) -> None:
-        """In time; the caller calls `wait`."""
+        """In time; the caller calls `wait`. A consumer of the user's own choice may be heard of
+        before the back-off is over: see `probe`.
+        """
         self._fails += 1
+
+    def probe(self) -> FeedSpec:
+        """A feed that takes nothing in, and stops when something arrives."""
+        assert self.source.consumer is not None
+        return FeedSpec(
+            source=self.index.encode(),
+            identity=b"",
+            deliver_subject=self.source.consumer.deliver_subject.encode(),
+            consumer=b"",
+            after=0,
+            delivered=0,
+            restart=False,
+            transforms=[],
+        )
+
+    def heard_of(self) -> None:
+        """The probe's origin is alive; the caller calls `wait`."""
+        self._fails = 0
 
     # -- flowing
 

@@ -22,6 +22,7 @@ from slipstream.kernel.specs import FeedSpec
 # The number under which the kernel reports answers of origins.
 SOURCING_SERVICE = 10
 INBOX_PREFIX = "$JSC.R."
+LINKS_PER_STEP = 32
 
 
 class FeedKernel(Protocol):
@@ -126,23 +127,33 @@ class Links:
             self._send(place, outcome)
         elif outcome is None:
             self._wait(place, now_ns)
+        elif self._open(place, outcome):
+            place.link.flow(now_ns)
+            self._push(place)
         else:
-            self._open(place, outcome, now_ns)
+            self._wait(place, now_ns)
 
     def feed_stopped(self, event: FeedEvent, now_ns: int) -> None:
         place = self._by_feed.get((event.stream, event.feed))
-        if place is not None:
-            self._close(place)
-            self._wait(place, now_ns)
+        if place is None:
+            return
+        self._close(place)
+        if place.link.phase is Phase.WAITING:
+            place.link.heard_of()
+        self._wait(place, now_ns)
 
     def next_due_ns(self) -> int | None:
         return self._due[0][0] if self._due else None
 
-    def step(self, now_ns: int) -> None:
-        while self._due and self._due[0][0] <= now_ns:
+    def step(self, now_ns: int) -> bool:
+        """True while there is more to do at once."""
+        for _ in range(LINKS_PER_STEP):
+            if not self._due or self._due[0][0] > now_ns:
+                return False
             due_ns, _, place = heapq.heappop(self._due)
             if not place.gone and place.link.due_ns == due_ns:
                 self._serve(place, now_ns)
+        return True
 
     def _serve(self, place: _Place, now_ns: int) -> None:
         link = place.link
@@ -154,10 +165,14 @@ class Links:
             if link.look(link.status, now_ns):
                 self._push(place)
                 return
-        else:
-            link.no_answer()
+            self._close(place)
+            self._wait(place, now_ns)
+            return
+        link.no_answer()
         self._close(place)
         self._wait(place, now_ns)
+        if link.source.consumer is not None:
+            self._open(place, link.probe())
 
     # -- what is done
 
@@ -171,6 +186,7 @@ class Links:
 
     def _ask(self, place: _Place, now_ns: int) -> None:
         stream, link = place.stream, place.link
+        self._close(place)
         try:
             state = self._kernel.stream_state(stream.id)
         except KeyError:
@@ -195,18 +211,16 @@ class Links:
         subject = inquiry.subject.encode()
         self._kernel.publish(account, subject, place.inbox, inquiry.header, inquiry.body)
 
-    def _open(self, place: _Place, spec: FeedSpec, now_ns: int) -> None:
+    def _open(self, place: _Place, spec: FeedSpec) -> bool:
         self._last_feed += 1
         if not self._kernel.open_feed(place.stream.id, self._last_feed, spec):
-            self._wait(place, now_ns)
-            return
+            return False
         place.feed = self._last_feed
         self._by_feed[place.stream.id, place.feed] = place
-        place.link.flow(now_ns)
-        self._push(place)
+        return True
 
     def _look(self, place: _Place) -> None:
-        if place.feed:
+        if place.feed and place.link.phase is Phase.FLOWING:
             status = self._kernel.feed_status(place.stream.id, place.feed)
             place.link.status = status or place.link.status
 
@@ -228,9 +242,9 @@ class Links:
             assert place.link.phase is Phase.ASKING
         for (stream, feed), place in self._by_feed.items():
             assert (place.stream.id, place.feed) == (stream, feed)
-            assert place.link.phase is Phase.FLOWING
+            assert place.link.phase is not Phase.ASKING
         for place in places.values():
             assert not place.gone
             assert any(p is place and d == place.link.due_ns for d, _, p in self._due)
-            assert (place.link.phase is Phase.FLOWING) == bool(place.feed)
+            assert place.feed or place.link.phase is not Phase.FLOWING
             assert (place.link.phase is Phase.ASKING) == bool(place.inbox)

@@ -8,15 +8,16 @@ letter.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from slipstream.jetstream.consumer_config import (
     AckPolicy,
     ConsumerConfig,
     DeliverPolicy,
 )
-from slipstream.jetstream.ids import short_hash
 from slipstream.jetstream.json.times import Timestamp
 from slipstream.jetstream.stream_config import StreamConfig, StreamSource
+from slipstream.protocol.short_hash import short_hash
 
 API_PREFIX = "$JS.API"
 HEARTBEAT_NS = 1_000_000_000
@@ -34,7 +35,7 @@ def index_name(source: StreamSource) -> str:
         destinations = [transform.destination or ">" for transform in source.subject_transforms]
     name = _qualified_name(source)
     if source.consumer is not None:
-        name += ":C=" + short_hash(source.consumer.name)
+        name += ":C=" + short_hash(source.consumer.name.encode())
     return f"{name} {_TRANSFORMS_BETWEEN.join(filters)} {_TRANSFORMS_BETWEEN.join(destinations)}"
 
 
@@ -47,16 +48,15 @@ def _qualified_name(source: StreamSource) -> str:
     """The same name may stand for streams of several domains."""
     if source.external is None:
         return source.name
-    return f"{source.name}:{short_hash(source.external.api_prefix)}"
+    return f"{source.name}:{short_hash(source.external.api_prefix.encode())}"
 
 
-class Side:
+class Side(NamedTuple):
     """Whose mirror or source it is: the stream's name, its account and domain."""
 
-    def __init__(self, stream: str, account: str, domain: str) -> None:
-        self.stream = stream
-        self.account = account
-        self.domain = domain
+    stream: str
+    account: str
+    domain: str
 
     def metadata(self, kind: str) -> dict[str, str]:
         """`kind`: mirror or src."""
@@ -67,7 +67,7 @@ class Side:
 
     def stable_hash(self) -> str:
         words = [self.stream, self.account] + ([self.domain] if self.domain else [])
-        return short_hash(" ".join(words))
+        return short_hash(" ".join(words).encode())
 
 
 def mirror_consumer_name(side: Side) -> str:
@@ -79,15 +79,14 @@ def source_consumer_name(side: Side, source: StreamSource, sources: Sequence[Str
     text = side.stable_hash()
     if sum(other.name == source.name for other in sources) > 1:
         text = f"{text} {index_name(source)}"
-    return f"JS_SRC_{short_hash(text)}"
+    return f"JS_SRC_{short_hash(text.encode())}"
 
 
-class Start:
-    """Where an origin is to begin: behind a sequence, at a time, or with everything (0)."""
+class Start(NamedTuple):
+    """Where an origin is to begin: at a sequence, at a time, or with everything (0)."""
 
-    def __init__(self, seq: int = 0, time: Timestamp | None = None) -> None:
-        self.seq = seq
-        self.time = time
+    seq: int = 0
+    time: Timestamp | None = None
 
 
 def mirror_start(mirror: StreamSource, last_seq: int, *, used: bool) -> Start:

@@ -8,10 +8,22 @@
 
 namespace slipstream {
 
+namespace {
+
+string_view without_blanks(string_view text) {
+  constexpr string_view kBlanks = " \t\r\n";
+  size_t first = text.find_first_not_of(kBlanks);
+  return first == string_view::npos ? string_view() : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+}  // namespace
+
 Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, ConsumerSpec sp)
     : id(i), name(std::move(n)), description(std::move(d)), spec(std::move(sp)), stream_(s), js_(s.js) {
-  ack_prefix_ = "$JS.ACK." + s.name + "." + name + ".";
-  flow_prefix_ = "$JS.FC." + s.name + "." + name + ".";
+  std::string place = s.name + "." + name + ".", outer = std::string(js_.kernel.domain_token()) + "." + s.account.hash + ".";
+  short_flow_prefix_ = "$JS.FC." + place;
+  long_flow_prefix_ = "$JS.FC." + outer + place;
+  ack_prefix_ = "$JS.ACK." + (js_.kernel.long_ack_subjects ? outer : std::string()) + place;
   if (s.spec.memory) spec.memory = true;
   for (const auto& f : spec.filters) {
     if (has_wildcard(f)) wildcard_filters_.push_back(f);
@@ -75,7 +87,7 @@ void Consumer::start_position() {
     }
   }
   cursor_ = std::max<uint64_t>(start, 1) - 1;
-  floor_stream_seq_ = cursor_;
+  floor_stream_seq_ = applied_cursor_ = cursor_;
 }
 
 void Consumer::attach() {
@@ -85,7 +97,9 @@ void Consumer::attach() {
   pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull,
                                                  "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
   if (spec.flow_control)
-    flow_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, flow_prefix_ + "*", {}, this);
+    for (const auto& prefix : {short_flow_prefix_, long_flow_prefix_})
+      flow_subscriptions_.push_back(
+          kernel().add_subscription(stream_.account, SubscriptionKind::flow_reply, prefix + "*", {}, this));
   if (spec.flow_control) open_window();
   interest_changed();
   if (spec.sourcing && consumer_seq_ > 0) propose_reset(0, 0);
@@ -95,8 +109,9 @@ void Consumer::attach() {
 
 void Consumer::detach(const char* farewell) {
   if (pull_subscription_) kernel().remove_subscription(stream_.account, pull_subscription_);
-  if (flow_subscription_) kernel().remove_subscription(stream_.account, flow_subscription_);
-  pull_subscription_ = flow_subscription_ = nullptr;
+  for (Subscription* s : flow_subscriptions_) kernel().remove_subscription(stream_.account, s);
+  flow_subscriptions_.clear();
+  pull_subscription_ = nullptr;
   if (farewell)
     for (auto& r : waiting_) status(r.target.subject, farewell);
   waiting_.clear();
@@ -108,10 +123,12 @@ void Consumer::detach(const char* farewell) {
 
 void Consumer::update(std::string text, ConsumerSpec next) {
   description = std::move(text);
-  bool memory = spec.memory;
-  bool same_filters = next.filters == spec.filters;
+  ConsumerSpec old = std::move(spec);
   spec = std::move(next);
-  spec.memory = memory;
+  spec.memory = old.memory;
+  bool same_filters = spec.filters == old.filters;
+  if (spec.ack_wait_ns != old.ack_wait_ns || spec.backoff_ns != old.backoff_ns) shift_deadlines(old);
+  if (spec.rate_limit_bps != old.rate_limit_bps) tokens_at_ns_ = not_before_ns_ = 0;
   if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
@@ -119,7 +136,6 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   if (!same_filters) {
     literal_filters_.clear();
     wildcard_filters_.clear();
-    verdicts_.clear();
     memo_ = {};
     scanned_ = 0;
     for (const auto& f : spec.filters) {
@@ -132,8 +148,21 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   js_.unregister_consumer(*this, stream_);
   js_.register_consumer(*this, stream_);
   interest_changed();
+  if (spec.deliver_subject != old.deliver_subject) redeliver_all_pending();
+  last_activity_ns_ = kernel().now.wall_ns;
+  unused_from_ns_ = 0;
+  inactive_reported_ = false;
   rearm();
   wake();
+}
+
+// Deliveries that wait for their acknowledgement go by the new times too. A delayed NAK keeps its delay.
+void Consumer::shift_deadlines(const ConsumerSpec& old) {
+  if (spec.ack_policy == AckPolicy::flow_control) return;
+  std::vector<PendingDelivery*> all;
+  for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) all.push_back(p);
+  for (PendingDelivery* p : all)
+    pending_.set_deadline(p, p->deadline_ns + ack_wait_of(spec, p->deliveries) - ack_wait_of(old, p->deliveries));
 }
 
 // A stream that lost its tail (relaxed mode and a crash) must not leave its consumers beyond its end.
@@ -141,27 +170,12 @@ void Consumer::clamp_to_stream() {
   uint64_t last = store().last_seq();
   if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
   if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
+  applied_cursor_ = std::min(applied_cursor_, cursor_);
 }
 
 // ------------------------------------------------------------------ filters and num_pending
 
-bool Consumer::matches(uint32_t subject) {
-  if (spec.filters.empty()) return true;
-  if (subject == kNoSubject) return false;
-  if (subject >= verdicts_.size()) verdicts_.resize(std::max<size_t>(subject + 1, store().subject_ids()));
-  uint8_t& v = verdicts_[subject];
-  if (v == 0) {
-    string_view text = store().subject_name(subject);
-    bool yes = literal_filters_.find(text) != literal_filters_.end();
-    for (size_t i = 0; !yes && i < wildcard_filters_.size(); i++) yes = subject_matches(wildcard_filters_[i], text);
-    v = yes ? 1 : 2;
-  }
-  return v == 1;
-}
-
-void Consumer::subject_renewed(uint32_t subject) {
-  if (subject < verdicts_.size()) verdicts_[subject] = 0;
-}
+bool Consumer::matches(uint32_t subject) { return stream_.index.matches(*this, subject); }
 
 // Smallest live sequence >= from that the filters let through; 0: none.
 uint64_t Consumer::next_match(uint64_t from) {
@@ -201,8 +215,9 @@ uint64_t Consumer::num_pending() {
   uint64_t last = store().last_seq();
   if (!memo_.valid) {
     memo_ = {true, last, count_matches_above(cursor_)};
+    stream_.index.hold(*this);
   } else if (memo_.upto < last) {
-    for (uint64_t s = next_match(memo_.upto + 1); s; s = next_match(s + 1)) memo_.count++;
+    for (uint64_t s = next_match(std::max(memo_.upto, cursor_) + 1); s; s = next_match(s + 1)) memo_.count++;
     memo_.upto = last;
   }
   return memo_.count;
@@ -214,38 +229,57 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
     forget(p);
     ack_floor_after(consumer_seq);
-    acked_ns_ = kernel().now.wall_ns;
-    advise("terminated", seq, consumer_seq, deliveries, 0, "Message deleted by stream limits");
+    acked_ns_ = std::max(acked_ns_, delivered_ns_);  // what the log knows of the time
+    advise("terminated", seq, consumer_seq, deliveries, 0, "Unacknowledged message was deleted");
   }
   if (!exceeded_.empty()) exceeded_.erase(seq);
   if (!last_per_subject_.empty()) {
     auto it = std::lower_bound(last_per_subject_.begin(), last_per_subject_.end(), seq);
     if (it != last_per_subject_.end() && *it == seq) last_per_subject_.erase(it);
-    if (last_per_subject_.empty()) cursor_ = std::max(cursor_, resume_after_);
+    pass_listed();
   }
+}
+
+// When the list of last messages per subject is used up, the consumer goes on behind the end of the time when it was made.
+void Consumer::pass_listed() {
+  if (!resume_after_ || !last_per_subject_.empty()) return;
+  cursor_ = std::max(cursor_, resume_after_);
+  if (applied_cursor_ >= newest_delivered_) applied_cursor_ = std::max(applied_cursor_, resume_after_);
 }
 
 void Consumer::many_removed() {
   memo_ = {};
   MessageStore& m = store();
-  uint64_t highest = 0;
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
     if (!m.live(p->stream_seq)) {
-      highest = p->consumer_seq;
+      uint64_t consumer_seq = p->consumer_seq;
       forget(p);
-      acked_ns_ = kernel().now.wall_ns;
-      if (highest == floor_consumer_seq_ + 1 || pending_.empty()) ack_floor_after(highest);
+      ack_floor_after(consumer_seq);
+      acked_ns_ = std::max(acked_ns_, delivered_ns_);
     }
     p = next;
   }
   for (auto it = exceeded_.begin(); it != exceeded_.end();) it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
-  last_per_subject_.erase(std::remove_if(last_per_subject_.begin(), last_per_subject_.end(), [&](uint64_t s) { return !m.live(s); }),
-                          last_per_subject_.end());
-  if (m.first_seq() > 0 && cursor_ + 1 < m.first_seq()) {
-    cursor_ = m.first_seq() - 1;
-    if (pending_.empty()) floor_stream_seq_ = std::max(floor_stream_seq_, cursor_);
-  }
+  if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !m.live(s); })) pass_listed();
+}
+
+// A purge of `filter` (empty: of everything) moves on the consumers whose messages it may have removed, as in nats-server: to the
+// first message that matches `filter` and was left (0: there is none) where all that they want matches it, else to the
+// beginning of the stream.
+void Consumer::purged(string_view filter, uint64_t first_left) {
+  uint64_t floor = floor_stream_seq_;
+  many_removed();
+  auto any_filter = [&](auto holds) { return std::any_of(spec.filters.begin(), spec.filters.end(), holds); };
+  bool within = any_filter([&](const std::string& f) { return subject_is_subset(f, filter); });
+  bool around = spec.filters.empty() || any_filter([&](const std::string& f) { return subject_is_subset(filter, f); });
+  if (!filter.empty() && !within && !around) return;
+  MessageStore& m = store();
+  uint64_t start = std::max<uint64_t>(m.first_seq(), 1);
+  if (!filter.empty() && within) start = first_left ? first_left : m.last_seq() + 1;
+  cursor_ = std::max(cursor_, start - 1);
+  if (pending_.empty()) floor_consumer_seq_ = consumer_seq_, floor_stream_seq_ = cursor_;
+  else floor_stream_seq_ = std::max(floor, start - 1);
 }
 
 // ------------------------------------------------------------------ acknowledgements as they arrive
@@ -253,8 +287,9 @@ void Consumer::many_removed() {
 bool Consumer::hears_acks() const { return spec.ack_policy != AckPolicy::none && spec.ack_policy != AckPolicy::flow_control; }
 
 void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consumer_seq, string_view reply, string_view body) {
-  if (stream_seq == 0 || stream_seq > cursor_) return;  // never delivered: no answer (C-115)
+  if (stream_seq == 0) return;
   last_activity_ns_ = kernel().now.wall_ns;
+  unused_from_ns_ = 0;
   auto answer = [&] {
     if (!reply.empty()) kernel().publish(stream_.account, reply, {}, {}, {});
   };
@@ -272,12 +307,11 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     if (!reply.empty()) on_pull(reply, {}, body.substr(4));
     return;
   } else if (body.starts_with("+TERM")) {
-    string_view reason = body.substr(5);
-    while (!reason.empty() && (reason.front() == ' ' || reason.front() == '\t')) reason.remove_prefix(1);
-    if (pending_.find(stream_seq)) advise("terminated", stream_seq, consumer_seq, deliveries, 0, reason);
+    advise("terminated", stream_seq, consumer_seq, deliveries, 0, without_blanks(body.substr(5)));
   } else {
     return answer();  // neither: ignored, but the sender hears that it was processed (C-116)
   }
+  if (stream_seq > cursor_) return;  // never delivered: no answer (C-115)
   PendingDelivery* p = pending_.find(stream_seq);
   if (p && !p->acking && spec.sample_percent > 0 && !body.starts_with("+TERM") &&
       (int64_t)(kernel().random() % 100) < spec.sample_percent)
@@ -328,7 +362,7 @@ void Consumer::propose_acks() {
   payload.put64((uint64_t)kernel().now.wall_ns);
   acks_.clear();
   ack_count_ = 0;
-  bool durable = acks_durable_ && !spec.memory;
+  bool durable = acks_durable_ && (!spec.memory || !stream_.spec.keeps_all());
   acks_durable_ = false;
   js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true);
   ack_replies_ = Buffer();
@@ -341,15 +375,7 @@ void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliv
   advise("nak", stream_seq, consumer_seq, deliveries, 0, {});
   while (!body.empty() && (body.front() == ' ' || body.front() == '\t')) body.remove_prefix(1);
   int64_t delay = 0;
-  bool delayed = false;
-  if (!body.empty() && body[0] == '{') {
-    size_t key = body.find("\"delay\"");
-    size_t colon = key == string_view::npos ? key : body.find(':', key);
-    if (colon != string_view::npos) delay = strtoll(std::string(body.substr(colon + 1)).c_str(), nullptr, 10), delayed = true;
-  } else if (!body.empty()) {
-    delayed = parse_duration(body, delay);
-  }
-  if (delayed) {
+  if (!body.empty() && parse_nak_delay(body, delay)) {
     int64_t now = kernel().now.wall_ns;
     if (p->queued) {
       p->queued = false;
@@ -383,7 +409,7 @@ void Consumer::apply_delivered(Reader& in) {
     for (uint32_t i = 0; i < count; i++, stream_seq++, consumer_seq++) {
       consumer_seq_ = std::max(consumer_seq_, consumer_seq);
       if (deliveries == 1) {
-        cursor_ = std::max(cursor_, stream_seq);
+        cursor_ = newest_delivered_ = std::max(cursor_, stream_seq);
         while (!last_per_subject_.empty() && last_per_subject_.front() <= stream_seq) last_per_subject_.pop_front();
       }
       if (spec.ack_policy == AckPolicy::none) {
@@ -394,6 +420,7 @@ void Consumer::apply_delivered(Reader& in) {
       PendingDelivery* p = pending_.find(stream_seq);
       if (!p) {
         if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
+        else ack_floor_after(consumer_seq);  // it went before the log had the delivery
         continue;
       }
       pending_.set_deliveries(p, deliveries);
@@ -401,8 +428,8 @@ void Consumer::apply_delivered(Reader& in) {
       pending_.set_deadline(p, ack_deadline_ns(time_ns, deliveries));
     }
   }
-  if (resume_after_ && last_per_subject_.empty() && spec.deliver_policy == DeliverPolicy::last_per_subject)
-    cursor_ = std::max(cursor_, resume_after_);
+  pass_listed();
+  stream_.index.hold(*this);
 }
 
 void Consumer::forget(PendingDelivery* p) {
@@ -429,11 +456,12 @@ void Consumer::apply_acks(Reader& in) {
     if (seq == 0) break;
     for (uint32_t n = in.get32(); n; n--, seq++) {
       if (!exceeded_.empty()) exceeded_.erase(seq);
-      PendingDelivery* p = pending_.find(seq);
-      if (!p) continue;
-      uint64_t consumer_seq = p->consumer_seq;
-      forget(p);
-      ack_floor_after(consumer_seq);
+      if (PendingDelivery* p = pending_.find(seq)) {
+        uint64_t consumer_seq = p->consumer_seq;
+        forget(p);
+        ack_floor_after(consumer_seq);
+      }
+      stream_.settle(seq);
     }
   }
   acked_ns_ = (int64_t)in.get64();
@@ -451,15 +479,17 @@ void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
   if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
   if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
   bool was_stalled = stalled_by_ack_pending();
+  uint64_t passed = floor_stream_seq_;
   floor_consumer_seq_ = consumer_seq;
   floor_stream_seq_ = stream_seq;
-  for (PendingDelivery* p = pending_.first(); p;) {
-    PendingDelivery* next = pending_.next(p);
-    if (p->stream_seq > stream_seq) break;  // first deliveries go up in both sequences
-    forget(p);
-    p = next;
-  }
   exceeded_.erase(exceeded_.begin(), exceeded_.upper_bound(stream_seq));
+  for (PendingDelivery* p = pending_.first(); p && p->stream_seq <= stream_seq; p = pending_.first()) {
+    uint64_t seq = p->stream_seq;  // first deliveries go up in both sequences
+    forget(p);
+    stream_.settle(seq);
+  }
+  if (!stream_.spec.keeps_all())  // also what was passed without a delivery
+    for (uint64_t s = next_match(passed + 1); s && s <= stream_seq; s = next_match(s + 1)) stream_.settle(s);
   if (was_stalled && pull_subscription_) wake();
 }
 
@@ -519,6 +549,7 @@ bool Consumer::load(Reader& in) {
   for (uint32_t i = 0; i < n && in.ok(); i++) exceeded_.insert(in.get64());
   n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) last_per_subject_.push_back(in.get64());
+  applied_cursor_ = cursor_;
   return in.ok();
 }
 
@@ -550,6 +581,9 @@ void Consumer::check() const {
     if (!ok) throw std::runtime_error("consumer " + name + ": " + what);
   };
   demand(floor_consumer_seq_ <= consumer_seq_, "the ack floor is beyond what was delivered");
+  demand(applied_cursor_ <= cursor_, "the log is ahead of the consumer");
+  demand(!holds() || in_holders, "it remembers messages, and the stream's index does not know");
+  demand(!listens() || in_listeners, "it listens, and the stream's index does not know");
   for (PendingDelivery* p = self.pending_.first(); p; p = self.pending_.next(p)) {
     demand(p->stream_seq <= cursor_ || !last_per_subject_.empty(), "a pending delivery is beyond the cursor");
     demand(store().live(p->stream_seq), "a pending delivery's message is gone");

@@ -50,6 +50,7 @@ class Consumer {
   void on_timer();
   void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
   void unpin();
+  void release_requests(const char* status_line);
 
   // --- the turn
   bool run();            // delivers; true when it has more to do at once
@@ -60,7 +61,8 @@ class Consumer {
   void wake();           // run() in this turn
 
   // --- the log
-  void apply_delivered(Reader& in);
+  void apply_delivered(Reader& in);      // while recovering; the leader did it when it delivered
+  void follow_delivered(Reader& in);     // then, and on the leader: what the log now says was delivered (retention.cpp)
   void apply_acks(Reader& in);
   void apply_ack_all(Reader& in);
   void apply_deadline(Reader& in);
@@ -70,8 +72,13 @@ class Consumer {
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
-  void many_removed();                                   // after a purge
-  void subject_renewed(uint32_t subject);                // its id may stand for another name now
+  void many_removed();                                   // after an expiry
+  void purged(string_view filter, uint64_t first_left);
+
+  // --- what the stream's index of consumers goes by
+  bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
+  bool listens() const { return active_ || !waiting_.empty(); }
+  bool holds() const { return !pending_.empty() || memo_.valid || !exceeded_.empty() || !last_per_subject_.empty(); }
 
   // --- backup and restore (stream_restore.cpp)
   struct Progress {
@@ -98,6 +105,7 @@ class Consumer {
   bool acked = false;    // stands in JetStream::acked_
   bool delivered_dirty = false;
   bool held = false;     // Python answers the creation, or a reset, before the first delivery
+  bool in_listeners = false, in_holders = false, in_strays = false;  // of the stream's ConsumerIndex
 
  private:
   friend class Stream;
@@ -105,10 +113,16 @@ class Consumer {
   uint64_t next_match(uint64_t from);
   uint64_t num_pending();
   uint64_t count_matches_above(uint64_t seq);
+  uint64_t settled_upto() const;
+  void pass_listed();
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   void clamp_to_stream();
+  static int64_t ack_wait_of(const ConsumerSpec& s, uint32_t deliveries);
   int64_t wait_ns(uint32_t deliveries) const;
+  void shift_deadlines(const ConsumerSpec& old);
+  void redeliver_all_pending();
+  int64_t unused_from_ns() const;
   int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
   void acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
   uint64_t reset_to(uint64_t seq);
@@ -122,7 +136,7 @@ class Consumer {
   void pin_client(PullRequest& r);
   void pin_timed_out();
   bool level_is_missing(string_view header) const;
-  bool held_back(const StoredMessage& message);
+  bool held_back(const StoredMessage& message, size_t bytes);
   void send(DeliveryTarget& target, const StoredMessage& message, string_view ack_reply);
   size_t resolve(DeliveryTarget& target);
   bool congested(DeliveryTarget& target);
@@ -150,10 +164,11 @@ class Consumer {
 
   Stream& stream_;
   JetStream& js_;
-  std::string ack_prefix_, flow_prefix_;
+  std::string ack_prefix_, short_flow_prefix_, long_flow_prefix_;
 
   // Replicated state.
-  uint64_t cursor_ = 0;         // last stream sequence considered
+  uint64_t cursor_ = 0;         // last stream sequence considered; on the leader, ahead of the log by what it has just delivered
+  uint64_t applied_cursor_ = 0; // as the log has it
   uint64_t consumer_seq_ = 0;   // last delivered
   uint64_t floor_consumer_seq_ = 0, floor_stream_seq_ = 0;
   int64_t delivered_ns_ = 0, acked_ns_ = 0;
@@ -162,6 +177,7 @@ class Consumer {
   std::deque<uint64_t> last_per_subject_;
   uint64_t scanned_ = 0;        // nothing that matches lies in (cursor_, scanned_]; spares a second search
   uint64_t resume_after_ = 0;   // where the cursor goes when last_per_subject_ is used up
+  uint64_t newest_delivered_ = 0;
 
   // Derived, and of the leader alone.
   std::deque<uint64_t> redelivery_;
@@ -170,11 +186,12 @@ class Consumer {
   int64_t served_ns_ = 0;       // when serve_requests() last ran
   DeliveryTarget push_target_;
   bool active_ = false;         // push: somebody listens
+  int64_t unused_from_ns_ = 0;  // as last reckoned
   int64_t last_activity_ns_ = 0, next_heartbeat_ns_ = 0, next_request_ns_ = INT64_MAX;
   Timer timer_{TimerKind::consumer, this};
-  Subscription *pull_subscription_ = nullptr, *flow_subscription_ = nullptr;
+  Subscription* pull_subscription_ = nullptr;
+  std::vector<Subscription*> flow_subscriptions_;
   ReadBuffer reader_;
-  std::vector<uint8_t> verdicts_;   // subject id -> 0 unknown, 1 matches, 2 does not
   std::set<std::string, std::less<>> literal_filters_;
   std::vector<std::string> wildcard_filters_;
   struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (cursor_, upto]

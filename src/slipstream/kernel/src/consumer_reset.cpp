@@ -38,7 +38,7 @@ uint64_t Consumer::reset_to(uint64_t seq) {
   pending_.clear();
   exceeded_.clear();
   redelivery_.clear();
-  cursor_ = floor_stream_seq_ = seq - 1;
+  cursor_ = applied_cursor_ = floor_stream_seq_ = seq - 1;
   consumer_seq_ = floor_consumer_seq_ = 0;
   delivered_ns_ = acked_ns_ = 0;
   scanned_ = 0;

@@ -30,7 +30,7 @@ int64_t Stream::entry_time_ns() {
 
 bool Stream::propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who) {
   uint64_t bytes = payload.size();
-  if (!js.propose(group, kind, std::move(payload), true, 0, std::move(who))) return false;
+  if (!js.propose(group, kind, std::move(payload), true, 0, std::move(who), false, spec.persist_async)) return false;
   inflight_bytes_ += bytes;
   return true;
 }
@@ -80,16 +80,17 @@ bool Stream::feed_under_way(string_view source) const {
 void Stream::apply_mirrored(Reader& in, Entry* entry) {
   uint64_t after = in.get64(), skip_to = in.get64(), count = 0;
   bool refused = !spec.mirror || store->last_seq() != after || (group.logged && js.failed());
-  if (!refused && skip_to > after) store->skip_to(skip_to);
+  if (!refused && skip_to > after) store->skip(skip_to, store->last_time_ns());
   for (; in.left() && in.ok(); count++) {
     uint64_t seq = in.get64();
     int64_t time_ns = (int64_t)in.get64();
     uint16_t subject_size = in.get16();
     uint32_t header_size = in.get32(), body_size = in.get32();
-    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size), body = in.get_bytes(body_size);
+    uint32_t flags = header_size & ~kHeaderSizeMask;
+    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size & kHeaderSizeMask), body = in.get_bytes(body_size);
     if (!in.ok()) break;
     Verdict verdict;
-    if (!refused) apply_copy(seq, time_ns, subject, header, body, verdict);
+    if (!refused) apply_copy(seq, time_ns, subject, header, body, flags, verdict);
     refused |= verdict.error != nullptr;
   }
   copies_applied(entry, count, refused);
@@ -107,10 +108,11 @@ void Stream::apply_sourced(Reader& in, Entry* entry) {
     uint64_t origin_seq = in.get64();
     uint16_t subject_size = in.get16();
     uint32_t header_size = in.get32(), body_size = in.get32();
-    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size), body = in.get_bytes(body_size);
+    uint32_t flags = header_size & ~kHeaderSizeMask;
+    string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size & kHeaderSizeMask), body = in.get_bytes(body_size);
     if (!in.ok()) break;
     Verdict verdict;
-    if (!refused) apply_copy(store->last_seq() + 1, time_ns, subject, header, body, verdict);
+    if (!refused) apply_copy(store->last_seq() + 1, time_ns, subject, header, body, flags, verdict);
     refused |= verdict.error != nullptr;
     if (refused) continue;
     position.seq = origin_seq;
@@ -120,7 +122,8 @@ void Stream::apply_sourced(Reader& in, Entry* entry) {
 }
 
 // What the origin has judged is not judged again; what this stream's own limits say is.
-void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& v) {
+void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
+                        Verdict& v) {
   if (group.logged && js.failed()) {
     v.error = &kStoreFailed;
     return;
@@ -133,6 +136,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   int64_t ttl_s = kTtlNone;
   if (!header.empty()) {
     h = scan_headers(header);
+    if (!h.incr.empty() && (v.error = check_increment(h, body, flags | kFromServer))) return;
     bool remembers_ids = !spec.mirror && spec.duplicate_window_ns > 0 && !h.msg_id.empty();
     if (remembers_ids) {
       dedupe_.expire(time_ns, spec.duplicate_window_ns);
@@ -152,10 +156,24 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
     }
     if (!spec.allow_msg_ttl) ttl_s = kTtlNone;
   }
+  CounterMessage counted;
+  if (spec.counter) {
+    if ((v.error = count(subject, header, body, h, counted))) return;
+    header = counted.header;
+    body = counted.body;
+  }
+  if ((v.error = check_size(header.size(), body.size()))) return;
+  if (flags & (kServerFull | kAccountFull)) {
+    v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
+    return;
+  }
+  v.seq = seq;
+  if (!keeps_for_interest(subject)) return skip_message(seq, time_ns, subject, h);
+  std::string rewritten;
+  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, header, rewritten);
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   bool republishes = republish_ && leading_;
   uint64_t previous = republishes ? last_on_literal(subject) : 0;
-  v.seq = seq;
   if (!store->append(seq, time_ns, subject, header, body)) {
     js.fail(store->error());
     v.error = &kStoreFailed;
@@ -170,6 +188,22 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
 void Stream::close_feeds() {
   for (auto& [id, feed] : feeds) feed->close();
   feeds.clear();
+}
+
+// Of a restored message: where it came from is all that is known of its source's position. <name> <sequence> <filters>
+// <destinations> <subject> [<identity>].
+void Stream::restore_position(string_view stream_source) {
+  string_view words[6];
+  size_t count = 0;
+  for (size_t start = 0; start <= stream_source.size() && count < 6; count++) {
+    size_t end = std::min(stream_source.find(' ', start), stream_source.size());
+    words[count] = stream_source.substr(start, end - start);
+    start = end + 1;
+  }
+  int64_t seq = parse_number(words[1]);
+  if (count < 5 || seq <= 0) return;
+  std::string source = std::string(words[0]) + " " + std::string(words[2]) + " " + std::string(words[3]);
+  source_positions[source] = {(uint64_t)seq, std::string(words[5])};
 }
 
 // ------------------------------------------------------------------ snapshot

@@ -25,10 +25,12 @@ void Consumer::wake() { js_.mark_ready(*this); }
 
 bool Consumer::paused() const { return spec.pause_until_ns > kernel().now.wall_ns; }
 
-int64_t Consumer::wait_ns(uint32_t deliveries) const {
-  if (spec.backoff_ns.empty()) return spec.ack_wait_ns;
-  return spec.backoff_ns[std::min<size_t>(deliveries ? deliveries - 1 : 0, spec.backoff_ns.size() - 1)];
+int64_t Consumer::ack_wait_of(const ConsumerSpec& s, uint32_t deliveries) {
+  if (s.backoff_ns.empty()) return s.ack_wait_ns;
+  return s.backoff_ns[std::min<size_t>(deliveries ? deliveries - 1 : 0, s.backoff_ns.size() - 1)];
 }
+
+int64_t Consumer::wait_ns(uint32_t deliveries) const { return ack_wait_of(spec, deliveries); }
 
 // A consumer that is acknowledged by flow control delivers again after a reset only, never because time has passed.
 int64_t Consumer::ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const {
@@ -96,8 +98,12 @@ void Consumer::interest_changed() {
   if (now_active != active_) last_activity_ns_ = kernel().now.wall_ns;
   active_ = now_active;
   inactive_reported_ = false;
-  if (active_) wake();
-  else rearm();
+  if (active_) {
+    stream_.index.listen(*this);
+    wake();
+  } else {
+    rearm();
+  }
 }
 
 // ------------------------------------------------------------------ the run of a turn
@@ -179,8 +185,15 @@ void Consumer::queue_redelivery(PendingDelivery* p) {
   redelivery_.push_back(p->stream_seq);
 }
 
+void Consumer::redeliver_all_pending() {
+  std::vector<uint64_t> seqs;
+  for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) seqs.push_back(p->stream_seq);
+  std::sort(seqs.begin(), seqs.end());
+  for (uint64_t seq : seqs) queue_redelivery(pending_.find(seq));
+}
+
 // Rate limit and replay at the original pace: true when this message is not due yet.
-bool Consumer::held_back(const StoredMessage& m) {
+bool Consumer::held_back(const StoredMessage& m, size_t bytes) {
   int64_t now = kernel().now.wall_ns;
   if (spec.replay_original && replay_last_ns_ && m.seq <= replay_upto_) {
     int64_t due = replay_sent_ns_ + (m.time_ns - replay_last_ns_);
@@ -189,29 +202,31 @@ bool Consumer::held_back(const StoredMessage& m) {
       return true;
     }
   }
-  if (spec.rate_limit_bps > 0 && !acquire_rate(m.subject.size() + m.header.size() + m.body.size())) return true;
+  if (spec.rate_limit_bps > 0 && !acquire_rate(bytes)) return true;
   replay_last_ns_ = m.time_ns;
   replay_sent_ns_ = now;
   return false;
 }
 
+// A bucket that holds the largest message (C-105). One that is larger still goes when the bucket is full.
 bool Consumer::acquire_rate(size_t bytes) {
   int64_t now = kernel().now.wall_ns;
-  double rate = (double)spec.rate_limit_bps / 8, burst = (double)kernel().limits.max_payload;
+  int64_t largest = stream_.spec.max_msg_size > 0 ? stream_.spec.max_msg_size : kernel().limits.max_payload;
+  double rate = (double)spec.rate_limit_bps / 8, burst = (double)largest;
   if (tokens_at_ns_ == 0) tokens_ = burst;
   else tokens_ = std::min(burst, tokens_ + rate * (double)(now - tokens_at_ns_) / 1e9);
   tokens_at_ns_ = now;
-  if (tokens_ < 0) {
-    not_before_ns_ = now + (int64_t)(-tokens_ / rate * 1e9) + kMillisecond;
+  double missing = std::min((double)bytes, burst) - tokens_;
+  if (missing > 0) {
+    not_before_ns_ = now + (int64_t)(missing / rate * 1e9) + kMillisecond;
     return false;
   }
-  tokens_ -= (double)bytes;  // may go below zero: the next one waits for it
+  tokens_ -= (double)bytes;
   return true;
 }
 
 Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage m) {
   uint32_t deliveries = again ? again->deliveries + 1 : 1;
-  if (held_back(m)) return Outcome::wait;
   uint64_t left = num_pending();
   if (!again && left) left--;
   char ack[600];
@@ -230,6 +245,7 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
     m.body = {};
   }
   size_t size = m.subject.size() + n + m.header.size() + m.body.size();
+  if ((spec.replay_original || spec.rate_limit_bps > 0) && held_back(m, size)) return Outcome::wait;
   if (spec.push()) {
     record_delivery(seq, again, deliveries);
     send(push_target_, m, ack_reply);
@@ -283,9 +299,14 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
       floor_stream_seq_ = seq;
     } else {
       pending_.insert(seq, consumer_seq_, now, ack_deadline_ns(now, 1), 1);
+      stream_.index.hold(*this);
     }
+    newest_delivered_ = seq;
   }
-  if (spec.memory) return;
+  if (spec.memory && stream_.spec.keeps_all()) {
+    applied_cursor_ = cursor_;
+    return;
+  }
   if (!delivered_.empty()) {
     Range& r = delivered_.back();
     if (r.deliveries == 1 && deliveries == 1 && r.stream_seq + r.count == seq && r.consumer_seq + r.count == consumer_seq_) {
@@ -355,8 +376,9 @@ void Consumer::on_timer() {
     drop_abandoned_requests();
     bool in_use = spec.push() ? active_ : !waiting_.empty();
     if (in_use) last_activity_ns_ = now;
-    int64_t outstanding = !spec.push() && !pending_.empty() ? spec.ack_wait_ns : 0;
-    if (now - last_activity_ns_ >= spec.inactive_threshold_ns + outstanding) {
+    unused_from_ns_ = last_activity_ns_ + spec.inactive_threshold_ns;
+    if (now >= unused_from_ns_) unused_from_ns_ = unused_from_ns();
+    if (now >= unused_from_ns_) {
       inactive_reported_ = true;
       EventRecord e{EventType::inactive};
       e.a = stream_.group.id, e.b = id;
@@ -365,6 +387,17 @@ void Consumer::on_timer() {
   }
   wake();
   rearm();
+}
+
+// When it counts as unused. Of a pull consumer also what waits for an acknowledgement matters, and what came back unacknowledged
+// for as long again: somebody may be at work on it (C-109).
+int64_t Consumer::unused_from_ns() const {
+  int64_t since_ns = last_activity_ns_;
+  auto& table = const_cast<PendingTable&>(pending_);
+  if (!spec.push())
+    for (PendingDelivery* p = table.first(); p; p = table.next(p))
+      since_ns = std::max(since_ns, p->queued ? p->sent_ns + 2 * wait_ns(p->deliveries) : p->deadline_ns);
+  return since_ns + spec.inactive_threshold_ns;
 }
 
 // Sets the timer to whatever comes first of all that a consumer waits for.
@@ -376,7 +409,7 @@ void Consumer::rearm() {
   if (not_before_ns_ > now) at = std::min(at, not_before_ns_);
   if (pin_.held()) at = std::min(at, pin_.until_ns);
   if (spec.inactive_threshold_ns > 0 && !inactive_reported_)
-    at = std::min(at, std::max(now + 100 * kMillisecond, last_activity_ns_ + spec.inactive_threshold_ns));
+    at = std::min(at, std::max({now + 100 * kMillisecond, last_activity_ns_ + spec.inactive_threshold_ns, unused_from_ns_}));
   if (at == INT64_MAX) kernel().timers.cancel(timer_);
   else kernel().timers.set(timer_, std::max(kernel().monotonic_of(at), kernel().now.monotonic_ns + kMillisecond / 10));
 }

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "header_edit.hpp"
+#include "header_block.hpp"
 #include "jetstream.hpp"
 #include "message_headers.hpp"
 #include "stream.hpp"
@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kFeedBehindBytes = 8 << 20;         // of a stream, in flight: an origin on this server waits
 constexpr uint64_t kFeedOverrunBytes = 128 << 20;      // an origin that does not wait is cut off and asked again
-constexpr size_t kCopiedSubjectBytesMax = UINT16_MAX;
+constexpr uint64_t kCaughtUpMessages = 10;          // fewer still to come: direct gets may be answered here
 constexpr size_t kFlowRepliesMax = 16;             // an origin has one request under way
 
 string_view header_field(string_view header, string_view line_start) {
@@ -81,11 +81,13 @@ bool Feed::parse(string_view reply, Delivery& out) {
 void Feed::take(string_view subject, string_view reply, string_view header, string_view body) {
   if (closed || state_ != FeedState::open) return;
   seen_ns_ = stream_.js.kernel.now.wall_ns;
+  if (spec.consumer.empty()) return stop(FeedState::gap);
   if (body.empty() && header.starts_with("NATS/1.0 100 ")) return control(reply, header);
   Delivery d;
   if (!parse(reply, d) || d.consumer != spec.consumer || d.deliveries > 1 || !in_order(d)) return;
   if (stream_.bytes_in_flight() + open_.size() >= kFeedOverrunBytes) return stop(FeedState::gap);
   lag_ = d.pending ? d.pending - 1 : 0;
+  if (mirror() && d.pending < kCaughtUpMessages) stream_.mirror_caught_up();
   append(d, subject, header, body);
 }
 
@@ -157,7 +159,7 @@ void Feed::append(const Delivery& d, string_view subject, string_view header, st
   open_.put64(d.origin_seq);
   if (mirror()) open_.put64((uint64_t)d.time_ns);
   open_.put16((uint16_t)subject.size());
-  open_.put32((uint32_t)edited_.size());
+  open_.put32((uint32_t)edited_.size() | stream_.limits_verdict(subject.size(), edited_.size(), body.size()));
   open_.put32((uint32_t)body.size());
   open_.append(subject);
   open_.append(edited_);
@@ -172,7 +174,7 @@ string_view Feed::transformed(string_view subject) {
   auto draw = [this] { return (uint32_t)(stream_.js.kernel.random() >> 33); };
   for (const auto& transform : transforms_) {
     if (!transform->transform(subject, draw, copied_on_)) continue;
-    if (!copied_on_.empty() && copied_on_.size() <= kCopiedSubjectBytesMax) subject = copied_on_;
+    if (!copied_on_.empty() && copied_on_.size() <= UINT16_MAX) subject = copied_on_;
     break;
   }
   return stream_.transformed(subject, stored_on_);

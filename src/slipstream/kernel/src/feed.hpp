@@ -29,7 +29,7 @@ struct SourcePosition {
 struct FeedSpec {
   std::string source;           // the source's index name (S-184); empty: a mirror
   std::string identity;         // of the origin, if it said so
-  std::string deliver_subject, consumer;
+  std::string deliver_subject, consumer;  // no consumer: it takes nothing in, and stops at the first sign of one
   uint64_t after = 0;           // the position in the log behind which this feed goes on
   uint64_t delivered = 0;       // the origin has nothing to deliver up to here
   bool restart = false;         // the origin was made anew: the recorded position is void

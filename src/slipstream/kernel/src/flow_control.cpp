@@ -31,7 +31,7 @@ void Consumer::flow_control(size_t bytes) {
 }
 
 void Consumer::ask_flow() {
-  flow_id_ = flow_prefix_ + kernel().random_text(4);
+  flow_id_ = (kernel().long_ack_subjects ? long_flow_prefix_ : short_flow_prefix_) + kernel().random_text(4);
   window_asked_ = window_used_;
   status(spec.deliver_subject, "100 FlowControl Request", nullptr, flow_id_);
 }

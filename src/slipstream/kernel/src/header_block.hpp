@@ -27,10 +27,17 @@ inline HeaderLine find_header(std::string_view block, std::string_view name) {
   return {};
 }
 
-// With one more line at the end.
+// One more line at the end.
+inline void append_header(std::string& block, std::string_view name, std::string_view value) {
+  if (block.size() > 2) block.resize(block.size() - 2);
+  else block = "NATS/1.0\r\n";
+  block.append(name).append(": ").append(value).append("\r\n\r\n");
+}
+
 inline std::string with_header_appended(std::string_view block, std::string_view name, std::string_view value) {
-  std::string out(block.size() > 2 ? block.substr(0, block.size() - 2) : "NATS/1.0\r\n");
-  return out.append(name).append(": ").append(value).append("\r\n\r\n");
+  std::string out(block);
+  append_header(out, name, value);
+  return out;
 }
 
 // The first line of that name gets this value, or a new line does.
@@ -63,6 +70,25 @@ std::string without_headers(std::string_view block, Drop drop) {
     out.append(text);
   }
   return any ? out : std::string();
+}
+
+// Appends a block without what was asked of an origin alone: expectations and batches (S-197), and where the message came from
+// if it is to say so anew. Nothing is appended when no line is left.
+inline void append_without_publish_checks(std::string& out, std::string_view block, bool without_source) {
+  size_t start = out.size(), line = block.find("\r\n"), kept = 0;
+  if (line == std::string_view::npos) return;
+  out.append(block.substr(0, line + 2));
+  for (line += 2; line < block.size();) {
+    size_t end = block.find("\r\n", line);
+    end = end == std::string_view::npos ? block.size() : end + 2;
+    std::string_view text = block.substr(line, end - line);
+    line = end;
+    if (text.starts_with("Nats-Expected-") || text.starts_with("Nats-Batch-")) continue;
+    if (without_source && text.starts_with("Nats-Stream-Source:")) continue;
+    out.append(text);
+    kept += text != "\r\n";
+  }
+  if (!kept) out.resize(start);
 }
 
 }  // namespace slipstream

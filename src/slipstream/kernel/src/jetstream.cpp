@@ -57,6 +57,7 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
     }
   size_t first = n == 7 ? 0 : n >= 9 ? 2 : SIZE_MAX;
   if (first == SIZE_MAX || account.id >= by_ack_name_.size()) return 0;
+  if (first == 2 && (tokens[0] != kernel.domain_token() || tokens[1] != account.hash)) return 0;
   string_view key(tokens[first].data(), tokens[first].size() + 1 + tokens[first + 1].size());
   auto& names = by_ack_name_[account.id];
   auto it = names.find(key);
@@ -65,7 +66,10 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
   for (size_t i = 0; i < 3; i++) {
     uint64_t x = 0;
     for (char c : tokens[first + 2 + i]) {
-      if (c < '0' || c > '9') return 1;
+      if (c < '0' || c > '9') {
+        x = UINT64_MAX;  // no number: like one that was never delivered
+        break;
+      }
       x = x * 10 + (uint64_t)(c - '0');
     }
     v[i] = x;
@@ -448,8 +452,7 @@ void JetStream::register_consumer(Consumer& c, Stream& s) {
   uint32_t a = s.account.id;
   if (by_ack_name_.size() <= a) by_ack_name_.resize(a + 1);
   if (push_consumers_.size() <= a) push_consumers_.resize(a + 1);
-  // Of the others an acknowledgement reaches nobody.
-  if (c.spec.ack_policy == AckPolicy::all || c.spec.ack_policy == AckPolicy::explicit_) by_ack_name_[a][s.name + "." + c.name] = &c;
+  by_ack_name_[a][s.name + "." + c.name] = &c;
   if (c.spec.push()) push_consumers_[a].push_back(&c);
 }
 

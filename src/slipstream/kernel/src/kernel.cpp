@@ -245,7 +245,10 @@ bool Kernel::wait_events(double timeout_s, std::vector<EventRecord>& out) {
     events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), [&] { return !events_.empty() || wake_waiter_; });
   wake_waiter_ = false;
   out.swap(events_);
-  for (const EventRecord& e : out) requests_queued_ -= e.type == EventType::request;
+  for (const EventRecord& e : out) {
+    requests_queued_ -= e.type == EventType::request;
+    if (e.type == EventType::trace) trace_bytes_queued_ -= e.e;
+  }
   return !out.empty();
 }
 
@@ -365,6 +368,7 @@ void Kernel::readable(Connection& c) {
 }
 
 void Kernel::write(Connection& c, string_view bytes) {
+  if (limits.trace && !bytes.starts_with("INFO")) [[unlikely]] trace_sent(c, bytes);
   memcpy(c.room(bytes.size()), bytes.data(), bytes.size());
   c.out.grow(bytes.size());
   mark_dirty(c);

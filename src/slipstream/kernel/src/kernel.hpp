@@ -38,6 +38,7 @@ struct StorageBytes {
 struct Account {
   uint32_t id = 0;
   std::string name;
+  std::string hash;            // stands for the name in subjects of acknowledgements (C-111)
   SubjectTrie trie;
   uint64_t ack_listeners = 0;  // client subscriptions that may match $JS.ACK subjects
   StorageBytes stream_bytes;                 // what its streams hold
@@ -59,13 +60,16 @@ struct KernelLimits {
   bool headers = true;
   // 0: the defaults of the kind of batch
   int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
+  bool trace = false;
+  int64_t traced_payload_max = 0;  // 0: all of it
 };
 
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
 
 enum class EventType : uint8_t {
-  connect, closed, first_ping, request, committed, advisory, inactive, feed, failed, requests_dropped, readable, batch_abandoned
+  connect, closed, first_ping, request, committed, advisory, inactive,
+  feed, failed, requests_dropped, trace, readable, batch_abandoned,
 };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
@@ -150,9 +154,11 @@ class Kernel {
   uint64_t random();
   std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
+  bool long_ack_subjects = false;  // deliveries ask for acknowledgements with domain and account (C-111, C-112)
   // The JetStream domain: `$JS.<domain>.API.` is another name of `$JS.API.`. Before the store is opened.
   void set_domain(string_view name);
   const std::string& domain() const { return domain_; }
+  string_view domain_token() const { return domain_.empty() ? string_view("_") : domain_; }  // in subjects of acknowledgements
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
@@ -194,6 +200,9 @@ class Kernel {
   void connection_timer(Connection& c);
   void send_ping(Connection& c);
   void append_info(Connection& c, const std::string& json);
+  void trace_command(const Connection& c, const Command& cmd);
+  void trace_sent(const Connection& c, string_view line, string_view header = {}, string_view body = {});
+  void trace(const Connection& c, const std::string& line, string_view header, string_view body);
   void end_turn();
   void settle();  // closes the doomed
   void drop_exhausted();
@@ -230,6 +239,8 @@ class Kernel {
   std::vector<EventRecord> events_, turn_events_;
   bool wake_waiter_ = false;
   uint64_t dropped_unreported_ = 0;
+  std::atomic<uint64_t> trace_bytes_queued_{0};  // likewise
+  uint64_t traces_dropped_ = 0;
   std::atomic<uint64_t> requests_queued_{0};  // request events that Python has not taken yet
 };
 

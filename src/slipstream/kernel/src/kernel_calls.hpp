@@ -62,7 +62,16 @@ struct KernelCalls {
     return k.counters();
   }
 
-  static uint32_t account(Kernel& k, string_view name) { Kernel::Guard g(k); return k.account(name).id; }
+  static uint32_t account(Kernel& k, string_view name, string_view hash) {
+    Kernel::Guard g(k);
+    Account& a = k.account(name);
+    a.hash = hash;
+    return a.id;
+  }
+  static void set_long_ack_subjects(Kernel& k, bool wanted) {
+    Kernel::Guard g(k);
+    k.long_ack_subjects = wanted;
+  }
   static void serve(Kernel& k, uint32_t account, string_view subject, uint32_t service) {
     Kernel::Guard g(k);
     if (Account* a = k.account(account)) k.serve(*a, subject, service);
@@ -266,6 +275,7 @@ struct KernelCalls {
     for (auto& [id, s] : k.jetstream->streams()) {
       s->store->check();
       for (auto& [cid, c] : s->consumers) c->check();
+      s->check();
     }
   }
   static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }

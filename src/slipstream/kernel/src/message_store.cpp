@@ -65,6 +65,13 @@ bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, st
   return true;
 }
 
+void SegmentStore::skip(uint64_t seq, int64_t time_ns) {
+  assert(seq > last_seq_);
+  last_seq_ = seq;
+  last_time_ns_ = time_ns;
+  if (!messages_) empty_first_ = seq + 1;
+}
+
 // The segment whose next entry is `seq`. A short gap is filled with dead entries (streams with interest
 // retention skip sequences all the time), a long one starts a segment.
 Segment* SegmentStore::segment_for(uint64_t seq, uint32_t length, int64_t time_ns) {
@@ -172,12 +179,6 @@ void SegmentStore::set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t 
   empty_first_ = first_seq;
   last_seq_ = last_seq;
   last_time_ns_ = last_time_ns;
-}
-
-void SegmentStore::skip_to(uint64_t seq) {
-  assert(seq > last_seq_);
-  if (!messages_) return set_sequences(seq + 1, seq, last_time_ns_);
-  last_seq_ = seq;
 }
 
 uint64_t SegmentStore::first_seq() const {

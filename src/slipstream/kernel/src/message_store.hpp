@@ -75,12 +75,12 @@ class MessageStore {
 
   // Writing. seq > last_seq(); a gap is allowed. False: the device failed or is full (error()); what is in memory stays readable.
   virtual bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) = 0;
+  virtual void skip(uint64_t seq, int64_t time_ns) = 0;  // the sequence is used, and nothing is there
   virtual void expect(string_view subject) const = 0;  // an append on it comes soon: brings its table entry into the cache
   virtual bool remove(uint64_t seq) = 0;          // false: not there
   virtual bool erase(uint64_t seq) = 0;           // remove, and overwrite the body on disk
   // All live messages < seq; returns how many. Whole segments go without a visit per message where possible.
   virtual uint64_t remove_below(uint64_t seq) = 0;
-  virtual void skip_to(uint64_t seq) = 0;         // last_seq() < seq: neither it nor what lies between will ever be there
   // An empty store's position (first_seq config, purge beyond the end).
   virtual void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) = 0;
 

@@ -204,10 +204,7 @@ void Stream::wake_after_append() {
   wake_consumers();
 }
 
-void Stream::wake_consumers() {
-  for (auto& [id, c] : consumers)
-    if (!c->waiting_.empty() || c->active_) js.mark_ready(*c);
-}
+void Stream::wake_consumers() { index.wake_listeners(js); }
 
 // The publish acknowledgement (S-135..S-137).
 void Stream::answer_verdict(string_view reply, const Verdict& v) {
@@ -238,12 +235,13 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
     v.error = &kSealed;
     return;
   }
+  if ((v.error = check_size(m.header.size(), m.body.size()))) return;
   PublishHeaders h;
   if (!m.header.empty()) {
     h = scan_headers(m.header);
     if (m.schedule.seq && !schedule_waits(m, h)) return;  // somebody else has run it
     if (!h.batch_id.empty() && !spec.allow_atomic && !m.in_fast_batch) {
-      v.error = too_large(m.header.size(), m.body.size()) ? &kMsgTooLarge : &kBatchDisabled;
+      v.error = &kBatchDisabled;
       return;
     }
     if (!h.incr.empty() && (v.error = check_increment(h, m.body, m.flags))) return;
@@ -275,10 +273,16 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
   if (spec.counter) {
     if ((v.error = count(m.subject, m.header, m.body, h, counted))) return;
     kept.header = counted.header, kept.body = counted.body;
+    if ((v.error = check_size(kept.header.size(), kept.body.size()))) return;
+  }
+  if (m.flags & (kServerFull | kAccountFull)) v.error = m.flags & kServerFull ? &kServerLimit : &kAccountLimit;
+  if (!v.error && !keeps_for_interest(m.subject)) {
+    v.seq = store->last_seq() + 1;
+    skip_message(v.seq, time_ns, m.subject, h);
+    if (m.schedule.seq) schedule_ran(m, h);
+    return;
   }
   int64_t ttl_s = kTtlNone;
-  if (!(v.error = check_size(kept.header.size(), kept.body.size())) && m.flags & (kServerFull | kAccountFull))
-    v.error = m.flags & kServerFull ? &kServerLimit : &kAccountLimit;
   if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
   if (!v.error) v.error = check_room(m.subject, kept.header.size(), kept.body.size(), !h.rollup.empty());
   if (!v.error) store_one(time_ns, kept, h, v);
@@ -372,8 +376,10 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
     last_msg_id_ = h.msg_id;
   }
   uint32_t subject = store->subject_of(seq);
-  if (!consumers.empty() && store->subject_state(subject).count == 1)
-    for (auto& [id, c] : consumers) c->subject_renewed(subject);
+  if (!index.empty()) {
+    if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
+    index.arrived(subject);
+  }
   if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }

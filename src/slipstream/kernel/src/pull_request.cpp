@@ -14,18 +14,25 @@ string_view trim(string_view s) {
   return s;
 }
 
+// Go takes the names of JSON fields without regard to case.
+bool same_key(const std::string& key, string_view name) {
+  return key.size() == name.size() && std::equal(key.begin(), key.end(), name.begin(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? (char)(a + 32) : a) == b;
+  });
+}
+
 bool pull_field(JsonObjectReader& in, const std::string& key, PullBody& out) {
   if (in.null()) return true;
-  if (key == "batch") return in.number(out.batch);
-  if (key == "expires") return in.number(out.expires_ns);
-  if (key == "max_bytes") return in.number(out.max_bytes);
-  if (key == "idle_heartbeat") return in.number(out.heartbeat_ns);
-  if (key == "min_pending") return in.number(out.min_pending);
-  if (key == "min_ack_pending") return in.number(out.min_ack_pending);
-  if (key == "priority") return in.number(out.priority);
-  if (key == "no_wait") return in.boolean(out.no_wait);
-  if (key == "group") return in.text(out.group);
-  if (key == "id") return in.text(out.id);
+  if (same_key(key, "batch")) return in.number(out.batch);
+  if (same_key(key, "expires")) return in.number(out.expires_ns);
+  if (same_key(key, "max_bytes")) return in.number(out.max_bytes);
+  if (same_key(key, "idle_heartbeat")) return in.number(out.heartbeat_ns);
+  if (same_key(key, "min_pending")) return in.number(out.min_pending);
+  if (same_key(key, "min_ack_pending")) return in.number(out.min_ack_pending);
+  if (same_key(key, "priority")) return in.number(out.priority);
+  if (same_key(key, "no_wait")) return in.boolean(out.no_wait);
+  if (same_key(key, "group")) return in.text(out.group);
+  if (same_key(key, "id")) return in.text(out.id);
   return in.skip();
 }
 
@@ -58,6 +65,16 @@ bool parse_pull_body(string_view body, PullBody& out, std::string& error) {
   }
   out.batch = negative ? -v : v;
   return true;
+}
+
+bool parse_nak_delay(string_view body, int64_t& delay_ns) {
+  body = trim(body);
+  if (body.empty() || body[0] != '{') return parse_duration(body, delay_ns);
+  JsonObjectReader reader(body);
+  return reader.read([&](const std::string& key) {
+    if (reader.null()) return true;
+    return same_key(key, "delay") ? reader.number(delay_ns) : reader.skip();
+  });
 }
 
 // As Go reads them: `1h30m`, `1.5s`; a number without a unit is none, except 0.

@@ -38,6 +38,9 @@ struct PullBody {
 // behind "Bad Request - ") for JSON that does not fit.
 bool parse_pull_body(string_view body, PullBody& out, std::string& error);
 
+// What follows "-NAK": {"delay": nanoseconds} or a duration. False when it is neither.
+bool parse_nak_delay(string_view body, int64_t& delay_ns);
+
 // Go's duration text ("1h2m3.5s"), signed; false if it is none.
 bool parse_duration(string_view text, int64_t& ns);
 std::string format_duration(int64_t ns);

@@ -66,6 +66,7 @@ void Consumer::on_pull(string_view reply, string_view header, string_view body) 
   if (r.expires_ns) next_request_ns_ = std::min(next_request_ns_, r.expires_ns);
   if (next_request_ns_ != INT64_MAX) kernel().timers.set_earlier(timer_, kernel().monotonic_of(next_request_ns_));
   waiting_.add(std::move(r), spec.priority_policy);
+  stream_.index.listen(*this);
   wake();
 }
 
@@ -154,6 +155,11 @@ PullRequest* Consumer::request_for(const Offer& offer) {
     waiting_.erase(r);
   }
   return nullptr;
+}
+
+void Consumer::release_requests(const char* status_line) {
+  for (auto& r : waiting_) status(r.target.subject, status_line, &r);
+  waiting_.clear();
 }
 
 void Consumer::pin_client(PullRequest& r) {

@@ -5,17 +5,12 @@
 #include "stream.hpp"
 
 namespace slipstream {
-namespace {
-
-constexpr size_t kTransformedBytesMax = UINT16_MAX;
-
-}  // namespace
 
 // Whoever takes the message in does it, so that the entry has the new subject: random parts need no care when it is applied.
 string_view Stream::transformed(string_view subject, std::string& scratch) const {
   auto draw = [this] { return (uint32_t)(js.kernel.random() >> 33); };
   if (!transform_ || !transform_->transform(subject, draw, scratch)) return subject;
-  return scratch.empty() || scratch.size() > kTransformedBytesMax ? subject : string_view(scratch);
+  return scratch.empty() || scratch.size() > UINT16_MAX ? subject : string_view(scratch);
 }
 
 // `previous` is the sequence of the message before it on its subject, so that receivers see gaps.

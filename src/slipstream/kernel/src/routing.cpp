@@ -110,6 +110,7 @@ void Kernel::parse_failed(Connection& c, ParseStatus status) {
 }
 
 bool Kernel::run(Connection& c, const Command& cmd) {
+  if (limits.trace) [[unlikely]] trace_command(c, cmd);
   if (limits.auth_required && !c.accepted && cmd.verb != Verb::connect) {
     write_error(c, "Authorization Violation");
     doom(c, "Authentication Failure");
@@ -384,6 +385,7 @@ void Kernel::deliver(Subscription* s, string_view subject, string_view reply, st
   }
   o += format_u64(o, header.size() + body.size());
   o = put(o, "\r\n");
+  if (limits.trace) [[unlikely]] trace_sent(c, {start, (size_t)(o - start)}, header, body);
   if (!header.empty()) o = put(o, header);
   if (!body.empty()) o = put(o, body);
   o = put(o, "\r\n");

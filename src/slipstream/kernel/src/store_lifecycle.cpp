@@ -127,7 +127,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   opened_ = true;
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
-    std::erase_if(s->consumers, [](const auto& entry) { return entry.second->spec.memory; });  // they lived with the process
+    s->forget_memory_consumers();
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
   }
@@ -326,6 +326,8 @@ void JetStream::finish_checkpoint(RoundOutcome outcome) {
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.
 void JetStream::stop() {
   if (stopped_) return;
+  for (auto& [id, s] : streams_)
+    for (auto& [cid, c] : s->consumers) c->release_requests("409 Server Shutdown");
   if (opened_ && failed_.empty()) {  // a store that could not be opened is left as it was found
     for (auto& [id, s] : streams_)
       for (auto& [cid, c] : s->consumers) c->propose_acks(), c->propose_delivered();

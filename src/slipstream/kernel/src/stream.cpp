@@ -75,6 +75,17 @@ void Stream::unsubscribe() {
   subscriptions_.clear();
 }
 
+void Stream::forget_memory_consumers() {
+  if (!spec.keeps_all()) return;
+  for (auto it = consumers.begin(); it != consumers.end();) {
+    Consumer& c = *it->second;
+    ++it;
+    if (!c.spec.memory) continue;
+    index.remove(c);
+    consumers.erase(c.id);
+  }
+}
+
 void Stream::detach() {
   deleted = true;
   count_bytes();
@@ -112,7 +123,8 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       bool erase = in.get8();
       result = store->live(seq);
       if (result) {
-        for (auto& [id, c] : consumers) c->message_removed(seq, store->subject_of(seq));
+        uint32_t subject = store->subject_of(seq);
+        index.each_holder(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
         if (erase) store->erase(seq); else store->remove(seq);
       }
       arm_age_timer();
@@ -133,10 +145,12 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       bool shown = spec.restoring && !next.restoring;
       if (entry) unsubscribe();
       description = std::move(text);
+      bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
       spec = std::move(next);
       take_spec();
       if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
       if (!spec.allow_batched) fast_.reset();
+      if (begins_interest) begin_interest();
       enforce_limits(kNoSubject);
       if (shown)
         for (auto& [id, c] : consumers) c->restored();
@@ -158,6 +172,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       next_consumer_id = std::max(next_consumer_id, id + 1);
       c->held = entry && entry->token;
       if (entry) c->attach();
+      index.add(*c);
       consumers[id] = std::move(c);
       break;
     }
@@ -165,18 +180,18 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       Consumer* c = consumer_of();
       std::string text(in.get_text());
       ConsumerSpec cs;
-      if (c && cs.decode(in)) c->update(std::move(text), std::move(cs));
+      if (c && cs.decode(in)) update_consumer(*c, std::move(text), std::move(cs));
       break;
     }
-    case EntryKind::consumer_delete: {
-      Consumer* c = consumer_of();
-      if (!c) break;
-      c->detach("409 Consumer Deleted");
-      consumers.erase(c->id);
+    case EntryKind::consumer_delete:
+      if (Consumer* c = consumer_of()) remove_consumer(*c);
       break;
-    }
     case EntryKind::delivered:
-      if (Consumer* c = consumer_of(); c && !entry) c->apply_delivered(in);  // the leader did it when it delivered
+      if (Consumer* c = consumer_of()) {
+        Reader again = in;
+        if (!entry) c->apply_delivered(in);
+        c->follow_delivered(again);
+      }
       break;
     case EntryKind::acks:
       if (Consumer* c = consumer_of()) c->apply_acks(in);
@@ -288,12 +303,16 @@ bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   snapshot_sources(out);
   out.put32(next_consumer_id);
   uint32_t logged = 0;
-  for (auto& [id, c] : consumers) logged += !c->spec.memory;
+  // What others retain a message for is in the log, wherever the consumer's own storage is.
+  auto in_log = [this](const Consumer& c) { return !c.spec.memory || !spec.keeps_all(); };
+  for (auto& [id, c] : consumers) logged += in_log(*c);
   out.put32(logged);
   for (auto& [id, c] : consumers)
-    if (!c->spec.memory) c->snapshot(out);
+    if (in_log(*c)) c->snapshot(out);
   if (sections) snapshot_sections(out);
-  return store->snapshot(out, sync);
+  if (!store->snapshot(out, sync)) return false;
+  snapshot_retention(out);
+  return true;
 }
 
 bool Stream::load(Reader& in, uint16_t format) {
@@ -312,7 +331,9 @@ bool Stream::load(Reader& in, uint16_t format) {
     consumers[id] = std::move(c);
   }
   if (format >= kSectionsFormat && !load_sections(in)) return false;
-  return in.ok() && store->load(in);
+  if (!in.ok() || !store->load(in)) return false;
+  for (auto& [id, c] : consumers) index.add(*c);
+  return load_retention(in);
 }
 
 }  // namespace slipstream

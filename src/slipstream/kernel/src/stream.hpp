@@ -11,6 +11,7 @@
 #include "batch_staging.hpp"
 #include "consumer.hpp"
 #include "counters.hpp"
+#include "consumer_index.hpp"
 #include "dedupe.hpp"
 #include "fast_ingest.hpp"
 #include "feed.hpp"
@@ -55,6 +56,7 @@ class Stream {
 
   void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
   void attach();   // subscriptions and timers
+  void forget_memory_consumers();  // those that lived with the process and for which nothing is retained
   void detach();
   void ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags = 0);
   void seal();     // what came in since the last seal becomes one entry
@@ -84,6 +86,8 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
+  void check();            // the invariants of retention
 
   JetStream& js;
   Account& account;
@@ -95,6 +99,7 @@ class Stream {
   std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
   std::map<uint32_t, std::unique_ptr<Feed>> feeds;
   std::map<std::string, SourcePosition, std::less<>> source_positions;  // by the source's index name
+  ConsumerIndex index{store};
   uint32_t next_consumer_id = 1;
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
   bool deleted = false;
@@ -109,12 +114,12 @@ class Stream {
   bool is_full() const;
   bool too_large(size_t header, size_t body) const;
   bool level_is_met(string_view level) const;
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
   void apply_sourced(Reader& in, Entry* entry);
-  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, Verdict& verdict);
+  void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
+                  Verdict& verdict);
   void copies_applied(Entry* entry, uint64_t count, bool refused);
   void forget_feed(uint32_t feed_id);
   void snapshot_sources(Buffer& out) const;
@@ -138,6 +143,8 @@ class Stream {
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
+  void purge_everything(uint64_t seq, uint64_t keep);
+  void purge_subjects(string_view filter, uint64_t seq, uint64_t keep);
   uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
@@ -153,6 +160,7 @@ class Stream {
   bool propose_removal(EntryKind kind, Buffer&& payload);
   void wake_consumers();
   void apply_restored_messages(Reader& in);
+  void restore_position(string_view stream_source);
   void restore_end(uint64_t last_seq, int64_t time_ns);
   void apply_restored_consumer(Reader& in, bool live);
   void subscribe();
@@ -172,6 +180,7 @@ class Stream {
                                      const std::function<std::optional<bool>(string_view)>& written);
   const PublishError* check_schedule_fields(const PublishHeaders& h, string_view subject);
   void schedule_stored(uint64_t seq, const LoggedMessage& m, const PublishHeaders& h);
+  void schedule_ran(const LoggedMessage& m, const PublishHeaders& h);
   bool schedule_waits(const LoggedMessage& m, const PublishHeaders& h) const;
   void schedule_refused(const LoggedMessage& m, const PublishHeaders& h, int64_t time_ns);
   void arm_schedule_timer();
@@ -185,6 +194,18 @@ class Stream {
   bool mirror_caught_up_ = false;
   bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
   std::unique_ptr<SubjectTransform> transform_, republish_;
+  // --- interest and work-queue retention (retention.cpp)
+  bool keeps_for_interest(string_view subject);
+  void skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h);
+  bool needed(uint64_t seq, uint32_t subject);
+  void settle(uint64_t seq);
+  void settle_from(uint64_t seq);
+  void remove_consumer(Consumer& c);
+  void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
+  void begin_interest();
+  void snapshot_retention(Buffer& out);
+  bool load_retention(Reader& in);
+
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet
@@ -193,6 +214,7 @@ class Stream {
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
+  uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
   int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set

@@ -16,7 +16,7 @@ constexpr uint64_t kPurgeCheckpointMessages = 10'000;
 void Stream::remove(uint64_t seq) {
   if (!consumers.empty()) {
     uint32_t subject = store->subject_of(seq);
-    for (auto& [id, c] : consumers) c->message_removed(seq, subject);
+    index.each_holder(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
   }
   store->remove(seq);
 }
@@ -44,37 +44,51 @@ void Stream::enforce_limits(uint32_t subject) {
 uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
   uint64_t before = store->messages();
   bool everything = filter.empty() || filter == ">";
-  if (everything) {
-    uint64_t below = seq ? seq : store->last_seq() + 1;
-    if (keep) {
-      if (keep >= before) return 0;
-      below = store->first_seq();
-      for (uint64_t skip = before - keep; skip; skip--) below = store->next_live(below + 1);
-    }
-    if (seq <= 1 && !keep && seq != 0) return 0;
-    if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
-      store->remove_below(store->last_seq() + 1);
-      store->set_sequences(below, below - 1, store->last_time_ns());
-    } else {
-      store->remove_below(below);
-    }
-  } else {
-    std::vector<uint32_t> ids;
-    store->match_subjects(filter, [&](uint32_t id) { ids.push_back(id); });
-    std::vector<uint64_t> found;
-    for (uint32_t id : ids)
-      for (uint64_t s = store->subject_state(id).first; s; s = store->next_on_subject(id, s + 1)) found.push_back(s);
-    std::sort(found.begin(), found.end());
-    if (keep) found.resize(found.size() > keep ? found.size() - keep : 0);
-    for (uint64_t s : found) {
-      if (seq && s >= seq) break;
-      store->remove(s);
-    }
+  if (everything) purge_everything(seq, keep);
+  else purge_subjects(filter, seq, keep);
+  if (!consumers.empty()) {
+    uint64_t first_left = everything && store->messages() ? store->first_seq() : 0;
+    if (!everything)
+      store->match_subjects(filter, [&](uint32_t id) {
+        SubjectState state = store->subject_state(id);
+        if (state.count && (!first_left || state.first < first_left)) first_left = state.first;
+      });
+    for (auto& [id, c] : consumers) c->purged(filter, first_left);
   }
-  for (auto& [id, c] : consumers) c->many_removed();
   arm_age_timer();
   if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return before - store->messages();
+}
+
+void Stream::purge_everything(uint64_t seq, uint64_t keep) {
+  uint64_t below = seq ? seq : store->last_seq() + 1;
+  if (keep) {
+    if (keep >= store->messages()) return;
+    below = store->first_seq();
+    for (uint64_t skip = store->messages() - keep; skip; skip--) below = store->next_live(below + 1);
+  } else if (seq == 1) {
+    return;
+  }
+  if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
+    store->remove_below(store->last_seq() + 1);
+    store->set_sequences(below, below - 1, store->last_time_ns());
+  } else {
+    store->remove_below(below);
+  }
+}
+
+void Stream::purge_subjects(string_view filter, uint64_t seq, uint64_t keep) {
+  std::vector<uint32_t> ids;
+  store->match_subjects(filter, [&](uint32_t id) { ids.push_back(id); });
+  std::vector<uint64_t> found;
+  for (uint32_t id : ids)
+    for (uint64_t s = store->subject_state(id).first; s; s = store->next_on_subject(id, s + 1)) found.push_back(s);
+  std::sort(found.begin(), found.end());
+  if (keep) found.resize(found.size() > keep ? found.size() - keep : 0);
+  for (uint64_t s : found) {
+    if (seq && s >= seq) break;
+    store->remove(s);
+  }
 }
 
 // ------------------------------------------------------------------ age

@@ -41,7 +41,7 @@ RestoredBatch take_restored_messages(string_view records, uint64_t last_seq, int
   string_view rest = records;
   while (payload.size() < kEntryBytes && !batch.ended) {
     ArchiveRecord r;
-    ArchiveStatus status = take_archive_record(rest, r, limits.payload_bytes_max + kSubjectBytesMax);
+    ArchiveStatus status = take_archive_record(rest, r, limits.payload_bytes_max + kArchiveSubjectBytesMax);
     if (status == ArchiveStatus::incomplete) break;
     if (status == ArchiveStatus::invalid) batch.fault = "archive: invalid archive stream";
     else if (r.ends()) batch.ended = true;
@@ -81,6 +81,7 @@ void Stream::apply_restored_messages(Reader& in) {
     if (!store->append(seq, time_ns, subject, header, body)) return js.fail(store->error());
     PublishHeaders h;
     if (!header.empty()) h = scan_headers(header);
+    if (spec.sourced && !h.stream_source.empty()) restore_position(h.stream_source);
     int64_t ttl_s = kTtlNone;
     if (spec.allow_msg_ttl && parse_ttl(h.ttl, ttl_s)) ttls_.add(seq, time_ns, ttl_s);
     if (spec.allow_schedules) schedule_restored(seq, subject, h, time_ns, now_ns);
@@ -90,8 +91,7 @@ void Stream::apply_restored_messages(Reader& in) {
       dedupe_.insert(h.msg_id, seq, time_ns);
     }
     uint32_t subject_id = store->subject_of(seq);
-    if (store->subject_state(subject_id).count == 1)
-      for (auto& [id, c] : consumers) c->subject_renewed(subject_id);
+    if (store->subject_state(subject_id).count == 1) index.subject_renewed(subject_id);
     enforce_limits(subject_id);
   }
   uint64_t last_seq = in.get64();
@@ -117,6 +117,7 @@ void Stream::apply_restored_consumer(Reader& in, bool live) {
   if (!c->restore(in)) return;
   next_consumer_id = std::max(next_consumer_id, consumer_id + 1);
   if (live && !spec.restoring) c->attach();
+  index.add(*c);
   consumers[consumer_id] = std::move(c);
 }
 
@@ -147,16 +148,19 @@ bool Consumer::restore(Reader& in) {
 void Consumer::restored() {
   cursor_ = std::min(cursor_, store().last_seq());
   floor_stream_seq_ = std::min(floor_stream_seq_, cursor_);
+  bool forgotten = false;
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
-    if (p->stream_seq > cursor_ || !store().live(p->stream_seq)) forget(p);
+    if (p->stream_seq > cursor_ || !store().live(p->stream_seq)) forget(p), forgotten = true;
     p = next;
   }
   std::erase_if(exceeded_, [&](uint64_t s) { return !store().live(s); });
-  if (pending_.empty()) {
+  if (forgotten && pending_.empty()) {
     floor_consumer_seq_ = consumer_seq_;
     floor_stream_seq_ = cursor_;
   }
+  applied_cursor_ = cursor_;
+  stream_.index.hold(*this);
 }
 
 Consumer::Progress Consumer::progress() {

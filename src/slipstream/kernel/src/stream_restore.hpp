@@ -6,7 +6,7 @@
 
 namespace slipstream {
 
-constexpr uint64_t kSubjectBytesMax = 1 << 16;
+constexpr uint64_t kArchiveSubjectBytesMax = 1 << 16;
 
 struct RestoreLimits {
   uint64_t payload_bytes_max = 1 << 20;

@@ -82,7 +82,22 @@ bool subject_matches(string_view filter, string_view literal) {
   }
 }
 
-SubjectTrie::SubjectTrie() : slots_(kSlots) {}
+bool subject_is_subset(string_view narrow, string_view wide) {
+  auto next = [](string_view& subject) {
+    size_t end = std::min(subject.find('.'), subject.size());
+    string_view token = subject.substr(0, end);
+    subject.remove_prefix(std::min(end + 1, subject.size()));
+    return token;
+  };
+  while (!wide.empty() && !narrow.empty()) {
+    string_view n = next(narrow), w = next(wide);
+    if (w == ">") return true;
+    if (n == ">" || (w != "*" && w != n)) return false;
+  }
+  return wide.empty() && narrow.empty();
+}
+
+SubjectTrie::SubjectTrie() = default;
 SubjectTrie::~SubjectTrie() = default;
 
 void SubjectTrie::insert(Subscription* s) {
@@ -158,6 +173,7 @@ void SubjectTrie::invalidate(const Subscription& s) {
     generation_++;
     return;
   }
+  if (slots_.empty()) return;
   Slot& slot = slots_[hash_bytes(s.subject) & (kSlots - 1)];
   if (slot.subject == s.subject) slot.generation = 0;
 }
@@ -205,6 +221,7 @@ const MatchResult& SubjectTrie::match(string_view literal) {
     match_uncached(literal, scratch_);
     return scratch_;
   }
+  if (slots_.empty()) slots_.resize(kSlots);
   uint64_t h = hash_bytes(literal);
   Slot& slot = slots_[h & (kSlots - 1)];
   if (slot.hash == h && slot.generation == generation_ && slot.subject == literal) {

@@ -42,6 +42,7 @@ bool valid_literal(string_view subject);  // valid and without wildcards
 bool has_wildcard(string_view subject);
 bool has_empty_token(string_view subject);  // also of an empty subject
 bool subject_matches(string_view filter, string_view literal);
+bool subject_is_subset(string_view narrow, string_view wide);  // all that the one matches, the other matches
 
 struct StringHash {
   using is_transparent = void;
@@ -88,7 +89,7 @@ class SubjectTrie {
   void invalidate(const Subscription& s);
 
   Node root_;
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_;  // made for the first match()
   mutable std::vector<string_view> names_;
   MatchResult scratch_;
   uint64_t generation_ = 1, changes_ = 0;

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from slipstream.jetstream.subjects import is_subset
 from slipstream.kernel.specs import ConsumerSpec
 from slipstream.testing.model import pulls
 from slipstream.testing.model.publishing import duration_of, matching
@@ -425,25 +426,39 @@ class ConsumerModel:
 
     # -- what the stream does
 
-    def message_removed(self, seq: int, now_ns: int) -> None:
+    def message_removed(self, seq: int) -> None:
         """It counts as terminated (C-122)."""
         self.exceeded.discard(seq)
         if seq in self.pending:
             first = self.pending[seq].consumer_seq
             self._forget(seq)
             self._move_floor(first)
-            self.acked_ns = now_ns
+            self.acked_ns = max(self.acked_ns, self.delivered_ns)
         if seq in self.listed:
             self.listed.remove(seq)
             if not self.listed:
                 self.cursor = max(self.cursor, self.resume_after)
 
-    def begin_at(self, first_seq: int) -> None:
-        """After a purge nothing lies below (C-137)."""
-        if self.cursor + 1 < first_seq:
-            self.cursor = first_seq - 1
-            if not self.pending:
-                self.floor = (self.floor[0], max(self.floor[1], self.cursor))
+    def purged(
+        self, filter_: bytes, floor: int, first_left: int, first_seq: int, last_seq: int
+    ) -> None:
+        """It moves on, if the purge concerned what it wants (S-107, C-137): to the first message
+        that matches `filter_` and was left, or to the stream's first if it wants more than was
+        purged. `floor` is where its stream's floor was before.
+        """
+        filters = self.spec["filters"]
+        within = any(is_subset(mine.decode(), filter_.decode()) for mine in filters)
+        around = not filters or any(is_subset(filter_.decode(), f.decode()) for f in filters)
+        if filter_ and not within and not around:
+            return
+        start = max(first_seq, 1)
+        if filter_ and within:
+            start = first_left or last_seq + 1
+        self.cursor = max(self.cursor, start - 1)
+        if self.pending:
+            self.floor = (self.floor[0], max(floor, start - 1))
+        else:
+            self.floor = (self.consumer_seq, self.cursor)
 
     # -- what it says
 

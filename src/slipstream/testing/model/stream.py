@@ -137,17 +137,17 @@ class StreamModel:
         if verdict.message_id and self.spec["duplicate_window_ns"] > 0:
             self.ids[verdict.message_id] = (self.last_seq, now_ns)
         if verdict.rollup:
-            self._purge(subject if verdict.rollup == "sub" else b"", keep=1, now_ns=now_ns)
-        self.enforce_limits(now_ns)
+            self._purge(subject if verdict.rollup == "sub" else b"", keep=1)
+        self.enforce_limits()
         return verdict, self.last_seq
 
-    def purge(self, filter_: bytes, seq: int, keep: int, now_ns: int) -> int:
+    def purge(self, filter_: bytes, seq: int, keep: int) -> int:
         """How many messages it removed (S-105, S-106, S-174..S-176)."""
         before = len(self.messages)
-        self._purge(filter_, seq=seq, keep=keep, now_ns=now_ns)
+        self._purge(filter_, seq=seq, keep=keep)
         return before - len(self.messages)
 
-    def _purge(self, filter_: bytes, *, seq: int = 0, keep: int = 0, now_ns: int) -> None:
+    def _purge(self, filter_: bytes, *, seq: int = 0, keep: int = 0) -> None:
         found = [s for s, m in self.messages.items() if matching(filter_, m.subject)]
         if keep:
             found = found[: max(len(found) - keep, 0)]
@@ -158,19 +158,22 @@ class StreamModel:
             self.last_seq = seq - 1
         if everything and not keep:
             self.used = True
-        self.remove(found, now_ns)
-        for consumer in self.consumers.values():
-            consumer.begin_at(self.first_seq)
+        floors = {name: consumer.floor[1] for name, consumer in self.consumers.items()}
+        self.remove(found)
+        left = [s for s, m in self.messages.items() if matching(filter_, m.subject)]
+        bounds = (min(left, default=0), self.first_seq, self.last_seq)
+        for name, consumer in self.consumers.items():
+            consumer.purged(filter_, floors[name], *bounds)
 
-    def delete(self, seq: int, now_ns: int) -> int:
+    def delete(self, seq: int) -> int:
         if seq not in self.messages:
             return 0
-        self.remove([seq], now_ns)
+        self.remove([seq])
         return 1
 
-    def update(self, spec: StreamSpec, description: Any, now_ns: int) -> None:
+    def update(self, spec: StreamSpec, description: Any) -> None:
         self.spec, self.description = spec, description
-        self.enforce_limits(now_ns)
+        self.enforce_limits()
 
     def create_consumer(
         self, name: str, spec: ConsumerSpec, description: Any, now_ns: int
@@ -188,7 +191,7 @@ class StreamModel:
 
     # -- limits
 
-    def enforce_limits(self, now_ns: int) -> None:
+    def enforce_limits(self) -> None:
         """Of each subject first, then by count, then by size (S-146)."""
         per_subject = self.spec["max_msgs_per_subject"]
         if per_subject > 0:
@@ -196,11 +199,11 @@ class StreamModel:
             for seq, m in self.messages.items():
                 by_subject.setdefault(m.subject, []).append(seq)
             for seqs in by_subject.values():
-                self.remove(seqs[:-per_subject], now_ns)
+                self.remove(seqs[:-per_subject])
         while 0 < self.spec["max_msgs"] < len(self.messages):
-            self.remove([self.first_seq], now_ns)
+            self.remove([self.first_seq])
         while self.messages and 0 < self.spec["max_bytes"] < self.bytes:
-            self.remove([self.first_seq], now_ns)
+            self.remove([self.first_seq])
 
     def end_ns(self, message: Message) -> int | None:
         """When its age or its time to live ends (S-122, S-155); None: never."""
@@ -222,11 +225,11 @@ class StreamModel:
         """True if there was something to remove."""
         ends = ((seq, self.end_ns(m)) for seq, m in self.messages.items())
         over = [seq for seq, end in ends if end is not None and end <= now_ns]
-        self.remove(over, now_ns)
+        self.remove(over)
         return bool(over)
 
-    def remove(self, seqs: Iterable[int], now_ns: int) -> None:
+    def remove(self, seqs: Iterable[int]) -> None:
         for seq in seqs:
             del self.messages[seq]
             for consumer in self.consumers.values():
-                consumer.message_removed(seq, now_ns)
+                consumer.message_removed(seq)

@@ -1,0 +1,172 @@
+// Work-queue and interest retention: a message goes when nobody needs it any more. That is decided where an acknowledgement, a
+// delivery without acknowledgement, or a change of consumers is applied, from what has been applied: no entry of its own says so.
+//
+// As nats-server does, nothing goes without such a cause: a work queue keeps what has no consumer yet, and a message that
+// was delivered for the last time (max_deliver) stays until it is acknowledged after all.
+#include <algorithm>
+#include <stdexcept>
+
+#include "jetstream.hpp"
+#include "message_headers.hpp"
+#include "stream.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr uint64_t kVisitEachMax = 100'000;  // beyond, a deleted consumer's own messages are visited alone
+
+}  // namespace
+
+// ------------------------------------------------------------------ what is needed
+
+// Of a message that the filters let through. What the leader delivered counts when the log says so, as in recovery.
+bool Consumer::needs(uint64_t seq) {
+  if (!exceeded_.empty() && exceeded_.count(seq)) return true;
+  switch (spec.ack_policy) {
+    case AckPolicy::none:
+      return seq > applied_cursor_;
+    case AckPolicy::explicit_:
+      return seq > applied_cursor_ || pending_.find(seq);
+    case AckPolicy::all:
+    case AckPolicy::flow_control:
+      return seq > floor_stream_seq_;
+  }
+  return true;
+}
+
+// Nothing at or below it has been needed by this consumer since it was settled last.
+uint64_t Consumer::settled_upto() const {
+  return spec.ack_policy == AckPolicy::none ? applied_cursor_ : std::min(floor_stream_seq_, applied_cursor_);
+}
+
+void Consumer::follow_delivered(Reader& in) {
+  in.get64();
+  bool settles = !stream_.spec.keeps_all();
+  uint64_t before = applied_cursor_;
+  for (uint32_t ranges = in.get32(); ranges && in.ok(); ranges--) {
+    uint64_t first = in.get64();
+    in.get64();
+    uint32_t count = in.get32(), deliveries = in.get32();
+    if (deliveries != 1) continue;
+    applied_cursor_ = std::max(applied_cursor_, first + count - 1);
+    if (spec.ack_policy != AckPolicy::none || !settles) continue;
+    for (uint64_t seq = first; seq < first + count; seq++) stream_.settle(seq);
+  }
+  if (!resume_after_) return;
+  pass_listed();
+  if (!settles) return;  // else what the list of last messages per subject leaves out has been passed now
+  for (uint64_t s = next_match(before + 1); s && s <= applied_cursor_; s = next_match(s + 1)) stream_.settle(s);
+}
+
+bool Stream::needed(uint64_t seq, uint32_t subject) {
+  return index.any_of(subject, [seq](Consumer& c) { return c.needs(seq); });
+}
+
+// ------------------------------------------------------------------ what is kept
+
+bool Stream::keeps_for_interest(string_view subject) {
+  return spec.retention != Retention::interest || index.wanted(subject);
+}
+
+// Nobody is interested: the message has a sequence, is acknowledged and known as a duplicate, but is not there.
+void Stream::skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h) {
+  store->skip(seq, time_ns);
+  last_msg_id_ = h.msg_id;
+  if (!h.rollup.empty()) apply_purge((h.rollup[0] | 0x20) == 'a' ? string_view() : subject, 0, 0);
+  if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
+}
+
+// A consumer is done with a message.
+void Stream::settle(uint64_t seq) {
+  if (spec.keeps_all()) return;
+  uint32_t subject = store->subject_of(seq);
+  if (subject == kNoSubject || needed(seq, subject)) return;
+  // Nobody who matches knows of it any more; deliveries from before a change of filters may still be pending.
+  index.each_stray(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
+  store->remove(seq);
+}
+
+void Stream::settle_from(uint64_t seq) {
+  for (seq = store->next_live(seq); seq; seq = store->next_live(seq + 1)) settle(seq);
+}
+
+void Stream::remove_consumer(Consumer& c) {
+  bool interest = spec.retention == Retention::interest;
+  uint64_t from = c.settled_upto() + 1;
+  std::vector<uint64_t> own;
+  bool visit_each = c.spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
+  if (interest && !visit_each)
+    for (uint64_t s = c.next_match(from); s; s = c.next_match(s + 1)) own.push_back(s);
+  c.detach("409 Consumer Deleted");
+  index.remove(c);
+  consumers.erase(c.id);
+  if (!interest) return;
+  if (consumers.empty()) {
+    apply_purge({}, 0, 0);
+  } else if (visit_each) {
+    settle_from(from);
+  } else {
+    for (uint64_t s : own) settle(s);
+  }
+}
+
+void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
+  bool same_filters = next.filters == c.spec.filters;
+  uint64_t from = c.settled_upto() + 1;
+  if (!same_filters) index.remove(c);
+  c.update(std::move(text), std::move(next));
+  if (same_filters) return;
+  index.add(c);
+  if (c.holds()) index.stray(c);
+  if (spec.retention == Retention::interest) settle_from(from);
+  lingering_upto_ = store->last_seq();  // what a wider filter lets through was passed already
+}
+
+// Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.
+void Stream::begin_interest() {
+  if (consumers.empty()) apply_purge({}, 0, 0);
+  for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1))
+    if (index.anybody(store->subject_of(seq))) settle(seq);
+  lingering_upto_ = store->last_seq();
+}
+
+// ------------------------------------------------------------------ snapshot and check
+
+constexpr uint16_t kRetentionFormat = 1;
+
+void Stream::snapshot_retention(Buffer& out) {
+  out.put16(kRetentionFormat);
+  out.put64(lingering_upto_);
+  out.put32((uint32_t)consumers.size());
+  for (auto& [id, c] : consumers) {
+    out.put32(id);
+    out.put64(c->applied_cursor_);
+  }
+}
+
+bool Stream::load_retention(Reader& in) {
+  if (!in.left()) return true;  // written by a version that knew limits alone
+  if (in.get16() != kRetentionFormat) return false;
+  lingering_upto_ = in.get64();
+  for (uint32_t n = in.get32(); n && in.ok(); n--) {
+    Consumer* c = consumer(in.get32());
+    uint64_t cursor = in.get64();
+    if (c) c->applied_cursor_ = cursor;
+  }
+  return in.ok();
+}
+
+void Stream::check() {
+  index.check();
+  if (spec.keeps_all()) return;
+  for (uint64_t seq = store->next_live(lingering_upto_ + 1); seq; seq = store->next_live(seq + 1)) {
+    uint32_t subject = store->subject_of(seq);
+    if (spec.retention == Retention::work_queue && !index.anybody(subject)) continue;
+    bool kept = index.any_of(subject, [&](Consumer& c) {
+      return c.needs(seq) || c.spec.opt_start_seq > seq || c.resume_after_ >= seq;  // or it will never want it
+    });
+    if (!kept) throw std::runtime_error("stream " + name + " keeps " + std::to_string(seq) + ", which nobody needs");
+  }
+}
+
+}  // namespace slipstream

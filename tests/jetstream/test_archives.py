@@ -1,0 +1,187 @@
+"""Goal: the kernel and its readable twin write and read the same records; what other servers wrote
+is restored with every message and consumer.
+
+Method: hypothesis makes streams, which travel from the kernel's encoder through the twin and back
+into the kernel; archives that nats-server made, with what it had told about the stream, are files
+beside this one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from served_api import ServedApi
+from slipstream.jetstream.archive.compression import Compressor, Decompressor
+from slipstream.jetstream.archive.consumer_records import decode_consumer, encode_consumer
+from slipstream.jetstream.archive.records import (
+    END,
+    MAGIC,
+    ArchiveError,
+    Record,
+    encode_record,
+    take_record,
+)
+from slipstream.jetstream.consumer_config import ConsumerConfig
+from slipstream.jetstream.json.times import parse_time
+from slipstream.kernel.values import ConsumerProgress, PendingDelivery
+
+ARCHIVES = Path(__file__).parent / "archives"
+
+numbers = st.integers(0, 2**63 - 1)
+records = st.builds(
+    Record,
+    st.binary(max_size=40),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 2**64 - 1),
+    st.binary(max_size=200),
+    st.binary(max_size=200),
+)
+
+
+@given(st.lists(records, max_size=20))
+def test_records_come_back(written: list[Record]) -> None:
+    buffer = bytearray(b"".join(encode_record(record) for record in written))
+    found = []
+    while record := take_record(buffer, 1 << 20):
+        found.append(record)
+    assert (found, buffer) == (written, b"")
+
+
+@given(records, st.integers(0, 500))
+def test_a_part_of_a_record_waits_for_the_rest(record: Record, missing: int) -> None:
+    whole = encode_record(record)
+    part = bytearray(whole[: max(len(whole) - 1 - missing, 0)])
+    before = bytes(part)
+    assert take_record(part, 1 << 20) is None
+    assert part == before
+
+
+def test_a_record_that_is_too_long_is_refused_by_its_head() -> None:
+    with pytest.raises(ArchiveError):
+        take_record(bytearray(b"\x01\x00\x01\x00\xff\xff\x7f"), 1 << 20)
+    with pytest.raises(ArchiveError):
+        take_record(bytearray(b"\xff" * 10), 1 << 20)
+
+
+messages = st.lists(
+    st.tuples(
+        st.integers(1, 200),  # distance to the message before
+        st.sampled_from([b"s.a", b"s.b", b"s.c.d", "s.\u00e9".encode()]),
+        st.sampled_from([b"", b"NATS/1.0\r\nA: b\r\n\r\n", b"NATS/1.0\r\nNats-Msg-Id: 7\r\n\r\n"]),
+        st.binary(max_size=300),
+        st.integers(0, 10**9),  # nanoseconds since the message before
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(messages, st.integers(1, 3), st.integers(1, 2000), st.sampled_from(["file", "memory"]))
+def test_kernel_and_twin_agree(
+    drawn: list[Any], first_seq: int, chunk_bytes: int, storage: str
+) -> None:
+    """Records of the twin into the kernel; out of the kernel into the twin."""
+    written, seq, time_ns = [], first_seq - 1, 1_900_000_000_000_000_000
+    for distance, subject, header, body, later_ns in drawn:
+        seq, time_ns = seq + distance, time_ns + later_ns
+        written.append(Record(subject, time_ns, seq, header, body))
+    state = {"messages": len(written), "first_seq": first_seq, "last_seq": seq + 2}
+    file = Record(b"state.json", 1, payload=json.dumps(state).encode())
+    plain = MAGIC + b"".join(encode_record(record) for record in [file, *written, END])
+    node = ServedApi()
+    config = {"name": "S", "subjects": ["s.>"], "storage": storage}
+    answer = node.restore(config, Compressor().compress(plain), chunk_bytes)
+    assert answer["state"]["messages"] == len(written)
+    assert answer["state"]["last_seq"] == seq + 2
+    assert node.messages("S") == [(r.seq, r.time_ns, r.name, r.header, r.payload) for r in written]
+    node.kernel.check()
+    decompressor = Decompressor()
+    decompressor.feed(node.backup("S").archive)
+    read = bytearray()
+    while block := decompressor.next():
+        read += block
+    assert read.startswith(MAGIC)
+    del read[: len(MAGIC)]
+    found = []
+    while record := take_record(read, 1 << 20):
+        found.append(record)
+    assert found[1:] == [*written, END]
+
+
+@given(
+    st.lists(st.tuples(numbers, numbers, numbers, st.integers(1, 9)), max_size=9),
+    st.lists(numbers, max_size=3, unique=True),
+    *[numbers] * 4,
+)
+def test_consumers_come_back(
+    drawn: list[Any], exceeded: list[int], a: int, b: int, c: int, d: int
+) -> None:
+    pending = {seq: PendingDelivery(seq, *rest) for seq, *rest in drawn}
+    progress = ConsumerProgress(
+        a,
+        b,
+        c,
+        d,
+        0,
+        0,
+        sorted(pending.values(), key=lambda delivery: delivery.consumer_seq),
+        sorted(set(exceeded) - pending.keys()),
+    )
+    config = ConsumerConfig(durable_name="C", max_deliver=5)
+    text = encode_consumer("C", config, progress, 2**63 - 1)
+    assert decode_consumer("C", text)[1:] == (
+        ConsumerConfig(durable_name="C", name="C", max_deliver=5),
+        progress,
+    )
+
+
+def test_an_archived_consumer_is_not_beyond_its_stream() -> None:
+    pending = [PendingDelivery(5, 1, 7, 1), PendingDelivery(9, 2, 8, 3)]
+    progress = ConsumerProgress(2, 9, 1, 8, 0, 0, pending, [3, 10])
+    text = encode_consumer("C", ConsumerConfig(durable_name="C", max_deliver=3), progress, 6)
+    state = json.loads(text)["state"]
+    assert state == {
+        "delivered": {"consumer_seq": 2, "stream_seq": 6},
+        "ack_floor": {"consumer_seq": 1, "stream_seq": 6},
+        "pending": {"5": {"Sequence": 1, "Timestamp": 7}},
+        "redelivered": {"3": 3},
+    }
+
+
+@pytest.mark.parametrize("version", ["2.15.1"])
+def test_backup_of_nats_server(version: str) -> None:
+    told = json.loads((ARCHIVES / f"nats-server-{version}.json").read_text())
+    archive = (ARCHIVES / f"nats-server-{version}.s2").read_bytes()
+    node = ServedApi()
+    answer = node.restore(told["request"]["config"], archive, chunk_bytes=1000)
+    assert "error" not in answer, answer
+    expected = [
+        (
+            seq,
+            parse_time(time).unix_ns,
+            subject.encode(),
+            base64.b64decode(header),
+            base64.b64decode(body),
+        )
+        for seq, subject, header, body, time in told["messages"]
+    ]
+    assert node.messages("S") == expected
+    shown = node.ok("STREAM.INFO.S", {"deleted_details": True})["state"]
+    known = told["info"]["state"]
+    for field in ("messages", "bytes", "first_seq", "last_seq", "deleted", "consumer_count"):
+        assert shown.get(field) == known.get(field), field
+    for name, consumer in told["consumers"].items():
+        info = node.ok(f"CONSUMER.INFO.S.{name}")
+        for field in ("num_ack_pending", "num_redelivered", "num_pending"):
+            assert info[field] == consumer[field], (name, field)
+        for field in ("delivered", "ack_floor"):
+            for number in ("consumer_seq", "stream_seq"):
+                assert info[field][number] == consumer[field][number], (name, field)
+    node.kernel.check()
