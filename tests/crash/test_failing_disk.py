@@ -65,3 +65,34 @@ def test_a_full_disk() -> None:
     assert ledger.turned_away or node.failed or stored < len(s.operations), "there was none for all"
     image = disk.image(Loss.random_subset, 1)  # of no limited size
     judge(image, *copy_of(ledger, clock))
+
+
+def test_room_again_after_a_full_disk() -> None:
+    """A full disk stops nothing for good: what the journal has taken is applied and can be read,
+    further publishes are turned away, and with room everything goes on, checkpoints included.
+    """
+    disk, clock, ledger = SimDisk(5), SimulatedClock(), Ledger()
+    node = SimulatedNode(disk, clock)
+    ledger.attach(node)
+    ledger.create_stream("S", stream_spec(subjects=[b"S.>"]))
+    ledger.turn()
+    capacity = 150_000
+    for full in range(2):
+        disk.set_capacity(capacity)
+        for i in range(150):
+            ledger.publish("S", b"S.s", b"%d " % i + b"f" * 2000)
+            ledger.turn()
+        assert not node.failed
+        s = ledger.stream("S")
+        assert ledger.turned_away or s.committed < len(s.operations), "there was none for all"
+        node.kernel.check()
+        capacity *= 3
+        disk.set_capacity(capacity)
+        before = ledger.stream("S").committed
+        clock.advance(60_000_000_000)  # checkpoints are tried again after a while
+        for _ in range(20):
+            ledger.publish("S", b"S.s", b"room %d" % full)
+            ledger.turn()
+        assert ledger.stream("S").committed > before
+    image = disk.image(Loss.random_subset, 1)
+    judge(image, *copy_of(ledger, clock))

@@ -154,7 +154,7 @@ def consumer_advisories(s: Session) -> None:  # C-119, C-122, C-125, C-129, C-14
     s.store(*"12345")
     s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.>")
     s.connection.subscribe("$JS.EVENT.METRIC.>")
-    s.consumer(sample_freq="100", max_deliver=2, ack_wait=300 * MS)
+    s.consumer(sample_freq="100")
     watched(s, 1)
     s.pull({"batch": 3, "expires": 1000 * MS})
     got = s.take(3)
@@ -167,7 +167,7 @@ def consumer_advisories(s: Session) -> None:  # C-119, C-122, C-125, C-129, C-14
     s.ack(got[2], b"+TERM again", sync=False)
     watched(s, 1)
     s.pull({"batch": 1, "expires": 1000 * MS})
-    s.take(1)
+    s.ack(s.take(1)[0], sync=False)
     watched(s, 1)
     s.info()
     s.pull({"batch": 1, "expires": 1000 * MS})
@@ -178,7 +178,7 @@ def consumer_advisories(s: Session) -> None:  # C-119, C-122, C-125, C-129, C-14
     watched(s, 1)
     s.api("CONSUMER.PAUSE.S.C", note=False)
     watched(s, 1)
-    s.consumer(description="changed", sample_freq="100", max_deliver=2, ack_wait=300 * MS)
+    s.consumer(description="changed", sample_freq="100")
     s.api("CONSUMER.DELETE.S.C", note=False)
     watched(s, 1)
     s.api("STREAM.DELETE.S", note=False)
@@ -254,6 +254,45 @@ def paused_push(s: Session) -> None:  # C-102, C-141
 
 
 # ---------------------------------------------------------------- acknowledgements
+
+
+@scenario
+def pulls_that_are_odd(s: Session) -> None:  # C-067, C-069, C-089
+    s.stream()
+    s.store(*(str(n) for n in range(20)))
+    s.consumer()
+    for level in (b"0", b"999", b"x", b""):
+        header = b"NATS/1.0\r\nNats-Required-Api-Level: " + level + b"\r\n\r\n"
+        inbox = s.inbox()
+        s.connection.publish("$JS.API.CONSUMER.MSG.NEXT.S.C", b"1", header, inbox)
+        s.take(1)
+    for body in (
+        b'{"BATCH":1,"Expires":1000000000}',
+        b'{"batch":-1}',
+        b'{"batch":1,"unknown":{"a":[1,"}"]}}',
+        b'{"batch":null,"no_wait":null,"group":null}',
+        b"{}",
+        b"+1",
+        b"-1",
+        b"0",
+        b"1 2",
+        b"[1]",
+        b'"1"',
+        b"\t1\r\n",
+    ):
+        s.notes.append(str(body))
+        s.pull(body)
+        s.take(1)
+    s.api("STREAM.PURGE.S", note=False)
+    for body in (
+        b'{"batch":1,"expires":-1}',
+        b'{"batch":1,"expires":-1,"no_wait":true}',
+        b'{"batch":1,"expires":-5,"idle_heartbeat":-5}',
+        b'{"batch":1,"expires":5000000,"max_bytes":-1}',
+    ):
+        s.notes.append(str(body))
+        s.pull(body)
+        s.take(1)
 
 
 @scenario
@@ -361,7 +400,7 @@ def redelivery_order(s: Session) -> None:  # C-119, C-123, C-126
 # ---------------------------------------------------------------- subjects of acknowledgements
 
 
-ACCOUNT_HASH = short_hash(b"$G")
+ACCOUNT_HASH = short_hash("$G")
 
 
 def play_long_ack_subjects(s: Session) -> None:

@@ -209,7 +209,62 @@ def direct_consumer_delivers(s: Session) -> None:  # C-047, C-128
     s.take(1)
 
 
+def kept(s: Session, *, until: int | None = None) -> None:
+    """How many messages the stream has; nats-server removes after it has answered."""
+    while True:
+        state = s.api("STREAM.INFO.S", note=False)["state"]
+        if until is None or state["messages"] == until:
+            break
+    s.notes.append(f"{state['messages']} messages from {state['first_seq']}")
+
+
+@scenario
+def sourcing_consumer_of_a_work_queue(s: Session) -> None:  # C-047, C-055, S-196
+    s.stream(retention="workqueue")
+    s.store(*"12345")
+    inbox = s.inbox()
+    create(s, "M", direct=True, sourcing=True, deliver_subject=inbox)
+    s.take(5)
+    asked = s.take(2)[-1]
+    flow_reply(s, asked, 3, 3)
+    kept(s, until=2)
+    s.info("M")
+    create(s, "M", direct=True, sourcing=True, deliver_subject=inbox)
+    s.take(2)
+    s.info("M")
+    for verb in ("CONSUMER.NAMES.S", "CONSUMER.INFO.S.M"):
+        request(s, f"$JS.API.{verb}")
+    kept(s)
+
+
 # ---------------------------------------------------------------- resets
+
+
+@scenario
+def reset_of_interest(s: Session) -> None:  # C-138
+    play_reset_of_kept(s, "interest", skipped=2, left=0)
+
+
+@scenario
+def reset_of_a_work_queue(s: Session) -> None:  # C-138
+    play_reset_of_kept(s, "workqueue", skipped=4, left=2)
+
+
+def play_reset_of_kept(s: Session, retention: str, *, skipped: int, left: int) -> None:
+    s.stream(retention=retention)
+    s.consumer()
+    s.store(*"12345")
+    s.pull({"batch": 3, "expires": 1000 * MS})
+    got = s.take(3)
+    s.ack(got[1])
+    kept(s, until=4)
+    request(s, RESET.format("C"), b'{"seq":4}')
+    s.info()
+    kept(s, until=skipped)
+    s.pull({"batch": 3, "no_wait": True})
+    for message in s.take(3)[:2]:
+        s.ack(message)
+    kept(s, until=left)
 
 
 @scenario

@@ -6,7 +6,9 @@ The same driving and noting as consumer_scenarios.py; a table of its own.
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 
 from consumer_scenarios import MS, Scenario, Session, normal_message
 
@@ -569,3 +571,59 @@ def get_by_time(s: Session) -> None:  # S-079, S-103, S-165, S-168
         for wanted in ({}, {"next_by_subj": "s.0"}, {"next_by_subj": "s.1"}):
             s.api("STREAM.MSG.GET.S", {"start_time": time} | wanted)
     s.api("STREAM.MSG.GET.S", {"start_time": "2090-01-01T00:00:00Z"})
+
+
+# ---------------------------------------------------------------- over streams that copy
+
+
+def until_last(s: Session, name: str, last: int) -> None:
+    while s.api(f"STREAM.INFO.{name}", note=False)["state"]["last_seq"] < last:
+        pass
+
+
+@scenario
+def counters_of_sources(s: Session) -> None:  # S-202
+    for name in "AB":
+        subject = f"{name.lower()}.>"
+        configure(s, {"name": name, "subjects": [subject], "allow_msg_counter": True})
+    transform = {"src": "a.*", "dest": "s.$1"}
+    sources = [{"name": "A", "subject_transforms": [transform]}, {"name": "B"}]
+    configure(s, {"name": "S", "subjects": ["s.>"], "allow_msg_counter": True, "sources": sources})
+    steps = (
+        ("a.x", "5"),
+        ("s.x", "10"),
+        ("a.x", "-7"),
+        ("a.y", "1"),
+        ("b.x", "100"),
+        ("s.y", "2"),
+        ("b.x", "1"),
+    )
+    for last, (subject, increment) in enumerate(steps, 1):
+        publish(s, subject, Nats_Incr=increment)
+        until_last(s, "S", last)
+        message = s.api("STREAM.MSG.GET.S", {"seq": last}, note=False)["message"]
+        header = base64.b64decode(message["hdrs"])
+        source = re.sub(rb"(Nats-Stream-Source: \S+ \S+ \S+ \S+ \S+)[^\r]*", rb"\1", header)
+        s.notes.append(f"{message['subject']} {source!r} {base64.b64decode(message['data'])!r}")
+
+
+@scenario
+def mirror_answers_for_its_origin(s: Session) -> None:  # S-161
+    origin = {"name": "O", "subjects": ["o.>"], "allow_direct": True}
+    configure(s, origin)
+    for body in (b"1", b"2"):
+        publish(s, "o.a", body)
+    configure(s, {"name": "S", "mirror": {"name": "O"}, "mirror_direct": True})
+    until_last(s, "S", 2)
+    configure(s, origin | {"allow_direct": False}, "UPDATE")
+    for request in (b'{"seq":1}', b'{"seq":1,"batch":5}'):
+        inbox = s.inbox()
+        while True:  # until the mirror has taken it up
+            s.connection.publish("$JS.API.DIRECT.GET.O", request, reply=inbox)
+            message = s.connection.next_of_any(2.0)
+            if message is None or b" 503" not in message.header:
+                break
+        s.notes.append(normal_message(message) if message else "nothing")
+        s.take(2 if b"batch" in request else 0)
+    s.connection.publish("$JS.API.DIRECT.GET.O.o.a", b"", reply=s.inbox())
+    s.take(1)

@@ -594,3 +594,59 @@ def republished_copies(s: Copies) -> None:
     lines = message.header.decode().split("\r\n")
     kept = [x for x in lines if not x.startswith(("Nats-Time-Stamp", "Nats-Stream-Source"))]
     s.note((message.subject, kept, message.body))
+
+
+# -- retention  # S-192
+
+
+def _queue(s: Copies, retention: str) -> None:
+    s.stream("O", subjects=["o.>"], retention=retention)
+    s.store("o.1", "a", "b", "c")
+
+
+@scenario
+def source_of_a_work_queue(s: Copies) -> None:
+    """Messages leave the queue when they are in the copy."""
+    _queue(s, "workqueue")
+    s.stream("S", sources=[{"name": "O"}])
+    s.until_last("S", 3)
+    s.until_messages("O", 0)
+    s.note_content("S")
+    s.note_info("S")
+    s.note_info("O")
+    (name,) = s.api("CONSUMER.NAMES.O")["consumers"]
+    config = s.api(f"CONSUMER.INFO.O.{name}")["config"]
+    for server_made in ("deliver_subject", "metadata"):
+        del config[server_made]
+    s.note((name, config))
+    s.ok("STREAM.DELETE.S")
+    s.until("O", lambda info: info["state"]["consumer_count"] == 0)
+
+
+@scenario
+def mirror_of_an_interest_stream(s: Copies) -> None:
+    s.stream("O", subjects=["o.>"], retention="interest")
+    s.stream("M", mirror={"name": "O"})
+    s.until("M", settled())
+    s.store("o.1", "a", "b", "c")
+    s.until_last("M", 3)
+    s.until_messages("O", 0)
+    s.note_content("M")
+    s.note_info("M")
+
+
+@scenario
+def source_into_an_interest_stream(s: Copies) -> None:
+    """Without interest a message leaves nothing but its sequence. (nats-server does not count it
+    in the source's `seq`.)
+    """
+    s.origin(messages=3)
+    s.stream("S", sources=[{"name": "O"}], retention="interest")
+    s.until_last("S", 3)
+    config = {"durable_name": "C", "ack_policy": "explicit", "filter_subject": "o.1"}
+    s.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": config})
+    s.store("o.1", "wanted")
+    s.store("o.2", "not wanted")
+    s.until_last("S", 5)
+    s.note_content("S")
+    s.note({k: v for k, v in s.info("S")["state"].items() if not k.endswith("_ts")})

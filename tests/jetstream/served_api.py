@@ -159,10 +159,14 @@ class ServedApi:
         return subject
 
     def restore(
-        self, config: dict[str, Any], archive: bytes, chunk_bytes: int = 64 << 10
+        self,
+        config: dict[str, Any],
+        archive: bytes,
+        chunk_bytes: int = 64 << 10,
+        state: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The answer that ends it: to the empty chunk, or an error to one before."""
-        subject = self.begin_restore(config)
+        subject = self.begin_restore(config, state)
         for start in range(0, len(archive), chunk_bytes):
             answer = self.ask(subject, archive[start : start + chunk_bytes])
             if answer:

@@ -9,7 +9,11 @@ beside this one.
 from __future__ import annotations
 
 import base64
+import io
 import json
+import struct
+import tarfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,7 @@ from slipstream.jetstream.archive.records import (
 )
 from slipstream.jetstream.consumer_config import ConsumerConfig
 from slipstream.jetstream.json.times import parse_time
+from slipstream.kernel.archive import highwayhash
 from slipstream.kernel.values import ConsumerProgress, PendingDelivery
 
 ARCHIVES = Path(__file__).parent / "archives"
@@ -155,12 +160,13 @@ def test_an_archived_consumer_is_not_beyond_its_stream() -> None:
     }
 
 
-@pytest.mark.parametrize("version", ["2.15.1"])
+@pytest.mark.parametrize("version", ["2.14.6", "2.15.1"])
 def test_backup_of_nats_server(version: str) -> None:
     told = json.loads((ARCHIVES / f"nats-server-{version}.json").read_text())
     archive = (ARCHIVES / f"nats-server-{version}.s2").read_bytes()
     node = ServedApi()
-    answer = node.restore(told["request"]["config"], archive, chunk_bytes=1000)
+    request = told["request"]
+    answer = node.restore(request["config"], archive, 1000, request["state"])
     assert "error" not in answer, answer
     expected = [
         (
@@ -185,3 +191,131 @@ def test_backup_of_nats_server(version: str) -> None:
             for number in ("consumer_seq", "stream_seq"):
                 assert info[field][number] == consumer[field][number], (name, field)
     node.kernel.check()
+
+
+# -- the older format
+
+
+def tar_of(*files: tuple[str, bytes], kind: bytes = tarfile.REGTYPE) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in files:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.type, entry.mtime = len(content), kind, 1.5
+            tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def hashed(key: str, content: bytes) -> int:
+    return highwayhash(sha256(key.encode()).digest(), content)
+
+
+def checked(key: str, content: bytes) -> bytes:
+    return hashed(key, content).to_bytes(8, "little").hex().encode()
+
+
+META = b'{"Created":"2026-01-02T03:04:05.6Z","name":"S","subjects":["s.>"]}'
+HEAD = (("meta.inf", META), ("meta.sum", checked("S", META)))
+ERASED, TOMBSTONE = 1 << 63, 1 << 62
+
+
+def block_record(
+    seq: int, subject: bytes = b"s.a", body: bytes = b"x", header: bytes = b""
+) -> bytes:
+    size = 22 + len(subject) + len(body) + 8 + (4 + len(header) if header else 0)
+    numbers = struct.pack("<QQ", seq, 1_800_000_000_000_000_000 + (seq & 0xFFFF))
+    extent = struct.pack("<I", len(header)) if header else b""
+    return (
+        struct.pack("<I", size | (1 << 31 if header else 0))
+        + numbers
+        + struct.pack("<H", len(subject))
+        + subject
+        + extent
+        + header
+        + body
+        + struct.pack("<Q", hashed("S-1", numbers + subject + header + body))
+    )
+
+
+def restore_tar(plain: bytes, **state: int) -> tuple[ServedApi, dict[str, Any]]:
+    node = ServedApi()
+    config = {"name": "S", "subjects": ["s.>"]}
+    return node, node.restore(config, Compressor().compress(plain), 700, state)
+
+
+def test_highwayhash() -> None:
+    """The first vectors that its authors published: 0, 1, ... under the key 0, 1, ... 31."""
+    vectors = (0x907A56DE22C26E53, 0x7EAB43AAC7CDDD78, 0xB8D0569AB0B53D62, 0x5C6BEFAB8A463D80)
+    for size, expected in enumerate(vectors):
+        assert highwayhash(bytes(range(32)), bytes(range(size))) == expected
+
+
+def test_blocks() -> None:
+    """Evicted messages before the first, tombstones, erased ones, a block that ends in a gap."""
+    header = b"NATS/1.0\r\nA: b\r\n\r\n"
+    first = b"".join(map(block_record, (1, 2, 3, 4))) + block_record(5, header=header)
+    second = (
+        block_record(4 | TOMBSTONE, b"", b"")
+        + block_record(6 | ERASED, b"", b"")
+        + block_record(7, body=b"y" * 2000)
+        + block_record(9)
+        + block_record(9 | TOMBSTONE, b"", b"")
+    )
+    plain = tar_of(
+        *HEAD, ("msgs/1.blk", first), ("msgs/index.db", b"anything"), ("msgs/2.blk", b"")
+    )
+    node, answer = restore_tar(plain, first_seq=3, last_seq=5)
+    assert "error" not in answer, answer
+    assert [(seq, head) for seq, _, _, head, _ in node.messages("S")] == [
+        (3, b""),
+        (4, b""),
+        (5, header),
+    ]
+    assert node.ok("STREAM.INFO.S")["created"] == "2026-01-02T03:04:05.6Z"
+    plain = tar_of(*HEAD, ("msgs/1.blk", first + second))
+    node, answer = restore_tar(plain, first_seq=3, last_seq=12)
+    assert [(seq, len(body)) for seq, *_, body in node.messages("S")] == [(3, 1), (5, 1), (7, 2000)]
+    assert node.ok("STREAM.INFO.S")["state"]["last_seq"] == 12
+    node.kernel.check()
+
+
+@pytest.mark.parametrize(
+    ("plain", "complaint"),
+    [
+        (b"\x01" * 512, "invalid tar header"),
+        (tar_of(*HEAD)[:1536], "truncated"),
+        (tar_of(("msgs/1.blk", block_record(1))), "expected meta.inf first"),
+        (tar_of(HEAD[0], ("meta.sum", b"0" * 16)), "the checksum of meta.inf is wrong"),
+        (tar_of(("meta.inf", b"{"), ("meta.sum", checked("S", b"{"))), "error in meta.inf"),
+        (
+            tar_of(("meta.inf", b'{"name":"T"}'), ("meta.sum", checked("S", b'{"name":"T"}'))),
+            "stream names do not match",
+        ),
+        (tar_of(*HEAD, ("../x", b"")), "unexpected content"),
+        (tar_of(*HEAD, ("/etc/passwd", b"")), "unexpected content"),
+        (tar_of(*HEAD, ("msgs/../../x", b"")), "unexpected content"),
+        (tar_of(*HEAD, ("a" * 150 + "/../b", b"")), "unexpected content"),
+        (tar_of(("meta.inf", b""), kind=tarfile.SYMTYPE), "unexpected content"),
+        (tar_of(("meta.inf", b""), kind=tarfile.DIRTYPE), "unexpected content"),
+        (tar_of(("errors.txt", b"it broke")), "it broke"),
+        (tar_of(*HEAD, ("msgs/1.blk", block_record(1)[:-1] + b"!")), "checksum"),
+        (tar_of(*HEAD, ("msgs/1.blk", block_record(1)[:-1])), "cut off"),
+        (tar_of(*HEAD, ("msgs/1.blk", b"\xff\xff\xff\x7f" + bytes(40))), "damaged"),
+        (
+            tar_of(*HEAD, ("msgs/1.blk", b"\x1e\0\0\0" + bytes(16) + b"\xff\xff" + bytes(8))),
+            "damaged",
+        ),
+        (tar_of(*HEAD, ("msgs/1.blk", block_record(1, b"s.*"))), "invalid subject"),
+        (tar_of(*HEAD, ("obs/C/o.dat", b"\x16\x02" + bytes(6))), "it has no meta.inf"),
+        (tar_of(*HEAD, ("obs/C/meta.inf", b"{}"), ("obs/C/o.dat", b"")), "corrupt consumer state"),
+        (
+            tar_of(*HEAD, ("obs/C/meta.inf", b"{}"), ("obs/C/o.dat", b"\x16\x02" + b"\xff" * 20)),
+            "corrupt",
+        ),
+        (tar_of(*HEAD, ("obs/C/meta.inf", b"["), ("obs/C/o.dat", b"")), "error restoring consumer"),
+    ],
+)
+def test_damaged_and_hostile_tars(plain: bytes, complaint: str) -> None:
+    node, answer = restore_tar(plain)
+    assert complaint in answer["error"]["description"]
+    assert node.stream_names() == []

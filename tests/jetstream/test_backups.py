@@ -417,7 +417,7 @@ def consumer_record(name: bytes = b"C", **changes: object) -> Record:
     ("archive", "complaint"),
     [
         (b"not compressed at all", "not an S2 or Snappy stream"),
-        (compress(b"NATSARC2" + b"\0" * 100), "archive: invalid archive stream"),
+        (compress(b"NATSARC2" + b"\0" * 504), "archive/tar: invalid tar header"),
         (compress(b""), "the backup was truncated"),
         (compress(MAGIC), "the backup was truncated"),
         (archive_of(message(1)), "expected state.json first"),

@@ -39,13 +39,13 @@ DIRECT = {"direct": True, "deliver_subject": "d", "ack_policy": "none"}
 
 
 def test_identity_is_the_hash_of_the_creation_time() -> None:  # S-196
-    assert short_hash(b"2026-11-23T05:20:04.2380702Z") == "lgFTCk7S"  # nats-server's answer
+    assert short_hash("2026-11-23T05:20:04.2380702Z") == "lgFTCk7S"  # nats-server's answer
 
 
 def test_answers_carry_the_identity(talk: Conversation) -> None:  # C-018
     created = talk.ok("STREAM.INFO.S")["created"]
     answer = create(talk, "D", **DIRECT)
-    expected = f"NATS/1.0\r\nNats-Stream-Identity: {short_hash(created.encode())}\r\n\r\n".encode()
+    expected = f"NATS/1.0\r\nNats-Stream-Identity: {short_hash(created)}\r\n\r\n".encode()
     assert answer.startswith(expected)
     assert not create(talk, "P").startswith(b"NATS/1.0")
 
@@ -54,7 +54,7 @@ def test_another_identity_is_refused(talk: Conversation) -> None:  # C-018
     header = b"NATS/1.0\r\nNats-Stream-Identity: else0000\r\n\r\n"
     assert b'"err_code":10225' in create(talk, "D", header, **DIRECT)
     assert b'"err_code"' not in create(talk, "P", header)  # only asked of those
-    mine = short_hash(talk.ok("STREAM.INFO.S")["created"].encode())
+    mine = short_hash(talk.ok("STREAM.INFO.S")["created"])
     header = f"NATS/1.0\r\nNats-Stream-Identity: {mine}\r\n\r\n".encode()
     assert b'"err_code"' not in create(talk, "D", header, **DIRECT)
 
@@ -88,6 +88,22 @@ def test_a_direct_sourcing_consumer_has_a_new_name_each_time(talk: Conversation)
         names.add(json.loads(answer[answer.index(b"{") :])["name"])
     assert len(names) == 2
     assert all(name.startswith("M-") and len(name) == 10 for name in names)
+
+
+def test_a_sourcing_consumer_starts_again_after_each_update(talk: Conversation) -> None:  # C-047
+    create(talk, "Q", sourcing=True, deliver_subject="d")
+    consumer = kernel_consumer(talk)
+    consumer.started = False
+    create(talk, "Q", sourcing=True, deliver_subject="d")
+    assert consumer.started
+    consumer.started = False
+    talk.ok("CONSUMER.PAUSE.S.Q", {"pause_until": "2120-01-01T00:00:00Z"})
+    assert consumer.started
+    create(talk, "P")
+    plain = list(next(iter(talk.kernel.streams.values())).consumers.values())[-1]
+    plain.started = False
+    create(talk, "P", description="an update that resets nothing")
+    assert not plain.started
 
 
 def test_direct_consumers_live_in_memory(talk: Conversation) -> None:  # C-047

@@ -93,7 +93,7 @@ class Counting(RuleBasedStateMachine):
         self._commit(
             lambda token: kernel.propose_purge(token, self.stream, subject.encode(), 0, keep)
         )
-        self._remove(found[: len(found) - keep] if keep else found)
+        self._remove(found[: max(len(found) - keep, 0)] if keep else found)
 
     # -- consumers
 

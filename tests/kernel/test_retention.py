@@ -10,15 +10,19 @@ what nobody acknowledged is there.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.testing.simulated_node import (
     Delivery,
+    PowerLoss,
     SimulatedClock,
     SimulatedNode,
     consumer_spec,
@@ -306,3 +310,77 @@ TestInterest = Interest.TestCase
 TestInterest.settings = SETTINGS
 TestWorkQueue = WorkQueue.TestCase
 TestWorkQueue.settings = SETTINGS
+
+
+# -- cut off at every disk operation
+
+
+@dataclass
+class Promised:
+    """What clients were told, and what they asked for."""
+
+    stored: set[int] = field(default_factory=set)
+    acknowledged: set[int] = field(default_factory=set)  # an acknowledgement was sent
+    confirmed: set[int] = field(default_factory=set)  # and answered
+
+
+def play(node: SimulatedNode, promised: Promised) -> None:
+    """Two consumers that share a work queue, one of them confirming; until the power goes."""
+    kernel = node.kernel
+    spec = stream_spec(subjects=[b"s.>"], retention=WORK_QUEUE)
+    stream = kernel.propose_stream_create(1, node.account, b"S", b"stream", spec)
+    node.turn()
+    node.turn()
+    for token, name in ((2, "w"), (3, "x")):
+        filters = [f.encode() for f in DISJOINT[name]]
+        id_ = kernel.propose_consumer_create(
+            token, stream, name.encode(), name.encode(), consumer_spec(filters=filters)
+        )
+        node.turn()
+        node.turn()
+        kernel.start_consumer(stream, id_)
+    for round_ in range(6):
+        numbers = [node.publish(s.encode(), b"x" * 500) for s in SUBJECTS]
+        node.turn()
+        node.turn()
+        promised.stored |= {round_ * 4 + i for i, n in enumerate(numbers, 1) if n in node.replies}
+        for name in "wx":
+            node.pull(STREAM, name, 1)
+        node.turn()
+        asked: dict[int, int] = {}
+        for delivery in node.deliveries:
+            number = node.acknowledge(delivery.ack_subject, confirm=delivery.consumer == "w")
+            promised.acknowledged.add(delivery.stream_seq)
+            asked[number] = delivery.stream_seq
+        node.deliveries.clear()
+        if round_ == 3:
+            kernel.checkpoint()
+        node.turn()
+        node.turn()
+        promised.confirmed |= {seq for number, seq in asked.items() if number in node.replies}
+
+
+@pytest.mark.parametrize("loss", [Loss.all, Loss.random_subset, Loss.none])
+def test_an_acknowledgement_is_for_ever_when_it_is_confirmed(loss: Loss) -> None:
+    whole = SimDisk(7)
+    play(SimulatedNode(whole, SimulatedClock()), Promised())
+    operations = whole.operations
+    assert operations > 40
+    confirmed = 0
+    for operation in range(1, operations + 1, 2):
+        disk, clock, promised = SimDisk(7), SimulatedClock(), Promised()
+        disk.crash_at(operation)
+        with contextlib.suppress(PowerLoss, StoreError):
+            play(SimulatedNode(disk, clock), promised)
+        if not promised.stored:
+            continue
+        node = SimulatedNode(disk.image(loss), clock)
+        gone = set(node.kernel.stream_deleted(1, 1 << 20))
+        state = node.kernel.stream_state(1)
+        held = set(range(state.first_seq, state.last_seq + 1)) - gone if state.messages else set()
+        assert promised.stored - promised.acknowledged <= held
+        assert not promised.confirmed & held
+        confirmed += len(promised.confirmed)
+        node.kernel.check()
+        node.stop()
+    assert confirmed > 0

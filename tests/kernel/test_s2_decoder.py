@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipstream.kernel._kernel import crc32c
-from slipstream.kernel.s2 import S2Decoder
+from slipstream.kernel.archive import S2Decoder
 from slipstream.kernel.values import S2Error
 
 BACKUP = Path(__file__).parents[1] / "jetstream" / "archives" / "nats-server-2.15.1.s2"

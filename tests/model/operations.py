@@ -42,7 +42,11 @@ def is_valid_update(old: Config, asked: Config) -> bool:
     """Of the changes that the tests draw (S-018, S-025, S-035, S-036)."""
     if asked.get("discard_new_per_subject") and asked["discard"] == "old":
         return False
-    if old["sealed"]:
+    if old["sealed"] or (old["retention"] == "workqueue") != (asked["retention"] == "workqueue"):
+        return False
+    if asked.get("allow_msg_counter") and asked["discard"] == "new":
+        return False
+    if asked["sealed"] and asked.get("allow_msg_counter"):
         return False
     return not (asked["max_age"] and asked["duplicate_window"] > asked["max_age"])
 
@@ -242,7 +246,7 @@ def create_consumer(
         if update and existing is None:
             return p.answer(inbox, {"error": error(400, 10149, "consumer does not exist")})
         if existing is not None:
-            existing.update(spec, shown)
+            p.model.update_consumer(consumer, spec, shown)
         else:
             existing = p.model.create_consumer(consumer, spec, shown, now_ns)
         p.entry(durable=True)
@@ -312,6 +316,7 @@ def acknowledge(world: World, name: str, ack_subject: bytes, kind: bytes, *, con
             return
         model, now_ns = p.model.consumers[consumer], world.clock.now_ns
         answers = model.acknowledge(numbers, inbox, kind, p.model.messages, now_ns)
+        p.model.settle()
         settles = not kind.startswith((b"-NAK", b"+WPI", b"+NXT"))
         p.entry(durable=confirm and settles)
         p.send(answers, durable=confirm and settles)

@@ -52,6 +52,13 @@ STREAMS: tuple[dict[str, Any], ...] = (
     {"allow_rollup_hdrs": True, "max_msg_size": 120},
     {"deny_delete": True, "deny_purge": True},
     {"no_ack": True},
+    {"allow_msg_counter": True},
+    {"allow_msg_counter": True, "max_msgs_per_subject": 1, "storage": "memory"},
+    {"retention": "interest"},
+    {"retention": "interest", "max_msgs_per_subject": 2, "allow_rollup_hdrs": True},
+    {"retention": "interest", "storage": "memory", "max_age": 3 * SECOND_NS + 7 * MS},
+    {"retention": "workqueue"},
+    {"retention": "workqueue", "max_msgs": 5, "discard": "new"},
 )
 UPDATES: tuple[dict[str, Any], ...] = (
     {"max_msgs": 3},
@@ -65,6 +72,8 @@ UPDATES: tuple[dict[str, Any], ...] = (
     {"discard": "old", "discard_new_per_subject": False},
     {"duplicate_window": 300 * MS},
     {"sealed": True},
+    {"retention": "interest"},
+    {"retention": "limits"},
 )
 ACKS = ("explicit", "explicit", "all", "none")
 KINDS: tuple[dict[str, Any], ...] = (
@@ -97,6 +106,7 @@ FILTERS: tuple[tuple[str, ...], ...] = (
     ("x.*", "1"),
     ("nothing",),
 )
+OWN_FILTERS = {"x": ("0",), "y": ("1", "2"), "z": ("x.*",)}  # nobody else's
 SUBJECTS = ("0", "1", "2", "x.0", "x.1")
 BODIES = (b"", b"1", b"b" * 40, b"B" * 200)
 ACK_KINDS = (
@@ -127,11 +137,16 @@ headers = st.fixed_dictionaries(
         "Nats-Expected-Stream": st.sampled_from(("A", "B")),
         "Nats-Rollup": st.sampled_from(("sub", "ALL", "nobody")),
         "Nats-TTL": st.sampled_from(("1", "2s", "never", "0", "500ms", "x", "1m")),
+        "Nats-Incr": st.sampled_from(("1", "-20", "+3", "x")),
         "X-Other": st.sampled_from(("<&>", "Nats-Msg-Id: a")),
     },
 )
 plain = st.just({})
 mostly_ids = st.fixed_dictionaries({}, optional={"Nats-Msg-Id": st.sampled_from(("a", "b", "c"))})
+increments = st.fixed_dictionaries(
+    {"Nats-Incr": st.sampled_from(("1", "-20", "+3"))},
+    optional={"Nats-Msg-Id": st.sampled_from(("a", "b"))},
+)
 ttls = st.fixed_dictionaries({"Nats-TTL": st.sampled_from(("1", "2s", "never"))})
 
 
@@ -181,7 +196,7 @@ class RandomStreams(RuleBasedStateMachine):
         messages=st.lists(
             st.tuples(
                 st.sampled_from(SUBJECTS),
-                st.one_of(plain, mostly_ids, ttls, headers),
+                st.one_of(plain, mostly_ids, ttls, headers, increments),
                 st.sampled_from(BODIES),
             ),
             min_size=1,
@@ -241,8 +256,11 @@ class RandomStreams(RuleBasedStateMachine):
         filters: tuple[str, ...],
         push: int,
     ) -> None:
-        if self.world.model(name) is None or self.consumer(name, consumer) is not None:
+        model = self.world.model(name)
+        if model is None or self.consumer(name, consumer) is not None:
             return
+        if model.description["retention"] == "workqueue":  # C-055
+            acks, policy, filters = "explicit", {}, OWN_FILTERS[consumer]
         asked = {"durable_name": consumer, "ack_policy": acks, **kind, **policy}
         if acks == "none":
             for key in ("ack_wait", "backoff", "max_deliver", "max_ack_pending"):
@@ -263,9 +281,11 @@ class RandomStreams(RuleBasedStateMachine):
     def update_consumer(
         self, name: str, consumer: str, filters: tuple[str, ...], acks: int
     ) -> None:
-        known = self.consumer(name, consumer)
-        if known is None:
+        known, model = self.consumer(name, consumer), self.world.model(name)
+        if known is None or model is None:
             return
+        if model.description["retention"] == "workqueue":
+            filters = OWN_FILTERS[consumer]
         asked = {k: v for k, v in known.description.items() if not k.startswith("filter_subject")}
         asked.pop("pause_until", None)
         times = {}

@@ -1,8 +1,9 @@
-"""A whole server over a simulated disk and clock, and beside it what it may be: the model's streams.
+"""A whole server over a simulated disk and clock, and beside it what it may be: the model's
+streams.
 
-One *step* is one moment: the clock stands, timers that are due fire, clients do something, and turns
-run until nothing moves any more. After it, everything that arrived anywhere is compared with what
-the model sent, message by message and byte by byte, and so is every state that the API shows.
+One *step* is one moment: the clock stands, timers that are due fire, clients do something, and
+turns run until nothing moves any more. After it, everything that arrived anywhere is compared with
+what the model sent, message by message and byte by byte, and so is every state that the API shows.
 
 Power may go at any disk operation. What is certain then is what was promised; how much more of a
 stream's log survived is not. So a stream is a set of *possibilities*, one for each length that its
@@ -93,6 +94,7 @@ class Possibility:
             return
         for consumer in self.model.consumers.values():
             self.send(consumer.run(self.model.messages, now_ns))
+        self.model.settle()
         self._deliveries_in_any_order()
 
     def _deliveries_in_any_order(self) -> None:

@@ -40,8 +40,8 @@ BLOCKS: Mapping[str, type] = {
     "authorization { users: [ { ... } ] }": User,
     "jetstream { ... }": JetStream,
     "jetstream { limits { ... } }": JetStreamLimits,
-    "jetstream { limits { batch { ... } } }": BatchLimits,
     "feature_flags { ... }": FeatureFlags,
+    "jetstream { limits { batch { ... } } }": BatchLimits,
 }
 
 

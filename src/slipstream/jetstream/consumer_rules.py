@@ -123,7 +123,7 @@ def check_work_queue(config: ConsumerConfig, stream: StreamConfig, *, others: in
     """What a new consumer of a work queue must be (C-055); whether its filters are disjoint from
     those of the `others` that exist is the caller's to find out. Raises ApiError.
     """
-    if stream.retention is not Retention.WORK_QUEUE or config.direct or config.sourcing:
+    if stream.retention is not Retention.WORK_QUEUE or config.is_internal:
         return
     if config.ack_policy not in (AckPolicy.EXPLICIT, AckPolicy.FLOW_CONTROL):
         raise ApiError(ErrorCode.CONSUMER_WQ_REQUIRES_EXPLICIT_ACK)

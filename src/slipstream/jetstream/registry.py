@@ -135,7 +135,7 @@ class Stream:
     @cached_property
     def identity(self) -> str:
         """Tells a stream from an earlier one of its name (S-196)."""
-        return short_hash(self.created.encode())
+        return short_hash(self.created)
 
 
 class Account:

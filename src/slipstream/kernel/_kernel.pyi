@@ -10,6 +10,7 @@ from typing import Any
 from slipstream.kernel.events import Event
 from slipstream.kernel.values import (
     BackupPiece,
+    BlockPiece,
     ConnectionStats,
     ConsumerProgress,
     ConsumerRecord,
@@ -89,6 +90,12 @@ class OverlayDisk(Disk):
 
 def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:
     """Reads every message of a stream: how many are whole, and which are not (at most `limit`)."""
+
+def highwayhash(key: bytes, data: bytes) -> int: ...
+def read_block(
+    data: bytes | bytearray | memoryview, key: bytes, first_seq: int, last_seq: int, bytes_max: int
+) -> BlockPiece:
+    """Whole records off the front of a message block of nats-server. `key` has 32 bytes."""
 
 class S2Decoder:
     """Decodes an S2 (or framed Snappy) stream: feed it, take blocks until there is none, feed it

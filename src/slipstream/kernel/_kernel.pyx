@@ -3,6 +3,7 @@
 
 include "storage.pxi"
 include "store.pxi"
+include "backup.pxi"
 include "kernel_calls.pxi"
 include "kernel.pxi"
 include "parser.pxi"

@@ -31,15 +31,15 @@ cdef class Kernel:
             elif name == "ping_max": l.ping_max = value
             elif name == "write_deadline_ns": l.write_deadline_ns = value
             elif name == "auth_timeout_ns": l.auth_timeout_ns = value
-            elif name == "api_level": l.api_level = value
             elif name == "auth_required": l.auth_required = value
             elif name == "headers": l.headers = value
+            elif name == "trace": l.trace = value
+            elif name == "traced_payload_max": l.traced_payload_max = value
+            elif name == "api_level": l.api_level = value
             elif name == "batches_per_stream": l.batches_per_stream = value
             elif name == "batches_total": l.batches_total = value
             elif name == "batch_messages": l.batch_messages = value
             elif name == "batch_timeout_ns": l.batch_timeout_ns = value
-            elif name == "trace": l.trace = value
-            elif name == "traced_payload_max": l.traced_payload_max = value
             else: raise TypeError(f"unknown limit {name!r}")
         cdef Guard* guard
         with nogil:
@@ -176,7 +176,7 @@ cdef class Kernel:
     # -- subjects
 
     def account(self, bytes name):
-        cdef bytes hashed = short_hash(name).encode()
+        cdef bytes hashed = short_hash(name.decode()).encode()
         return kc_account(self.k[0], _view(name), _view(hashed))
 
     def set_long_ack_subjects(self, bint wanted):
@@ -470,10 +470,10 @@ cdef class Kernel:
     def stream_subjects(self, uint64_t stream, bytes filter, size_t offset, size_t limit):
         cdef vector[SubjectRow] rows
         cdef string_view f = _view(filter)
+        cdef size_t total = 0
         with nogil:
-            rows = kc_stream_subjects(self.k[0], stream, f)
-        found = sorted((<bytes>r.subject, r.count) for r in rows)
-        return len(found), found[offset : offset + limit]
+            rows = kc_stream_subjects(self.k[0], stream, f, offset, limit, total)
+        return total, [(<bytes>r.subject, r.count) for r in rows]
 
     def consumer_state(self, uint64_t stream, uint32_t consumer):
         cdef ConsumerView v

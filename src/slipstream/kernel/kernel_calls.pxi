@@ -1,6 +1,4 @@
 # What the Kernel class calls in C++, and how specs and events cross between the two languages.
-import struct as _struct
-
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
@@ -66,8 +64,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
         int64_t write_deadline_ns, auth_timeout_ns, api_level, traced_payload_max
-        int64_t batches_per_stream, batches_total, batch_messages, batch_timeout_ns
         cbool auth_required, headers, trace
+        int64_t batches_per_stream, batches_total, batch_messages, batch_timeout_ns
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
@@ -203,37 +201,6 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         next
 
 
-cdef extern from "bytes.hpp" namespace "slipstream" nogil:
-    cdef cppclass CBuffer "slipstream::Buffer":
-        string_view view()
-
-
-cdef extern from "consumer.hpp" namespace "slipstream" nogil:
-    cdef cppclass CDelivery "slipstream::Consumer::Progress::Delivery":
-        uint64_t stream_seq, consumer_seq
-        int64_t sent_ns
-        uint32_t deliveries
-
-    cdef cppclass CProgress "slipstream::Consumer::Progress":
-        uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq
-        int64_t delivered_ns, acked_ns
-        vector[CDelivery] pending
-        vector[uint64_t] exceeded
-
-
-cdef extern from "stream_restore.hpp" namespace "slipstream" nogil:
-    cdef cppclass CRestoreLimits "slipstream::RestoreLimits":
-        uint64_t payload_bytes_max
-        int64_t message_bytes_max
-
-    cdef cppclass CRestoredBatch "slipstream::RestoredBatch":
-        size_t consumed
-        uint64_t last_seq
-        uint32_t count
-        cbool refused, ended
-        string fault
-
-
 cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[ConnectionRow] kc_connections "slipstream::KernelCalls::connections"(CKernel&)
     vector[SubscriptionRow] kc_subscriptions "slipstream::KernelCalls::subscriptions"(CKernel&, uint64_t)
@@ -256,7 +223,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     cbool kc_feed_view "slipstream::KernelCalls::feed_view"(CKernel&, uint64_t, uint32_t, FeedView&)
     cbool kc_source_position "slipstream::KernelCalls::source_position"(CKernel&, uint64_t, string_view, CSourcePosition&)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
-    vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(CKernel&, uint64_t, string_view)
+    vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(
+        CKernel&, uint64_t, string_view, size_t, size_t, size_t&)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_unpin_consumer "slipstream::KernelCalls::unpin_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
@@ -295,20 +263,6 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     cbool kc_restore_end "slipstream::KernelCalls::restore_end"(CKernel&, uint64_t, uint64_t, uint64_t, int64_t)
     cbool kc_delete_consumer "slipstream::KernelCalls::delete_consumer"(CKernel&, uint64_t, uint64_t, uint32_t)
     cbool kc_reset_consumer "slipstream::KernelCalls::reset_consumer"(CKernel&, uint64_t, uint64_t, uint32_t, uint64_t)
-
-
-# In the order of the C++ enumeration.
-_BACKUP_OUTCOMES = ("more", "pending", "end", "damaged", "gone")
-
-
-# As Consumer::restore reads it.
-cdef bytes _encode_progress(p):
-    return _struct.pack(
-        f"<4Q2qI{'QQqI' * len(p.pending)}I{len(p.exceeded)}Q",
-        p.delivered_consumer_seq, p.delivered_stream_seq, p.ack_floor_consumer_seq, p.ack_floor_stream_seq,
-        p.delivered_last_ns, p.ack_floor_last_ns,
-        len(p.pending), *[value for delivery in p.pending for value in delivery], len(p.exceeded), *p.exceeded,
-    )
 
 
 # Disconnect reasons are few and live as long as the process: the kernel keeps pointers to them.
@@ -387,8 +341,6 @@ cdef object _event(EventRecord& e):
         return _events.FeedEvent(e.a, e.b)
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
-    if e.type == EventType.batch_abandoned:
-        return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode())
     if e.type == EventType.requests_dropped:
         return _events.RequestsDroppedEvent(e.a)
     if e.type == EventType.trace:
@@ -397,4 +349,6 @@ cdef object _event(EventRecord& e):
         )
     if e.type == EventType.readable:
         return _events.BackupReadableEvent(e.a)
+    if e.type == EventType.batch_abandoned:
+        return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode())
     return _events.FailedEvent((<bytes>e.s0).decode())

@@ -161,6 +161,16 @@ class BackupPiece(NamedTuple):
     seq: int
 
 
+class BlockPiece(NamedTuple):
+    """Of a message block of nats-server: its messages as records of an archive."""
+
+    records: bytes
+    consumed: int
+    last_seq: int
+    removed: list[int]
+    fault: str
+
+
 class RestoredBatch(NamedTuple):
     """What was taken off the front of the given records. A fault is that of the record behind."""
 

@@ -10,6 +10,6 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHARACTERS = 8
 
 
-def short_hash(text: bytes) -> str:
-    digest = hashlib.sha256(text).digest()
+def short_hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
     return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_CHARACTERS])

@@ -23,11 +23,11 @@ def kernel_limits(options: Options) -> dict[str, Any]:
         "write_deadline_ns": options.write_deadline_ns,
         "auth_timeout_ns": int(options.authorization.timeout_s * SECOND_NS),
         "auth_required": options.authorization.required and not options.no_auth_user,
+        "trace": options.trace,
+        "traced_payload_max": options.max_traced_msg_len,
         "api_level": API_LEVEL,
         "batches_per_stream": batch.max_inflight_per_stream,
         "batches_total": batch.max_inflight_total,
         "batch_messages": batch.max_msgs,
         "batch_timeout_ns": batch.timeout_ns,
-        "trace": options.trace,
-        "traced_payload_max": options.max_traced_msg_len,
     }

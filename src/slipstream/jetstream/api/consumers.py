@@ -120,7 +120,7 @@ def _create_or_update(
     if wanted.action is Action.UPDATE:
         raise ApiError(ErrorCode.CONSUMER_DOES_NOT_EXIST)
     _check_count(stream)
-    check_work_queue(config, stream.config, others=_limitable_consumers(stream))
+    check_work_queue(config, stream.config, others=stream.limited_consumer_count)
     _check_partition(stream, config, "")
     if len(config.durable_name.encode()) > NAME_BYTES_MAX:
         raise ApiError(ErrorCode.CONSUMER_NAME_TOO_LONG, max=NAME_BYTES_MAX)
@@ -155,16 +155,12 @@ def _check_count(stream: Stream) -> None:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)
 
 
-def _limitable_consumers(stream: Stream) -> int:
-    return sum(not consumer.config.sourcing for consumer in stream.consumers.values())
-
-
 def _check_partition(stream: Stream, config: ConsumerConfig, name: str) -> None:
     """No two consumers of a work queue may want the same message (C-055)."""
-    if stream.config.retention is not Retention.WORK_QUEUE or config.direct or config.sourcing:
+    if stream.config.retention is not Retention.WORK_QUEUE or config.is_internal:
         return
     for other in stream.consumers_overlapping(config.filters):
-        if other.name != name and not (other.config.direct or other.config.sourcing):
+        if other.name != name and not other.config.is_internal:
             raise ApiError(ErrorCode.CONSUMER_WQ_CONSUMER_NOT_UNIQUE)
 
 
@@ -221,8 +217,15 @@ def _update(
         shown = shown_config(consumer.config, api.options.server_version)
         fields = consumer_info(consumer, api.consumer_state(consumer), shown, done_ns)
         api.answer(request, fields, done_ns, identity_header(consumer))
+        _start_again(api, consumer)
 
     propose_update(api, api.token(request, done), consumer, with_ephemeral_threshold(config))
+
+
+def _start_again(api: ApiCore, consumer: Consumer) -> None:
+    """An update resets a sourcing consumer: it delivers after the answer."""
+    if consumer.config.sourcing:
+        api.kernel.start_consumer(consumer.stream.id, consumer.id)
 
 
 def propose_update(api: ApiCore, token: int, consumer: Consumer, config: ConsumerConfig) -> None:
@@ -335,6 +338,7 @@ def pause(api: ApiCore, request: Request, now_ns: int) -> None:
         if remaining_ns > 0:
             fields["pause_remaining"] = remaining_ns
         api.answer(request, fields, done_ns)
+        _start_again(api, consumer)
 
     propose_update(api, api.token(request, done), consumer, config)
 

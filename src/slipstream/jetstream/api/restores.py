@@ -23,7 +23,8 @@ from slipstream.jetstream.api.transfers import TRANSFER_SERVICE, TRANSFERS_MAX
 from slipstream.jetstream.archive.compression import Decompressor
 from slipstream.jetstream.archive.consumer_records import ArchivedConsumer
 from slipstream.jetstream.archive.reader import ArchivedState, ArchiveReader
-from slipstream.jetstream.archive.records import ArchiveError
+from slipstream.jetstream.archive.records import MAGIC, ArchiveError
+from slipstream.jetstream.archive.tar_reader import Removed, TarArchiveReader
 from slipstream.jetstream.descriptions import describe_consumer, describe_stream
 from slipstream.jetstream.json.decode import is_empty_request
 from slipstream.jetstream.json.encode import encode
@@ -41,11 +42,13 @@ STALL_NS = 5_000_000_000
 WAITING_BYTES_MAX = 32 << 20
 # Entries that are proposed and not applied, of a mebibyte each.
 ENTRIES_IN_FLIGHT_MAX = 4
+# Of messages that the archive has and the stream had not any more.
+REMOVALS_IN_FLIGHT_MAX = 256
 _CREATE_RESPONSE = "io.nats.jetstream.api.v1.stream_create_response"
 
 
 class StreamStateRequest(GoStruct):
-    """What the client knows of the backup; the archive itself is believed instead."""
+    """What the client knows of the backup; archives of 2.15 say it themselves."""
 
     go_type = "StreamState"
 
@@ -85,7 +88,7 @@ def restore(api: ApiCore, request: Request, now_ns: int) -> None:
         text = f"{TRANSFERS_MAX} backups and restores are under way"
         raise ApiError(ErrorCode.STREAM_RESTORE, err=text)
     api.advisories.restore_created(request, name, now_ns)
-    transfer = Restore(api, request, config, now_ns)
+    transfer = Restore(api, request, config, wanted.state, now_ns)
     api.transfers.add(transfer.token, transfer)
     api.answer(request, {"deliver_subject": transfer.subject}, now_ns)
 
@@ -103,10 +106,19 @@ class Chunk(NamedTuple):
 
 
 class Restore:
-    def __init__(self, api: ApiCore, request: Request, config: StreamConfig, now_ns: int) -> None:
+    def __init__(
+        self,
+        api: ApiCore,
+        request: Request,
+        config: StreamConfig,
+        told: StreamStateRequest,
+        now_ns: int,
+    ) -> None:
         self._api = api
         self._request = request
         self._config = config
+        last_ns = 0 if told.last_ts.is_zero else max(told.last_ts.unix_ns, 0)
+        self._bounds = (told.first_seq, told.last_seq, min(last_ns, 2**63 - 1))
         self._started_ns = now_ns
         self.token = api.ids.event_id()
         self.subject = f"$JS.SNAPSHOT.RESTORE.{config.name}.{self.token}"
@@ -125,10 +137,12 @@ class Restore:
         self._received_bytes = 0
         self._current: Chunk | None = None  # being worked off, not answered yet
         self._decompressor = Decompressor()
-        self._reader = ArchiveReader()
+        self._head = bytearray()  # until it is known what kind of archive it is
+        self._reader: ArchiveReader | TarArchiveReader | None = None
         self._last_seq = 0
-        self._archive_ended = False
+        self._removals: deque[int] = deque()
         self._in_flight = 0
+        self._removals_in_flight = 0
         self._completing = False
         self.ended = False
         self._stalled_ns = now_ns + STALL_NS
@@ -184,16 +198,19 @@ class Restore:
 
     def _busy(self) -> bool:
         """Waits for the kernel."""
-        return (self._proposed and not self._created) or self._in_flight >= ENTRIES_IN_FLIGHT_MAX
+        return (
+            (self._proposed and not self._created)
+            or self._in_flight >= ENTRIES_IN_FLIGHT_MAX
+            or self._removals_in_flight >= REMOVALS_IN_FLIGHT_MAX
+        )
 
     def _advance(self, now_ns: int) -> bool:
         if self._fault is not None:
             return self._tell_fault(now_ns)
-        if not self._archive_ended and self._take_from_archive(now_ns):
+        if self._reader is not None and self._take_from_archive(self._reader, now_ns):
             return True
         if block := self._decompressor.next():
-            if not self._archive_ended:
-                self._reader.feed(block)
+            self._feed(block)
             return True
         if self._current is not None:
             self._answer(self._current.reply, b"")
@@ -208,21 +225,42 @@ class Restore:
         self._decompressor.feed(self._current.body)
         return True
 
-    def _take_from_archive(self, now_ns: int) -> bool:
+    def _feed(self, block: bytes) -> None:
+        """The archive says by its first bytes what it is; what stands behind its end is ignored."""
+        if self._reader is not None:
+            if not self._reader.ended:
+                self._reader.feed(block)
+            return
+        self._head += block
+        if len(self._head) < len(MAGIC):
+            return
+        if self._head.startswith(MAGIC):
+            self._reader = ArchiveReader()
+        else:
+            self._reader = TarArchiveReader(self._config.name, *self._bounds)
+        self._reader.feed(bytes(self._head))
+        self._head.clear()
+
+    def _take_from_archive(self, reader: ArchiveReader | TarArchiveReader, now_ns: int) -> bool:
         """False: it needs more of it."""
-        if self._reader.at_messages:
-            return self._take_messages()
-        item = self._reader.next()
+        if self._removals:
+            self._propose_removals()
+            return True
+        if reader.at_messages:
+            return not reader.ended and self._take_messages(reader)
+        item = reader.next()
         if isinstance(item, ArchivedState):
             self._propose_stream(item, now_ns)
+        elif isinstance(item, Removed):
+            self._removals.extend(item.seqs)
         elif item is not None:
             self._propose_consumer(item, now_ns)
-        return item is not None or self._reader.at_messages
+        return item is not None or (reader.at_messages and not reader.ended)
 
     def _propose_stream(self, state: ArchivedState, now_ns: int) -> None:
         self._last_seq = max(state.first_seq, 1) - 1
         first = msgspec.structs.replace(self._config, first_seq=state.first_seq)
-        self._stream.created_ns = now_ns
+        self._stream.created_ns = state.created_ns or now_ns
         self._check_room(state.bytes)
 
         def done(_: int, done_ns: int) -> None:
@@ -232,7 +270,7 @@ class Restore:
             self._api.token(None, done),
             self._request.account.id,
             self._config.name.encode(),
-            describe_stream(self._config, now_ns),
+            describe_stream(self._config, self._stream.created_ns),
             first.to_spec(),
         )
         self._proposed = True
@@ -255,12 +293,12 @@ class Restore:
         self._stream.add_consumer(consumer)
         self._consumers.append(consumer)
 
-    def _take_messages(self) -> bool:
+    def _take_messages(self, reader: ArchiveReader | TarArchiveReader) -> bool:
         token = self._flight_token()
         batch = self._api.kernel.propose_restored_messages(
             token,
             self._stream.id,
-            self._reader.records,
+            reader.records,
             self._last_seq,
             self._api.options.max_payload,
             self._config.max_msg_size,
@@ -268,14 +306,23 @@ class Restore:
         if not batch.messages:
             self._api.forget_tokens(token)
             self._in_flight -= 1
-        del self._reader.records[: batch.consumed]
+        del reader.records[: batch.consumed]
         self._last_seq = batch.last_seq
-        self._archive_ended = batch.ended
+        reader.ended = reader.ended or batch.ended
         if batch.messages:
             self._check_room(0)
         if batch.fault:
             raise ArchiveError(batch.fault)
         return batch.consumed > 0
+
+    def _propose_removals(self) -> None:
+        def done(_: int, done_ns: int) -> None:
+            self._removals_in_flight -= 1
+
+        while self._removals and self._removals_in_flight < REMOVALS_IN_FLIGHT_MAX:
+            seq, token = self._removals.popleft(), self._api.token(None, done)
+            self._removals_in_flight += 1
+            self._api.kernel.propose_delete(token, self._stream.id, seq, False)
 
     def _flight_token(self) -> int:
         def done(_: int, done_ns: int) -> None:
@@ -298,9 +345,10 @@ class Restore:
 
     def _all_received(self, now_ns: int) -> bool:
         assert self._current is not None
-        if not (self._archive_ended and self._decompressor.complete):
+        ended = self._reader is not None and self._reader.ended
+        if not (ended and self._proposed and self._decompressor.complete):
             raise ArchiveError("the backup was truncated")
-        if self._in_flight:
+        if self._in_flight or self._removals_in_flight:
             self._chunks.appendleft(self._current)
             self._current = None
             return False
@@ -309,6 +357,7 @@ class Restore:
         return False
 
     def _propose_end(self, reply: bytes) -> None:
+        assert self._reader is not None
         api, stream, state = self._api, self._stream, self._reader.state
         assert state is not None
         description = describe_stream(self._config, stream.created_ns)

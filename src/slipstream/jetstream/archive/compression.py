@@ -11,7 +11,7 @@ from __future__ import annotations
 import cramjam
 
 from slipstream.jetstream.archive.records import ArchiveError
-from slipstream.kernel.s2 import S2Decoder
+from slipstream.kernel.archive import S2Decoder
 from slipstream.kernel.values import S2Error
 
 

@@ -37,6 +37,7 @@ class ArchivedState(NamedTuple):
     last_seq: int
     last_time_ns: int
     consumers: int
+    created_ns: int = 0  # 0: not known
 
 
 class ArchiveReader:
@@ -49,6 +50,7 @@ class ArchiveReader:
     def __init__(self) -> None:
         self.records = bytearray()
         self.state: ArchivedState | None = None
+        self.ended = False  # set by who takes the messages: their last record says so
         self.consumers_left = -1
         self._magic_seen = False
 

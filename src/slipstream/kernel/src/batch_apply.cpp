@@ -211,12 +211,7 @@ void Stream::store_batch(string_view messages, uint32_t messages_count, int64_t 
       if ((verdict.error = count(m.subject, m.header, m.body, h, counted))) return;
       m.header = counted.header, m.body = counted.body;
     }
-    if (keeps_for_interest(m.subject)) {
-      store_one(time_ns, m, h, verdict);
-    } else {
-      verdict.seq = store->last_seq() + 1;
-      skip_message(verdict.seq, time_ns, m.subject, h);
-    }
+    store_one(time_ns, m, h, verdict);
   }
 }
 

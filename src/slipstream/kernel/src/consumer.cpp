@@ -25,10 +25,7 @@ Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, Consumer
   long_flow_prefix_ = "$JS.FC." + outer + place;
   ack_prefix_ = "$JS.ACK." + (js_.kernel.long_ack_subjects ? outer : std::string()) + place;
   if (s.spec.memory) spec.memory = true;
-  for (const auto& f : spec.filters) {
-    if (has_wildcard(f)) wildcard_filters_.push_back(f);
-    else literal_filters_.insert(f);
-  }
+  take_filters();
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
   last_activity_ns_ = js_.kernel.now.wall_ns;
@@ -123,6 +120,7 @@ void Consumer::detach(const char* farewell) {
 
 void Consumer::update(std::string text, ConsumerSpec next) {
   description = std::move(text);
+  if (pull_subscription_) js_.unregister_consumer(*this, stream_);
   ConsumerSpec old = std::move(spec);
   spec = std::move(next);
   spec.memory = old.memory;
@@ -133,19 +131,9 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
-  if (!same_filters) {
-    literal_filters_.clear();
-    wildcard_filters_.clear();
-    memo_ = {};
-    scanned_ = 0;
-    for (const auto& f : spec.filters) {
-      if (has_wildcard(f)) wildcard_filters_.push_back(f);
-      else literal_filters_.insert(f);
-    }
-  }
+  if (!same_filters) take_filters();
   if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering
-  js_.unregister_consumer(*this, stream_);
   js_.register_consumer(*this, stream_);
   interest_changed();
   if (spec.deliver_subject != old.deliver_subject) redeliver_all_pending();
@@ -173,55 +161,7 @@ void Consumer::clamp_to_stream() {
   applied_cursor_ = std::min(applied_cursor_, cursor_);
 }
 
-// ------------------------------------------------------------------ filters and num_pending
-
-bool Consumer::matches(uint32_t subject) { return stream_.index.matches(*this, subject); }
-
-// Smallest live sequence >= from that the filters let through; 0: none.
-uint64_t Consumer::next_match(uint64_t from) {
-  MessageStore& m = store();
-  if (spec.filters.empty()) return m.next_live(from);
-  if (wildcard_filters_.empty() && literal_filters_.size() == 1) {
-    uint32_t subject = m.find_subject(*literal_filters_.begin());
-    return subject == kNoSubject ? 0 : m.next_on_subject(subject, from);
-  }
-  for (uint64_t s = m.next_live(from); s; s = m.next_live(s + 1))
-    if (matches(m.subject_of(s))) return s;
-  return 0;
-}
-
-uint64_t Consumer::count_matches_above(uint64_t seq) {
-  MessageStore& m = store();
-  if (spec.filters.empty()) return m.live_above(seq);
-  uint64_t n = 0;
-  if (seq < m.first_seq()) {  // nothing was passed yet: what the subjects count is the answer
-    std::vector<uint32_t> ids;
-    for (const auto& f : spec.filters) m.match_subjects(f, [&](uint32_t s) { ids.push_back(s); });
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    for (uint32_t s : ids) n += m.subject_state(s).count;
-    return n;
-  }
-  for (uint64_t s = next_match(seq + 1); s; s = next_match(s + 1)) n++;
-  return n;
-}
-
-// Messages that match and were not delivered yet. For filters the count is remembered with how far it reaches: new
-// messages extend it, deliveries and removals correct it, so that it is exact at all times and costs nothing to idle consumers.
-uint64_t Consumer::num_pending() {
-  uint64_t listed = last_per_subject_.size();
-  if (listed) return listed + count_matches_above(resume_after_);
-  if (spec.filters.empty()) return store().live_above(cursor_);
-  uint64_t last = store().last_seq();
-  if (!memo_.valid) {
-    memo_ = {true, last, count_matches_above(cursor_)};
-    stream_.index.hold(*this);
-  } else if (memo_.upto < last) {
-    for (uint64_t s = next_match(std::max(memo_.upto, cursor_) + 1); s; s = next_match(s + 1)) memo_.count++;
-    memo_.upto = last;
-  }
-  return memo_.count;
-}
+// ------------------------------------------------------------------ messages that go
 
 void Consumer::message_removed(uint64_t seq, uint32_t subject) {
   if (memo_.valid && seq > cursor_ && seq <= memo_.upto && matches(subject)) memo_.count--;
@@ -249,6 +189,7 @@ void Consumer::pass_listed() {
 
 void Consumer::many_removed() {
   memo_ = {};
+  ahead_.forget();
   MessageStore& m = store();
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);

@@ -12,6 +12,7 @@
 #include "pending_table.hpp"
 #include "pull_request.hpp"
 #include "specs.hpp"
+#include "subject_merge.hpp"
 #include "timers.hpp"
 #include "waiting_requests.hpp"
 
@@ -78,7 +79,13 @@ class Consumer {
   // --- what the stream's index of consumers goes by
   bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
   bool listens() const { return active_ || !waiting_.empty(); }
-  bool holds() const { return !pending_.empty() || memo_.valid || !exceeded_.empty() || !last_per_subject_.empty(); }
+  bool holds() const {
+    return !pending_.empty() || memo_.valid || ahead_.active() || !exceeded_.empty() || !last_per_subject_.empty();
+  }
+  void begin_arrivals();                 // from now on, saw() is told of every message that matches
+  void end_arrivals();
+  void saw(uint64_t seq);
+  bool follows_arrivals() const { return arrivals_since_ != kNever; }
 
   // --- backup and restore (stream_restore.cpp)
   struct Progress {
@@ -110,7 +117,12 @@ class Consumer {
  private:
   friend class Stream;
   bool matches(uint32_t subject);
+  void take_filters();
+  bool few_subjects(uint64_t messages, std::vector<uint32_t>& ids);
   uint64_t next_match(uint64_t from);
+  uint64_t next_to_deliver(bool& unfinished);
+  uint64_t next_arrival(uint64_t from);
+  uint64_t count_arrivals_above(uint64_t seq);
   uint64_t num_pending();
   uint64_t count_matches_above(uint64_t seq);
   uint64_t settled_upto() const;
@@ -192,8 +204,11 @@ class Consumer {
   Subscription* pull_subscription_ = nullptr;
   std::vector<Subscription*> flow_subscriptions_;
   ReadBuffer reader_;
-  std::set<std::string, std::less<>> literal_filters_;
-  std::vector<std::string> wildcard_filters_;
+  std::vector<std::string> literal_filters_, wildcard_filters_;
+  SubjectMerge ahead_;              // of literal filters, while it catches up
+  static constexpr uint64_t kNever = UINT64_MAX;
+  std::deque<uint64_t> arrivals_;   // messages behind arrivals_since_ that match
+  uint64_t arrivals_since_ = kNever;
   struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (cursor_, upto]
   struct Range { uint64_t stream_seq, consumer_seq; uint32_t count, deliveries; };
   std::vector<Range> delivered_;

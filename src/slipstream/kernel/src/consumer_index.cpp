@@ -69,13 +69,13 @@ void ConsumerIndex::remove(Consumer& c) {
   }
   for (auto* list : {&unfiltered_listeners_, &filtered_listeners_, &holders_, &strays_}) std::erase(*list, &c);
   c.in_listeners = c.in_holders = c.in_strays = false;
+  c.end_arrivals();
 }
 
 void ConsumerIndex::forget_sets() {
   set_of_.clear();
   sets_.clear();
   sets_by_members_.clear();
-  arrived_sets_.clear();
 }
 
 void ConsumerIndex::subject_renewed(uint32_t subject) {
@@ -120,53 +120,55 @@ bool ConsumerIndex::matches(const Consumer& c, uint32_t subject) {
 
 // ------------------------------------------------------------------ who listens
 
+// One that stops listening stays in its list until a message comes, or several: it may listen again soon, and then has missed
+// nothing.
 void ConsumerIndex::listen(Consumer& c) {
   if (c.in_listeners) return;
   c.in_listeners = true;
-  (c.spec.filters.empty() ? unfiltered_listeners_ : filtered_listeners_).push_back(&c);
+  bool filtered = !c.spec.filters.empty();
+  (filtered ? filtered_listeners_ : unfiltered_listeners_).push_back(&c);
+  if (filtered) c.begin_arrivals();
 }
 
-void ConsumerIndex::arrived(uint32_t subject) {
+void ConsumerIndex::stop_listening(std::vector<Consumer*>& list, size_t i) {
+  list[i]->in_listeners = false;
+  list[i]->end_arrivals();
+  take_out(list, i);
+}
+
+void ConsumerIndex::arrived(uint32_t subject, uint64_t seq) {
   any_arrived_ = true;
   if (filtered_listeners_.empty()) return;
-  uint32_t number = set_of(subject);
-  Set& set = sets_[number];
-  if (set.arrived || set.members.empty()) return;
-  set.arrived = true;
-  arrived_sets_.push_back(number);
+  const std::vector<Consumer*>& members = sets_[set_of(subject)].members;
+  if (members.size() <= filtered_listeners_.size()) {
+    for (Consumer* c : members) {
+      if (!c->in_listeners) continue;
+      c->saw(seq);
+      if (!c->listens() && !c->follows_arrivals())
+        stop_listening(filtered_listeners_,
+                       (size_t)(std::find(filtered_listeners_.begin(), filtered_listeners_.end(), c) - filtered_listeners_.begin()));
+    }
+    return;
+  }
+  for (size_t i = 0; i < filtered_listeners_.size();) {
+    Consumer* c = filtered_listeners_[i];
+    if (contains(members, c)) c->saw(seq);
+    if (c->listens() || c->follows_arrivals()) i++;
+    else stop_listening(filtered_listeners_, i);
+  }
 }
 
 void ConsumerIndex::wake_listeners(JetStream& js) {
   if (!any_arrived_) return;
   any_arrived_ = false;
-  auto each_listener = [](std::vector<Consumer*>& list, auto visit) {
-    for (size_t i = 0; i < list.size();) {
-      Consumer* c = list[i];
-      if (c->listens()) {
-        visit(*c);
-        i++;
-      } else {
-        c->in_listeners = false;
-        take_out(list, i);
-      }
+  for (size_t i = 0; i < unfiltered_listeners_.size();) {
+    if (!unfiltered_listeners_[i]->listens()) {
+      stop_listening(unfiltered_listeners_, i);
+      continue;
     }
-  };
-  each_listener(unfiltered_listeners_, [&](Consumer& c) { js.mark_ready(c); });
-  if (arrived_sets_.empty()) return;
-  size_t members = 0;
-  for (uint32_t s : arrived_sets_) members += sets_[s].members.size();
-  if (members <= filtered_listeners_.size() * arrived_sets_.size()) {
-    for (uint32_t s : arrived_sets_)
-      for (Consumer* c : sets_[s].members)
-        if (c->listens()) js.mark_ready(*c);
-  } else {
-    each_listener(filtered_listeners_, [&](Consumer& c) {
-      for (uint32_t s : arrived_sets_)
-        if (contains(sets_[s].members, &c)) return js.mark_ready(c);
-    });
+    js.mark_ready(*unfiltered_listeners_[i]);
+    i++;
   }
-  for (uint32_t s : arrived_sets_) sets_[s].arrived = false;
-  arrived_sets_.clear();
 }
 
 // ------------------------------------------------------------------ who remembers

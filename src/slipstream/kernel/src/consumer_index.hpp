@@ -41,8 +41,8 @@ class ConsumerIndex {
 
   // --- who listens
   void listen(Consumer& c);                // may now have somebody to deliver to
-  void arrived(uint32_t subject);          // a message was stored
-  void wake_listeners(JetStream& js);      // those who want what has arrived since the last call
+  void arrived(uint32_t subject, uint64_t seq);  // a message was stored
+  void wake_listeners(JetStream& js);      // those without filters, after what has arrived since the last call
 
   // --- who remembers
   void hold(Consumer& c);                  // has something that a removal may concern
@@ -83,7 +83,6 @@ class ConsumerIndex {
   struct Set {
     std::vector<Consumer*> members;  // by id
     std::vector<Consumer*> order;    // the same, for any_of
-    bool arrived = false;
   };
   template <class F>
   static bool visit_until(std::vector<Consumer*>& order, F& visit) {
@@ -99,6 +98,7 @@ class ConsumerIndex {
   bool still_holds(Consumer& c);   // otherwise it is taken off the list
   bool still_strays(Consumer& c);
   void forget_sets();
+  void stop_listening(std::vector<Consumer*>& list, size_t i);
 
   const std::unique_ptr<MessageStore>& store_;
   std::vector<Consumer*> unfiltered_;
@@ -112,7 +112,6 @@ class ConsumerIndex {
   MatchResult matched_;
 
   std::vector<Consumer*> unfiltered_listeners_, filtered_listeners_, holders_, strays_;
-  std::vector<uint32_t> arrived_sets_;
   bool any_arrived_ = false;
 };
 

@@ -19,7 +19,9 @@ bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
 }
 
 uint64_t Consumer::apply_reset(Reader& in) {
+  uint64_t settled = settled_upto();
   uint64_t seq = reset_to(in.get64());
+  stream_.settle_behind_reset(settled + 1);
   if (pull_subscription_) {
     rearm();
     wake();
@@ -39,11 +41,15 @@ uint64_t Consumer::reset_to(uint64_t seq) {
   exceeded_.clear();
   redelivery_.clear();
   cursor_ = applied_cursor_ = floor_stream_seq_ = seq - 1;
+  newest_delivered_ = 0;
   consumer_seq_ = floor_consumer_seq_ = 0;
   delivered_ns_ = acked_ns_ = 0;
   scanned_ = 0;
   memo_ = {};
+  ahead_.forget();
+  end_arrivals();
   forget_flow();
+  if (holds()) stream_.index.hold(*this);
   return seq;
 }
 

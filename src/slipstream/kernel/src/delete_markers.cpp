@@ -20,7 +20,8 @@ bool Stream::raise_ttl(int64_t& ttl_s, string_view& header, std::string& rewritt
   int64_t least_s = spec.delete_marker_ttl_ns / kSecondNs;
   if (ttl_s <= 0 || ttl_s >= least_s || spec.max_msgs_per_subject == 1) return false;
   ttl_s = least_s;
-  rewritten = with_header_appended(without_header(header, "Nats-TTL"), "Nats-TTL", std::to_string(ttl_s));
+  rewritten = without_header(header, "Nats-TTL");
+  append_header(rewritten, "Nats-TTL", std::to_string(ttl_s));
   header = rewritten;
   return true;
 }
@@ -41,7 +42,7 @@ void Stream::apply_remove_below(Reader& in) {
   int64_t time_ns = in.left() ? (int64_t)in.get64() : 0;
   if (!ttls_.any_never() && !leaves_markers(time_ns)) {
     store->remove_below(below);
-    for (auto& [id, c] : consumers) c->many_removed();
+    index.each_holder([](Consumer& c) { c.many_removed(); });
   } else {
     for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
       if (!ttls_.never_ends(seq) && store->live(seq)) end_of_life(seq, time_ns);

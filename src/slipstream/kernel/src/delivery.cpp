@@ -131,11 +131,8 @@ bool Consumer::run() {
     PendingDelivery* again = seq ? pending_.find(seq) : nullptr;
     if (!seq) {
       if ((by_ack_limit = stalled_by_ack_pending())) break;
-      seq = last_per_subject_.empty() ? next_match(std::max(cursor_, scanned_) + 1) : last_per_subject_.front();
-      if (!seq) {
-        scanned_ = store().last_seq();
-        break;
-      }
+      seq = last_per_subject_.empty() ? next_to_deliver(more) : last_per_subject_.front();
+      if (!seq) break;
     }
     StoredMessage m;
     ReadStatus read = store().read(seq, m, reader_);

@@ -12,7 +12,8 @@ constexpr int kStepsPerTurn = 16 << 10;
 constexpr size_t kBytesPerTurn = 1 << 20;
 constexpr size_t kCongestedBytes = 4 << 20;  // pending output of the receiver at which a batch waits
 constexpr size_t kReadsAtOnce = 64;          // cold reads; each holds a read-ahead buffer
-constexpr size_t kRunsPerTurn = 32;
+constexpr size_t kCostPerTurn = 8 << 20;
+constexpr size_t kRunCost = 4 << 10, kStepCost = 64;  // in bytes sent, about
 
 }  // namespace
 
@@ -90,6 +91,10 @@ DirectGet::Progress DirectGet::run() {
     }
     if (p != Progress::done) return p;
   }
+}
+
+size_t DirectGet::cost() const {
+  return kRunCost + (kBytesPerTurn - bytes_left_) + (size_t)(kStepsPerTurn - std::max(steps_, 0)) * kStepCost;
 }
 
 // Here `done` means that a phase is over.
@@ -253,31 +258,35 @@ void DirectGets::forget(const Stream& stream) {
   std::erase_if(gets_, [&](const auto& get) { return &get->stream() == &stream; });
 }
 
+// Those first whose bytes have come, so that few hold any. The others take turns.
 bool DirectGets::run() {
-  size_t reading = 0;
-  for (const auto& get : gets_) reading += get->reading();
-  bool more = false;
-  std::vector<const DirectGet*> done;
-  size_t all = gets_.size(), runs = 0;
+  Turn turn;
+  for (const auto& get : gets_) turn.holding += get->holds_bytes();
+  size_t all = gets_.size();
+  for (size_t i = 0; i < all; i++)
+    if (gets_[i]->holds_bytes() && !gets_[i]->reading()) run_one(*gets_[i], turn);
   for (size_t i = 0; i < all; i++) {
-    DirectGet& get = *gets_[(next_ + i) % all];
-    if (get.reading()) continue;
-    if (runs == kRunsPerTurn || reading >= kReadsAtOnce) {
-      more = more || runs == kRunsPerTurn;
-      next_ = (next_ + i) % all;
+    size_t at = (next_ + i) % all;
+    DirectGet& get = *gets_[at];
+    if (get.is_done() || get.holds_bytes()) continue;
+    if (turn.holding >= kReadsAtOnce) break;
+    if (turn.cost >= kCostPerTurn) {
+      turn.more = true;
+      next_ = at;
       break;
     }
-    runs++;
-    DirectGet::Progress p = get.run();
-    more = more || p == DirectGet::Progress::more;
-    reading += get.reading();
-    if (p == DirectGet::Progress::done) done.push_back(&get);
+    run_one(get, turn);
   }
-  if (!done.empty()) {
-    std::erase_if(gets_, [&](const auto& get) { return std::find(done.begin(), done.end(), get.get()) != done.end(); });
-    next_ = 0;
-  }
-  return more;
+  std::erase_if(gets_, [](const auto& get) { return get->is_done(); });
+  return turn.more;
+}
+
+void DirectGets::run_one(DirectGet& get, Turn& turn) {
+  size_t before = get.holds_bytes();
+  turn.more |= get.run() == DirectGet::Progress::more;
+  size_t holds = !get.is_done() && get.holds_bytes();
+  turn.holding = turn.holding + holds - before;
+  turn.cost += get.cost();
 }
 
 }  // namespace slipstream

@@ -24,6 +24,9 @@ class DirectGet {
   DirectGet(Stream& stream, string_view reply, GetRequest request, std::unique_ptr<ReadBuffer> reader);
   Progress run();
   bool reading() const { return reader_->waiting; }
+  bool holds_bytes() const { return reader_->waiting || reader_->bytes; }  // that were read from the disk, or will be
+  size_t cost() const;  // of the last run
+  bool is_done() const { return phase_ == Phase::end; }
   Stream& stream() const { return stream_; }
 
  private:
@@ -78,6 +81,12 @@ class DirectGets {
   bool run();  // true: the next turn should come at once
 
  private:
+  struct Turn {
+    size_t holding = 0, cost = 0;
+    bool more = false;
+  };
+  static void run_one(DirectGet& get, Turn& turn);
+
   std::vector<std::unique_ptr<DirectGet>> gets_;
   size_t next_ = 0;
 };

@@ -56,22 +56,6 @@ inline std::string without_header(std::string_view block, std::string_view name)
   return out.size() <= sizeof("NATS/1.0\r\n\r\n") - 1 ? std::string() : out;
 }
 
-// Without the lines that `drop` chooses by their names; empty if no other is left.
-template <class Drop>
-std::string without_headers(std::string_view block, Drop drop) {
-  std::string out;
-  bool any = false;
-  for (size_t at = 0, line = 0; at < block.size(); line++) {
-    std::string_view text = block.substr(at, std::min(block.find('\n', at), block.size() - 1) - at + 1);
-    at += text.size();
-    bool is_field = line > 0 && text != "\r\n";
-    if (is_field && drop(text.substr(0, text.find(':')))) continue;
-    any = any || is_field;
-    out.append(text);
-  }
-  return any ? out : std::string();
-}
-
 // Appends a block without what was asked of an origin alone: expectations and batches (S-197), and where the message came from
 // if it is to say so anew. Nothing is appended when no line is left.
 inline void append_without_publish_checks(std::string& out, std::string_view block, bool without_source) {
@@ -89,6 +73,22 @@ inline void append_without_publish_checks(std::string& out, std::string_view blo
     kept += text != "\r\n";
   }
   if (!kept) out.resize(start);
+}
+
+// Without the lines that `drop` chooses by their names; empty if no other is left.
+template <class Drop>
+std::string without_headers(std::string_view block, Drop drop) {
+  std::string out;
+  bool any = false;
+  for (size_t at = 0, line = 0; at < block.size(); line++) {
+    std::string_view text = block.substr(at, std::min(block.find('\n', at), block.size() - 1) - at + 1);
+    at += text.size();
+    bool is_field = line > 0 && text != "\r\n";
+    if (is_field && drop(text.substr(0, text.find(':')))) continue;
+    any = any || is_field;
+    out.append(text);
+  }
+  return any ? out : std::string();
 }
 
 }  // namespace slipstream

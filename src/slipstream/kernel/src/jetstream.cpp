@@ -81,8 +81,15 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
 
 void JetStream::interest_changed(Account& account, string_view subject) {
   if (account.id >= push_consumers_.size()) return;
-  for (Consumer* c : push_consumers_[account.id])
-    if (subject_matches(subject, c->spec.deliver_subject)) c->interest_changed();
+  auto& consumers = push_consumers_[account.id];
+  if (!has_wildcard(subject)) {
+    if (auto it = consumers.find(subject); it != consumers.end())
+      for (Consumer* c : it->second) c->interest_changed();
+    return;
+  }
+  for (auto& [deliver_subject, those] : consumers)
+    if (subject_matches(subject, deliver_subject))
+      for (Consumer* c : those) c->interest_changed();
 }
 
 void JetStream::on_timer(Timer& t) {
@@ -453,7 +460,7 @@ void JetStream::register_consumer(Consumer& c, Stream& s) {
   if (by_ack_name_.size() <= a) by_ack_name_.resize(a + 1);
   if (push_consumers_.size() <= a) push_consumers_.resize(a + 1);
   by_ack_name_[a][s.name + "." + c.name] = &c;
-  if (c.spec.push()) push_consumers_[a].push_back(&c);
+  if (c.spec.push()) push_consumers_[a][c.spec.deliver_subject].push_back(&c);
 }
 
 void JetStream::unregister_consumer(Consumer& c, Stream& s) {
@@ -461,7 +468,10 @@ void JetStream::unregister_consumer(Consumer& c, Stream& s) {
   if (by_ack_name_.size() <= a) return;
   auto it = by_ack_name_[a].find(s.name + "." + c.name);
   if (it != by_ack_name_[a].end() && it->second == &c) by_ack_name_[a].erase(it);
-  std::erase(push_consumers_[a], &c);
+  auto of = push_consumers_[a].find(c.spec.deliver_subject);
+  if (of == push_consumers_[a].end()) return;
+  std::erase(of->second, &c);
+  if (of->second.empty()) push_consumers_[a].erase(of);
 }
 
 Buffer JetStream::buffer() {

@@ -130,7 +130,7 @@ class JetStream {
   struct DroppedStore { uint64_t id; std::unique_ptr<MessageStore> store; };
   std::vector<DroppedStore> dropped_stores_, leaving_stores_;  // for the next round; in the round under way
   std::vector<StringMap<Consumer*>> by_ack_name_;    // per account: "stream.consumer"
-  std::vector<std::vector<Consumer*>> push_consumers_;  // per account
+  std::vector<StringMap<std::vector<Consumer*>>> push_consumers_;  // per account: by deliver subject
   std::unordered_map<uint64_t, std::unique_ptr<BackupReader>> backups_;
   uint64_t next_backup_id_ = 1;
   std::vector<Group*> active_;
@@ -150,7 +150,7 @@ class JetStream {
   std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
   std::vector<SyncStep> checkpoint_syncs_;
-  enum class RoundOutcome : uint8_t { sync_failed, write_failed, durable };
+  enum class RoundOutcome : uint8_t { sync_failed, write_failed, no_room, durable };
   std::shared_ptr<RoundOutcome> round_outcome_;
   int64_t checkpoint_retry_ns_ = 0;
   void finish_checkpoint(RoundOutcome outcome);

@@ -58,10 +58,10 @@ struct KernelLimits {
   int64_t api_level = 0;  // of JetStream, which requests may demand
   bool auth_required = false;
   bool headers = true;
-  // 0: the defaults of the kind of batch
-  int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
   bool trace = false;
   int64_t traced_payload_max = 0;  // 0: all of it
+  // 0: the defaults of the kind of batch
+  int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
 };
 
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
@@ -162,6 +162,7 @@ class Kernel {
 
   static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
+  bool has_thread() const { return thread_.joinable(); }
   void look_at_clock() { if (thread_.joinable() || now.wall_ns == 0) now = clock(); }
 
  private:

@@ -1,6 +1,11 @@
 // What the Python binding calls: each takes the kernel's lock, does one thing, and returns plain values. No Python here.
 #pragma once
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <iterator>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -195,15 +200,39 @@ struct KernelCalls {
     }
     return out;
   }
-  static std::vector<SubjectRow> stream_subjects(Kernel& k, uint64_t stream, string_view filter) {
-    Kernel::Guard g(k);
+  // A page of the matching subjects, sorted by name, and how many there are. The lock is let go between slices, and sorting goes no
+  // further than the page needs.
+  static std::vector<SubjectRow> stream_subjects(Kernel& k, uint64_t stream, string_view filter, size_t offset, size_t limit,
+                                                 size_t& total) {
+    constexpr uint32_t kIdsPerSlice = 16 << 10;
     std::vector<SubjectRow> out;
-    Stream* s = find(k, stream);
-    if (!s) return out;
-    s->store->match_subjects(filter.empty() ? string_view(">") : filter, [&](uint32_t id) {
-      if (uint32_t n = s->store->subject_state(id).count) out.push_back({std::string(s->store->subject_name(id)), n});
-    });
-    return out;
+    if (filter.empty()) filter = ">";
+    bool literal = !has_wildcard(filter);
+    for (uint32_t id = 0, end = 0;; id = end) {
+      Kernel::Guard g(k);
+      Stream* s = find(k, stream);
+      if (!s || id >= s->store->subject_ids()) break;
+      MessageStore& m = *s->store;
+      auto take = [&](uint32_t i) {
+        if (uint32_t n = m.subject_state(i).count) out.push_back({std::string(m.subject_name(i)), n});
+      };
+      if (literal) {
+        uint32_t found = m.find_subject(filter);
+        if (found != kNoSubject) take(found);
+        break;
+      }
+      end = std::min(m.subject_ids(), id + kIdsPerSlice);
+      for (uint32_t i = id; i < end; i++)
+        if (subject_matches(filter, m.subject_name(i))) take(i);
+    }
+    total = out.size();
+    auto by_name = [](const SubjectRow& x, const SubjectRow& y) { return x.subject < y.subject; };
+    offset = std::min(offset, total);
+    auto first = out.begin() + (ptrdiff_t)offset, last = first + (ptrdiff_t)std::min(limit, total - offset);
+    if (first != out.end()) std::nth_element(out.begin(), first, out.end(), by_name);
+    if (last != out.end()) std::nth_element(first, last, out.end(), by_name);
+    std::sort(first, last, by_name);
+    return {std::make_move_iterator(first), std::make_move_iterator(last)};
   }
   static void start_consumer(Kernel& k, uint64_t stream, uint32_t consumer) {
     Kernel::Guard g(k);
@@ -236,38 +265,64 @@ struct KernelCalls {
 
   enum class Select : uint8_t { exact, last, next };
   static MessageRow get(Kernel& k, uint64_t stream, Select select, string_view subject, uint64_t seq) {
-    Kernel::Guard g(k);
     MessageRow out;
-    Stream* s = find(k, stream);
-    if (!s) return out;
-    MessageStore& m = *s->store;
-    uint64_t found = seq;
-    if (select == Select::last) {
-      found = 0;
-      m.match_subjects(subject, [&](uint32_t id) { if (m.subject_state(id).count) found = std::max(found, m.subject_state(id).last); });
-    } else if (select == Select::next) {
-      uint64_t from = std::max<uint64_t>(seq, 1);
-      if (subject.empty() || subject == ">") {
-        found = m.next_live(from);
-      } else {
-        found = 0;
-        m.match_subjects(subject, [&](uint32_t id) {
-          uint64_t n = m.next_on_subject(id, from);
-          if (n && (!found || n < found)) found = n;
-        });
-      }
-    }
-    ReadBuffer buffer;
-    StoredMessage message;
-    if (!found || !m.live(found) || m.read_blocking(found, message, buffer) != ReadStatus::ok) return out;
-    return {true, message.seq, message.time_ns, std::string(message.subject), std::string(message.header), std::string(message.body)};
+    read_aside(k, stream, [&](Stream& s, ReadBuffer& buffer, bool may_block) {
+      MessageStore& m = *s.store;
+      uint64_t found = seq;
+      if (select == Select::last) found = s.last_on(subject.empty() ? string_view(">") : subject);
+      if (select == Select::next) found = next_on(m, subject, std::max<uint64_t>(seq, 1));
+      if (!found || !m.live(found)) return ReadStatus::missing;
+      StoredMessage message{};
+      ReadStatus status = may_block ? m.read_blocking(found, message, buffer) : m.read(found, message, buffer);
+      if (status == ReadStatus::ok)
+        out = {true, message.seq, message.time_ns, std::string(message.subject), std::string(message.header), std::string(message.body)};
+      return status;
+    });
+    return out;
+  }
+  static uint64_t next_on(const MessageStore& m, string_view subject, uint64_t from) {
+    if (subject.empty() || subject == ">") return m.next_live(from);
+    uint64_t found = 0;
+    m.match_subjects(subject, [&](uint32_t id) {
+      uint64_t n = m.next_on_subject(id, from);
+      if (n && (!found || n < found)) found = n;
+    });
+    return found;
   }
   static uint64_t first_at_or_after(Kernel& k, uint64_t stream, int64_t time_ns) {
-    Kernel::Guard g(k);
-    Stream* s = find(k, stream);
-    if (!s) return 0;
-    ReadBuffer buffer;
-    return s->store->messages() ? s->store->first_at_or_after(time_ns, buffer) : s->store->last_seq() + 1;
+    uint64_t seq = 0;
+    read_aside(k, stream, [&](Stream& s, ReadBuffer& buffer, bool may_block) {
+      if (!may_block) return s.store->seek_time(time_ns, seq, buffer);
+      seq = s.store->first_at_or_after(time_ns, buffer);
+      return ReadStatus::ok;
+    });
+    return seq;
+  }
+
+  // What is not in memory is read by the I/O pool, without the lock: only the caller waits. A kernel whose turns somebody else
+  // drives reads at once.
+  template <class Read>
+  static void read_aside(Kernel& k, uint64_t stream, Read read) {
+    constexpr auto kPatience = std::chrono::seconds(5);
+    auto buffer = std::make_unique<ReadBuffer>();
+    std::mutex mutex;
+    std::condition_variable came;
+    bool ended = false, may_block = !k.has_thread();
+    for (;;) {
+      {
+        Kernel::Guard g(k);
+        Stream* s = find(k, stream);
+        if (!s || read(*s, *buffer, may_block) != ReadStatus::pending) return buffer.reset();  // under the lock: the pool knows it
+        ended = false;
+        buffer->ready = [&] {
+          std::lock_guard<std::mutex> lock(mutex);
+          ended = true;
+          came.notify_one();
+        };
+      }
+      std::unique_lock<std::mutex> lock(mutex);
+      may_block = !came.wait_for(lock, kPatience, [&] { return ended; });  // no turn came: the kernel stops
+    }
   }
   static void check_all(Kernel& k) {
     Kernel::Guard g(k);

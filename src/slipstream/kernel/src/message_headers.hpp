@@ -9,6 +9,7 @@ struct PublishHeaders {
       rollup, ttl, incr, schedule, schedule_target, schedule_ttl, schedule_source, schedule_rollup, schedule_zone, schedule_next,
       scheduler, batch_id, batch_sequence, batch_commit, required_level, stream_source, marker_reason;
   bool any = false;
+  bool rolls_up_all() const { return rollup.size() == 3 && (rollup[0] | 0x20) == 'a'; }  // if the value is valid
 };
 
 // Names match exactly (case-sensitive), the first occurrence wins, leading blanks of a value do not count (S-129).

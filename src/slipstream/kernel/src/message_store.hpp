@@ -58,7 +58,9 @@ struct ReadBuffer {
 };
 
 // One blocking step of a checkpoint (sync of a segment, of the folder): 0 or -errno. For the I/O pool; keeps open what it needs.
+// kNoRoom: something could not be written because the disk is full, which is not for good.
 using SyncStep = std::function<int()>;
+constexpr int kNoRoom = 1;
 
 struct StoreOptions {
   std::string folder;              // "streams/<group>"; unused when memory
@@ -73,7 +75,8 @@ class MessageStore {
   static std::unique_ptr<MessageStore> create(Disk* disk, IoPool* io, StoreOptions options);
   virtual ~MessageStore() = default;
 
-  // Writing. seq > last_seq(); a gap is allowed. False: the device failed or is full (error()); what is in memory stays readable.
+  // Writing. seq > last_seq(); a gap is allowed. False: the device failed (error()); what is in memory stays readable. What a full
+  // disk does not take stays in memory: the journal has it too, and bounds it.
   virtual bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body) = 0;
   virtual void skip(uint64_t seq, int64_t time_ns) = 0;  // the sequence is used, and nothing is there
   virtual void expect(string_view subject) const = 0;  // an append on it comes soon: brings its table entry into the cache
@@ -124,9 +127,11 @@ class MessageStore {
   virtual bool write_tail() = 0;            // hands the tail to the I/O pool; begins a rewriting of mostly dead segments
   virtual bool snapshot(Buffer& out, std::vector<SyncStep>& sync) = 0;
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
+  virtual void snapshot_abandoned() = 0;    // its steps may not have run: the next one has them all
   virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index
   virtual void drop() = 0;                  // the stream was deleted: closes and unlinks everything
   virtual std::string error() const = 0;
+  virtual bool failed() const = 0;          // for good; a full disk is not
   virtual void check() const = 0;           // asserts every invariant; slow, for tests
 
   struct Memory { uint64_t index, subjects, tails; };

@@ -241,7 +241,7 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
     h = scan_headers(m.header);
     if (m.schedule.seq && !schedule_waits(m, h)) return;  // somebody else has run it
     if (!h.batch_id.empty() && !spec.allow_atomic && !m.in_fast_batch) {
-      v.error = &kBatchDisabled;
+      v.error = too_large(m.header.size(), m.body.size()) ? &kMsgTooLarge : &kBatchDisabled;
       return;
     }
     if (!h.incr.empty() && (v.error = check_increment(h, m.body, m.flags))) return;
@@ -273,16 +273,12 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
   if (spec.counter) {
     if ((v.error = count(m.subject, m.header, m.body, h, counted))) return;
     kept.header = counted.header, kept.body = counted.body;
-    if ((v.error = check_size(kept.header.size(), kept.body.size()))) return;
-  }
-  if (m.flags & (kServerFull | kAccountFull)) v.error = m.flags & kServerFull ? &kServerLimit : &kAccountLimit;
-  if (!v.error && !keeps_for_interest(m.subject)) {
-    v.seq = store->last_seq() + 1;
-    skip_message(v.seq, time_ns, m.subject, h);
-    if (m.schedule.seq) schedule_ran(m, h);
-    return;
   }
   int64_t ttl_s = kTtlNone;
+  v.error = check_size(kept.header.size(), kept.body.size());  // counting may have made it larger
+  if (!v.error && m.flags & kServerFull) v.error = &kServerLimit;
+  if (!v.error && skipped(time_ns, m, h, v)) return;
+  if (!v.error && m.flags & kAccountFull) v.error = &kAccountLimit;
   if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
   if (!v.error) v.error = check_room(m.subject, kept.header.size(), kept.body.size(), !h.rollup.empty());
   if (!v.error) store_one(time_ns, kept, h, v);
@@ -292,6 +288,7 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
 
 // Nothing is wrong with it any more: it goes into the store, and what its headers ask for is done.
 void Stream::store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& v) {
+  if (skipped(time_ns, m, h, v)) return;
   bool is_schedule = m.is_schedule() && !h.schedule.empty();
   std::string with_rollup, with_ttl;
   if (is_schedule && h.rollup.empty()) m.header = with_rollup = with_header_appended(m.header, "Nats-Rollup", "sub");  // S-208
@@ -378,9 +375,9 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
   uint32_t subject = store->subject_of(seq);
   if (!index.empty()) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
-    index.arrived(subject);
+    index.arrived(subject, seq);
   }
-  if (!h.rollup.empty()) apply_purge(equals_ignoring_case(h.rollup, "all") ? string_view() : store->subject_name(subject), 0, 1);
+  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
 }
 

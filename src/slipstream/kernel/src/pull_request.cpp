@@ -1,6 +1,7 @@
 #include "pull_request.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "json_reader.hpp"

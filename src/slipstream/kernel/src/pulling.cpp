@@ -57,7 +57,7 @@ void Consumer::on_pull(string_view reply, string_view header, string_view body) 
   r.priority = asked.priority;
   r.min_pending = asked.min_pending, r.min_ack_pending = asked.min_ack_pending;
   r.group = std::move(asked.group), r.pin_id = std::move(asked.id);
-  if (asked.expires_ns > 0) r.expires_ns = now + asked.expires_ns;
+  if (asked.expires_ns != 0) r.expires_ns = now + std::max<int64_t>(asked.expires_ns, 0);
   if (asked.heartbeat_ns > 0) {
     r.heartbeat_ns = asked.heartbeat_ns;
     r.next_heartbeat_ns = now + asked.heartbeat_ns;

@@ -68,6 +68,15 @@ bool Stream::keeps_for_interest(string_view subject) {
   return spec.retention != Retention::interest || index.wanted(subject);
 }
 
+// Where nobody is interested nothing is stored; a schedule goes on all the same.
+bool Stream::skipped(int64_t time_ns, const LoggedMessage& m, const PublishHeaders& h, Verdict& v) {
+  if (keeps_for_interest(m.subject)) return false;
+  v.seq = store->last_seq() + 1;
+  skip_message(v.seq, time_ns, m.subject, h);
+  if (m.schedule.seq) schedule_stored(v.seq, m, h);
+  return true;
+}
+
 // Nobody is interested: the message has a sequence, is acknowledged and known as a duplicate, but is not there.
 void Stream::skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h) {
   store->skip(seq, time_ns);
@@ -120,6 +129,12 @@ void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   if (c.holds()) index.stray(c);
   if (spec.retention == Retention::interest) settle_from(from);
   lingering_upto_ = store->last_seq();  // what a wider filter lets through was passed already
+}
+
+// A consumer has passed messages without a delivery.
+void Stream::settle_behind_reset(uint64_t from) {
+  if (spec.retention == Retention::interest) settle_from(from);
+  lingering_upto_ = store->last_seq();
 }
 
 // Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.

@@ -80,10 +80,7 @@ const PublishError* Stream::check_schedule_fields(const PublishHeaders& h, strin
 void Stream::schedule_stored(uint64_t seq, const LoggedMessage& m, const PublishHeaders& h) {
   if (m.is_schedule() && !h.schedule.empty()) schedules_.set(m.subject, seq, m.schedule.next_ns);
   else if (h.scheduler.empty()) schedules_.remove(m.subject);
-  if (!h.scheduler.empty()) schedule_ran(m, h);
-}
-
-void Stream::schedule_ran(const LoggedMessage& m, const PublishHeaders& h) {
+  if (h.scheduler.empty()) return;
   if (m.schedule.seq && m.schedule.next_ns != ScheduleMark::kNever) schedules_.set(h.scheduler, m.schedule.seq, m.schedule.next_ns);
   if (h.schedule_next == "purge") {
     schedules_.remove(h.scheduler);

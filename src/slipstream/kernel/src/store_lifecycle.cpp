@@ -230,8 +230,11 @@ void JetStream::checkpoint_step() {
       round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
       io_->submit(
           [this, outcome = round_outcome_, steps = checkpoint_syncs_] {
-            for (const SyncStep& sync : steps)
-              if (sync() < 0) return;
+            for (const SyncStep& sync : steps) {
+              int result = sync();
+              if (result == kNoRoom) *outcome = RoundOutcome::no_room;
+              if (result) return;
+            }
             *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
           },
           [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
@@ -288,7 +291,8 @@ bool JetStream::snapshot_groups() {
     Stream* s = stream(id);
     if (!s) continue;  // its deletion is in the journal
     if (!s->snapshot(out, checkpoint_syncs_)) {
-      fail(s->store->error());
+      if (s->store->failed()) fail(s->store->error());
+      else finish_checkpoint(RoundOutcome::no_room);
       return false;
     }
     checkpoints_->add(id, s->group.applied, out.view());
@@ -300,8 +304,12 @@ bool JetStream::snapshot_groups() {
 void JetStream::finish_checkpoint(RoundOutcome outcome) {
   phase_ = CheckpointPhase::idle;
   if (outcome == RoundOutcome::sync_failed) return fail("a segment could not be synced");
-  if (outcome == RoundOutcome::write_failed) {
+  if (outcome != RoundOutcome::durable) {
     // The last round still holds and the journal has everything since: a full disk is tried again, after a while.
+    for (auto [id, applied] : checkpoint_taken_)
+      if (Stream* s = stream(id)) s->store->snapshot_abandoned();
+    checkpoint_taken_.clear();
+    checkpoint_wanted_ = true;
     checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
     kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
     for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));

@@ -68,7 +68,7 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
     std::shared_ptr<OpenFile> file = segment.file->open(error);
     if (!file) return fail("open " + segment.file->path(), error);
     sync.push_back([file, progress = segment.progress, size = segment.size()] {
-      if (int failed = progress->error.load()) return failed;
+      if (int failed = progress->error.load()) return failed == -ENOSPC || failed == -EDQUOT ? kNoRoom : failed;
       return progress->written.load() < size ? -EIO : file->disk->sync(file->handle);
     });
     segment.dirty = false;
@@ -85,6 +85,11 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
   unnamed_.insert(unnamed_.end(), retired_.begin(), retired_.end());
   retired_.clear();
   return true;
+}
+
+void SegmentStore::snapshot_abandoned() {
+  for (const Slot& slot : slots_) slot.segment->dirty |= slot.segment->file != nullptr;
+  folder_dirty_ |= folder_ready_;
 }
 
 void SegmentStore::checkpoint_durable() {

@@ -3,7 +3,8 @@
 // Of streams in files, the older half of the tail is handed to the I/O thread, which writes it; so a segment
 // that is dead before that never touches the disk, and the kernel's thread does not wait for the page cache.
 // A chunk leaves memory when it is written and its place is needed. If writing is slower than appending, the
-// tail grows to twice its size, and then append() writes itself. A chunk of a memory stream stays until its
+// tail grows to twice its size, and then append() writes itself. While the disk is full the tail grows further: the journal, which
+// has the same messages, cannot be released then either and soon takes no more. A chunk of a memory stream stays until its
 // messages are gone.
 #include <algorithm>
 #include <cerrno>
@@ -76,7 +77,7 @@ bool SegmentStore::make_room(uint32_t capacity) {
       behind -= chunk.capacity;
       end = chunk.start + chunk.size;
     }
-    if (!hand_over(segment, end)) return false;
+    if (!hand_over(segment, end)) return !failed_;  // full: it stays in memory
   }
   while (!resident_.empty() && chunk_bytes_ + capacity > options_.tail_bytes) {
     Segment* segment = resident_.front();
@@ -84,7 +85,7 @@ bool SegmentStore::make_room(uint32_t capacity) {
     uint32_t end = oldest.start + oldest.size;
     if (segment->written() < end) {
       if (chunk_bytes_ + capacity <= 2 * options_.tail_bytes) break;
-      if (!write_now(segment, end)) return false;
+      if (!write_now(segment, end)) return !failed_;
     }
     give_back(*segment, oldest);
     segment->chunks().erase(segment->chunks().begin());

@@ -148,12 +148,14 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
       spec = std::move(next);
       take_spec();
+      if (begins_interest) begin_interest();
       if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
       if (!spec.allow_batched) fast_.reset();
-      if (begins_interest) begin_interest();
       enforce_limits(kNoSubject);
-      if (shown)
+      if (shown) {
         for (auto& [id, c] : consumers) c->restored();
+        lingering_upto_ = store->last_seq();  // what was backed up stays, wanted or not
+      }
       if (shown && entry) {
         attach();
         break;
@@ -180,7 +182,9 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       Consumer* c = consumer_of();
       std::string text(in.get_text());
       ConsumerSpec cs;
-      if (c && cs.decode(in)) update_consumer(*c, std::move(text), std::move(cs));
+      if (!c || !cs.decode(in)) break;
+      update_consumer(*c, std::move(text), std::move(cs));
+      c->held = c->spec.sourcing && entry && entry->token;  // it was reset
       break;
     }
     case EntryKind::consumer_delete:
@@ -332,7 +336,12 @@ bool Stream::load(Reader& in, uint16_t format) {
   }
   if (format >= kSectionsFormat && !load_sections(in)) return false;
   if (!in.ok() || !store->load(in)) return false;
-  for (auto& [id, c] : consumers) index.add(*c);
+  for (auto& [id, c] : consumers) {
+    index.add(*c);
+    if (!c->holds()) continue;
+    index.hold(*c);
+    index.stray(*c);  // what waits may be from before a change of filters
+  }
   return load_retention(in);
 }
 

@@ -86,7 +86,6 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void check();            // the invariants of retention
 
   JetStream& js;
@@ -114,6 +113,7 @@ class Stream {
   bool is_full() const;
   bool too_large(size_t header, size_t body) const;
   bool level_is_met(string_view level) const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
@@ -180,7 +180,6 @@ class Stream {
                                      const std::function<std::optional<bool>(string_view)>& written);
   const PublishError* check_schedule_fields(const PublishHeaders& h, string_view subject);
   void schedule_stored(uint64_t seq, const LoggedMessage& m, const PublishHeaders& h);
-  void schedule_ran(const LoggedMessage& m, const PublishHeaders& h);
   bool schedule_waits(const LoggedMessage& m, const PublishHeaders& h) const;
   void schedule_refused(const LoggedMessage& m, const PublishHeaders& h, int64_t time_ns);
   void arm_schedule_timer();
@@ -196,12 +195,14 @@ class Stream {
   std::unique_ptr<SubjectTransform> transform_, republish_;
   // --- interest and work-queue retention (retention.cpp)
   bool keeps_for_interest(string_view subject);
+  bool skipped(int64_t time_ns, const LoggedMessage& m, const PublishHeaders& h, Verdict& verdict);
   void skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h);
   bool needed(uint64_t seq, uint32_t subject);
   void settle(uint64_t seq);
   void settle_from(uint64_t seq);
   void remove_consumer(Consumer& c);
   void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
+  void settle_behind_reset(uint64_t from);
   void begin_interest();
   void snapshot_retention(Buffer& out);
   bool load_retention(Reader& in);

@@ -103,9 +103,7 @@ void Stream::restore_end(uint64_t last_seq, int64_t time_ns) {
   time_ns = std::max(time_ns, store->last_time_ns());
   if (last_seq < store->last_seq()) return;
   if (!store->messages()) return store->set_sequences(last_seq + 1, last_seq, time_ns);
-  if (last_seq == store->last_seq()) return;
-  if (!store->append(last_seq, time_ns, "_", {}, {})) return js.fail(store->error());
-  store->remove(last_seq);
+  if (last_seq > store->last_seq()) store->skip(last_seq, time_ns);
 }
 
 void Stream::apply_restored_consumer(Reader& in, bool live) {

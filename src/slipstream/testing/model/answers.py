@@ -37,7 +37,7 @@ def stream_state(stream: StreamModel, *, details: bool = False) -> dict[str, Any
     state = stream.state()
     shown: dict[str, Any] = {
         "messages": state.messages,
-        "bytes": state.bytes,
+        "bytes": state.stored_bytes,
         "first_seq": state.first_seq,
         "first_ts": time_text(state.first_time_ns),
         "last_seq": state.last_seq,

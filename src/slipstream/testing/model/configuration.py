@@ -1,6 +1,6 @@
 """Configurations as clients send them: what they mean (the specs by which the model acts) and how
-they are shown. Defaults as the reference tells them (S-011..S-048, C-019..C-052), written apart from
-the server's own tables, so that the two can be held against each other.
+they are shown. Defaults as the reference tells them (S-011..S-048, C-019..C-052), written apart
+from the server's own tables, so that the two can be held against each other.
 
 Only of configurations that are valid; what is refused is not a model's matter.
 """
@@ -25,6 +25,7 @@ DELIVER_POLICIES = (
     "by_start_time",
     "last_per_subject",
 )
+RETENTIONS = ("limits", "interest", "workqueue")
 ACK_POLICIES = ("none", "all", "explicit")
 
 Config = dict[str, Any]
@@ -83,6 +84,8 @@ def stream_spec_of(shown: Config) -> StreamSpec:
         max_msg_size=shown["max_msg_size"],
         duplicate_window_ns=shown["duplicate_window"],
         first_seq=shown.get("first_seq", 0),
+        counter=shown.get("allow_msg_counter", False),
+        retention=RETENTIONS.index(shown["retention"]),
     )
 
 
@@ -109,7 +112,7 @@ def shown_consumer(asked: Config) -> Config:
 
 
 def consumer_spec_of(shown: Config, times: dict[str, int]) -> ConsumerSpec:
-    """`times` are the unix nanoseconds of opt_start_time and pause_until, whose texts `shown` has."""
+    """`times` are the unix nanoseconds of the times whose texts `shown` has."""
     filters = shown.get("filter_subjects") or []
     if "filter_subject" in shown:
         filters = [shown["filter_subject"]]

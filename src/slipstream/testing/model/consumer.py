@@ -75,6 +75,7 @@ class ConsumerModel:
     redelivery: list[int] = field(default_factory=list)
     waiting: list[Pull] = field(default_factory=list)
     next_heartbeat_ns: int = 0
+    done: list[int] = field(default_factory=list)  # settled; the stream looks whether they may go
 
     def copy(self) -> ConsumerModel:
         return replace(
@@ -84,6 +85,7 @@ class ConsumerModel:
             listed=list(self.listed),
             redelivery=list(self.redelivery),
             waiting=[replace(pull) for pull in self.waiting],
+            done=list(self.done),
         )
 
     def update(self, spec: ConsumerSpec, description: Any) -> None:
@@ -310,6 +312,7 @@ class ConsumerModel:
                 self.cursor = max(seq, self.resume_after)
         if self.spec["ack_policy"] == ACK_NONE:  # C-128
             self.floor = (self.consumer_seq, seq)
+            self.done.append(seq)
         else:
             self.pending[seq] = Pending(self.consumer_seq, 1, now_ns + self.wait_ns(1))
 
@@ -371,10 +374,12 @@ class ConsumerModel:
         now_ns: int,
     ) -> list[Sent]:
         seq, consumer_seq = numbers
-        if not 0 < seq <= self.cursor or self.spec["ack_policy"] == ACK_NONE:
+        if self.spec["ack_policy"] == ACK_NONE or not seq:
             return []
         answer = [Sent(inbox, inbox)] if inbox else []
         if body in (b"", b"+ACK", b"+OK") or body.startswith(b"+TERM"):
+            if seq > self.cursor:  # never delivered (C-115)
+                return []
             self._settle(seq, consumer_seq, now_ns)
         elif body.startswith(b"-NAK"):
             self._nak(seq, consumer_seq, body[4:].decode().strip(), now_ns)
@@ -384,24 +389,35 @@ class ConsumerModel:
                 self.pending[seq].deadline_ns = now_ns + wait_ns
         elif body.startswith(b"+NXT"):
             refused = self.pull(inbox, body[4:], messages, now_ns) if inbox else []
-            self._settle(seq, consumer_seq, now_ns)
+            if seq <= self.cursor:
+                self._settle(seq, consumer_seq, now_ns)
             return refused
         return answer
 
     def _settle(self, seq: int, consumer_seq: int, now_ns: int) -> None:
         self.acked_ns = now_ns
         if self.spec["ack_policy"] == ACK_ALL:
-            if consumer_seq > self.floor[0] and seq > self.floor[1]:
+            if self.floor[0] < consumer_seq <= self.consumer_seq and seq > self.floor[1]:
+                self.done += range(self.floor[1] + 1, seq + 1)
                 self.floor = (consumer_seq, seq)
                 for covered in [s for s in self.pending if s <= seq]:
                     self._forget(covered)
                 self.exceeded = {s for s in self.exceeded if s > seq}
             return
+        self.done.append(seq)
         self.exceeded.discard(seq)
         if seq in self.pending:
             first = self.pending[seq].consumer_seq
             self._forget(seq)
             self._move_floor(first)
+
+    def needs(self, seq: int) -> bool:
+        """Interest and work-queue retention: of a message that it wants."""
+        if seq in self.exceeded:  # S-144
+            return True
+        if self.spec["ack_policy"] == ACK_ALL:
+            return seq > self.floor[1]
+        return seq > self.cursor or seq in self.pending
 
     def _nak(self, seq: int, consumer_seq: int, how: str, now_ns: int) -> None:
         if seq not in self.pending or not self.floor[0] < consumer_seq <= self.consumer_seq:

@@ -19,6 +19,7 @@ SECOND_NS = 1_000_000_000
 HEADER_BYTES_MAX = 65535
 NEVER = -1  # a time to live without an end
 
+_INCREMENT = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _DURATION_PART = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
 _UNIT_NS = {
@@ -45,12 +46,16 @@ class Duplicate(NamedTuple):
 class Accepted(NamedTuple):
     message_id: str
     rollup: str  # "", "sub" or "all"
-    ttl_s: int  # 0: none
+    ttl_s: int = 0  # 0: none
+    total: int | None = None  # of a counter (S-200)
 
 
 Verdict = Refused | Duplicate | Accepted
 
 SEALED = Refused(400, 10109, "invalid operation on sealed stream")
+INCREMENT_INVALID = Refused(400, 10171, "message counter increment is invalid")
+INCREMENT_MISSING = Refused(400, 10169, "message counter increment is missing")
+INCREMENT_WITH_BODY = Refused(400, 10170, "message counter has payload")
 NOT_A_COUNTER = Refused(400, 10168, "message counters is disabled")
 WRONG_STREAM = Refused(400, 10060, "expected stream does not match")
 TTL_DISABLED = Refused(400, 10166, "per-message TTL is disabled")
@@ -119,8 +124,12 @@ def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_n
     spec, headers = stream.spec, headers_of(header)
     if spec["sealed"]:
         return SEALED
-    if "Nats-Incr" in headers:
-        return NOT_A_COUNTER
+    if 0 <= spec["max_msg_size"] < len(header) + len(body):
+        return TOO_LARGE
+    if len(header) > HEADER_BYTES_MAX:
+        return HEADER_TOO_LARGE
+    if "Nats-Incr" in headers and (refused := _wrong_increment(stream, headers, body)):
+        return refused
     if headers.get("Nats-Expected-Stream", stream.name) != stream.name:
         return WRONG_STREAM
     if "Nats-TTL" in headers and not spec["allow_msg_ttl"]:
@@ -144,16 +153,38 @@ def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_n
         return Refused(500, 10111, "rollup not permitted")
     if rollup and rollup.lower() not in ("sub", "all"):
         return Refused(500, 10111, f'rollup value invalid: "{rollup}"')
-    if 0 <= spec["max_msg_size"] < len(header) + len(body):
-        return TOO_LARGE
-    if len(header) > HEADER_BYTES_MAX:
-        return HEADER_TOO_LARGE
+    total = None
+    if spec["counter"]:
+        if "Nats-Incr" not in headers:
+            return INCREMENT_MISSING
+        total = stream.counted(subject) + int(headers["Nats-Incr"])
+        if 0 <= spec["max_msg_size"] < len(header) + len(counter_body(total)):
+            return TOO_LARGE
+        body = counter_body(total)
+    if not stream.keeps(subject):  # S-133
+        return Accepted(message_id, rollup.lower())
     ttl_s = seconds_of_ttl(headers["Nats-TTL"]) if "Nats-TTL" in headers else 0
     if ttl_s is None:
         return TTL_INVALID
     if refused := _no_room(stream, subject, stream.size(subject, header, body), bool(rollup)):
         return refused
-    return Accepted(message_id, rollup.lower(), ttl_s)
+    return Accepted(message_id, rollup.lower(), ttl_s, total)
+
+
+def _wrong_increment(stream: StreamModel, headers: dict[str, str], body: bytes) -> Refused | None:
+    """S-123."""
+    if not _INCREMENT.fullmatch(headers["Nats-Incr"]):
+        return INCREMENT_INVALID
+    if not stream.spec["counter"]:
+        return NOT_A_COUNTER
+    if body:
+        return INCREMENT_WITH_BODY
+    checks = [key for key in headers if key.startswith("Nats-Expected-") or key == "Nats-Rollup"]
+    return INCREMENT_INVALID if checks else None
+
+
+def counter_body(total: int) -> bytes:
+    return b'{"val":"%d"}' % total
 
 
 def _unexpected_sequence(
@@ -184,7 +215,7 @@ def _no_room(stream: StreamModel, subject: bytes, size: int, rollup: bool) -> Re
         return FULL_SUBJECT
     if 0 < spec["max_msgs"] <= len(stream.messages) and not replaces:
         return FULL_MESSAGES
-    if 0 < spec["max_bytes"] < stream.bytes + size:
+    if 0 < spec["max_bytes"] < stream.stored_bytes + size:
         oldest = stream.messages[on_subject[0]] if replaces else None
         if oldest is None or stream.size(*oldest.content) < size:
             return FULL_BYTES
@@ -200,9 +231,12 @@ def acknowledgement(name: str, verdict: Verdict, seq: int) -> bytes:
             "description": verdict.description,
         }
         return go_json({"error": error, "stream": name, "seq": 0})
-    duplicate = isinstance(verdict, Duplicate)
-    tail = b',"duplicate": true}' if duplicate else b"}"
-    return b'{"stream":%s,"seq":%d' % (go_json(name), seq) + tail
+    tail = b""
+    if isinstance(verdict, Duplicate):
+        tail = b',"duplicate": true'
+    elif verdict.total is not None:
+        tail = b',"val":"%d"' % verdict.total
+    return b'{"stream":%s,"seq":%d%s}' % (go_json(name), seq, tail)
 
 
 def go_json(value: object) -> bytes:

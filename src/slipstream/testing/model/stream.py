@@ -7,6 +7,7 @@ entries that survived.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -19,10 +20,13 @@ from slipstream.testing.model.publishing import (
     Accepted,
     Duplicate,
     Verdict,
+    counter_body,
     judge,
     matching,
     without_status,
 )
+
+LIMITS, INTEREST, WORK_QUEUE = range(3)
 
 
 class Message(NamedTuple):
@@ -41,7 +45,7 @@ class StreamState(NamedTuple):
     """As STREAM.INFO shows it (S-056); times 0 = never."""
 
     messages: int
-    bytes: int
+    stored_bytes: int
     first_seq: int
     first_time_ns: int
     last_seq: int
@@ -83,7 +87,7 @@ class StreamModel:
         return 22 + len(subject) + (4 + len(header) if header else 0) + len(body) + 8
 
     @property
-    def bytes(self) -> int:
+    def stored_bytes(self) -> int:
         return sum(self.size(*m.content) for m in self.messages.values())
 
     @property
@@ -91,6 +95,11 @@ class StreamModel:
         if self.messages:
             return min(self.messages)
         return self.last_seq + 1 if self.used else 0
+
+    def counted(self, subject: bytes) -> int:
+        """A counter's total (S-200)."""
+        last = self.last_on(subject)
+        return int(json.loads(self.messages[last].body)["val"]) if last else 0
 
     def last_on(self, filter_: bytes) -> int:
         return max((s for s, m in self.messages.items() if matching(filter_, m.subject)), default=0)
@@ -107,7 +116,7 @@ class StreamModel:
         first, last = self.first_seq, self.last_seq
         return StreamState(
             messages=len(self.messages),
-            bytes=self.bytes,
+            stored_bytes=self.stored_bytes,
             first_seq=first,
             first_time_ns=self.messages[first].time_ns if self.messages else 0,
             last_seq=last,
@@ -132,12 +141,15 @@ class StreamModel:
         self.last_seq += 1
         self.used = True
         self.last_time_ns = now_ns
-        self.messages[self.last_seq] = Message(subject, header, body, now_ns, verdict.ttl_s)
+        if verdict.total is not None:
+            body = counter_body(verdict.total)
+        if kept := self.keeps(subject):
+            self.messages[self.last_seq] = Message(subject, header, body, now_ns, verdict.ttl_s)
         self.last_message_id = verdict.message_id
         if verdict.message_id and self.spec["duplicate_window_ns"] > 0:
             self.ids[verdict.message_id] = (self.last_seq, now_ns)
         if verdict.rollup:
-            self._purge(subject if verdict.rollup == "sub" else b"", keep=1)
+            self._purge(subject if verdict.rollup == "sub" else b"", keep=int(kept))
         self.enforce_limits()
         return verdict, self.last_seq
 
@@ -172,7 +184,12 @@ class StreamModel:
         return 1
 
     def update(self, spec: StreamSpec, description: Any) -> None:
+        begins_interest = self.spec["retention"] == LIMITS and spec["retention"] == INTEREST
         self.spec, self.description = spec, description
+        if begins_interest and self.consumers:  # what none of them wants stays
+            self._settle([seq for seq, m in self.messages.items() if self.keeps(m.subject)])
+        elif begins_interest:
+            self._purge(b"")
         self.enforce_limits()
 
     def create_consumer(
@@ -187,7 +204,46 @@ class StreamModel:
         return consumer
 
     def delete_consumer(self, name: str) -> None:
+        """What it alone was needed for goes (C-140)."""
         del self.consumers[name]
+        if self.spec["retention"] != INTEREST:
+            return
+        if self.consumers:
+            self._settle(self.messages)
+        else:
+            self._purge(b"")
+
+    def update_consumer(self, name: str, spec: ConsumerSpec, description: Any) -> None:
+        consumer = self.consumers[name]
+        same_filters = consumer.spec["filters"] == spec["filters"]
+        consumer.update(spec, description)
+        if self.spec["retention"] == INTEREST and not same_filters:  # C-136
+            self._settle(self.messages)
+
+    # -- interest and work queues (S-142..S-144)
+
+    def keeps(self, subject: bytes) -> bool:
+        """Without interest a message has a sequence and nothing else (S-133)."""
+        message = Message(subject, b"", b"", 0)
+        wanted = any(consumer.wants(message) for consumer in self.consumers.values())
+        return self.spec["retention"] != INTEREST or wanted
+
+    def settle(self) -> None:
+        """What consumers are done with goes, if nobody else needs it."""
+        for consumer in self.consumers.values():
+            done, consumer.done = consumer.done, []
+            self._settle(done)
+
+    def _settle(self, seqs: Iterable[int]) -> None:
+        if self.spec["retention"] == LIMITS:
+            return
+        for seq in list(seqs):
+            message = self.messages.get(seq)
+            if message is None:
+                continue
+            wanting = [c for c in self.consumers.values() if c.wants(message)]
+            if not any(consumer.needs(seq) for consumer in wanting):
+                self.remove([seq])
 
     # -- limits
 
@@ -202,7 +258,7 @@ class StreamModel:
                 self.remove(seqs[:-per_subject])
         while 0 < self.spec["max_msgs"] < len(self.messages):
             self.remove([self.first_seq])
-        while self.messages and 0 < self.spec["max_bytes"] < self.bytes:
+        while self.messages and 0 < self.spec["max_bytes"] < self.stored_bytes:
             self.remove([self.first_seq])
 
     def end_ns(self, message: Message) -> int | None:

@@ -1,0 +1,171 @@
+// Which message comes next, and how many there are: a consumer's filters against its stream, without a visit to messages that
+// they do not let through wherever that can be had. A consumer that listens is told what arrives for it; one that catches up
+// follows its subjects when they are few among the messages, and looks at every message when they are not.
+#include <algorithm>
+
+#include "consumer.hpp"
+#include "jetstream.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr uint64_t kScanPerRun = 1 << 16;    // messages; then other consumers have their turn
+constexpr size_t kArrivalsMax = 1 << 16, kArrivalsAsideMax = 256;  // the latter while nobody waits
+constexpr uint64_t kVisitsPerSubject = 8;    // following a subject costs about as much as looking at so many messages
+constexpr size_t kPatternsMax = 4;           // more are matched all at once, by the stream's index
+
+}  // namespace
+
+bool Consumer::matches(uint32_t subject) { return stream_.index.matches(*this, subject); }
+
+void Consumer::take_filters() {
+  literal_filters_.clear();
+  wildcard_filters_.clear();
+  for (const auto& f : spec.filters) (has_wildcard(f) ? wildcard_filters_ : literal_filters_).push_back(f);
+  memo_ = {};
+  ahead_.forget();
+  end_arrivals();
+  scanned_ = 0;
+}
+
+// Its subjects, when following them is less work than looking at each of so many messages.
+bool Consumer::few_subjects(uint64_t messages, std::vector<uint32_t>& ids) {
+  if (!wildcard_filters_.empty() || literal_filters_.size() * kVisitsPerSubject >= messages) return false;
+  for (const auto& filter : literal_filters_)
+    if (uint32_t id = store().find_subject(filter); id != kNoSubject) ids.push_back(id);
+  return true;
+}
+
+// ------------------------------------------------------------------ what arrives while it listens
+
+void Consumer::begin_arrivals() {
+  arrivals_.clear();
+  arrivals_since_ = store().last_seq();
+}
+
+void Consumer::end_arrivals() {
+  arrivals_.clear();
+  arrivals_since_ = kNever;
+}
+
+void Consumer::saw(uint64_t seq) {
+  bool awake = listens();
+  if (awake) wake();
+  if (!follows_arrivals()) return;
+  arrivals_.push_back(seq);
+  if (arrivals_.size() > (awake ? kArrivalsMax : kArrivalsAsideMax)) end_arrivals();
+}
+
+uint64_t Consumer::next_arrival(uint64_t from) {
+  while (!arrivals_.empty() && arrivals_.front() <= cursor_) arrivals_.pop_front();
+  auto it = std::lower_bound(arrivals_.begin(), arrivals_.end(), from);
+  while (it != arrivals_.end() && !store().live(*it)) it++;
+  return it == arrivals_.end() ? 0 : *it;
+}
+
+// ------------------------------------------------------------------ the next one
+
+// Smallest live sequence >= from that the filters let through; 0: none.
+uint64_t Consumer::next_match(uint64_t from) {
+  MessageStore& m = store();
+  if (spec.filters.empty()) return m.next_live(from);
+  if (wildcard_filters_.empty() && literal_filters_.size() == 1) {
+    uint32_t subject = m.find_subject(literal_filters_[0]);
+    return subject == kNoSubject ? 0 : m.next_on_subject(subject, from);
+  }
+  uint64_t upto = std::min(m.last_seq(), arrivals_since_);
+  for (uint64_t s = from <= upto ? m.next_live(from) : 0; s && s <= upto; s = m.next_live(s + 1))
+    if (matches(m.subject_of(s))) return s;
+  return next_arrival(std::max(from, upto + 1));
+}
+
+// The same behind the cursor, for delivery. 0 with `unfinished` set: nothing yet, there is more to look at.
+uint64_t Consumer::next_to_deliver(bool& unfinished) {
+  MessageStore& m = store();
+  uint64_t from = std::max(cursor_, scanned_) + 1;
+  if (spec.filters.empty() || (wildcard_filters_.empty() && literal_filters_.size() == 1)) {
+    uint64_t seq = next_match(from);
+    if (!seq) scanned_ = m.last_seq();
+    return seq;
+  }
+  uint64_t upto = std::min(m.last_seq(), arrivals_since_);
+  if (from <= upto && !ahead_.covers(from)) {
+    std::vector<uint32_t> subjects;
+    ahead_.forget();
+    if (few_subjects(m.live_above(from - 1), subjects)) ahead_.begin(m, subjects, from);
+    stream_.index.hold(*this);
+  }
+  if (from <= upto && ahead_.covers(from)) {
+    if (uint64_t seq = ahead_.next(m, from)) return seq;
+    scanned_ = ahead_.upto();
+    ahead_.forget();
+    from = scanned_ + 1;
+  }
+  uint64_t visits = 0;
+  for (uint64_t s = from <= upto ? m.next_live(from) : 0; s && s <= upto; s = m.next_live(s + 1)) {
+    if (matches(m.subject_of(s))) return s;
+    scanned_ = s;
+    if (++visits < kScanPerRun) continue;
+    unfinished = true;
+    return 0;
+  }
+  if (uint64_t seq = next_arrival(std::max(from, upto + 1))) return seq;
+  scanned_ = m.last_seq();
+  if (!follows_arrivals() && in_listeners) begin_arrivals();
+  return 0;
+}
+
+// ------------------------------------------------------------------ how many
+
+uint64_t Consumer::count_matches_above(uint64_t seq) {
+  MessageStore& m = store();
+  if (spec.filters.empty()) return m.live_above(seq);
+  uint64_t n = 0;
+  if (seq < m.first_seq()) {  // nothing was passed yet: what the subjects count is the answer
+    std::vector<uint32_t> ids;
+    if (wildcard_filters_.size() <= kPatternsMax) {
+      for (const auto* filters : {&literal_filters_, &wildcard_filters_})
+        for (const auto& f : *filters) m.match_subjects(f, [&](uint32_t s) { ids.push_back(s); });
+      std::sort(ids.begin(), ids.end());
+      ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    } else {
+      for (uint32_t s = 0; s < m.subject_ids(); s++)
+        if (m.subject_state(s).count && matches(s)) ids.push_back(s);
+    }
+    for (uint32_t s : ids) n += m.subject_state(s).count;
+    return n;
+  }
+  std::vector<uint32_t> ids;
+  if (few_subjects(m.live_above(seq), ids)) {
+    for (uint32_t id : ids)
+      for (uint64_t s = m.next_on_subject(id, seq + 1); s; s = m.next_on_subject(id, s + 1)) n++;
+    return n;
+  }
+  for (uint64_t s = next_match(seq + 1); s; s = next_match(s + 1)) n++;
+  return n;
+}
+
+// Messages that match and were not delivered yet. For filters the count is remembered with how far it reaches: new
+// messages extend it, deliveries and removals correct it, so that it is exact at all times and costs nothing to idle consumers.
+uint64_t Consumer::num_pending() {
+  uint64_t listed = last_per_subject_.size();
+  if (listed) return listed + count_matches_above(resume_after_);
+  if (spec.filters.empty()) return store().live_above(cursor_);
+  uint64_t last = store().last_seq();
+  if (!memo_.valid) {
+    memo_ = {true, last, count_matches_above(cursor_)};
+    stream_.index.hold(*this);
+  } else if (memo_.upto < last) {
+    memo_.count += memo_.upto < arrivals_since_ ? count_matches_above(memo_.upto) : count_arrivals_above(memo_.upto);
+    memo_.upto = last;
+  }
+  return memo_.count;
+}
+
+uint64_t Consumer::count_arrivals_above(uint64_t seq) {
+  uint64_t n = 0;
+  for (auto it = std::upper_bound(arrivals_.begin(), arrivals_.end(), seq); it != arrivals_.end(); it++) n += store().live(*it);
+  return n;
+}
+
+}  // namespace slipstream
