@@ -86,6 +86,7 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void check();            // the invariants of retention
 
   JetStream& js;
@@ -113,7 +114,6 @@ class Stream {
   bool is_full() const;
   bool too_large(size_t header, size_t body) const;
   bool level_is_met(string_view level) const;
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void apply_messages(Reader& in, Entry* entry);
   void wake_after_append();
   void apply_mirrored(Reader& in, Entry* entry);
