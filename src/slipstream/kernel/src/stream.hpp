@@ -86,6 +86,7 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
   void check();            // the invariants of retention
 
   JetStream& js;
