@@ -255,17 +255,25 @@ class World:
     def _compare_arrived(self) -> None:
         arrived, self.arrived = self.arrived, {}
         for stream, possibilities in self.streams.items():
-            mine = {
-                space: events
-                for space, events in arrived.items()
-                if any(space in self._expected(p) for p in possibilities)
-            }
+            mine = self._arrived_for(possibilities, arrived)
             for space in mine:
                 del arrived[space]
             self.rule_out(stream, lambda p, mine=mine: self._wrong_arrivals(p, mine))  # type: ignore[misc]
             for possibility in self.streams[stream]:
                 possibility.arrived(self.sync_interval_ns)
         assert not arrived, f"nobody expected {arrived}"
+
+    def _arrived_for(
+        self, possibilities: list[Possibility], arrived: dict[int, list[RequestEvent]]
+    ) -> dict[int, list[RequestEvent]]:
+        spaces = {space for p in possibilities for space in self._expected(p)}
+        return {space: events for space, events in arrived.items() if space in spaces}
+
+    def everything_arrived(self) -> bool:
+        return all(
+            not all(self._wrong_arrivals(p, self._arrived_for(ps, self.arrived)) for p in ps)
+            for ps in self.streams.values()
+        )
 
     def _wrong_arrivals(self, p: Possibility, arrived: dict[int, list[RequestEvent]]) -> str:
         expected = self._expected(p)
