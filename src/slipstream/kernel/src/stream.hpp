@@ -86,14 +86,13 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);  // flags of an entry's message
   void check();            // the invariants of retention
 
   JetStream& js;
   Account& account;
   const std::string name;
   std::string description;
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);  // flags of an entry's message
 
   StreamSpec spec;
   Group group;
