@@ -227,4 +227,4 @@ class Counting(RuleBasedStateMachine):
 
 
 TestCounting = Counting.TestCase
-TestCounting.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestCounting.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)

@@ -8,13 +8,21 @@ import base64
 import binascii
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from slipstream.server.banner import format_size
 from slipstream.server.identity import name_hash, new_server_id
-from slipstream.server.listeners import ListenError, PortsFile, listen, reachable_hosts, urls
+from slipstream.server.listeners import (
+    ListenError,
+    PortsFile,
+    address,
+    listen,
+    reachable_hosts,
+    urls,
+)
 from slipstream.server.monitoring.parameters import BadParameter, Parameters
 from slipstream.server.timers import Timers
 
@@ -96,6 +104,19 @@ def test_listen_takes_a_free_port_and_refuses_a_taken_one() -> None:
             ListenError, match=f"listen tcp 127.0.0.1:{port}: bind: address already"
         ):
             listen("127.0.0.1", port)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("wildcard", ["0.0.0.0", "::"])
+def test_a_wildcard_is_reached_over_both_protocols(wildcard: str) -> None:
+    with listen(wildcard, -1) as listener:
+        host, port = address(listener, wildcard)
+        assert host == wildcard
+        for loopback in ("127.0.0.1", "::1"):
+            with socket.create_connection((loopback, port), 10) as client:
+                assert client.getpeername()[1] == port
+        with pytest.raises(ListenError, match="bind: address already in use"):
+            listen(wildcard, port)
 
 
 def test_listen_refuses_what_is_no_port() -> None:

@@ -133,7 +133,9 @@ def test_ports_file_has_the_name_that_the_server_was_started_by(tmp_path: Path) 
     )
     link.chmod(0o755)
     with ServerProcess(["--ports_file_dir", str(tmp_path)], program=[str(link)]) as server:
-        eventually((tmp_path / f"nats-server_{server.pid}.ports").exists)
+        ports_file = tmp_path / f"nats-server_{server.pid}.ports"
+        eventually(ports_file.exists)
+        assert json.loads(ports_file.read_text())["nats"] == [server.url]
 
 
 @pytest.mark.parametrize(

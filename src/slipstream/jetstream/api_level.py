@@ -8,7 +8,7 @@ they ask for it, so a lower number costs them nothing they could have had.
 
 from __future__ import annotations
 
-API_LEVEL = 0
+API_LEVEL = 5
 
 REQUIRED_LEVEL_KEY = "_nats.req.level"
 SERVER_LEVEL_KEY = "_nats.level"

@@ -56,7 +56,7 @@ class FeedSpec(TypedDict):
     source: bytes  # the source's index name (S-184); empty: a mirror
     identity: bytes  # of the origin, if it said so
     deliver_subject: bytes
-    # Its name in the reply subjects of deliveries. Empty: takes nothing in, stops at the first sign.
+    # Its name in the reply subjects of deliveries. Empty: takes nothing in, stops at a first sign.
     consumer: bytes
     after: int  # the position in the log behind which it goes on
     delivered: int  # up to here the origin has nothing to deliver

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 from pathlib import Path
 
 BACKLOG = 4096
+WILDCARDS = ("0.0.0.0", "::")
 
 
 class ListenError(Exception):
@@ -15,15 +17,14 @@ class ListenError(Exception):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A non-blocking listening socket; port -1 takes a free one. Raises ListenError."""
+    """A non-blocking listening socket; port -1 takes a free one. Either wildcard means every
+    interface, over IPv4 and IPv6 (as in Go). Raises ListenError.
+    """
     number = 0 if port == -1 else port
     shown = f"{_bracketed(host)}:{number}"
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        if family == socket.AF_INET:
-            addresses = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)
-            family = addresses[0][0]
-        listener = socket.create_server((host, number), family=family, backlog=BACKLOG)
+        listener = _listen_on_both(number) if host in WILDCARDS else None
+        listener = listener or _listen_on(host, number)
     except OverflowError:
         raise ListenError(f"listen tcp: address {number}: invalid port") from None
     except socket.gaierror as error:
@@ -36,9 +37,31 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address(listener: socket.socket) -> tuple[str, int]:
+def _listen_on_both(port: int) -> socket.socket | None:
+    """None on a machine without IPv6."""
+    if not socket.has_dualstack_ipv6():
+        return None
+    try:
+        return socket.create_server(
+            ("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:  # it is there, but switched off
+            return None
+        raise
+
+
+def _listen_on(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if family == socket.AF_INET:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def address(listener: socket.socket, asked: str) -> tuple[str, int]:
+    """Its host is shown as it was asked for, when that was a wildcard."""
     host, port = listener.getsockname()[:2]
-    return host, port
+    return asked if asked in WILDCARDS else host, port
 
 
 def host_port(host: str, port: int) -> str:

@@ -190,7 +190,7 @@ class Server:
             raise StartError(
                 f'Error listening on port: {listeners.host_port(host, max(port, 0))}, "{error}"'
             ) from None
-        self._listening = listeners.address(listener)
+        self._listening = listeners.address(listener, host)
         self._check_advertised()
         self.kernel.set_info(self.info_json())
         self.services.serve()

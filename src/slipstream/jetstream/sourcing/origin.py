@@ -35,7 +35,7 @@ def index_name(source: StreamSource) -> str:
         destinations = [transform.destination or ">" for transform in source.subject_transforms]
     name = _qualified_name(source)
     if source.consumer is not None:
-        name += ":C=" + short_hash(source.consumer.name.encode())
+        name += ":C=" + short_hash(source.consumer.name)
     return f"{name} {_TRANSFORMS_BETWEEN.join(filters)} {_TRANSFORMS_BETWEEN.join(destinations)}"
 
 
@@ -48,7 +48,7 @@ def _qualified_name(source: StreamSource) -> str:
     """The same name may stand for streams of several domains."""
     if source.external is None:
         return source.name
-    return f"{source.name}:{short_hash(source.external.api_prefix.encode())}"
+    return f"{source.name}:{short_hash(source.external.api_prefix)}"
 
 
 class Side(NamedTuple):
@@ -67,7 +67,7 @@ class Side(NamedTuple):
 
     def stable_hash(self) -> str:
         words = [self.stream, self.account] + ([self.domain] if self.domain else [])
-        return short_hash(" ".join(words).encode())
+        return short_hash(" ".join(words))
 
 
 def mirror_consumer_name(side: Side) -> str:
@@ -79,7 +79,7 @@ def source_consumer_name(side: Side, source: StreamSource, sources: Sequence[Str
     text = side.stable_hash()
     if sum(other.name == source.name for other in sources) > 1:
         text = f"{text} {index_name(source)}"
-    return f"JS_SRC_{short_hash(text.encode())}"
+    return f"JS_SRC_{short_hash(text)}"
 
 
 class Start(NamedTuple):

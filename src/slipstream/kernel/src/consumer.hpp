@@ -49,7 +49,6 @@ class Consumer {
   void on_flow_reply(string_view subject, string_view header);
   void interest_changed();
   void on_timer();
-  void end_requests(const char* farewell);  // each waiting pull gets this status, with what it still lacked
   void unpin();
   void release_requests(const char* status_line);
 
@@ -141,6 +140,7 @@ class Consumer {
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
   std::string complaint_about(const PullBody& asked) const;
+  std::string next_subject() const;
   bool turned_away(const PullBody& asked, string_view reply);
   PullRequest* request_for(const Offer& offer);
   void drop_abandoned_requests();

@@ -171,11 +171,6 @@ void JetStream::run_consumers() {
   if (!dirty_streams_.empty()) busy_ = true;  // a delivery reached a stream
 }
 
-void JetStream::end_requests(const char* farewell) {
-  for (auto& [id, s] : streams_)
-    for (auto& [consumer_id, c] : s->consumers) c->end_requests(farewell);
-}
-
 // ------------------------------------------------------------------ the log
 
 // When the journal has no room at this moment (a file is still being prepared, a checkpoint has to free some), entries wait

@@ -37,7 +37,6 @@ class JetStream {
 
   bool open(const OpenOptions& options, std::string& error);  // locks, recovers
   void stop();
-  void end_requests(const char* farewell);  // of every consumer
 
   // --- from the kernel
   void on_publish(void* stream, Account& account, string_view subject, string_view reply, string_view header, string_view body);

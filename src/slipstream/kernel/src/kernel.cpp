@@ -222,10 +222,7 @@ void Kernel::stop() {
   }
   Guard guard(*this);
   stop_listening();
-  if (jetstream) {
-    jetstream->end_requests("409 Server Shutdown");  // clients with a request that waits ask the next server at once
-    jetstream->stop();
-  }
+  if (jetstream) jetstream->stop();
   std::vector<uint64_t> cids;
   for (auto& [cid, c] : connections_) cids.push_back(cid);
   for (uint64_t cid : cids) close(*connections_[cid], "Server Shutdown");

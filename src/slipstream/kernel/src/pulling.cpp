@@ -34,6 +34,8 @@ std::string Consumer::complaint_about(const PullBody& asked) const {
   return {};
 }
 
+std::string Consumer::next_subject() const { return "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name; }
+
 void Consumer::on_pull(string_view reply, string_view header, string_view body) {
   if (reply.empty()) return;
   int64_t now = kernel().now.wall_ns;
@@ -43,7 +45,11 @@ void Consumer::on_pull(string_view reply, string_view header, string_view body) 
   if (!header.empty() && level_is_missing(header)) return status(reply, "412 Required Api Level");
   PullBody asked;
   std::string error;
-  if (!parse_pull_body(body, asked, error)) return status(reply, "400 Bad Request - " + error);
+  if (!parse_pull_body(body, asked, error)) {
+    if (!error.empty()) return status(reply, "400 Bad Request - " + error);
+    // What is wrong with the JSON is said in Python, in Go's words.
+    return kernel().hand_to_python(kJetStreamService, stream_.account, 0, next_subject(), reply, {}, body);
+  }
   if (std::string complaint = complaint_about(asked); !complaint.empty()) return status(reply, complaint);
   if (pin_.held() && asked.id == pin_.id) pin_.until_ns = now + spec.priority_timeout_ns;
   if (turned_away(asked, reply)) return;
@@ -92,11 +98,6 @@ bool Consumer::turned_away(const PullBody& asked, string_view reply) {
   // With heartbeats the client notices by their absence; an answer would have it ask again at once, and again.
   if (asked.heartbeat_ns == 0) status(reply, "409 Exceeded MaxWaiting");
   return true;
-}
-
-void Consumer::end_requests(const char* farewell) {
-  for (PullRequest& r : waiting_) status(r.target.subject, farewell, &r);
-  waiting_.clear();
 }
 
 // Ends what has expired or can get nothing more, drops those whose requester is gone, sends due heartbeats.

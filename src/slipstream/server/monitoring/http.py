@@ -43,7 +43,7 @@ class MonitoringServer:
         """Raises ListenError."""
         listener = listeners.listen(host, port)
         listener.setblocking(True)
-        self.host, self.port = listeners.address(listener)
+        self.host, self.port = listeners.address(listener, host)
         self.requests: Counter[str] = Counter()
         self._http = _HttpServer(server, self, listener)
         self._thread = threading.Thread(

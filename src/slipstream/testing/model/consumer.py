@@ -488,9 +488,10 @@ class ConsumerModel:
         purged. `floor` is where its stream's floor was before.
         """
         filters = self.spec["filters"]
-        within = any(is_subset(mine.decode(), filter_.decode()) for mine in filters)
+        inside = [is_subset(mine.decode(), filter_.decode()) for mine in filters]
+        within = bool(inside) and all(inside)
         around = not filters or any(is_subset(filter_.decode(), f.decode()) for f in filters)
-        if filter_ and not within and not around:
+        if filter_ and not any(inside) and not around:
             return
         start = max(first_seq, 1)
         if filter_ and within:
