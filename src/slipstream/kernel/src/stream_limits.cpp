@@ -86,10 +86,9 @@ void Stream::purge_subjects(string_view filter, uint64_t seq, uint64_t keep) {
     for (uint64_t s = store->subject_state(id).first; s; s = store->next_on_subject(id, s + 1)) found.push_back(s);
   std::sort(found.begin(), found.end());
   if (keep) found.resize(found.size() > keep ? found.size() - keep : 0);
-  for (uint64_t s : found) {
-    if (seq && s >= seq) break;
-    store->remove(s);
-  }
+  if (seq) found.erase(std::lower_bound(found.begin(), found.end(), seq), found.end());
+  if (found.size() == 1) return remove(found[0]);  // a single one counts as deleted, as in nats-server: consumers are told
+  for (uint64_t s : found) store->remove(s);
 }
 
 // ------------------------------------------------------------------ age

@@ -199,6 +199,8 @@ class StreamModel:
             self.used = True
         floors = {name: consumer.floor[1] for name, consumer in self.consumers.items()}
         self.remove(found)
+        if len(found) == 1 and not everything:  # counts as deleted, not as purged
+            floors = {name: consumer.floor[1] for name, consumer in self.consumers.items()}
         left = [s for s, m in self.messages.items() if matching(filter_, m.subject)]
         bounds = (min(left, default=0), self.first_seq, self.last_seq)
         for name, consumer in self.consumers.items():
