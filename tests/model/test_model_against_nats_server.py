@@ -22,7 +22,7 @@ import targets
 from client_rules import ClientOperations, kinds
 from nats_world import NatsWorld
 
-RUNS = int(os.environ.get("SLIPSTREAM_JUDGE_RUNS", "4"))
+RUNS = int(os.environ.get("SLIPSTREAM_JUDGE_RUNS", "2"))
 STEPS = 30
 
 

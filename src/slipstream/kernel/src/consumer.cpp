@@ -212,7 +212,7 @@ void Consumer::purged(string_view filter, uint64_t first_left) {
   if (!filter.empty() && within) start = first_left ? first_left : m.last_seq() + 1;
   cursor_ = std::max(cursor_, start - 1);
   if (pending_.empty()) floor_consumer_seq_ = consumer_seq_, floor_stream_seq_ = cursor_;
-  else floor_stream_seq_ = std::max(floor, start - 1);
+  else floor_stream_seq_ = std::max(filter.empty() ? floor : floor_stream_seq_, start - 1);
 }
 
 // ------------------------------------------------------------------ acknowledgements as they arrive

@@ -498,7 +498,8 @@ class ConsumerModel:
             start = first_left or last_seq + 1
         self.cursor = max(self.cursor, start - 1)
         if self.pending:
-            self.floor = (self.floor[0], max(floor, start - 1))
+            before = self.floor[1] if filter_ else floor
+            self.floor = (self.floor[0], max(before, start - 1))
         else:
             self.floor = (self.consumer_seq, self.cursor)
 
