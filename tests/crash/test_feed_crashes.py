@@ -21,7 +21,7 @@ from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.kernel.values import StoredMessage
 from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, SimulatedNode
 
-SECONDS = 5.0
+SECONDS = 3.0
 SOURCES = {b"O > >": b"O", b"P > >": b"P"}
 HEADER = b"NATS/1.0\r\nNats-Expected-Stream: O\r\nNats-Msg-Id: %d\r\n\r\n"
 KEPT_HEADER = b"NATS/1.0\r\nNats-Msg-Id: %d\r\n\r\n"

@@ -21,7 +21,7 @@ from slipstream.jetstream.api import core
 from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.testing.simulated_node import SimulatedClock
 
-SECONDS = float(os.environ.get("SLIPSTREAM_COPIES_SECONDS", "4"))
+SECONDS = float(os.environ.get("SLIPSTREAM_COPIES_SECONDS", "2"))
 STEPS = 40
 
 

@@ -79,6 +79,17 @@ def update_of_filters(s: Session) -> None:  # C-029, C-030, C-136
 
 
 @scenario
+def purge_of_one_of_many_filters(s: Session) -> None:  # C-137
+    s.stream()
+    for subject in ("s.b", "s.a", "s.b"):
+        s.store("x", subject=subject)
+    s.consumer(filter_subjects=["s.a", "s.b"])
+    s.api("STREAM.PURGE.S", {"filter": "s.a"})
+    s.pull({"batch": 3, "no_wait": True})
+    s.take(3)
+
+
+@scenario
 def update_of_headers_only(s: Session) -> None:  # C-037
     s.stream()
     s.store(*"12")
@@ -289,6 +300,40 @@ def pulls_that_are_odd(s: Session) -> None:  # C-067, C-069, C-089
         b'{"batch":1,"expires":-1,"no_wait":true}',
         b'{"batch":1,"expires":-5,"idle_heartbeat":-5}',
         b'{"batch":1,"expires":5000000,"max_bytes":-1}',
+    ):
+        s.notes.append(str(body))
+        s.pull(body)
+        s.take(1)
+
+
+@scenario
+def pulls_that_are_no_json(s: Session) -> None:  # C-067
+    s.stream()
+    s.consumer()
+    for body in (
+        b'{"batch":"x"}',
+        b'{"batch":1.5}',
+        b'{"no_wait":1}',
+        b'{"group":1}',
+        b'{"batch":1',
+        b'{"batch":1}}',
+        b"{batch:1}",
+        b'{"batch":}',
+        b'{"batch":1,}',
+        b'{"batch":[1]}',
+        b'{"batch":99999999999999999999}',
+        b'{"expires":"1s"}',
+        b'{"batch":true}',
+        b'{"id":{}}',
+        b'{"batch":tru}',
+        b'{"a":"\\x"}',
+        b'{"priority":"1"}',
+        b'{"min_pending":"1"}',
+        b"{",
+        b'{"a"',
+        b'{"batch":01}',
+        b'{"batch":-}',
+        b'{"batch":1,"idle_heartbeat":100,"expires":150}',
     ):
         s.notes.append(str(body))
         s.pull(body)

@@ -41,6 +41,24 @@ def configure(s: Session, config: dict, verb: str = "CREATE") -> None:
     s.notes.append(f"{verb}: {sorted(answer.items())}")
 
 
+class Attempts:
+    """Streams of which each is gone before the next comes. Each has a name of its own: nats-server
+    2.15.1 may find old files when a name is used again.
+    """
+
+    def __init__(self, s: Session) -> None:
+        self.session, self.count = s, 0
+
+    def attempt(self, **config: object) -> str:
+        self.count += 1
+        name = f"S{self.count}"
+        configure(self.session, {"name": name, "subjects": ["s.>"]} | config)
+        return name
+
+    def gone(self, name: str) -> None:
+        self.session.api(f"STREAM.DELETE.{name}", note=False)
+
+
 def stored(s: Session, seq: int) -> None:
     s.api("STREAM.MSG.GET.S", {"seq": seq})
 
@@ -84,6 +102,7 @@ def transform_is_changed_and_removed(s: Session) -> None:  # S-031
 
 @scenario
 def transform_faults(s: Session) -> None:  # S-031: 10155, 10156
+    attempts = Attempts(s)
     for source, destination in (
         ("s..a", "b"),
         ("s.*", "b.*"),
@@ -112,10 +131,8 @@ def transform_faults(s: Session) -> None:  # S-031: 10155, 10156
         ("s.>", "b"),
         ("s", "b.>"),
     ):
-        config = {"name": "S", "subjects": ["s.>"]}
         transform = {"src": source, "dest": destination}
-        configure(s, config | {"subject_transform": transform})
-        s.api("STREAM.DELETE.S", note=False)
+        attempts.gone(attempts.attempt(subject_transform=transform))
 
 
 @scenario
@@ -177,6 +194,7 @@ def republished_with_the_transformed_subject(s: Session) -> None:  # S-032
 
 @scenario
 def republish_faults(s: Session) -> None:  # S-032
+    attempts = Attempts(s)
     for source, destination in (
         (">", ">"),
         ("", "s.x"),
@@ -190,8 +208,7 @@ def republish_faults(s: Session) -> None:  # S-032
         ("s.*", "r.{{left(1,2)}}"),
     ):
         republish = {"src": source, "dest": destination}
-        configure(s, {"name": "S", "subjects": ["s.>"], "republish": republish})
-        s.api("STREAM.DELETE.S", note=False)
+        attempts.gone(attempts.attempt(republish=republish))
     pedantic = {"republish": {"dest": "r.>"}, "pedantic": True}
     configure(s, {"name": "S", "subjects": ["s.>"]} | pedantic)
 
@@ -231,11 +248,12 @@ def counted(s: Session) -> None:  # S-123, S-200, S-201, S-204
 @scenario
 def counter_faults(s: Session) -> None:  # S-043, S-123, S-203: 10168..10173
     config = {"name": "S", "subjects": ["s.>"]}
-    configure(s, config)
+    attempts = Attempts(s)
+    name = attempts.attempt()
     publish(s, "s.a", Nats_Incr="1")
     publish(s, "s.a", Nats_Incr="x")
-    configure(s, config | {"allow_msg_counter": True}, "UPDATE")
-    s.api("STREAM.DELETE.S", note=False)
+    configure(s, {"name": name, "subjects": ["s.>"], "allow_msg_counter": True}, "UPDATE")
+    attempts.gone(name)
     configure(s, config | {"allow_msg_counter": True, "max_msg_size": 60})
     publish(s, "s.a")
     publish(s, "s.a", b"1")
@@ -299,10 +317,12 @@ def until_messages(s: Session, messages: int) -> None:
 @scenario
 def markers_configured(s: Session) -> None:  # S-042
     config = {"name": "S", "subjects": ["s.>"]}
+    attempts = Attempts(s)
     for ttl in (SECOND - 1, -1, SECOND, 1500 * MS, 2 * SECOND):
-        configure(s, config | {"subject_delete_marker_ttl": ttl})
-        configure(s, config | {"subject_delete_marker_ttl": ttl, "pedantic": True}, "UPDATE")
-        s.api("STREAM.DELETE.S", note=False)
+        name = attempts.attempt(subject_delete_marker_ttl=ttl)
+        pedantic = {"name": name, "subject_delete_marker_ttl": ttl, "pedantic": True}
+        configure(s, {"subjects": ["s.>"]} | pedantic, "UPDATE")
+        attempts.gone(name)
     configure(s, config | {"subject_delete_marker_ttl": SECOND, "deny_purge": True})
     configure(s, config | {"subject_delete_marker_ttl": 0, "allow_msg_ttl": False}, "UPDATE")
 

@@ -296,9 +296,10 @@ def interest_without_acknowledgements(s: Session) -> None:  # S-143
     s.stream(retention="interest")
     s.connection.subscribe("out")
     s.consumer(ack_policy="none", deliver_subject="out")
-    publish(s, "s.a", "s.b")
+    for subject in ("s.a", "s.b"):
+        publish(s, subject)
+        s.take(1)
     settled(s, 0)
-    s.take(2)
     s.consumer("D", ack_policy="none")
     publish(s, "s.c")
     s.take(1)

@@ -99,15 +99,16 @@ def test_transforms_at_random(oracle: LiveTarget) -> None:  # S-031
     draw = random.Random(20261123)
     oracle.remove_everything()
     accepted = 0
-    for _ in range(150):
+    for number in range(150):
+        name = f"T{number}"  # of its own: nats-server may find old files when one is used again
         source, destination = _random_transform(draw)
         config = {
-            "name": "T",
+            "name": name,
             "storage": "memory",
             "subjects": [source.decode()],
             "subject_transform": {"src": source.decode(), "dest": destination.decode()},
         }
-        reply = oracle.request("STREAM.CREATE.T", json.dumps(config).encode(), b"")
+        reply = oracle.request(f"STREAM.CREATE.{name}", json.dumps(config).encode(), b"")
         answer = json.loads(reply or b"")
         try:
             check_stream_transform(source, destination)
@@ -121,9 +122,9 @@ def test_transforms_at_random(oracle: LiveTarget) -> None:  # S-031
             subject = _matched_by(source, draw)
             ack = json.loads(oracle.connection.request(subject.decode(), b"").body)
             wanted = json.dumps({"seq": ack["seq"]}).encode()
-            got = json.loads(oracle.request("STREAM.MSG.GET.T", wanted, b"") or b"")
+            got = json.loads(oracle.request(f"STREAM.MSG.GET.{name}", wanted, b"") or b"")
             expected = Transform(source, destination).transform(subject, lambda: 0)
             assert expected is not None
             assert got["message"]["subject"] == expected.decode(), (source, destination, subject)
-        oracle.request("STREAM.DELETE.T", b"", b"")
+        oracle.request(f"STREAM.DELETE.{name}", b"", b"")
     assert accepted > 30

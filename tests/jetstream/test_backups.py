@@ -185,6 +185,41 @@ def test_empty_stream_keeps_its_place(node: ServedApi, purge: dict[str, int]) ->
     assert state_view(node) == expected
 
 
+@pytest.mark.parametrize("retention", ["interest", "workqueue"])
+def test_retention_goes_on_where_it_was(node: ServedApi, retention: str) -> None:
+    """What was acknowledged is not in the archive; what is acknowledged later goes."""
+    node.ok("STREAM.CREATE.S", STREAM | {"retention": retention})
+    consumer = {"durable_name": "C", "ack_policy": "explicit"}
+    node.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": consumer})
+    for number in range(10):
+        node.publish("s.a", bytes([number]))
+    taken = pull(node, "C", 5)
+    for ack in taken[1:3]:
+        node.send(ack)
+    node.settle()
+    backup = node.backup("S")
+    node.ok("STREAM.DELETE.S")
+    assert "error" not in node.restore(backup.answer["config"], backup.archive)
+    node.kernel.check()
+    assert [seq for seq, *_ in node.messages("S")] == [1, 4, 5, 6, 7, 8, 9, 10]
+    for ack in [taken[0], *taken[3:], *pull(node, "C", 100)]:
+        node.send(ack)
+    node.settle()
+    node.kernel.check()
+    assert node.messages("S") == []
+    assert consumer_view(node)["ack_floor"] == {"consumer_seq": 10, "stream_seq": 10}
+
+
+def test_interest_without_consumers_keeps_what_is_restored(node: ServedApi) -> None:
+    node.ok("STREAM.CREATE.S", STREAM | {"retention": "interest"})
+    node.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {"durable_name": "C"}})
+    node.publish("s.a", b"x")
+    backup = node.backup("S", no_consumers=True)
+    node.ok("STREAM.DELETE.S")
+    assert node.restore(backup.answer["config"], backup.archive)["state"]["messages"] == 1
+    node.kernel.check()
+
+
 # -- a backup
 
 
@@ -239,6 +274,18 @@ def test_backup_ends_when_nobody_listens_any_more(node: ServedApi) -> None:
     node.pass_time(SECOND)
     (advisory,) = node.received["$JS.EVENT.ADVISORY.STREAM.SNAPSHOT_COMPLETE.S"]
     assert json.loads(advisory.body)["error"] == "no interest"
+
+
+def test_nobody_ever_listens(node: ServedApi) -> None:
+    node.ok("STREAM.CREATE.S", STREAM)
+    node.publish("s.a", noise(0))
+    node.subscribe("$JS.EVENT.ADVISORY.STREAM.>")
+    node.ok("STREAM.SNAPSHOT.S", {"deliver_subject": "x", "chunk_size": 1, "window_size": 1})
+    for _ in range(8):
+        node.pass_time(SECOND)
+    (advisory,) = node.received["$JS.EVENT.ADVISORY.STREAM.SNAPSHOT_COMPLETE.S"]
+    assert json.loads(advisory.body)["error"] == "no flow response"
+    assert len(node.api._core.transfers) == 0
 
 
 def test_listener_may_come_late(node: ServedApi) -> None:

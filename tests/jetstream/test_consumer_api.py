@@ -288,3 +288,25 @@ def test_unpin_checks_in_order(
     raw = talk.request_raw(f"CONSUMER.UNPIN.{verb}", body)
     assert raw is not None
     assert json.loads(raw)["error"]["err_code"] == err_code
+
+
+# -- pull requests that the kernel cannot read
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b'{"batch":"x"}', "json: cannot unmarshal string into Go struct field .batch of type int"),
+        (b'{"batch":1', "unexpected end of JSON input"),
+        (b"{batch:1}", "invalid character 'b' looking for beginning of object key string"),
+    ],
+)
+def test_malformed_pulls_are_answered_in_words_of_go(
+    talk: Conversation, body: bytes, complaint: str
+) -> None:  # C-067
+    create(talk, "C")
+    talk.send("CONSUMER.MSG.NEXT.S.C", body)
+    (status,) = talk.kernel.take_published()
+    assert status.subject == b"_INBOX.1"
+    assert status.header == f"NATS/1.0 400 Bad Request - {complaint}\r\n\r\n".encode()
+    assert status.body == b""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch_driver import Publisher, error
+from batch_driver import Publisher, error, header_block
 from slipstream.kernel._kernel import Loss
 from slipstream.testing.simulated_node import StoreSizes
 
@@ -155,3 +155,38 @@ def test_limits_evict_after_a_batch():
         p.staged("b", seq)
     assert p.staged("b", 4, commit=1)["seq"] == 4
     assert p.bodies() == [b"b 3", b"b 4"]
+
+
+def publish_large(p: Publisher, parts: int = 12) -> int:
+    """About 400 KB each; the number under which the commit will be answered."""
+    for seq in range(1, parts + 1):
+        block = header_block(
+            Nats_Batch_Id="large",
+            Nats_Batch_Sequence=seq,
+            Nats_Batch_Commit=1 if seq == parts else None,
+        )
+        number = p.node.publish(b"s.a", b"%02d" % seq * 200_000, block)
+    return number
+
+
+@pytest.mark.parametrize("operation", [0, *range(1, 80, 7)])
+def test_a_checkpoint_between_the_parts_and_their_commit(operation: int):
+    """The journal has no room for all of the batch: its first parts live in a checkpoint."""
+    sizes = StoreSizes(3 << 19, 6 << 20, 2 << 20)
+    p = atomic(sizes=sizes)
+    filler = p.node.publish(b"s.a", b"x" * 1_000_000)
+    p.turn()
+    assert p.answer(filler)["seq"] == 1
+    number = publish_large(p)
+    if operation:
+        p.disk.crash_at(p.disk.operations + operation)
+    p.turn(30)
+    answer = p.answer(number)
+    expected = [b"%02d" % seq for seq in range(1, 13)]
+    if not p.disk.crashed:
+        assert answer is not None
+        assert p.node.kernel.store_stats().checkpoints > 0
+    survivor = Publisher(p.disk.image(Loss.all, 1), p.clock, sizes)
+    survivor.node.kernel.check()
+    found = [body[:2] for body in survivor.bodies()[1:]]
+    assert found == (expected if answer or found else [])

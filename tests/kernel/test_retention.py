@@ -35,6 +35,7 @@ SUBJECTS = ("s.a", "s.b", "s.c", "s.d.e")
 FILTERS = ((), ("s.a",), ("s.b", "s.c"), ("s.*",), ("s.d.>", "s.a"))
 DISJOINT = {"w": ("s.a",), "x": ("s.b", "s.c"), "y": ("s.d.>",)}
 STREAM = "S"
+WAIT_NS = 3_600_000_000_000
 TURNS = 3  # appended, synced, applied, delivered
 
 
@@ -77,6 +78,13 @@ class Oracle:
     def needed(self, seq: int) -> bool:
         subject = self.messages[seq]
         return any(c.lets_through(subject) and c.needs(seq) for c in self.consumers.values())
+
+    def undelivered(self, consumer: Wants) -> list[int]:
+        return [
+            seq
+            for seq, subject in self.messages.items()
+            if seq > consumer.seen and consumer.lets_through(subject)
+        ]
 
     def publish(self, subject: str) -> None:
         self.last_seq += 1
@@ -134,6 +142,7 @@ class Retention(RuleBasedStateMachine):
         for number, subject in zip(numbers, subjects, strict=True):
             self.oracle.publish(subject)
             assert b'"seq":%d' % self.oracle.last_seq in self.node.replies[number][0].body
+        self.take()
 
     def create(self, name: str, filters: tuple[str, ...], policy: int, *, new: bool) -> None:
         if name in self.oracle.consumers:
@@ -152,22 +161,30 @@ class Retention(RuleBasedStateMachine):
         before = self.oracle.last_seq if new else 0
         self.oracle.consumers[name] = Wants(filters, policy, seen=before, floor=before)
 
-    @rule(name=st.sampled_from("wxyz"), count=st.integers(1, 4))
-    def pull(self, name: str, count: int) -> None:
-        if (consumer := self.oracle.consumers.get(name)) is None:
+    @rule(name=st.sampled_from("wxyz"), count=st.integers(1, 4), waits=st.booleans())
+    def pull(self, name: str, count: int, waits: bool) -> None:
+        if name not in self.oracle.consumers:
             return
-        self.node.deliveries.clear()
-        self.node.pull(STREAM, name, count)
+        if waits:
+            self.node.pull_waiting(STREAM, name, count, WAIT_NS)
+        else:
+            self.node.pull(STREAM, name, count)
         self.turns()
+        self.take()
+
+    def take(self) -> None:
+        """What was delivered, now or before: to each consumer in order, and nothing left out."""
         for delivery in self.node.deliveries:
-            seq = delivery.stream_seq
+            consumer, seq = self.oracle.consumers[delivery.consumer], delivery.stream_seq
             assert self.oracle.messages[seq] == delivery.subject.decode()
             assert consumer.needs(seq), "it was acknowledged for good"
-            consumer.seen = max(consumer.seen, seq)
-            if consumer.ack_policy != NONE:
+            if seq > consumer.seen:
+                assert seq == self.oracle.undelivered(consumer)[0]
+                consumer.seen = seq
+            if consumer.ack_policy == NONE:
+                self.oracle.settle([seq])
+            else:
                 consumer.pending[seq] = delivery
-        if consumer.ack_policy == NONE:
-            self.oracle.settle([d.stream_seq for d in self.node.deliveries])
         self.node.deliveries.clear()
 
     @rule(
@@ -256,12 +273,7 @@ class Retention(RuleBasedStateMachine):
         for name, consumer in self.oracle.consumers.items():
             shown = kernel.consumer_state(self.stream, self.ids[name])
             assert shown.num_ack_pending == len(consumer.pending)
-            undelivered = [
-                s
-                for s, subject in self.oracle.messages.items()
-                if s > consumer.seen and consumer.lets_through(subject)
-            ]
-            assert shown.num_pending == len(undelivered)
+            assert shown.num_pending == len(self.oracle.undelivered(consumer))
 
 
 class Interest(Retention):
@@ -290,6 +302,7 @@ class Interest(Retention):
         self.turns()
         consumer.filters = filters
         self.oracle.settle_all()
+        self.take()
 
 
 class WorkQueue(Retention):

@@ -169,4 +169,4 @@ class Waiting(RuleBasedStateMachine):
 
 
 TestWaiting = Waiting.TestCase
-TestWaiting.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestWaiting.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)

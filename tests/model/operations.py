@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from slipstream.testing.model.answers import consumer_info, stream_info, time_text
+from slipstream.testing.model.answers import consumer_info, stream_info
 from slipstream.testing.model.configuration import (
     Config,
     consumer_spec_of,
@@ -16,7 +16,8 @@ from slipstream.testing.model.configuration import (
     stream_spec_of,
 )
 from slipstream.testing.model.consumer import Sent
-from slipstream.testing.model.publishing import acknowledgement
+from slipstream.testing.model.go_text import time_text
+from slipstream.testing.model.publishing import Accepted, acknowledgement
 from slipstream.testing.model.stream import StreamModel
 from world import API, Answer, Possibility, World
 
@@ -38,13 +39,20 @@ def request(world: World, verb: str, body: Answer | None) -> bytes:
 # -- what makes sense
 
 
+def with_name(asked: Config, name: str) -> Config:
+    """In the place of each "{}"."""
+    named = json.loads(json.dumps(asked).replace('"{}', f'"{name}'))
+    return {"name": name, **named}
+
+
 def is_valid_update(old: Config, asked: Config) -> bool:
     """Of the changes that the tests draw (S-018, S-025, S-035, S-036)."""
     if asked.get("discard_new_per_subject") and asked["discard"] == "old":
         return False
     if old["sealed"] or (old["retention"] == "workqueue") != (asked["retention"] == "workqueue"):
         return False
-    if asked.get("allow_msg_counter") and asked["discard"] == "new":
+    limits_only = asked["retention"] == "limits" and asked["discard"] == "old"
+    if asked.get("allow_msg_counter") and not limits_only:  # S-043
         return False
     if asked["sealed"] and asked.get("allow_msg_counter"):
         return False
@@ -188,7 +196,10 @@ def publish(world: World, name: str, messages: list[tuple[str, dict[str, str], b
             return  # nobody answers
         answers = []
         for inbox, subject, block, body in sent:
+            last = p.model.last_on(p.model.stored_on(subject))
             verdict, seq = p.model.publish(subject, block, body, world.clock.now_ns)
+            if p.model.spec["republish_destination"] and isinstance(verdict, Accepted):
+                p.send(p.model.republished(seq, last))
             ack = acknowledgement(p.model.name, verdict, seq)
             if not p.model.spec["no_ack"]:
                 answers.append(Sent(inbox, inbox, b"", b"", ack))
@@ -267,6 +278,24 @@ def delete_consumer(world: World, name: str, consumer: str) -> None:
         p.model.delete_consumer(consumer)
         p.entry(durable=True)
         return p.answer(inbox, {"success": True}, durable=True)
+
+    world.step(name, expect)
+
+
+def reset(world: World, name: str, consumer: str, seq: int) -> None:
+    inbox = request(world, f"CONSUMER.RESET.{name}.{consumer}", {"seq": seq} if seq else None)
+
+    def expect(p: Possibility) -> None:
+        if p.model is None or consumer not in p.model.consumers:
+            return None  # nobody answers (C-011)
+        model = p.model.consumers[consumer]
+        if text := model.reset_refused(seq, p.model.messages, p.model.last_seq):
+            refused = error(400, 10204, f"invalid reset: {text}")
+            return p.answer(inbox, {"error": refused, "reset_seq": 0})
+        reset_seq = model.reset(seq)
+        p.entry(durable=True)
+        shown = consumer_info(p.model, model, world.clock.now_ns)
+        return p.answer(inbox, shown | {"reset_seq": reset_seq}, durable=True)
 
     world.step(name, expect)
 

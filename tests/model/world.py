@@ -57,16 +57,22 @@ class Possibility:
     history: list[StreamModel | None] = field(default_factory=list)  # after each entry
     certain: int = 0  # index into the history: this survives
     durable: int = 0  # index into the history: this survives once it was answered
+    moments: list[int] = field(default_factory=list)  # when each entry was made
+    now_ns: int = 0
     expected: list[Expected] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.history:
-            self.history.append(self.model.copy() if self.model else None)
+            self._remember(self.model)
+
+    def _remember(self, state: StreamModel | None) -> None:
+        self.history.append(state.copy() if state else None)
+        self.moments.append(self.now_ns)
 
     def entry(self, *, durable: bool = False) -> None:
         """The log has one more entry; `durable`: somebody waits for it."""
         if self.model != self.history[-1]:
-            self.history.append(self.model.copy() if self.model else None)
+            self._remember(self.model)
         if durable:
             self.durable = len(self.history) - 1
 
@@ -80,6 +86,7 @@ class Possibility:
 
     def tick(self, now_ns: int) -> None:
         """Timers, then deliveries; each consumer's are one entry."""
+        self.now_ns = now_ns
         if self.model is None:
             return
         for consumer in self.model.consumers.values():
@@ -108,14 +115,22 @@ class Possibility:
                 between = before.copy()
                 for name in some:
                     between.consumers[name] = after.consumers[name].copy()
-                self.history.append(between)
+                self._remember(between)
         if changed:
             self.entry()
 
-    def arrived(self) -> None:
-        """Everything that was expected; what was promised is certain now."""
+    def arrived(self, sync_interval_ns: int) -> None:
+        """Everything that was expected; what was promised is certain now. With an interval nothing
+        is promised but that it is synced after so long.
+        """
         self.expected.clear()
-        del self.history[: self.durable]
+        if sync_interval_ns:
+            synced = [m for m in self.moments if m + sync_interval_ns <= self.now_ns]
+            self.durable = max(len(synced) - 1, 0)
+        self.forget_before(self.durable)
+
+    def forget_before(self, index: int) -> None:
+        del self.history[:index], self.moments[:index]
         self.certain = self.durable = 0
 
 
@@ -126,7 +141,6 @@ class World:
         self.seed = seed
         self.sync_interval_ns = sync_interval_ns
         self.streams: dict[str, list[Possibility]] = {}
-        self.synced_ns = 0
         self.numbers = 0
         self._start()
 
@@ -169,6 +183,7 @@ class World:
         """
         now_ns = self.clock.now_ns
         for possibility in self.possibilities(stream):
+            possibility.now_ns = now_ns
             operation(possibility)
             possibility.deliver(now_ns)
         self.settle()
@@ -240,30 +255,37 @@ class World:
     def _compare_arrived(self) -> None:
         arrived, self.arrived = self.arrived, {}
         for stream, possibilities in self.streams.items():
-            mine = {
-                space: events
-                for space, events in arrived.items()
-                if any(space in self._expected(p) for p in possibilities)
-            }
+            mine = self._arrived_for(possibilities, arrived)
             for space in mine:
                 del arrived[space]
             self.rule_out(stream, lambda p, mine=mine: self._wrong_arrivals(p, mine))  # type: ignore[misc]
             for possibility in self.streams[stream]:
-                possibility.arrived()
+                possibility.arrived(self.sync_interval_ns)
         assert not arrived, f"nobody expected {arrived}"
+
+    def _arrived_for(
+        self, possibilities: list[Possibility], arrived: dict[int, list[RequestEvent]]
+    ) -> dict[int, list[RequestEvent]]:
+        spaces = {space for p in possibilities for space in self._expected(p)}
+        return {space: events for space, events in arrived.items() if space in spaces}
+
+    def everything_arrived(self) -> bool:
+        return all(
+            not all(self._wrong_arrivals(p, self._arrived_for(ps, self.arrived)) for p in ps)
+            for ps in self.streams.values()
+        )
 
     def _wrong_arrivals(self, p: Possibility, arrived: dict[int, list[RequestEvent]]) -> str:
         expected = self._expected(p)
         for space in sorted(expected.keys() | arrived.keys()):
             wanted, got = expected.get(space, []), arrived.get(space, [])
             for one, other in itertools.zip_longest(wanted, got):
-                if one is None or other is None or (wrong := self._differs(one, other)):
+                if one is None or other is None or (wrong := self.differs(one, other)):
                     text = wrong if one and other else ""
                     return f"inbox {space}: {other}\n  is not {one}\n  {text}"
         return ""
 
-    @staticmethod
-    def _differs(expected: Expected, event: RequestEvent) -> str:
+    def differs(self, expected: Expected, event: RequestEvent) -> str:
         sent = expected.sent
         if expected.answer is not None:
             found = known_part(json.loads(event.body))
@@ -295,23 +317,28 @@ class World:
         missing = "error" in info
         consumers = [] if missing else self.ask(f"CONSUMER.LIST.{stream}")["consumers"]
         info = {key: info[key] for key in ("config", "state")} if not missing else {}
-        self.rule_out(stream, lambda p: self._wrong_state(p, known_part(info), consumers))
+        known = self.known(info)
+        self.rule_out(stream, lambda p: self._wrong_state(p, known, self.known(consumers)))
+
+    def known(self, shown: Any) -> Any:
+        """What of an answer, or of what the model says, is compared."""
+        return known_part(shown)
 
     def _wrong_state(self, p: Possibility, info: Answer, consumers: list[Answer]) -> str:
         if p.model is None:
             return f"the stream is there: {info}" if info else ""
         if not info:
             return "the stream is not there"
-        if wrong := difference(info, stream_info(p.model, details=True)):
+        if wrong := difference(info, self.known(stream_info(p.model, details=True))):
             return wrong
         names = sorted(p.model.consumers)
-        wanted = [consumer_info(p.model, p.model.consumers[n], self.clock.now_ns) for n in names]
-        found = known_part(consumers)
-        if [c["name"] for c in found] != names:
-            return f"consumers {[c['name'] for c in found]}, not {names}"
+        now_ns = self.clock.now_ns
+        wanted = [self.known(consumer_info(p.model, p.model.consumers[n], now_ns)) for n in names]
+        if [c["name"] for c in consumers] != names:
+            return f"consumers {[c['name'] for c in consumers]}, not {names}"
         return "\n".join(
             f"consumer {one['name']}: {difference(one, other)}"
-            for one, other in zip(found, wanted, strict=True)
+            for one, other in zip(consumers, wanted, strict=True)
             if one != other
         )
 
@@ -332,9 +359,10 @@ class World:
             for possibility in possibilities:
                 for space, expected in self._expected(possibility).items():
                     for one, event in zip(expected, arrived.get(space, []), strict=False):
-                        wrong = self._differs(one, event)
+                        wrong = self.differs(one, event)
                         assert not wrong, wrong
-                        possibility.certain = max(possibility.certain, one.promises)
+                        if not self.sync_interval_ns:
+                            possibility.certain = max(possibility.certain, one.promises)
                 possibility.expected.clear()
 
     def recover(self, disk: SimDisk) -> None:
@@ -356,7 +384,7 @@ class World:
         """A process that stops or is killed loses nothing that its turns have done."""
         for possibilities in self.streams.values():
             for possibility in possibilities:
-                del possibility.history[:-1]
+                possibility.forget_before(len(possibility.history) - 1)
 
 
 def after_crash(possibilities: list[Possibility], now_ns: int) -> list[Possibility]:
@@ -368,7 +396,7 @@ def after_crash(possibilities: list[Possibility], now_ns: int) -> list[Possibili
                 for consumer in survivor.consumers.values():
                     consumer.restart(now_ns)
             if all(survivor != other.model for other in left):
-                left.append(Possibility(survivor))
+                left.append(Possibility(survivor, now_ns=now_ns))
     return left
 
 

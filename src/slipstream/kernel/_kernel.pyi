@@ -319,6 +319,42 @@ def next_counter_message(
     subject. None if one of them is no counter's message.
     """
 
+# ---------------------------------------------------------------- small tables: for tests
+
+class PendingTable:
+    """Deliveries that wait for an acknowledgement, by stream sequence."""
+
+    def insert(
+        self, stream_seq: int, consumer_seq: int, deadline_ns: int, deliveries: int
+    ) -> None: ...
+    def set_deadline(self, stream_seq: int, deadline_ns: int) -> None: ...
+    def set_deliveries(self, stream_seq: int, deliveries: int) -> None: ...
+    def erase(self, stream_seq: int) -> None: ...
+    def clear(self) -> None: ...
+    def find(self, stream_seq: int) -> tuple[int, int, int] | None:
+        """(consumer sequence, deadline, deliveries)."""
+    def in_order(self) -> list[int]:
+        """Stream sequences, by consumer sequence."""
+    def by_deadline(self) -> list[int]: ...
+    @property
+    def redelivered(self) -> int:
+        """How many were delivered more than once."""
+    def __len__(self) -> int: ...
+
+class DedupeWindow:
+    """Message ids and the sequences under which they were stored."""
+
+    def __init__(self, a: int = 1, b: int = 2) -> None:
+        """`a` and `b` are the key of the hash."""
+    def find(self, id: bytes) -> int:
+        """0: it is not in the window."""
+    def insert(self, id: bytes, seq: int, time_ns: int) -> None: ...
+    def expire(self, now_ns: int, window_ns: int) -> None: ...
+    def clear(self) -> None: ...
+    def reload(self) -> None:
+        """Through what a checkpoint keeps of it."""
+    def __len__(self) -> int: ...
+
 # ---------------------------------------------------------------- kernel
 
 class Kernel:

@@ -227,6 +227,14 @@ class SimulatedNode:
         self._send(subject, self._inbox(number), b"", body)
         return number
 
+    def pull_waiting(self, stream: str, consumer: str, batch: int, expires_ns: int) -> int:
+        """Asks for what is there and what comes."""
+        number = self.next_number()
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}".encode()
+        body = b'{"batch":%d,"expires":%d}' % (batch, expires_ns)
+        self._send(subject, self._inbox(number), b"", body)
+        return number
+
     def acknowledge(self, ack_subject: bytes, kind: bytes = b"+ACK", *, confirm: bool) -> int:
         """`confirm` is AckSync: the acknowledgement has a reply subject of its own."""
         number = self.next_number()

@@ -11,7 +11,7 @@ trace. The name is taken meanwhile, and so are its subjects.
 from __future__ import annotations
 
 from collections import deque
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -422,9 +422,12 @@ class Restore:
         self.ended = True
 
     def _advise(self, now_ns: int) -> None:
-        times: dict[str, Any] = {"start_ns": self._started_ns, "end_ns": now_ns}
         self._api.advisories.restore_completed(
-            self._request, self._config.name, received_bytes=self._received_bytes, **times
+            self._request,
+            self._config.name,
+            start_ns=self._started_ns,
+            end_ns=now_ns,
+            received_bytes=self._received_bytes,
         )
 
     def _answer(self, reply: bytes, body: bytes) -> None:

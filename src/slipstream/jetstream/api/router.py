@@ -10,6 +10,7 @@ from slipstream.jetstream.api import (
     consumer_reset,
     consumer_unpin,
     consumers,
+    malformed_pulls,
     messages,
     monitoring,
     refused,
@@ -97,6 +98,7 @@ ROUTES = {
         consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
     ),
     "CONSUMER.UNPIN": Route(consumer_unpin.unpin, "consumer_unpin_response", _TWO),
+    "CONSUMER.MSG.NEXT": Route(malformed_pulls.refuse, "", _TWO, level_first=False),
     "CONSUMER.RESET": Route(
         consumer_reset.reset,
         "consumer_reset_response",

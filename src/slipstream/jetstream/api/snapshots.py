@@ -11,7 +11,7 @@ stream's state, the consumers, the messages.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from slipstream.jetstream import subjects
 from slipstream.jetstream.api.core import ApiCore, Request
@@ -89,10 +89,10 @@ class Snapshot:
 
         state = api.stream_state(stream)
         self._last_seq = state.last_seq
-        # As what the consumers were: None until their state was looked at.
         names = [] if wanted.no_consumers else stream.consumer_names()
-        self._consumers: list[tuple[Consumer, ConsumerProgress]] = []
         self._unseen = [stream.consumers[name] for name in reversed(names)]
+        # Those that were looked at, with what is written should they be gone when it is their turn.
+        self._consumers: list[tuple[Consumer, ConsumerProgress]] = []
         self.state_shown = stream_state(state, len(stream.consumer_names()))
         self._backup = api.kernel.open_backup(stream.id, state.last_seq)
 
@@ -110,8 +110,8 @@ class Snapshot:
         self._complete = False  # the archive is: what is left of it stands in _out
         self.ended = False
         self._last_look_ns = now_ns
-        self._had_interest = self._interest()
-        self._begin_ns = now_ns if self._had_interest else now_ns + INTEREST_WAIT_NS
+        self._begun = self._had_interest = False
+        self._begin_ns = now_ns + INTEREST_WAIT_NS
         self._flow_deadline_ns = self._begin_ns + FLOW_TIMEOUT_NS
         api.kernel.serve(request.account.id, f"{self._acks}.>".encode(), TRANSFER_SERVICE)
 
@@ -137,14 +137,13 @@ class Snapshot:
             return False
         interest = self._interest()
         self._last_look_ns = now_ns
-        if not self._had_interest:
+        if not self._begun:
             # Whoever asked may subscribe a little later; after that it goes on either way.
             if not interest and now_ns < self._begin_ns:
                 return False
-            self._had_interest = interest
-            self._begin_ns = min(self._begin_ns, now_ns)
-            self._flow_deadline_ns = max(self._flow_deadline_ns, now_ns + FLOW_TIMEOUT_NS)
-        elif not interest:
+            self._begun, self._had_interest = True, interest
+            self._flow_deadline_ns = now_ns + FLOW_TIMEOUT_NS
+        elif self._had_interest and not interest:
             return self._end(_NO_INTEREST, "no interest", now_ns)
         if self._waits_for_disk:
             return False
@@ -245,8 +244,11 @@ class Snapshot:
         self._api.kernel.unserve(self._request.account.id, f"{self._acks}.>".encode())
         self._api.kernel.close_backup(self._backup)
         self.ended = True
-        times: dict[str, Any] = {"start_ns": self._started_ns, "end_ns": now_ns}
         self._api.advisories.snapshot_completed(
-            self._request, self._stream.name, error=error, **times
+            self._request,
+            self._stream.name,
+            start_ns=self._started_ns,
+            end_ns=now_ns,
+            error=error,
         )
         return False

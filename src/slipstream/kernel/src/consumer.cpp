@@ -89,10 +89,8 @@ void Consumer::start_position() {
 
 void Consumer::attach() {
   if (spec.replay_original) replay_upto_ = store().last_seq();
-  clamp_to_stream();
   js_.register_consumer(*this, stream_);
-  pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull,
-                                                 "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name, {}, this);
+  pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull, next_subject(), {}, this);
   if (spec.flow_control)
     for (const auto& prefix : {short_flow_prefix_, long_flow_prefix_})
       flow_subscriptions_.push_back(
@@ -153,14 +151,6 @@ void Consumer::shift_deadlines(const ConsumerSpec& old) {
     pending_.set_deadline(p, p->deadline_ns + ack_wait_of(spec, p->deliveries) - ack_wait_of(old, p->deliveries));
 }
 
-// A stream that lost its tail (relaxed mode and a crash) must not leave its consumers beyond its end.
-void Consumer::clamp_to_stream() {
-  uint64_t last = store().last_seq();
-  if (cursor_ > last && spec.deliver_policy != DeliverPolicy::by_start_sequence) cursor_ = last;
-  if (floor_stream_seq_ > cursor_) floor_stream_seq_ = cursor_;
-  applied_cursor_ = std::min(applied_cursor_, cursor_);
-}
-
 // ------------------------------------------------------------------ messages that go
 
 void Consumer::message_removed(uint64_t seq, uint32_t subject) {
@@ -212,9 +202,11 @@ void Consumer::purged(string_view filter, uint64_t first_left) {
   uint64_t floor = floor_stream_seq_;
   many_removed();
   auto any_filter = [&](auto holds) { return std::any_of(spec.filters.begin(), spec.filters.end(), holds); };
-  bool within = any_filter([&](const std::string& f) { return subject_is_subset(f, filter); });
+  bool within = !spec.filters.empty() &&
+                std::all_of(spec.filters.begin(), spec.filters.end(), [&](const std::string& f) { return subject_is_subset(f, filter); });
   bool around = spec.filters.empty() || any_filter([&](const std::string& f) { return subject_is_subset(filter, f); });
-  if (!filter.empty() && !within && !around) return;
+  bool partly = any_filter([&](const std::string& f) { return subject_is_subset(f, filter); });
+  if (!filter.empty() && !partly && !around) return;
   MessageStore& m = store();
   uint64_t start = std::max<uint64_t>(m.first_seq(), 1);
   if (!filter.empty() && within) start = first_left ? first_left : m.last_seq() + 1;

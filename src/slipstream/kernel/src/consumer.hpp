@@ -128,7 +128,6 @@ class Consumer {
   void pass_listed();
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
-  void clamp_to_stream();
   static int64_t ack_wait_of(const ConsumerSpec& s, uint32_t deliveries);
   int64_t wait_ns(uint32_t deliveries) const;
   void shift_deadlines(const ConsumerSpec& old);
@@ -141,6 +140,7 @@ class Consumer {
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);
   std::string complaint_about(const PullBody& asked) const;
+  std::string next_subject() const;
   bool turned_away(const PullBody& asked, string_view reply);
   PullRequest* request_for(const Offer& offer);
   void drop_abandoned_requests();

@@ -156,7 +156,8 @@ uint64_t Consumer::num_pending() {
     memo_ = {true, last, count_matches_above(cursor_)};
     stream_.index.hold(*this);
   } else if (memo_.upto < last) {
-    memo_.count += memo_.upto < arrivals_since_ ? count_matches_above(memo_.upto) : count_arrivals_above(memo_.upto);
+    uint64_t from = std::max(memo_.upto, cursor_);
+    memo_.count += from < arrivals_since_ ? count_matches_above(from) : count_arrivals_above(from);
     memo_.upto = last;
   }
   return memo_.count;

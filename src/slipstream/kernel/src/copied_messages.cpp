@@ -11,16 +11,6 @@
 #include "stream.hpp"
 
 namespace slipstream {
-namespace {
-
-bool is_rollup(string_view value) {
-  auto is = [&](string_view word) {
-    return std::equal(word.begin(), word.end(), value.begin(), value.end(), [](char a, char b) { return a == (b | 0x20); });
-  };
-  return is("sub") || is("all");
-}
-
-}  // namespace
 
 uint64_t Stream::bytes_in_flight() const { return inflight_bytes_ + open_.size(); }
 
@@ -145,7 +135,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
         return;
       }
     }
-    if (!h.rollup.empty() && !is_rollup(h.rollup)) {
+    if (!h.rollup.empty() && !equals_ignoring_case(h.rollup, "sub") && !equals_ignoring_case(h.rollup, "all")) {
       v.error = &kRollup;
       return;
     }

@@ -11,7 +11,6 @@ namespace {
 constexpr int kStepsPerTurn = 16 << 10;
 constexpr size_t kBytesPerTurn = 1 << 20;
 constexpr size_t kCongestedBytes = 4 << 20;  // pending output of the receiver at which a batch waits
-constexpr size_t kReadsAtOnce = 64;          // cold reads; each holds a read-ahead buffer
 constexpr size_t kCostPerTurn = 8 << 20;
 constexpr size_t kRunCost = 4 << 10, kStepCost = 64;  // in bytes sent, about
 
@@ -37,7 +36,8 @@ void Stream::direct_get(string_view subject, string_view reply, string_view head
   if (const char* status = read_get_request(body, by_subject, by_subject ? subject.substr(prefix + 1) : string_view(), request))
     return refuse(status);
   bool simple = !request.is_batch() && !request.is_multi() && !request.start_time_ns && !has_wildcard(request.next_by_subject);
-  if (simple && !get_reader_->waiting) {
+  bool crowded = js.direct_gets.crowded();
+  if (simple && !crowded) {
     uint64_t seq = request.seq;
     if (!request.last_by_subject.empty()) seq = last_on(request.last_by_subject);
     if (!request.next_by_subject.empty()) {
@@ -57,7 +57,7 @@ void Stream::direct_get(string_view subject, string_view reply, string_view head
   if (js.direct_gets.full()) return refuse("429 Too Many Requests");
   // The reader may be under way to what is asked for.
   auto get = std::make_unique<DirectGet>(*this, reply, std::move(request), std::exchange(get_reader_, std::make_unique<ReadBuffer>()));
-  if (get->run() != DirectGet::Progress::done) js.direct_gets.add(std::move(get));
+  if (crowded || get->run() != DirectGet::Progress::done) js.direct_gets.add(std::move(get));
 }
 
 DirectGet::DirectGet(Stream& stream, string_view reply, GetRequest request, std::unique_ptr<ReadBuffer> reader)

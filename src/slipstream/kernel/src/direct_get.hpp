@@ -74,7 +74,9 @@ class DirectGet {
 class DirectGets {
  public:
   static constexpr size_t kWaitingMax = 10'000;
+  static constexpr size_t kReadsAtOnce = 64;  // cold ones; each holds a read-ahead buffer
   bool empty() const { return gets_.empty(); }
+  bool crowded() const { return gets_.size() >= kReadsAtOnce; }  // then nobody begins at once
   bool full() const { return gets_.size() >= kWaitingMax; }
   void add(std::unique_ptr<DirectGet> get) { gets_.push_back(std::move(get)); }
   void forget(const Stream& stream);

@@ -78,7 +78,8 @@ class JsonObjectReader {
     if (p_ < e_ && *p_ == '-') p_++;
     while (p_ < e_ && ((*p_ >= '0' && *p_ <= '9') || *p_ == '.' || *p_ == 'e' || *p_ == 'E' || *p_ == '+' || *p_ == '-')) p_++;
     std::string digits(start, p_);
-    if (digits.empty()) return wrong("number");
+    size_t sign = !digits.empty() && digits[0] == '-';
+    if (digits.size() == sign || (digits.size() > sign + 1 && digits[sign] == '0')) return wrong("number");
     if (digits.find_first_of(".eE") != std::string::npos) return wrong("number " + digits);
     errno = 0;
     out = strtoll(digits.c_str(), nullptr, 10);

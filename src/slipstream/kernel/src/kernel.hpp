@@ -66,6 +66,7 @@ struct KernelLimits {
 
 // Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
 constexpr uint64_t kRequestsQueuedMax = 10'000;
+constexpr uint32_t kJetStreamService = 1;  // under which Python serves $JS.API
 
 enum class EventType : uint8_t {
   connect, closed, request, committed, advisory, inactive,
@@ -147,6 +148,9 @@ class Kernel {
   Subscription* add_subscription(Account& account, SubscriptionKind kind, string_view subject, string_view queue, void* target);
   void remove_subscription(Account& account, Subscription* s);  // one that add_subscription made
   void emit(EventRecord&& e);
+  // As a request that a service has got; one too many is dropped and counted.
+  void hand_to_python(uint32_t service, Account& account, uint64_t cid, string_view subject, string_view reply, string_view header,
+                      string_view body);
   TimerHeap timers;
   Time now;
   int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }

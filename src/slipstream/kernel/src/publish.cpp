@@ -172,8 +172,8 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   int64_t time_ns = (int64_t)in.get64();
   uint32_t count = in.get32();
   Reader replies(entry ? entry->replies.view() : string_view());
+  LoggedMessage m;
   for (uint32_t i = 0; i < count && in.ok(); i++) {
-    LoggedMessage m;
     if (!m.decode(in)) break;
     bool ended = m.in_fast_batch && ended_fast_batch(m);
     Verdict verdict;
@@ -288,7 +288,6 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
 
 // Nothing is wrong with it any more: it goes into the store, and what its headers ask for is done.
 void Stream::store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& v) {
-  if (skipped(time_ns, m, h, v)) return;
   bool is_schedule = m.is_schedule() && !h.schedule.empty();
   std::string with_rollup, with_ttl;
   if (is_schedule && h.rollup.empty()) m.header = with_rollup = with_header_appended(m.header, "Nats-Rollup", "sub");  // S-208

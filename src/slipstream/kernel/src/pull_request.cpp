@@ -47,7 +47,6 @@ bool parse_pull_body(string_view body, PullBody& out, std::string& error) {
     out.batch = 0;
     JsonObjectReader reader(body);
     if (!reader.read([&](const std::string& key) { return pull_field(reader, key, out); })) {
-      error = reader.error;
       return false;
     }
     if (out.heartbeat_ns > 0 && out.heartbeat_ns * 2 > out.expires_ns) {

@@ -35,7 +35,7 @@ struct PullBody {
 };
 
 // Empty: one message. A number: a batch. JSON: all fields. Other text: one message (C-067). False with `error` (the text
-// behind "Bad Request - ") for JSON that does not fit.
+// behind "Bad Request - "), or without one for JSON that does not fit.
 bool parse_pull_body(string_view body, PullBody& out, std::string& error);
 
 // What follows "-NAK": {"delay": nanoseconds} or a duration. False when it is neither.

@@ -34,6 +34,8 @@ std::string Consumer::complaint_about(const PullBody& asked) const {
   return {};
 }
 
+std::string Consumer::next_subject() const { return "$JS.API.CONSUMER.MSG.NEXT." + stream_.name + "." + name; }
+
 void Consumer::on_pull(string_view reply, string_view header, string_view body) {
   if (reply.empty()) return;
   int64_t now = kernel().now.wall_ns;
@@ -43,7 +45,11 @@ void Consumer::on_pull(string_view reply, string_view header, string_view body) 
   if (!header.empty() && level_is_missing(header)) return status(reply, "412 Required Api Level");
   PullBody asked;
   std::string error;
-  if (!parse_pull_body(body, asked, error)) return status(reply, "400 Bad Request - " + error);
+  if (!parse_pull_body(body, asked, error)) {
+    if (!error.empty()) return status(reply, "400 Bad Request - " + error);
+    // What is wrong with the JSON is said in Python, in Go's words.
+    return kernel().hand_to_python(kJetStreamService, stream_.account, 0, next_subject(), reply, {}, body);
+  }
   if (std::string complaint = complaint_about(asked); !complaint.empty()) return status(reply, complaint);
   if (pin_.held() && asked.id == pin_.id) pin_.until_ns = now + spec.priority_timeout_ns;
   if (turned_away(asked, reply)) return;

@@ -139,7 +139,7 @@ void Stream::settle_behind_reset(uint64_t from) {
 
 // Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.
 void Stream::begin_interest() {
-  if (consumers.empty()) apply_purge({}, 0, 0);
+  if (consumers.empty() && store->messages()) apply_purge({}, 0, 0);
   for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1))
     if (index.anybody(store->subject_of(seq))) settle(seq);
   lingering_upto_ = store->last_seq();

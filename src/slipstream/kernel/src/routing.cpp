@@ -331,16 +331,7 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
   walking_--;
   auto answer = [&](Subscription* s) {
     if (s->kind == SubscriptionKind::service) {
-      if (requests_queued_ >= kRequestsQueuedMax) {
-        counters_.requests_dropped++;
-        dropped_unreported_++;
-        return;
-      }
-      requests_queued_++;
-      EventRecord e{EventType::request};
-      e.a = s->service, e.b = account.id, e.c = from ? from->cid : 0;
-      e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
-      emit(std::move(e));
+      hand_to_python(s->service, account, from ? from->cid : 0, subject, reply, header, body);
     } else if (s->kind == SubscriptionKind::stream) {
       jetstream->on_publish(s->target, account, subject, reply, header, body);
     } else {
@@ -353,6 +344,20 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
     if (!s->dead) answer(s);
   if (!walking_ && !exhausted_.empty()) drop_exhausted();
   return receivers;
+}
+
+void Kernel::hand_to_python(uint32_t service, Account& account, uint64_t cid, string_view subject, string_view reply,
+                            string_view header, string_view body) {
+  if (requests_queued_ >= kRequestsQueuedMax) {
+    counters_.requests_dropped++;
+    dropped_unreported_++;
+    return;
+  }
+  requests_queued_++;
+  EventRecord e{EventType::request};
+  e.a = service, e.b = account.id, e.c = cid;
+  e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
+  emit(std::move(e));
 }
 
 // Subscriptions that had their last message go at once: the same sid may be used again by the next command.

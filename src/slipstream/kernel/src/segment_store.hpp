@@ -26,11 +26,11 @@ class SegmentStore final : public MessageStore {
 
   bool append(uint64_t seq, int64_t time_ns, string_view subject, string_view header,
               string_view body) override;
+  void skip(uint64_t seq, int64_t time_ns) override;
   void expect(string_view subject) const override { subjects_.expect(subject); }
   bool remove(uint64_t seq) override;
   bool erase(uint64_t seq) override;
   uint64_t remove_below(uint64_t seq) override;
-  void skip(uint64_t seq, int64_t time_ns) override;
   void set_sequences(uint64_t first_seq, uint64_t last_seq, int64_t last_time_ns) override;
 
   uint64_t first_seq() const override;

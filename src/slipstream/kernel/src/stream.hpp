@@ -86,13 +86,14 @@ class Stream {
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
-  uint32_t limits_verdict(size_t subject, size_t header, size_t body);
+  uint32_t limits_verdict(size_t subject, size_t header, size_t body);  // flags of an entry's message
   void check();            // the invariants of retention
 
   JetStream& js;
   Account& account;
   const std::string name;
   std::string description;
+
   StreamSpec spec;
   Group group;
   std::unique_ptr<MessageStore> store;
@@ -107,6 +108,7 @@ class Stream {
  private:
   friend class Consumer;
   friend class BatchStaging;
+  friend class Feed;
   friend class FastIngest;
   using Verdict = PublishVerdict;
   class BatchJudge;
@@ -218,6 +220,9 @@ class Stream {
   uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
+  int64_t age_seek_ns_ = 0;  // the age limit looks for the first message from then on; 0: it does not
+  uint64_t age_seek_seq_ = 0;
+  ReadBuffer age_reader_;
   int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set
   Timer age_timer_{TimerKind::stream_age, this};
   std::string ack_head_;   // {"stream":"NAME","seq":

@@ -55,6 +55,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
       });
     for (auto& [id, c] : consumers) c->purged(filter, first_left);
   }
+  if (!spec.keeps_all()) lingering_upto_ = store->last_seq();  // consumers may have moved past what is left
   arm_age_timer();
   if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return before - store->messages();
@@ -85,10 +86,9 @@ void Stream::purge_subjects(string_view filter, uint64_t seq, uint64_t keep) {
     for (uint64_t s = store->subject_state(id).first; s; s = store->next_on_subject(id, s + 1)) found.push_back(s);
   std::sort(found.begin(), found.end());
   if (keep) found.resize(found.size() > keep ? found.size() - keep : 0);
-  for (uint64_t s : found) {
-    if (seq && s >= seq) break;
-    store->remove(s);
-  }
+  if (seq) found.erase(std::lower_bound(found.begin(), found.end(), seq), found.end());
+  if (found.size() == 1) return remove(found[0]);  // a single one counts as deleted, as in nats-server: consumers are told
+  for (uint64_t s : found) store->remove(s);
 }
 
 // ------------------------------------------------------------------ age
@@ -101,11 +101,18 @@ void Stream::arm_age_timer() {
 }
 
 void Stream::age_timer_fired() {
-  if (removals_inflight_) return;  // applying them sets the timer again
+  if (deleted || removals_inflight_) return;  // applying them sets the timer again
   propose_expired();
   int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
   if (oldest_ns && oldest_ns + spec.max_age_ns <= js.kernel.now.wall_ns) {
-    uint64_t below = store->first_at_or_after(js.kernel.now.wall_ns - spec.max_age_ns + 1, reader_);
+    if (age_seek_ns_ == 0) age_seek_ns_ = js.kernel.now.wall_ns - spec.max_age_ns + 1, age_seek_seq_ = 0;
+    uint64_t below = age_seek_seq_;
+    if (store->seek_time(age_seek_ns_, below, age_reader_) == ReadStatus::pending) {
+      age_seek_seq_ = below;
+      age_reader_.ready = [this] { age_timer_fired(); };
+      return;
+    }
+    age_seek_ns_ = 0;
     if (spec.delete_marker_ttl_ns > 0) below = std::min(below, oldest_mortal() + kExpirePerEntry);  // they go one by one
     if (below > store->first_seq()) {
       Buffer payload = js.buffer();

@@ -9,6 +9,8 @@ after every crash.
     stream.py       messages, de-duplication, eviction, expiry, purge
     consumer.py     delivery, acknowledgements, redelivery, what CONSUMER.INFO shows
     pulls.py        pull requests and their statuses
+    configuration.py, answers.py   what the API takes and shows
+    go_text.py      times, durations and JSON as Go writes them
 
 Time enters as an argument. `deadline_ns` says when something happens by itself; whoever drives a
 model stops at each of these times.

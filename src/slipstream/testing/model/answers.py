@@ -6,14 +6,13 @@ metadata.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from slipstream.testing.model.consumer import ConsumerModel
+from slipstream.testing.model.go_text import time_text
 from slipstream.testing.model.stream import StreamModel
 
 VOLATILE = frozenset(("created", "ts", "metadata", "type", "cluster"))
-NEVER = "0001-01-01T00:00:00Z"
 
 
 def known_part(answer: Any) -> Any:
@@ -23,14 +22,6 @@ def known_part(answer: Any) -> Any:
     if isinstance(answer, list):
         return [known_part(item) for item in answer]
     return answer
-
-
-def time_text(unix_ns: int) -> str:
-    if not unix_ns:
-        return NEVER
-    seconds, ns = divmod(unix_ns, 1_000_000_000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return text + (f".{ns:09d}".rstrip("0") if ns else "") + "Z"
 
 
 def stream_state(stream: StreamModel, *, details: bool = False) -> dict[str, Any]:

@@ -84,6 +84,11 @@ def stream_spec_of(shown: Config) -> StreamSpec:
         max_msg_size=shown["max_msg_size"],
         duplicate_window_ns=shown["duplicate_window"],
         first_seq=shown.get("first_seq", 0),
+        transform_source=shown.get("subject_transform", {}).get("src", "").encode(),
+        transform_destination=shown.get("subject_transform", {}).get("dest", "").encode(),
+        republish_source=shown.get("republish", {}).get("src", "").encode(),
+        republish_destination=shown.get("republish", {}).get("dest", "").encode(),
+        republish_headers_only=shown.get("republish", {}).get("headers_only", False),
         counter=shown.get("allow_msg_counter", False),
         retention=RETENTIONS.index(shown["retention"]),
     )

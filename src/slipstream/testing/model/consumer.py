@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from slipstream.jetstream.subjects import is_subset
 from slipstream.kernel.specs import ConsumerSpec
 from slipstream.testing.model import pulls
-from slipstream.testing.model.publishing import duration_of, matching
+from slipstream.testing.model.go_text import duration_of
+from slipstream.testing.model.publishing import matching
 from slipstream.testing.model.pulls import Pull, status, status_with_rest
 
 if TYPE_CHECKING:
@@ -99,6 +100,30 @@ class ConsumerModel:
         self.spec = {**self.spec, "pause_until_ns": until_ns}
         rest = {key: value for key, value in self.description.items() if key != "pause_until"}
         self.description = rest | ({"pause_until": shown} if until_ns else {})
+
+    def reset_refused(self, seq: int, messages: Messages, last_seq: int) -> str:
+        """Why it may not go on at `seq` (0: behind what was acknowledged); empty if it may."""
+        policy = self.spec["deliver_policy"]
+        if seq == 0 or policy == DELIVER_ALL:
+            return ""
+        if policy == BY_SEQUENCE:
+            return "below start seq" if seq < self.spec["opt_start_seq"] else ""
+        if policy == BY_TIME:
+            late = [s for s, m in messages.items() if m.time_ns >= self.spec["opt_start_time_ns"]]
+            return "below start time" if seq < min(late, default=last_seq + 1) else ""
+        return "not allowed"
+
+    def reset(self, seq: int) -> int:
+        """Where it goes on (C-138)."""
+        seq = seq or self.floor[1] + 1
+        if self.listed:
+            self.listed = sorted(self.listed + list(self.pending))
+        self.pending.clear()
+        self.exceeded.clear()
+        self.redelivery.clear()
+        self.cursor, self.floor = seq - 1, (0, seq - 1)
+        self.consumer_seq = self.delivered_ns = self.acked_ns = 0
+        return seq
 
     def farewell(self) -> list[Sent]:
         """To those who wait, when it is deleted (C-083)."""
@@ -463,9 +488,10 @@ class ConsumerModel:
         purged. `floor` is where its stream's floor was before.
         """
         filters = self.spec["filters"]
-        within = any(is_subset(mine.decode(), filter_.decode()) for mine in filters)
+        inside = [is_subset(mine.decode(), filter_.decode()) for mine in filters]
+        within = bool(inside) and all(inside)
         around = not filters or any(is_subset(filter_.decode(), f.decode()) for f in filters)
-        if filter_ and not within and not around:
+        if filter_ and not any(inside) and not around:
             return
         start = max(first_seq, 1)
         if filter_ and within:

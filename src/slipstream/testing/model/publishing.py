@@ -6,31 +6,20 @@ in which nats-server makes them (S-115..S-138).
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from slipstream.protocol.subjects import subject_matches
+from slipstream.testing.model.go_text import SECOND_NS, duration_of, go_json
 
 if TYPE_CHECKING:
     from slipstream.testing.model.stream import StreamModel
 
-SECOND_NS = 1_000_000_000
 HEADER_BYTES_MAX = 65535
 NEVER = -1  # a time to live without an end
 
 _INCREMENT = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_DURATION_PART = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
-_UNIT_NS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "ms": 1_000_000,
-    "s": SECOND_NS,
-    "m": 60 * SECOND_NS,
-    "h": 3600 * SECOND_NS,
-}
 
 
 class Refused(NamedTuple):
@@ -103,16 +92,6 @@ def seconds_of_ttl(text: str) -> int | None:
     if duration_ns is None or duration_ns < SECOND_NS:
         return None
     return duration_ns // SECOND_NS
-
-
-def duration_of(text: str) -> int | None:
-    """Go's durations, as far as clients write them: 1h2m3.5s."""
-    if text == "0":
-        return 0
-    parts = _DURATION_PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        return None
-    return sum(round(float(number) * _UNIT_NS[unit]) for number, unit in parts)
 
 
 def sequence_of(text: str) -> int | None:
@@ -237,14 +216,6 @@ def acknowledgement(name: str, verdict: Verdict, seq: int) -> bytes:
     elif verdict.total is not None:
         tail = b',"val":"%d"' % verdict.total
     return b'{"stream":%s,"seq":%d%s}' % (go_json(name), seq, tail)
-
-
-def go_json(value: object) -> bytes:
-    """Go's spelling (S-140)."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text.encode()
 
 
 def matching(filter_: bytes, subject: bytes) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipstream.kernel.specs import ConsumerSpec
+from slipstream.testing.model.go_text import duration_text
 
 REQUEST_TIMEOUT = "408 Request Timeout"
 NO_MESSAGES = "404 No Messages"
@@ -49,20 +50,10 @@ def complaint(asked: dict[str, Any], spec: ConsumerSpec) -> str:
     if 0 < spec["max_batch"] < asked["batch"]:
         return f"409 Exceeded MaxRequestBatch of {spec['max_batch']}"
     if 0 < spec["max_expires_ns"] < expires:
-        return f"409 Exceeded MaxRequestExpires of {go_duration(spec['max_expires_ns'])}"
+        return f"409 Exceeded MaxRequestExpires of {duration_text(spec['max_expires_ns'])}"
     if 0 < spec["max_bytes"] < asked.get("max_bytes", 0):
         return f"409 Exceeded MaxRequestMaxBytes of {spec['max_bytes']}"
     return ""
-
-
-def go_duration(duration_ns: int) -> str:
-    """Of at least a second, as Go prints it."""
-    seconds, ns = divmod(duration_ns, 1_000_000_000)
-    fraction = f".{ns:09d}".rstrip("0") if ns else ""
-    text = f"{seconds % 60}{fraction}s"
-    if seconds >= 60:
-        text = f"{seconds // 60 % 60}m{text}"
-    return f"{seconds // 3600}h{text}" if seconds >= 3600 else text
 
 
 def status(line: str, *headers: tuple[str, object]) -> bytes:

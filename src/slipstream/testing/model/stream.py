@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
-from slipstream.testing.model.consumer import ConsumerModel
+from slipstream.protocol.subjects import subject_matches
+from slipstream.testing.model.consumer import ConsumerModel, Sent
+from slipstream.testing.model.go_text import SECOND_NS, time_text
 from slipstream.testing.model.publishing import (
     NEVER,
-    SECOND_NS,
     Accepted,
     Duplicate,
     Verdict,
@@ -132,6 +133,7 @@ class StreamModel:
     ) -> tuple[Verdict, int]:
         """The verdict, and the sequence that the acknowledgement names."""
         now_ns = max(now_ns, self.last_time_ns)
+        subject = self.stored_on(subject)
         header = without_status(header)
         verdict = judge(self, subject, header, body, now_ns)
         if isinstance(verdict, Duplicate):
@@ -153,6 +155,31 @@ class StreamModel:
         self.enforce_limits()
         return verdict, self.last_seq
 
+    def stored_on(self, subject: bytes) -> bytes:
+        """S-031."""
+        source, destination = self.spec["transform_source"], self.spec["transform_destination"]
+        if not destination or not subject_matches(source, subject):
+            return subject
+        return transformed(subject, source, destination)
+
+    def republished(self, seq: int, last_seq: int) -> list[Sent]:
+        """What those hear who listen to what is stored (S-159); everything, to a `...>`."""
+        m = self.messages[seq]
+        target = self.spec["republish_destination"].replace(b">", m.subject)
+        added = {
+            "Nats-Stream": self.name,
+            "Nats-Subject": m.subject.decode(),
+            "Nats-Sequence": seq,
+            "Nats-Time-Stamp": time_text(m.time_ns),
+            "Nats-Last-Sequence": last_seq,
+        }
+        body = m.body
+        if self.spec["republish_headers_only"]:
+            added["Nats-Msg-Size"], body = len(m.body), b""
+        lines = "".join(f"{key}: {value}\r\n" for key, value in added.items())
+        header = (m.header[:-2] or b"NATS/1.0\r\n") + lines.encode() + b"\r\n"
+        return [Sent(target, target, b"", header, body)]
+
     def purge(self, filter_: bytes, seq: int, keep: int) -> int:
         """How many messages it removed (S-105, S-106, S-174..S-176)."""
         before = len(self.messages)
@@ -172,6 +199,8 @@ class StreamModel:
             self.used = True
         floors = {name: consumer.floor[1] for name, consumer in self.consumers.items()}
         self.remove(found)
+        if len(found) == 1 and not everything:  # counts as deleted, not as purged
+            floors = {name: consumer.floor[1] for name, consumer in self.consumers.items()}
         left = [s for s, m in self.messages.items() if matching(filter_, m.subject)]
         bounds = (min(left, default=0), self.first_seq, self.last_seq)
         for name, consumer in self.consumers.items():
@@ -188,7 +217,7 @@ class StreamModel:
         self.spec, self.description = spec, description
         if begins_interest and self.consumers:  # what none of them wants stays
             self._settle([seq for seq, m in self.messages.items() if self.keeps(m.subject)])
-        elif begins_interest:
+        elif begins_interest and self.messages:
             self._purge(b"")
         self.enforce_limits()
 
@@ -289,3 +318,15 @@ class StreamModel:
             del self.messages[seq]
             for consumer in self.consumers.values():
                 consumer.message_removed(seq)
+
+
+def transformed(subject: bytes, source: bytes, destination: bytes) -> bytes:
+    """Destinations with `{{wildcard(n)}}` alone."""
+    caught = [
+        token
+        for token, pattern in zip(subject.split(b"."), source.split(b"."), strict=False)
+        if pattern == b"*"
+    ]
+    for number, token in enumerate(caught, 1):
+        destination = destination.replace(b"{{wildcard(%d)}}" % number, token)
+    return destination

@@ -1,0 +1,117 @@
+# The kernel's small tables by themselves, for tests: deliveries that wait for an acknowledgement, message ids in their window.
+
+cdef extern from "pending_table.hpp" namespace "slipstream":
+    cdef cppclass CPendingDelivery "slipstream::PendingDelivery":
+        uint64_t stream_seq, consumer_seq
+        int64_t sent_ns, deadline_ns
+        uint32_t deliveries
+
+    cdef cppclass CPendingTable "slipstream::PendingTable":
+        size_t size()
+        CPendingDelivery* find(uint64_t)
+        CPendingDelivery* first()
+        CPendingDelivery* next(CPendingDelivery*)
+        CPendingDelivery* earliest()
+        CPendingDelivery* later(CPendingDelivery*)
+        CPendingDelivery* insert(uint64_t, uint64_t, int64_t, int64_t, uint32_t)
+        void set_deadline(CPendingDelivery*, int64_t)
+        void set_deliveries(CPendingDelivery*, uint32_t)
+        void erase(CPendingDelivery*)
+        void clear()
+        size_t redelivered()
+
+cdef extern from "dedupe.hpp" namespace "slipstream":
+    cdef cppclass CDedupeWindow "slipstream::DedupeWindow":
+        void set_key(uint64_t, uint64_t)
+        uint64_t find(string_view)
+        void insert(string_view, uint64_t, int64_t)
+        void expire(int64_t, int64_t)
+        void clear()
+        size_t size()
+        void snapshot(CBuffer&)
+        cbool load(CReader&)
+
+
+cdef class PendingTable:
+    cdef CPendingTable table
+
+    cdef CPendingDelivery* held(self, uint64_t stream_seq) except NULL:
+        cdef CPendingDelivery* found = self.table.find(stream_seq)
+        if found == NULL:
+            raise KeyError(stream_seq)
+        return found
+
+    def insert(self, uint64_t stream_seq, uint64_t consumer_seq, int64_t deadline_ns, uint32_t deliveries):
+        assert self.table.find(stream_seq) == NULL, "it is in the table"
+        self.table.insert(stream_seq, consumer_seq, 0, deadline_ns, deliveries)
+
+    def set_deadline(self, uint64_t stream_seq, int64_t deadline_ns):
+        self.table.set_deadline(self.held(stream_seq), deadline_ns)
+
+    def set_deliveries(self, uint64_t stream_seq, uint32_t deliveries):
+        self.table.set_deliveries(self.held(stream_seq), deliveries)
+
+    def erase(self, uint64_t stream_seq):
+        self.table.erase(self.held(stream_seq))
+
+    def clear(self):
+        self.table.clear()
+
+    def find(self, uint64_t stream_seq):
+        cdef CPendingDelivery* found = self.table.find(stream_seq)
+        return None if found == NULL else (found.consumer_seq, found.deadline_ns, found.deliveries)
+
+    def in_order(self):
+        seqs = []
+        cdef CPendingDelivery* p = self.table.first()
+        while p != NULL:
+            seqs.append(p.stream_seq)
+            p = self.table.next(p)
+        return seqs
+
+    def by_deadline(self):
+        seqs = []
+        cdef CPendingDelivery* p = self.table.earliest()
+        while p != NULL:
+            seqs.append(p.stream_seq)
+            p = self.table.later(p)
+        return seqs
+
+    @property
+    def redelivered(self):
+        return self.table.redelivered()
+
+    def __len__(self):
+        return self.table.size()
+
+
+cdef class DedupeWindow:
+    cdef CDedupeWindow window
+
+    def __cinit__(self, uint64_t a=1, uint64_t b=2):
+        self.window.set_key(a, b)
+
+    def find(self, bytes id not None):
+        return self.window.find(_to_view(id))
+
+    def insert(self, bytes id, uint64_t seq, int64_t time_ns):
+        self.window.insert(_to_view(id), seq, time_ns)
+
+    def expire(self, int64_t now_ns, int64_t window_ns):
+        self.window.expire(now_ns, window_ns)
+
+    def clear(self):
+        self.window.clear()
+
+    def reload(self):
+        """What a checkpoint keeps of it."""
+        cdef CBuffer out
+        self.window.snapshot(out)
+        cdef CReader* reader = new CReader(out.view())
+        try:
+            assert self.window.load(reader[0])
+        finally:
+            del reader
+
+    def __len__(self):
+        return self.window.size()

@@ -1,0 +1,147 @@
+"""The kernel's small tables against dictionaries: deliveries that wait for an acknowledgement
+(pending_table.hpp) and message ids in their window (dedupe.hpp).
+
+Both are hash tables that close their gaps when something goes, beside lists that run through the
+same records. Method: random operations on a table and on a model of a few lines, and every answer
+of the two compared after each step, the orders included. Few keys, so that they collide and come
+again; many operations, so that the tables grow and wrap.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from slipstream.kernel._kernel import DedupeWindow, PendingTable
+
+sequences = st.integers(1, 60)
+deadlines = st.integers(0, 30)
+
+
+class Pending:
+    """Insertion and change are numbered: what is equal stands in the order in which it came."""
+
+    def __init__(self, consumer_seq: int, deadline_ns: int, deliveries: int, number: int) -> None:
+        self.consumer_seq = consumer_seq
+        self.deadline_ns = deadline_ns
+        self.deliveries = deliveries
+        self.inserted = self.timed = number
+
+
+class PendingTableMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = PendingTable()
+        self.model: dict[int, Pending] = {}
+        self.number = 0
+
+    def next_number(self) -> int:
+        self.number += 1
+        return self.number
+
+    @rule(
+        first=sequences,
+        count=st.integers(1, 20),
+        consumer_seq=sequences,
+        deadline_ns=deadlines,
+        deliveries=st.integers(1, 3),
+    )
+    def insert(
+        self, first: int, count: int, consumer_seq: int, deadline_ns: int, deliveries: int
+    ) -> None:
+        for seq in range(first, first + count):
+            if seq not in self.model:
+                self.table.insert(seq, consumer_seq, deadline_ns, deliveries)
+                number = self.next_number()
+                self.model[seq] = Pending(consumer_seq, deadline_ns, deliveries, number)
+
+    @precondition(lambda self: self.model)
+    @rule(draw=st.data(), deadline_ns=deadlines)
+    def set_deadline(self, draw: st.DataObject, deadline_ns: int) -> None:
+        seq = draw.draw(st.sampled_from(sorted(self.model)))
+        self.table.set_deadline(seq, deadline_ns)
+        self.model[seq].deadline_ns, self.model[seq].timed = deadline_ns, self.next_number()
+
+    @precondition(lambda self: self.model)
+    @rule(draw=st.data(), deliveries=st.integers(1, 4))
+    def set_deliveries(self, draw: st.DataObject, deliveries: int) -> None:
+        seq = draw.draw(st.sampled_from(sorted(self.model)))
+        self.table.set_deliveries(seq, deliveries)
+        self.model[seq].deliveries = deliveries
+
+    @precondition(lambda self: self.model)
+    @rule(draw=st.data())
+    def erase(self, draw: st.DataObject) -> None:
+        for seq in draw.draw(st.lists(st.sampled_from(sorted(self.model)), unique=True)):
+            self.table.erase(seq)
+            del self.model[seq]
+
+    @rule()
+    def clear(self) -> None:
+        self.table.clear()
+        self.model.clear()
+
+    @invariant()
+    def same(self) -> None:
+        model = self.model
+        assert len(self.table) == len(model)
+        assert self.table.redelivered == sum(p.deliveries > 1 for p in model.values())
+        in_order = sorted(model, key=lambda s: (model[s].consumer_seq, model[s].inserted))
+        assert self.table.in_order() == in_order
+        by_deadline = sorted(model, key=lambda s: (model[s].deadline_ns, model[s].timed))
+        assert self.table.by_deadline() == by_deadline
+        for seq in range(1, 82):
+            p = model.get(seq)
+            expected = p and (p.consumer_seq, p.deadline_ns, p.deliveries)
+            assert self.table.find(seq) == expected
+
+
+class DedupeMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.window = DedupeWindow()
+        self.model: dict[bytes, tuple[int, int]] = {}  # id -> (sequence, time)
+        self.now_ns = self.seq = 0
+
+    @rule(first=st.integers(0, 150), count=st.integers(1, 90))
+    def insert(self, first: int, count: int) -> None:
+        """As publishing does: an id that is known is not stored again."""
+        for number in range(first, first + count):
+            id_ = b"id-%d" % number
+            self.seq += 1
+            if id_ not in self.model:
+                self.window.insert(id_, self.seq, self.now_ns)
+                self.model[id_] = (self.seq, self.now_ns)
+
+    @rule(passed_ns=st.integers(0, 10), window_ns=st.integers(1, 20))
+    def expire(self, passed_ns: int, window_ns: int) -> None:
+        self.now_ns += passed_ns
+        self.window.expire(self.now_ns, window_ns)
+        self.model = {
+            id_: (seq, time_ns)
+            for id_, (seq, time_ns) in self.model.items()
+            if self.now_ns - time_ns < window_ns
+        }
+
+    @rule()
+    def reload(self) -> None:
+        self.window.reload()
+
+    @rule()
+    def clear(self) -> None:
+        self.window.clear()
+        self.model.clear()
+
+    @invariant()
+    def same(self) -> None:
+        assert len(self.window) == len(self.model)
+        for number in range(240):
+            id_ = b"id-%d" % number
+            assert self.window.find(id_) == self.model.get(id_, (0, 0))[0]
+
+
+for machine in (PendingTableMachine, DedupeMachine):
+    machine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestPendingTable = PendingTableMachine.TestCase
+TestDedupeWindow = DedupeMachine.TestCase
