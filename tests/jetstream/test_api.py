@@ -20,9 +20,9 @@ from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel.events import (
     CommittedEvent,
     FailedEvent,
-    FirstPingEvent,
     InactiveEvent,
     RequestEvent,
+    TraceEvent,
 )
 from slipstream.kernel.values import StoreError
 
@@ -384,7 +384,7 @@ def test_new_deliver_subject_needs_an_unused_old_one(talk: Conversation) -> None
 
 
 def test_events_of_others_are_left_alone(talk: Conversation) -> None:
-    assert talk.api.handle(FirstPingEvent(1), NOW_NS) is False
+    assert talk.api.handle(TraceEvent(1, "", 1, b"", b"", False, 0), NOW_NS) is False
     other = RequestEvent(TRANSFER_SERVICE + 1, 1, 1, b"$SYS.X", b"r", b"", b"")
     assert talk.api.handle(other, NOW_NS) is False
     assert talk.kernel.take_published() == []

@@ -388,15 +388,15 @@ class Kernel:
     ) -> None: ...
     def set_limits(self, **limits: int) -> None:
         """Changes any of the constructor's values on a running kernel (reload)."""
-    def set_info(self, info_json: bytes) -> None:
-        """The INFO that new connections get: a JSON object; the kernel adds client_id and
-        client_ip to each.
+    def set_info(self, info_json: bytes, connected_json: bytes = b"") -> None:
+        """The INFO that new connections get, and the one that clients of protocol 1 get with the
+        answer to their first PING (none when it is empty): JSON objects; the kernel adds client_id
+        and client_ip to each.
         """
     def broadcast_info(self, info_json: bytes) -> None:
         """Sends INFO to every client of protocol 1 that has sent a PING (lame duck, cluster
         changes).
         """
-    def send_info(self, cid: int, info_json: bytes) -> None: ...
     # -- life
     def listen(self, fd: int) -> None:
         """Takes over a listening, non-blocking socket."""

@@ -37,12 +37,6 @@ class ClosedEvent(NamedTuple):
     rtt_ns: int
 
 
-class FirstPingEvent(NamedTuple):
-    """The first PING of a protocol 1 client arrived (nats-server answers with a second INFO)."""
-
-    cid: int
-
-
 class RequestEvent(NamedTuple):
     """A message on a subject that Python serves (see `Kernel.serve`)."""
 
@@ -138,7 +132,6 @@ class TraceEvent(NamedTuple):
 Event = (
     ConnectEvent
     | ClosedEvent
-    | FirstPingEvent
     | RequestEvent
     | CommittedEvent
     | AdvisoryEvent

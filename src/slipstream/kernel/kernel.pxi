@@ -47,12 +47,13 @@ cdef class Kernel:
             self.k.limits = l
             del guard
 
-    def set_info(self, bytes info_json):
+    def set_info(self, bytes info_json, bytes connected_json=b""):
         cdef string text = info_json
+        cdef string connected = connected_json
         cdef Guard* guard
         with nogil:
             guard = new Guard(self.k[0])
-            self.k.set_info(text)
+            self.k.set_info(text, connected)
             del guard
 
     def broadcast_info(self, bytes info_json):
@@ -61,14 +62,6 @@ cdef class Kernel:
         with nogil:
             guard = new Guard(self.k[0])
             self.k.broadcast_info(text)
-            del guard
-
-    def send_info(self, uint64_t cid, bytes info_json):
-        cdef string text = info_json
-        cdef Guard* guard
-        with nogil:
-            guard = new Guard(self.k[0])
-            self.k.send_info(cid, text)
             del guard
 
     def listen(self, int fd):

@@ -70,7 +70,6 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
         closed
-        first_ping
         request
         committed
         advisory
@@ -102,9 +101,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass CKernel "slipstream::Kernel":
         CKernel(const KernelLimits&, uint64_t seed) except +
         KernelLimits limits
-        void set_info(string)
+        void set_info(string, string)
         void broadcast_info(const string&)
-        void send_info(uint64_t, const string&)
         int listen(int)
         void stop_listening()
         void start() except +
@@ -328,8 +326,6 @@ cdef object _event(EventRecord& e):
         return _events.CommittedEvent(e.a, e.t0)
     if e.type == EventType.connect:
         return _events.ConnectEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode(), e.b, e.c != 0)
-    if e.type == EventType.first_ping:
-        return _events.FirstPingEvent(e.a)
     if e.type == EventType.closed:
         return _events.ClosedEvent(
             e.a, (<bytes>e.s0).decode(), e.t0, e.t1, e.t2, e.b, e.c, e.d, e.e, e.f, (<bytes>e.s1).decode(), e.g, e.t3

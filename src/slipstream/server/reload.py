@@ -94,7 +94,7 @@ class Reloader:
         if any(path.startswith("authorization") for path in paths):
             server.admission.reload()
         if paths & _SHOWN_IN_INFO or any(path.startswith("authorization") for path in paths):
-            server.kernel.set_info(server.info_json())
+            server.set_info()
         if "client_advertise" in paths:
             server.kernel.broadcast_info(server.info_json())
         if "max_connections" in paths:

@@ -26,7 +26,6 @@ from slipstream.kernel.events import (
     ConnectEvent,
     Event,
     FailedEvent,
-    FirstPingEvent,
     RequestEvent,
     TraceEvent,
 )
@@ -122,6 +121,11 @@ class Server:
     def info_json(self, *, lame_duck: bool = False) -> bytes:
         return self._info.render(self.options, *self._advertised(), lame_duck=lame_duck)
 
+    def set_info(self) -> None:
+        """What clients are told from now on."""
+        connected = self._info.render_connected(self.options, *self._advertised())
+        self.kernel.set_info(self.info_json(), connected)
+
     def _address(self) -> tuple[str, int]:
         assert self._listening is not None, "the server was not started"
         return self._listening
@@ -192,7 +196,7 @@ class Server:
             ) from None
         self._listening = listeners.address(listener, host)
         self._check_advertised()
-        self.kernel.set_info(self.info_json())
+        self.set_info()
         self.services.serve()
         self.kernel.listen(listener.detach())  # the kernel closes it
         self.kernel.start()
@@ -258,8 +262,6 @@ class Server:
             self.admission.connect(event)
         elif isinstance(event, ClosedEvent):
             self.admission.closed(event)
-        elif isinstance(event, FirstPingEvent):
-            self._greet_again(event.cid)
         elif isinstance(event, RequestEvent):
             self._serve(event)
         elif isinstance(event, TraceEvent):
@@ -278,10 +280,6 @@ class Server:
 
     def _work(self) -> float | None:
         return None if self.jetstream is None else self.jetstream.work()
-
-    def _greet_again(self, cid: int) -> None:
-        address = self._advertised()
-        self.kernel.send_info(cid, self._info.render_connected(self.options, *address))
 
     def _store_failed(self, text: str) -> None:
         self.store_failure = text

@@ -69,7 +69,7 @@ constexpr uint64_t kRequestsQueuedMax = 10'000;
 constexpr uint32_t kJetStreamService = 1;  // under which Python serves $JS.API
 
 enum class EventType : uint8_t {
-  connect, closed, first_ping, request, committed, advisory, inactive,
+  connect, closed, request, committed, advisory, inactive,
   feed, failed, requests_dropped, trace, readable, batch_abandoned,
 };
 
@@ -113,9 +113,8 @@ class Kernel {
   };
 
   KernelLimits limits;
-  void set_info(std::string json);
+  void set_info(std::string json, std::string connected);  // connected: the second one, after the first PING; empty: none
   void broadcast_info(const std::string& json);
-  void send_info(uint64_t cid, const std::string& json);
   int listen(int fd);
   void stop_listening();
   void start();
@@ -222,7 +221,7 @@ class Kernel {
   std::unordered_map<Subscription*, std::unique_ptr<Subscription>> own_subscriptions_;
   std::map<std::pair<uint32_t, std::string>, Subscription*> served_;  // account, subject
   KernelCounters counters_;
-  std::string info_;
+  std::string info_, connected_info_;
   std::string domain_, domain_prefix_;
   Buffer shared_in_;
   void* ready_ = nullptr;  // the epoll events of this turn

@@ -162,9 +162,8 @@ void Kernel::on_ping(Connection& c) {
   if (c.pinged || c.state != ConnectionState::open) return;
   c.pinged = true;
   if (c.options.protocol < 1) return;
-  EventRecord e{EventType::first_ping};
-  e.a = c.cid;
-  emit(std::move(e));
+  // In one piece with the PONG, so that a client has read it before it goes on.
+  if (!connected_info_.empty()) append_info(c, connected_info_);
 }
 
 void Kernel::on_pong(Connection& c) {
@@ -472,17 +471,16 @@ void Kernel::send_error(uint64_t cid, string_view error) {
   if (Connection* c = find(cid)) write_error(*c, error), wake();
 }
 
-void Kernel::set_info(std::string json) { info_ = std::move(json); }
+void Kernel::set_info(std::string json, std::string connected) {
+  info_ = std::move(json);
+  connected_info_ = std::move(connected);
+}
 
 void Kernel::append_info(Connection& c, const std::string& json) {
   std::string line = "INFO " + json.substr(0, json.rfind('}'));
   if (line.back() != '{') line += ',';
   line += "\"client_id\":" + std::to_string(c.cid) + ",\"client_ip\":\"" + c.ip + "\"} \r\n";
   write(c, line);
-}
-
-void Kernel::send_info(uint64_t cid, const std::string& json) {
-  if (Connection* c = find(cid)) append_info(*c, json), wake();
 }
 
 void Kernel::broadcast_info(const std::string& json) {
