@@ -39,7 +39,9 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=3),
     max_leaves=4,
 )
-_PLAIN_VERBS = sorted(ROUTES.keys() - {"CONSUMER.MSG.NEXT"})  # answered with a status, not with JSON
+_PLAIN_VERBS = sorted(
+    ROUTES.keys() - {"CONSUMER.MSG.NEXT"}
+)  # answered with a status, not with JSON
 
 
 def _fitting(struct: Any) -> st.SearchStrategy[dict[str, Any]]:

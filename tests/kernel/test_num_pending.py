@@ -93,7 +93,17 @@ class Counting(RuleBasedStateMachine):
         self._commit(
             lambda token: kernel.propose_purge(token, self.stream, subject.encode(), 0, keep)
         )
-        self._remove(found[: max(len(found) - keep, 0)] if keep else found)
+        removed = found[: max(len(found) - keep, 0)] if keep else found
+        self._remove(removed)
+        left = min((seq for seq in found if seq not in removed), default=self.last + 1)
+        for standing in self.consumers.values():
+            # Who wants nothing but what was purged goes on behind it, as in nats-server.
+            if (
+                subject
+                and standing.filters
+                and all(is_subset(f, subject) for f in standing.filters)
+            ):
+                standing.cursor = max(standing.cursor, left - 1)
 
     # -- consumers
 

@@ -143,7 +143,8 @@ def depends_on_time(drawn: Any) -> bool:
     """Whether something happens by itself a while after it was sent."""
     if isinstance(drawn, dict):
         timed = {"max_age", "duplicate_window", "ack_wait", "backoff", "expires"} & drawn.keys()
-        return bool(timed) or drawn.get("Nats-TTL") in ("1", "2s")
+        by_time = drawn.get("deliver_policy") == "by_start_time"
+        return bool(timed) or by_time or drawn.get("Nats-TTL") in ("1", "2s")
     return isinstance(drawn, bytes) and drawn.startswith(b"-NAK ")
 
 
@@ -257,7 +258,9 @@ class ClientOperations(RuleBasedStateMachine):
         push: int,
     ) -> None:
         model = self.world.model(name)
-        if model is None or self.consumer(name, consumer) is not None or self.omits(kind):
+        if model is None or self.consumer(name, consumer) is not None:
+            return
+        if self.omits(kind) or self.omits(policy):
             return
         if model.description["retention"] == "workqueue":  # C-055
             acks, policy, filters = "explicit", {}, OWN_FILTERS[consumer]
