@@ -1,5 +1,5 @@
 """Goal: clients in other languages do a short real job here unchanged: stream, publish with ids,
-pull, ack, key-value, object.
+pull, ack, key-value, object; with the CLI also backup and restore.
 
 Method: each job is a program in the client's language; it checks what it gets and prints `done` at
 its end. Each has a server process of its own. What a job needs is installed by `make tools`; where
@@ -92,3 +92,9 @@ def test_cli(server: ServerProcess, tmp_path: Path) -> None:
     nats("object", "put", "files", "picture", "--no-progress", "--force")
     nats("object", "get", "files", "picture", "--output=copy", "--no-progress", "--force")
     assert (tmp_path / "copy").read_bytes() == (tmp_path / "picture").read_bytes()
+
+    nats("stream", "backup", "ORDERS", "saved", "--no-progress", "--consumers")
+    nats("stream", "rm", "ORDERS", "--force")
+    nats("stream", "restore", "saved", "--no-progress")
+    assert "coffee 10" in nats("stream", "get", "ORDERS", "10")
+    assert "coffee 2" in nats("consumer", "next", *consumer, "--count=1", "--ack")

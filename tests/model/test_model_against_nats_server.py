@@ -3,7 +3,7 @@
 Goal: the model, by which our own server is judged, is no invention. Method: the operations of
 client_rules.py, without what depends on time, sent to a nats-server over a socket (nats_world.py).
 
-More by hand: SLIPSTREAM_JUDGE_RUNS=200 pytest tests/model/test_model_against_nats_server.py --timeout 0
+More by hand: SLIPSTREAM_JUDGE_RUNS=200, with pytest --timeout 0.
 """
 
 from __future__ import annotations

@@ -134,6 +134,7 @@ class SimDiskImpl final : public SimDisk {
     File* file = file_of(handle);
     if (!file) return -EBADF;
     if (!step()) return -EIO;
+    if (n == 0) return 0;  // nothing grows by it, as on a real disk
     uint64_t grown = offset + n > file->seen.size() ? offset + n - file->seen.size() : 0;
     if (grown && !room_for(grown)) return -ENOSPC;
     change(*file, {Change::write, 0, offset, std::string((const char*)from, n)});
