@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,9 +138,17 @@ def test_workload_on_slipstream(
     require_no_streams(slipstream_server)
 
 
-def test_atomic_batches_are_reported_as_not_supported(slipstream_server: RunningServer) -> None:
-    with pytest.raises(NotSupported, match="atomic batch"):
-        AtomicBatchPublish(count=20, batch=10).run(slipstream_server.address)
+def test_a_missing_feature_is_reported_as_not_supported(slipstream_server: RunningServer) -> None:
+    class Compressed(AtomicBatchPublish):
+        def stream_config(self) -> dict[str, Any]:
+            return super().stream_config() | {"compression": "s2"}
+
+    with pytest.raises(NotSupported, match="compression"):
+        Compressed(count=20, batch=10).run(slipstream_server.address)
+
+
+def test_atomic_batches(server: RunningServer) -> None:
+    assert AtomicBatchPublish(count=20, batch=10).run(server.address).messages == 20
 
 
 def test_percentiles_are_ordered(server: RunningServer) -> None:

@@ -82,7 +82,8 @@ SCRIPTS = [
     Script("a sid twice", VERBOSE + b"SUB a 1\r\nSUB b 1\r\n" + _pub(b"b") + _pub(b"a") + PING),
     Script("a sid twice, then invalid", CONNECT + b"SUB a 1\r\nSUB a..b 1\r\n" + PING),
     Script("a long sid", CONNECT + b"SUB a " + b"9" * 200 + b"\r\n" + _pub(b"a") + PING),
-    Script("a CR among the words", CONNECT + b"SUB a 1\r2\r\n" + _pub(b"a") + PING),
+    # Where the CR is cut off depends on how the bytes arrive.
+    Script("a CR among words", CONNECT + b"SUB a 1\r2\r\n" + _pub(b"a") + PING, bytewise=False),
     Script("too few words", CONNECT + PING + b"SUB a\r\n" + PING),
     Script("too many words", CONNECT + PING + b"SUB a b c d\r\n" + PING),
     Script("UNSUB alone", CONNECT + PING + b"UNSUB\r\n" + PING),

@@ -128,7 +128,11 @@ def shape(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: shape(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [shape(value[0])] if value else []
+        shapes = [shape(entry) for entry in value]
+        if shapes and all(isinstance(entry, dict) for entry in shapes):
+            # Any order, and not each entry has every key.
+            return [{key: found for entry in shapes for key, found in sorted(entry.items())}]
+        return shapes[:1]
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return type(value).__name__
     return "number"
