@@ -104,6 +104,7 @@ def compare(
     row: Row, ours: Product, theirs: Product, runs: int, scale: float, parent: Path
 ) -> Compared:
     compared = Compared(row)
+    ours, theirs = row.sides(ours, theirs)
     sides = (
         (RunningServer(ours, row.ours, parent), True, compared.ours),
         (RunningServer(theirs, row.theirs, parent), False, compared.theirs),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from checkpoint_rows import ConsumersCheckpointRow, StreamsCheckpointRow, WindowCheckpointRow
 from filter_rows import DirectBatchRow, FilterRow, IdleConsumersRow
 from latency_rows import BusyApiRow, ColdReplayRow
 from rows import RELAXED, THEIR_ALWAYS, Row, WorkloadRow
@@ -246,7 +247,32 @@ FEATURE_ROWS: tuple[Row, ...] = (
     ),
 )
 
-ROWS: tuple[Row, ...] = CORE_ROWS + PUBLISH_ROWS + CONSUME_ROWS + FEATURE_ROWS + STATE_ROWS
+BESIDE_CHECKPOINTS: dict[str, Any] = {
+    "target": 2.0,
+    "at_most": True,
+    "unit": "us",
+    "remark": "2,000 publishes/s of 128 B; against the same server without a checkpoint",
+}
+
+CHECKPOINT_ROWS: tuple[Row, ...] = (
+    StreamsCheckpointRow(
+        title="publish p99 beside checkpoints of 10,000 streams", streams=10_000, **BESIDE_CHECKPOINTS
+    ),
+    ConsumersCheckpointRow(
+        title="publish p99 beside checkpoints of 10,000 consumers",
+        consumers=10_000,
+        **BESIDE_CHECKPOINTS,
+    ),
+    WindowCheckpointRow(
+        title="publish p99 beside checkpoints of 1M message ids",
+        ids=1_000_000,
+        **BESIDE_CHECKPOINTS,
+    ),
+)
+
+ROWS: tuple[Row, ...] = (
+    CORE_ROWS + PUBLISH_ROWS + CONSUME_ROWS + FEATURE_ROWS + STATE_ROWS + CHECKPOINT_ROWS
+)
 
 
 def rows_with(texts: Sequence[str] | None) -> list[Row]:

@@ -27,7 +27,7 @@ constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
 constexpr size_t kFilesMax = 64;         // above it the file with the least in it is emptied
-constexpr size_t kWriteBytes = 1 << 20;  // of one pwrite
+constexpr size_t kWriteBytes = 2 << 20;  // synced one by one: a publish's sync waits behind one, not behind all of them
 constexpr size_t kBufferKeptBytes = 1 << 20;
 
 struct Place {  // of a group's newest snapshot
@@ -49,12 +49,33 @@ uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
 
 // Appends to a round in memory and says where it will lie.
 Place put_snapshot(Buffer& to, uint64_t round, uint64_t group, uint64_t applied, string_view payload) {
+  assert(payload.size() < (1u << 31));
   Place place{applied, round, to.size(), (uint32_t)payload.size()};
   to.put64(group);
   to.put64(applied);
   to.put32(place.length);
   to.put32(snapshot_crc(group, applied, payload));
   to.append(payload);
+  while (to.size() % 8) to.put8(0);
+  return place;
+}
+
+// The same of a payload in pieces, which are given back one by one.
+Place put_pieces(Buffer& to, uint64_t round, uint64_t group, uint64_t applied, std::vector<Buffer>& pieces) {
+  size_t head = to.size();
+  to.resize(head + kSnapshotHeaderBytes);
+  for (Buffer& piece : pieces) {
+    to.append(piece.view());
+    piece.release();
+  }
+  string_view payload(to.data() + head + kSnapshotHeaderBytes, to.size() - head - kSnapshotHeaderBytes);
+  assert(payload.size() < (1u << 31));
+  char* at = to.data() + head;
+  store64(at, group);
+  store64(at + 8, applied);
+  store32(at + 16, (uint32_t)payload.size());
+  store32(at + 20, snapshot_crc(group, applied, payload));
+  Place place{applied, round, head, (uint32_t)payload.size()};
   while (to.size() % 8) to.put8(0);
   return place;
 }
@@ -109,14 +130,15 @@ class CheckpointsImpl final : public Checkpoints {
     begun_ = true;
   }
 
-  void add(uint64_t group, uint64_t applied, string_view payload) override {
-    assert(begun_ && !writing_ && payload.size() < (1u << 31));
-    changes_[group] = {true, put_snapshot(round_, round_max_, group, applied, payload)};
+  using Checkpoints::add;
+  void add(uint64_t group, uint64_t applied, std::vector<Buffer>&& payload) override {
+    assert(begun_ && !writing_);
+    changes_[group] = {true, applied, std::move(payload)};
   }
 
   void drop(uint64_t group) override {
     assert(begun_ && !writing_);
-    changes_[group] = {false, {}};
+    changes_[group] = {false, 0, {}};
   }
 
   bool write() override {
@@ -124,6 +146,7 @@ class CheckpointsImpl final : public Checkpoints {
     begun_ = false;
     writing_ = true;
     bool written = write_round();
+    changes_.clear();
     writing_ = false;
     return written;
   }
@@ -134,7 +157,8 @@ class CheckpointsImpl final : public Checkpoints {
  private:
   struct Change {
     bool live;
-    Place place;
+    uint64_t applied;
+    std::vector<Buffer> payload;
   };
 
   // Keeps the file of one round open while snapshots are read from it in order.
@@ -255,9 +279,9 @@ class CheckpointsImpl final : public Checkpoints {
 
   bool write_round() {
     std::map<uint64_t, Place> index = index_;
-    for (const auto& [group, change] : changes_) {
+    for (auto& [group, change] : changes_) {
       if (change.live)
-        index[group] = change.place;
+        index[group] = put_pieces(round_, round_max_, group, change.applied, change.payload);
       else
         index.erase(group);
     }
@@ -332,9 +356,10 @@ class CheckpointsImpl final : public Checkpoints {
     if (handle < 0) return fail("cannot make " + unfinished, handle);
     unfinished_.push_back(unfinished);
     int r = 0;
-    for (size_t at = 0; at < round_.size() && r >= 0; at += kWriteBytes)
+    for (size_t at = 0; at < round_.size() && r >= 0; at += kWriteBytes) {
       r = (int)disk_.pwrite(handle, round_.data() + at, std::min(kWriteBytes, round_.size() - at), at);
-    if (r >= 0) r = disk_.sync(handle);
+      if (r >= 0) r = disk_.sync(handle);
+    }
     disk_.close(handle);
     if (r < 0) {
       fail("cannot write " + unfinished, r);

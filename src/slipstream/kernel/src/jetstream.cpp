@@ -16,6 +16,7 @@ JetStream::JetStream(Kernel& k) : kernel(k) { meta_.id = 0; }
 
 JetStream::~JetStream() {
   stop();
+  snapshot_.reset();
   for (auto& [id, s] : streams_) s->consumers.clear();
   streams_.clear();
   dropped_.clear();
@@ -283,6 +284,7 @@ void JetStream::drop_stream(uint64_t id) {
   auto it = streams_.find(id);
   if (it == streams_.end()) return;
   Stream& s = *it->second;
+  if (snapshot_ && &snapshot_->stream() == &s) snapshot_.reset();
   s.detach();
   s.consumers.clear();
   std::erase(active_, &s.group);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bytes.hpp"
+#include "checkpoint_syncs.hpp"
 #include "disk.hpp"
 
 namespace slipstream {
@@ -56,11 +57,6 @@ struct ReadBuffer {
   ~ReadBuffer() { *alive = false; }
   void reset() { segment = start = end = 0; bytes.reset(); failed = 0; }
 };
-
-// One blocking step of a checkpoint (sync of a segment, of the folder): 0 or -errno. For the I/O pool; keeps open what it needs.
-// kNoRoom: something could not be written because the disk is full, which is not for good.
-using SyncStep = std::function<int()>;
-constexpr int kNoRoom = 1;
 
 struct StoreOptions {
   std::string folder;              // "streams/<group>"; unused when memory
@@ -121,11 +117,11 @@ class MessageStore {
   // The same without blocking. `seq` is 0 at first, then where the last call had to wait; with `ok` it is the answer.
   virtual ReadStatus seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) = 0;
 
-  // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after every
-  // step added to `sync` has answered 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the
+  // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after
+  // `syncs` ran with result 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the
   // device refused before (error()). Files that no durable snapshot names any more are unlinked by checkpoint_durable().
   virtual bool write_tail() = 0;            // hands the tail to the I/O pool; begins a rewriting of mostly dead segments
-  virtual bool snapshot(Buffer& out, std::vector<SyncStep>& sync) = 0;
+  virtual bool snapshot(Buffer& out, CheckpointSyncs& syncs) = 0;
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
   virtual void snapshot_abandoned() = 0;    // its steps may not have run: the next one has them all
   virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index

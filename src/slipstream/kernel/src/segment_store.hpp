@@ -60,7 +60,7 @@ class SegmentStore final : public MessageStore {
   ReadStatus seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) override;
 
   bool write_tail() override;
-  bool snapshot(Buffer& out, std::vector<SyncStep>& sync) override;
+  bool snapshot(Buffer& out, CheckpointSyncs& syncs) override;
   void checkpoint_durable() override;
   void snapshot_abandoned() override;
   bool load(Reader& in) override;

@@ -16,7 +16,9 @@ namespace {
 constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
 constexpr int64_t kCheckpointRetryNs = 1'000'000'000;
-constexpr int64_t kSerializeNs = 500'000;  // of one turn
+constexpr int64_t kSerializeNs = 100'000;  // of one turn: about what a sync takes, which a publish waits for anyway
+constexpr size_t kSliceConsumers = 8, kSliceIds = 512;  // written before the clock is looked at again
+constexpr int kSlicesUnthreaded = 4;  // of one turn, without a clock: a simulated run repeats
 
 // nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
 // here by mistake. Empty when there is no such sign.
@@ -225,16 +227,14 @@ void JetStream::checkpoint_step() {
     }
     case CheckpointPhase::serializing:
       busy_ = true;
-      if (!snapshot_groups()) return;
+      if (!snapshot_groups(stopping_)) return;
       phase_ = CheckpointPhase::writing;
       round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
       io_->submit(
-          [this, outcome = round_outcome_, steps = checkpoint_syncs_] {
-            for (const SyncStep& sync : steps) {
-              int result = sync();
-              if (result == kNoRoom) *outcome = RoundOutcome::no_room;
-              if (result) return;
-            }
+          [this, outcome = round_outcome_, syncs = std::move(checkpoint_syncs_)] {
+            int result = syncs.run(*disk_);
+            if (result == CheckpointSyncs::kNoRoom) *outcome = RoundOutcome::no_room;
+            if (result) return;
             *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
           },
           [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
@@ -280,42 +280,57 @@ bool JetStream::in_checkpoint(uint64_t id) const {
   return std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), [&](const auto& taken) { return taken.first == id; });
 }
 
+// False when the device refused: the round is over.
+bool JetStream::begin_snapshot(Stream& s) {
+  checkpoint_taken_.emplace_back(s.group.id, s.group.applied);
+  snapshot_ = std::make_unique<StreamSnapshot>(s, checkpoint_syncs_);
+  if (!snapshot_->refused()) return true;
+  snapshot_.reset();
+  if (s.store->failed()) fail(s.store->error());
+  else abandon_round();
+  return false;
+}
+
 // Serializes for a bounded time; true when nothing is left.
-bool JetStream::snapshot_groups() {
+bool JetStream::snapshot_groups(bool at_once) {
   int64_t began = Kernel::clock().monotonic_ns;
-  while (!checkpoint_groups_.empty()) {
-    if (options_.threads && Kernel::clock().monotonic_ns - began > kSerializeNs) return false;
-    uint64_t id = checkpoint_groups_.back();
-    checkpoint_groups_.pop_back();
-    Buffer out;
-    Stream* s = stream(id);
-    if (!s) continue;  // its deletion is in the journal
-    if (!s->snapshot(out, checkpoint_syncs_)) {
-      if (s->store->failed()) fail(s->store->error());
-      else finish_checkpoint(RoundOutcome::no_room);
-      return false;
+  auto pauses = [&, slices = 0]() mutable {
+    if (at_once) return false;
+    return options_.threads ? Kernel::clock().monotonic_ns - began > kSerializeNs : ++slices > kSlicesUnthreaded;
+  };
+  while (snapshot_ || !checkpoint_groups_.empty()) {
+    if (pauses()) return false;
+    if (!snapshot_) {
+      Stream* s = stream(checkpoint_groups_.back());
+      checkpoint_groups_.pop_back();
+      if (s && !begin_snapshot(*s)) return false;
+      if (!s) continue;  // its deletion is in the journal
     }
-    checkpoints_->add(id, s->group.applied, out.view());
-    checkpoint_taken_.emplace_back(id, s->group.applied);
+    if (!snapshot_->write(kSliceConsumers, kSliceIds)) continue;
+    checkpoints_->add(snapshot_->stream().group.id, snapshot_->applied(), snapshot_->take());
+    snapshot_.reset();
   }
   return true;
+}
+
+// The last round still holds and the journal has everything since.
+void JetStream::abandon_round() {
+  phase_ = CheckpointPhase::idle;
+  snapshot_.reset();
+  for (auto [id, applied] : checkpoint_taken_)
+    if (Stream* s = stream(id)) s->store->snapshot_abandoned();
+  checkpoint_taken_.clear();
+  checkpoint_wanted_ = true;
+  for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
+  leaving_stores_.clear();
+  checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;  // a full disk is tried again, after a while
+  kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
 }
 
 void JetStream::finish_checkpoint(RoundOutcome outcome) {
   phase_ = CheckpointPhase::idle;
   if (outcome == RoundOutcome::sync_failed) return fail("a segment could not be synced");
-  if (outcome != RoundOutcome::durable) {
-    // The last round still holds and the journal has everything since: a full disk is tried again, after a while.
-    for (auto [id, applied] : checkpoint_taken_)
-      if (Stream* s = stream(id)) s->store->snapshot_abandoned();
-    checkpoint_taken_.clear();
-    checkpoint_wanted_ = true;
-    checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
-    kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
-    for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
-    leaving_stores_.clear();
-    return;
-  }
+  if (outcome != RoundOutcome::durable) return abandon_round();
   checkpoints_done_++;
   for (auto [id, applied] : checkpoint_taken_) {
     if (id == 0) {
@@ -344,15 +359,15 @@ void JetStream::stop() {
     if (journal_->wait_synced()) {
       apply_committed();
       while (!io_->idle() || phase_ == CheckpointPhase::writing) io_->drain();
+      stopping_ = true;
+      if (phase_ == CheckpointPhase::serializing) abandon_round();
       phase_ = CheckpointPhase::idle;
       checkpoint_wanted_ = true;
-      bool threads = options_.threads;
-      options_.threads = false;
+      checkpoint_retry_ns_ = 0;
       for (int i = 0; i < 8 && (checkpoint_wanted_ || phase_ != CheckpointPhase::idle); i++) {
         checkpoint_step();
         while (phase_ == CheckpointPhase::writing && failed_.empty()) io_->drain();
       }
-      options_.threads = threads;
     }
   }
   stopped_ = true;
