@@ -256,7 +256,9 @@ BESIDE_CHECKPOINTS: dict[str, Any] = {
 
 CHECKPOINT_ROWS: tuple[Row, ...] = (
     StreamsCheckpointRow(
-        title="publish p99 beside checkpoints of 10,000 streams", streams=10_000, **BESIDE_CHECKPOINTS
+        title="publish p99 beside checkpoints of 10,000 streams",
+        streams=10_000,
+        **BESIDE_CHECKPOINTS,
     ),
     ConsumersCheckpointRow(
         title="publish p99 beside checkpoints of 10,000 consumers",

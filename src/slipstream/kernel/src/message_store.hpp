@@ -99,6 +99,7 @@ class MessageStore {
   virtual uint64_t previous_live(uint64_t seq) const = 0;      // greatest live sequence <= seq, 0 if none
   virtual uint64_t live_above(uint64_t seq) const = 0;         // number of live messages with sequence > seq; O(segments)
   virtual uint32_t subject_of(uint64_t seq) const = 0;         // kNoSubject if not live
+  virtual uint32_t appended_subject() const = 0;               // of the message that was appended last
   virtual uint64_t size_of(uint64_t seq) const = 0;            // message_bytes of a live message
   virtual uint32_t find_subject(string_view subject) const = 0;  // kNoSubject without a live message
   virtual string_view subject_name(uint32_t id) const = 0;

@@ -129,7 +129,8 @@ class Stream {
   void snapshot_sources(Buffer& out) const;
   bool load_sources(Reader& in);
   void apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& verdict);
-  void store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& verdict);
+  void store_one(int64_t time_ns, const LoggedMessage& m, const PublishHeaders& h, string_view header, string_view body,
+                 Verdict& verdict);
   bool ended_fast_batch(const LoggedMessage& m);
   void answer_verdict(string_view reply, const Verdict& verdict);
   void answer_stored(string_view reply, uint64_t seq, const std::string& fields);
@@ -143,7 +144,7 @@ class Stream {
   const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
   const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
-  void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
+  void stored(const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
