@@ -12,16 +12,17 @@
 #include <string_view>
 
 #include "bytes.hpp"
+#include "cipher.hpp"
 #include "disk.hpp"
 
 namespace slipstream {
 
 class Checkpoints {
  public:
-  // `folder` is made if missing. Null with `error` set when the newest directory is not whole, or a file that
+  // `folder` is made if missing. `keys`: null or without a current one: not encrypted. Null with `error` set when the newest directory is not whole, or a file that
   // it names is missing: an older directory is no way out, since the journal has been released up to the
   // newest (never delete on doubt).
-  static std::unique_ptr<Checkpoints> open(Disk& disk, const std::string& folder, std::string& error);
+  static std::unique_ptr<Checkpoints> open(Disk& disk, const std::string& folder, const KeyRing* keys, std::string& error);
   virtual ~Checkpoints() = default;
 
   // Every group's newest durable snapshot. False with error() set if one is damaged.

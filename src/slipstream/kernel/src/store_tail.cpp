@@ -22,11 +22,12 @@ struct Piece {
   uint32_t size, offset;
 };
 
-void write_pieces(const OpenFile& file, const std::vector<Piece>& pieces, WriteProgress& progress) {
+void write_pieces(const OpenFile& file, FramedFile* frames, const std::vector<Piece>& pieces, WriteProgress& progress) {
   for (const Piece& piece : pieces) {
     if (progress.error.load() || progress.written.load() < piece.offset)
       return;  // an earlier one failed: no gaps
-    ssize_t n = file.disk->pwrite(file.handle, piece.bytes, piece.size, piece.offset);
+    ssize_t n = frames ? frames->write(file, piece.bytes, piece.size, piece.offset, true)
+                       : file.disk->pwrite(file.handle, piece.bytes, piece.size, piece.offset);
     if (n < 0) {
       progress.error = (int)n;
       return;
@@ -114,15 +115,15 @@ bool SegmentStore::hand_over(Segment* segment, uint32_t end) {
   assert(segment->handed == end);
   segment->dirty = true;
   segment->progress->jobs++;
-  auto job = [file, pieces = std::move(pieces), progress = segment->progress] {
-    write_pieces(*file, pieces, *progress);
+  auto job = [file, frames = segment->frames, pieces = std::move(pieces), progress = segment->progress] {
+    write_pieces(*file, frames.get(), pieces, *progress);
     progress->jobs--;
   };
   io_->submit(std::move(job), nullptr);
   return true;
 }
 
-// On this thread: where the I/O thread does not keep up, and to try again after it failed.
+// On this thread: where the I/O thread does not keep up, and to try again after it failed. Not compressed then: that is slow.
 bool SegmentStore::write_now(Segment* segment, uint32_t end) {
   int error = 0;
   std::shared_ptr<OpenFile> file = segment->file->open(error);
@@ -131,7 +132,9 @@ bool SegmentStore::write_now(Segment* segment, uint32_t end) {
   for (const Chunk& chunk : segment->chunks()) {
     uint32_t from = std::max(chunk.start, segment->written()), to = std::min(chunk.start + chunk.size, end);
     if (from >= to) continue;
-    ssize_t n = disk_->pwrite(file->handle, chunk.memory->bytes + (from - chunk.start), to - from, from);
+    const char* bytes = chunk.memory->bytes + (from - chunk.start);
+    ssize_t n = segment->frames ? segment->frames->write(*file, bytes, to - from, from, false)
+                                : disk_->pwrite(file->handle, bytes, to - from, from);
     if (n < 0) return fail("write " + segment->file->path(), (int)n);
     segment->progress->advance(to);
   }
@@ -161,6 +164,7 @@ void SegmentStore::release_chunks(Segment* segment) {
 bool SegmentStore::write_tail() {
   for (Segment* segment : resident_)
     if (!hand_over(segment, segment->size())) return false;
+  queue_rewrites();
   start_compaction();
   return true;
 }
