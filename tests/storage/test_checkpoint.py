@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encryption_keys import ring
 from slipstream.kernel._kernel import (
     OPEN_READ,
     Checkpoints,
@@ -25,7 +26,6 @@ from slipstream.kernel._kernel import (
     SimDisk,
     StorageError,
 )
-from store_keys import ring
 
 State = dict[int, tuple[int, bytes]]
 Round = list[tuple[int, bytes | None]]  # group, payload; None: the group is dropped

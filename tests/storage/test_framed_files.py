@@ -11,8 +11,8 @@ import random
 
 import pytest
 
+from encryption_keys import ring
 from slipstream.kernel._kernel import SimDisk
-from store_keys import ring
 from test_message_store_disks import FOLDER, Stream
 
 FRAME = 64 << 10

@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encryption_keys import ring
 from slipstream.kernel._kernel import (
     OPEN_READ,
     OPEN_WRITE,
@@ -35,7 +36,6 @@ from slipstream.kernel._kernel import (
     SyncMode,
     crc32c,
 )
-from store_keys import ring
 
 FILE_BYTES = 8192
 HEADER_BYTES = 4096

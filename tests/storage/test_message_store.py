@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from encryption_keys import ring
 from slipstream.kernel._kernel import OPEN_READ, IoPool, Loss, MessageStore, ReadBuffer, SimDisk
-from store_keys import ring
 from store_model import Message, StoreModel, subject_matches
 
 TINY = {
@@ -56,9 +56,7 @@ class StoreMachine(RuleBasedStateMachine):
         compressed, key = self.style
         self.lives += 1
         keys = ring(key, seed=self.lives)
-        return MessageStore(
-            self.pool, memory=self.memory, compressed=compressed, keys=keys, **TINY
-        )
+        return MessageStore(self.pool, memory=self.memory, compressed=compressed, keys=keys, **TINY)
 
     def at(self, position: float) -> int:
         """A sequence from just before the first to just behind the last."""

@@ -214,7 +214,10 @@ class JetStream:
         "chacha",
         keys=("cipher",),
         read=readers.cipher,
-        help="'chacha' (ChaCha20-Poly1305) or 'aes' (AES-256-GCM); files are written anew after a change",
+        help=(
+            "'chacha' (ChaCha20-Poly1305) or 'aes' (AES-256-GCM); "
+            "after a change files are written anew"
+        ),
     )
     limits: JetStreamLimits = option(
         JetStreamLimits(), keys=("limits",), help="Caps on what clients may ask for"

@@ -65,17 +65,19 @@ def unlock(disk: Disk, passphrases: Passphrases, random: Random) -> StoreKeys | 
     if content is None:
         if not passphrases.key:
             return None
-        keys = StoreKeys((StoreKey(1, passphrases.cipher, random(_SECRET_BYTES)),), 1)
-        _refuse_unusable(keys)
-        _write(disk, keys, passphrases.key, random)
-        return keys
+        drawn = StoreKeys((StoreKey(1, passphrases.cipher, random(_SECRET_BYTES)),), 1)
+        _refuse_unusable(drawn)
+        _write(disk, drawn, passphrases.key, random)
+        return drawn
     if not passphrases.key:
         raise StoreError(
             f"the store is encrypted (it has a file {KEYS_FILE!r}): "
             "the jetstream block of the configuration needs its 'key'"
         )
     opened = _open(content, passphrases.key)
-    keys = opened or (_open(content, passphrases.previous_key) if passphrases.previous_key else None)
+    keys = opened or (
+        _open(content, passphrases.previous_key) if passphrases.previous_key else None
+    )
     if keys is None:
         raise StoreError(
             "the store is encrypted and neither 'key' nor 'prev_key' of the configuration opens "

@@ -24,8 +24,8 @@ struct CipherFunctions {
   using Bytes = unsigned char*;
   using ConstBytes = const unsigned char*;
   using Length = unsigned long long;
-  using Encrypt = int (*)(Bytes to, Length* length, ConstBytes plain, Length, ConstBytes context, Length, ConstBytes unused, ConstBytes nonce,
-                          ConstBytes key);
+  using Encrypt = int (*)(Bytes to, Length* length, ConstBytes plain, Length, ConstBytes context, Length, ConstBytes unused,
+                          ConstBytes nonce, ConstBytes key);
   using Decrypt = int (*)(Bytes to, Length* length, Bytes unused, ConstBytes sealed, Length, ConstBytes context, Length, ConstBytes nonce,
                           ConstBytes key);
   using Hash = int (*)(Bytes to, size_t, ConstBytes in, Length, ConstBytes key, size_t, ConstBytes salt, ConstBytes personal);

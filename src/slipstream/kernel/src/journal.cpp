@@ -116,6 +116,7 @@ class JournalImpl final : public Journal {
       thread_ = std::thread([this] { run(); });
     else
       maintain_all(lock);
+    if (plan_.closed) leave_closed_file(lock);
     return !failed_;
   }
 
@@ -175,6 +176,10 @@ class JournalImpl final : public Journal {
     return !failed_;
   }
 
+  bool encrypted_otherwise() const override {
+    std::lock_guard lock(mutex_);
+    return std::any_of(log_.begin(), log_.end(), [&](const JournalFile& file) { return file.key_number != current_key(); });
+  }
   uint64_t position() const override { return position_; }
   uint64_t written() const override { return written_; }
   uint64_t synced() const override { return synced_; }
@@ -273,6 +278,21 @@ class JournalImpl final : public Journal {
     return true;
   }
 
+  // At the start, so that what is in the old file can go with the next checkpoint. Where there is no room for another file
+  // the first append tries again.
+  void leave_closed_file(std::unique_lock<std::mutex>& lock) {
+    if (options_.threaded) {
+      work_.notify_one();
+      done_.wait(lock, [&] { return failed_ || margin() >= kReadyFiles || !can_create(); });
+    }
+    lock.unlock();
+    if (make_room(0, false)) {
+      position_ = plan_.start;
+      flush();
+    }
+    lock.lock();
+  }
+
   bool refuse() {
     refused_ = waits_for_file_ = true;
     if (!can_create()) full_ = true;
@@ -361,7 +381,7 @@ class JournalImpl final : public Journal {
     for (const Piece& piece : batch.pieces) {
       if (piece.generation != file->generation && !(file = open_next(*file, piece))) return false;
       const char* from = batch.bytes.data() + piece.begin;
-      if (!write_to(*file, from, piece.end - piece.begin, piece.offset)) return false;
+      if (piece.end > piece.begin && !write_to(*file, from, piece.end - piece.begin, piece.offset)) return false;
     }
     return true;
   }

@@ -75,6 +75,8 @@ class Journal {
   virtual void sync_now() = 0;
   virtual bool wait_synced() = 0;  // flush, sync and wait; false when failed
 
+  // A file that is not released yet is encrypted with another key than new ones are, or is not.
+  virtual bool encrypted_otherwise() const = 0;
   virtual uint64_t position() const = 0;  // behind the last appended record
   virtual uint64_t written() const = 0;
   virtual uint64_t synced() const = 0;

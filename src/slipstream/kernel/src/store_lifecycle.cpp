@@ -130,6 +130,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   if (!journal_) return false;
   if (!recover(error)) return false;
   opened_ = true;
+  checkpoint_wanted_ = journal_->encrypted_otherwise() || checkpoints_->encrypted_otherwise();
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
     s->forget_memory_consumers();
@@ -333,7 +334,8 @@ void JetStream::finish_checkpoint(RoundOutcome outcome) {
   for (auto& left : leaving_stores_) left.store->drop();
   leaving_stores_.clear();
   journal_->release(checkpoint_position_);
-  if (std::any_of(streams_.begin(), streams_.end(), [](const auto& s) { return s.second->store->wants_rewrite(); })) want_checkpoint_later();
+  auto wants_rewrite = [](const auto& s) { return s.second->store->wants_rewrite(); };
+  if (std::any_of(streams_.begin(), streams_.end(), wants_rewrite)) want_checkpoint_later();
 }
 
 void JetStream::want_checkpoint_later() {

@@ -76,7 +76,8 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
   int error = 0;
   piece->file = segment->file->open(error);
   if (!piece->file) return ReadStatus::damaged;
-  uint32_t need = e.length(), ask = (uint32_t)std::max<uint64_t>(need, std::min<uint64_t>(options_.read_ahead_bytes, segment->written() - e.offset));
+  uint64_t ahead = std::min<uint64_t>(options_.read_ahead_bytes, segment->written() - e.offset);
+  uint32_t need = e.length(), ask = (uint32_t)std::max<uint64_t>(need, ahead);
   piece->bytes = buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
   buffer.reset();
   auto place = [piece, frames = segment->frames, offset = e.offset, need](uint32_t wanted) {

@@ -1,4 +1,4 @@
-"""Keys for encrypted stores in tests: chacha has number 1, aes number 2 where the machine has it."""
+"""Keys for encrypted stores in tests: number 1 is chacha, 2 is aes where the machine has it."""
 
 from __future__ import annotations
 
