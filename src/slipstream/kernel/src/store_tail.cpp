@@ -3,9 +3,9 @@
 // Of streams in files, the older half of the tail is handed to the I/O thread, which writes it; so a segment
 // that is dead before that never touches the disk, and the kernel's thread does not wait for the page cache.
 // A chunk leaves memory when it is written and its place is needed. If writing is slower than appending, the
-// tail grows to twice its size, and then append() writes itself. While the disk is full the tail grows further: the journal, which
-// has the same messages, cannot be released then either and soon takes no more. A chunk of a memory stream stays until its
-// messages are gone.
+// tail grows to twice its size (of a compressed stream sixteen times), and then append() writes itself. While the
+// disk is full the tail grows further: the journal, which has the same messages, cannot be released then either
+// and soon takes no more. A chunk of a memory stream stays until its messages are gone.
 #include <algorithm>
 #include <cerrno>
 
@@ -85,7 +85,8 @@ bool SegmentStore::make_room(uint32_t capacity) {
     Chunk& oldest = segment->chunks().front();
     uint32_t end = oldest.start + oldest.size;
     if (segment->written() < end) {
-      if (chunk_bytes_ + capacity <= 2 * options_.tail_bytes) break;
+      // A compressor needs time, and what is written here is not compressed.
+      if (chunk_bytes_ + capacity <= (compressed_ ? 16 : 2) * options_.tail_bytes) break;
       if (!write_now(segment, end)) return !failed_;
     }
     give_back(*segment, oldest);
