@@ -139,12 +139,12 @@ def test_workload_on_slipstream(
 
 
 def test_a_missing_feature_is_reported_as_not_supported(slipstream_server: RunningServer) -> None:
-    class Compressed(AtomicBatchPublish):
+    class Replicated(AtomicBatchPublish):
         def stream_config(self) -> dict[str, Any]:
-            return super().stream_config() | {"compression": "s2"}
+            return super().stream_config() | {"num_replicas": 3}
 
-    with pytest.raises(NotSupported, match="compression"):
-        Compressed(count=20, batch=10).run(slipstream_server.address)
+    with pytest.raises(NotSupported, match="replicas"):
+        Replicated(count=20, batch=10).run(slipstream_server.address)
 
 
 def test_atomic_batches(server: RunningServer) -> None:

@@ -2,8 +2,7 @@
 
 A conversation is a list of steps on a server without streams; it leaves none behind, because the
 runner deletes what it created. `Call` is a request on $JS.API.; `Store` publishes a message that a
-stream captures. What Slipstream refuses because it is not built yet is not here (see
-unsupported.py).
+stream captures.
 """
 
 from __future__ import annotations
@@ -152,6 +151,8 @@ STREAM_ATTEMPTS: list[Call] = [
     stream(consumer_limits={"inactive_threshold": SECOND, "max_ack_pending": 5}),
     stream(compression="none", persist_mode="default"),
     stream(compression="zip"),
+    stream(compression="s2"),
+    stream(compression="s2", storage="memory"),
     stream(retention="bogus"),
     stream(unknown=1),
     # refused for reasons that come before the feature itself

@@ -1,11 +1,14 @@
 // A round is one file, "<16 hex digits of the round>.checkpoint"; while it is written its name ends in
 // ".new".
 //
-//   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round
+//   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round; in version 2 also u32 key number (0: not
+//              encrypted), 16 bytes of salt, u32 crc of these two
 //   snapshot   u64 group, u64 applied, u32 length, u32 crc of group, applied and payload, payload, zeros to 8
 //   directory  of all groups, 32 bytes each: u64 group, u64 applied, u64 round, u32 offset / 8, u32 length
 //   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two,
 //              u32 version, "SLIPCEND"
+//
+// In an encrypted file each payload is sealed (cipher.hpp) in the context of group and applied.
 //
 // The file of the highest round has the valid directory. Files are synced before they get their name, so one
 // with a name that is not whole is damaged, not unfinished.
@@ -24,8 +27,8 @@ namespace slipstream {
 namespace {
 
 constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
-constexpr uint32_t kVersion = 1;
-constexpr size_t kHeaderBytes = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
+constexpr uint32_t kVersion = 2;
+constexpr size_t kHeaderBytes = 48, kHeaderBytesBefore = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
 constexpr size_t kFilesMax = 64;         // above it the file with the least in it is emptied
 constexpr size_t kWriteBytes = 2 << 20;  // synced one by one: a publish's sync waits behind one, not behind all of them
 constexpr size_t kBufferKeptBytes = 1 << 20;
@@ -38,7 +41,16 @@ struct Place {  // of a group's newest snapshot
 
 struct RoundFile {
   uint64_t snapshot_bytes = 0, live_bytes = 0;
+  uint32_t key_number = 0;
+  std::shared_ptr<FileCipher> cipher;  // null: not encrypted
 };
+
+std::string seal_context(uint64_t group, uint64_t applied) {
+  std::string context(16, '\0');
+  store64(context.data(), group);
+  store64(context.data() + 8, applied);
+  return context;
+}
 
 uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
   char head[16];
@@ -48,8 +60,14 @@ uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
 }
 
 // Appends to a round in memory and says where it will lie.
-Place put_snapshot(Buffer& to, uint64_t round, uint64_t group, uint64_t applied, string_view payload) {
+Place put_snapshot(Buffer& to, uint64_t round, FileCipher* cipher, uint64_t group, uint64_t applied, string_view payload) {
   assert(payload.size() < (1u << 31));
+  Buffer sealed;
+  if (cipher) {
+    sealed.resize(payload.size() + kSealBytes);
+    cipher->seal(payload, seal_context(group, applied), sealed.data());
+    payload = sealed.view();
+  }
   Place place{applied, round, to.size(), (uint32_t)payload.size()};
   to.put64(group);
   to.put64(applied);
@@ -60,29 +78,20 @@ Place put_snapshot(Buffer& to, uint64_t round, uint64_t group, uint64_t applied,
   return place;
 }
 
-// The same of a payload in pieces, which are given back one by one.
-Place put_pieces(Buffer& to, uint64_t round, uint64_t group, uint64_t applied, std::vector<Buffer>& pieces) {
-  size_t head = to.size();
-  to.resize(head + kSnapshotHeaderBytes);
+// Gathers a payload that comes in pieces, and gives them back one by one.
+string_view gather(std::vector<Buffer>& pieces, Buffer& whole) {
+  whole.clear();
   for (Buffer& piece : pieces) {
-    to.append(piece.view());
+    whole.append(piece.view());
     piece.release();
   }
-  string_view payload(to.data() + head + kSnapshotHeaderBytes, to.size() - head - kSnapshotHeaderBytes);
-  assert(payload.size() < (1u << 31));
-  char* at = to.data() + head;
-  store64(at, group);
-  store64(at + 8, applied);
-  store32(at + 16, (uint32_t)payload.size());
-  store32(at + 20, snapshot_crc(group, applied, payload));
-  Place place{applied, round, head, (uint32_t)payload.size()};
-  while (to.size() % 8) to.put8(0);
-  return place;
+  return whole.view();
 }
 
 class CheckpointsImpl final : public Checkpoints {
  public:
-  CheckpointsImpl(Disk& disk, std::string folder) : disk_(disk), folder_(std::move(folder)) {}
+  CheckpointsImpl(Disk& disk, std::string folder, const KeyRing* keys)
+      : disk_(disk), folder_(std::move(folder)), keys_(keys) {}
 
   bool find_files() {
     std::vector<std::string> names;
@@ -109,8 +118,9 @@ class CheckpointsImpl final : public Checkpoints {
     OpenRound open(disk_);
     Buffer bytes;
     for (const auto& [group, place] : places) {
-      if (!read_snapshot(open, group, place, bytes)) return false;
-      each(group, place.applied, payload_of(bytes, place));
+      string_view payload;
+      if (!read_snapshot(open, group, place, bytes, payload)) return false;
+      each(group, place.applied, payload);
     }
     return true;
   }
@@ -127,6 +137,12 @@ class CheckpointsImpl final : public Checkpoints {
     round_.put32(kVersion);
     round_.put32(crc32c(0, &round_max_, 8));
     round_.put64(round_max_);
+    std::string salt = current_key() ? keys_->new_salt() : std::string(kSaltBytes, '\0');
+    round_cipher_ = current_key() ? keys_->cipher(current_key(), salt) : nullptr;
+    round_.put32(current_key());
+    round_.append(salt);
+    round_.put32(crc32c(0, round_.data() + kHeaderBytesBefore, 4 + kSaltBytes));
+    assert(round_.size() == kHeaderBytes);
     begun_ = true;
   }
 
@@ -151,6 +167,9 @@ class CheckpointsImpl final : public Checkpoints {
     return written;
   }
 
+  bool encrypted_otherwise() const override {
+    return std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.second.key_number != current_key(); });
+  }
   std::string error() const override { return error_; }
   uint64_t bytes_written() const override { return bytes_written_; }
 
@@ -190,9 +209,7 @@ class CheckpointsImpl final : public Checkpoints {
     error_ = path_of(round) + " " + what;
     return false;
   }
-  static string_view payload_of(const Buffer& bytes, const Place& place) {
-    return {bytes.data() + kSnapshotHeaderBytes, place.length};
-  }
+  uint32_t current_key() const { return keys_ ? keys_->current() : 0; }
 
   bool read_exactly(int handle, uint64_t round, uint64_t offset, size_t n, Buffer& bytes) {
     bytes.resize(n);
@@ -201,14 +218,21 @@ class CheckpointsImpl final : public Checkpoints {
     return (size_t)r == n || damaged(round, "is shorter than it says");
   }
 
-  bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes) {
+  // `payload` lies in `bytes`, or in what this round's cipher opened, until the next call.
+  bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes, string_view& payload) {
     int handle = open.use(place.round, path_of(place.round));
     if (handle < 0) return fail("cannot open " + path_of(place.round), handle);
     if (!read_exactly(handle, place.round, place.offset, kSnapshotHeaderBytes + place.length, bytes))
       return false;
     const char* p = bytes.data();
+    payload = {p + kSnapshotHeaderBytes, place.length};
     bool whole = load64(p) == group && load64(p + 8) == place.applied && load32(p + 16) == place.length &&
-                 load32(p + 20) == snapshot_crc(group, place.applied, payload_of(bytes, place));
+                 load32(p + 20) == snapshot_crc(group, place.applied, payload);
+    if (const FileCipher* cipher = files_[place.round].cipher.get(); whole && cipher) {
+      opened_.resize(std::max(payload.size(), kSealBytes) - kSealBytes);
+      whole = cipher->open(payload, seal_context(group, place.applied), opened_.data());
+      payload = opened_.view();
+    }
     return whole ||
            damaged(place.round, "is damaged in the snapshot at byte " + std::to_string(place.offset));
   }
@@ -219,17 +243,18 @@ class CheckpointsImpl final : public Checkpoints {
     if (size < 0) return false;
     int handle = open.handle;
     Buffer head, footer, directory;
-    if (!read_exactly(handle, round, 0, kHeaderBytes, head)) return false;
+    if (!read_exactly(handle, round, 0, kHeaderBytesBefore, head)) return false;
     if (!read_exactly(handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer)) return false;
     const char* h = head.data();
     const char* f = footer.data();
     if (memcmp(h, kMagic, 8) != 0) return damaged(round, "is not a checkpoint (its first bytes are wrong)");
-    if (load32(h + 8) != kVersion)
-      return damaged(round, "has format version " + std::to_string(load32(h + 8)) + ", this program knows " +
+    uint32_t version = load32(h + 8);
+    if (version < 1 || version > kVersion)
+      return damaged(round, "has format version " + std::to_string(version) + ", this program knows " +
                                 std::to_string(kVersion));
     uint64_t offset = load64(f), entries = load64(f + 8), room = (uint64_t)size - kFooterBytes;
     bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8) &&
-                  load32(f + 20) == kVersion && memcmp(f + 24, kEndMagic, 8) == 0 && offset >= kHeaderBytes &&
+                  load32(f + 20) == version && memcmp(f + 24, kEndMagic, 8) == 0 && offset >= kHeaderBytesBefore &&
                   offset <= room && entries == (room - offset) / kEntryBytes;
     if (!shaped) return damaged(round, "is damaged in its header or footer");
     if (!read_exactly(handle, round, offset, entries * kEntryBytes, directory)) return false;
@@ -248,20 +273,28 @@ class CheckpointsImpl final : public Checkpoints {
       files_[place.round].live_bytes += place.bytes();
     }
     for (auto& [number, file] : files_)
-      if (!read_snapshot_bytes(number, file)) return false;
+      if (!read_ends(number, file)) return false;
     return true;
   }
 
-  // Where a file's directory begins is how much there is of snapshots, stale ones included.
-  bool read_snapshot_bytes(uint64_t round, RoundFile& file) {
+  // The cipher is in the header. Where the directory begins is how much there is of snapshots, stale ones included.
+  bool read_ends(uint64_t round, RoundFile& file) {
     OpenRound open(disk_);
-    Buffer footer;
+    Buffer head, footer;
     int64_t size = open_sized(open, round);
     if (size < 0 || !read_exactly(open.handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer))
       return false;
     file.snapshot_bytes = load64(footer.data());
     bool shaped = memcmp(footer.data() + 24, kEndMagic, 8) == 0 && file.snapshot_bytes <= (uint64_t)size;
-    return shaped || damaged(round, "is damaged in its footer");
+    if (!shaped) return damaged(round, "is damaged in its footer");
+    if (load32(footer.data() + 20) == 1) return true;
+    if (!read_exactly(open.handle, round, 0, kHeaderBytes, head)) return false;
+    const char* key = head.data() + kHeaderBytesBefore;
+    if (load32(key + 4 + kSaltBytes) != crc32c(0, key, 4 + kSaltBytes)) return damaged(round, "is damaged in its header");
+    file.key_number = load32(key);
+    if (file.key_number && !(keys_ && (file.cipher = keys_->cipher(file.key_number, {key + 4, kSaltBytes}))))
+      return damaged(round, "is encrypted with key " + std::to_string(file.key_number) + ", which the store does not have");
+    return true;
   }
 
   // Size of a file that is long enough for a header and a footer, or -1.
@@ -270,7 +303,7 @@ class CheckpointsImpl final : public Checkpoints {
     int64_t size = handle < 0 ? handle : disk_.size(handle);
     if (size < 0)
       fail("cannot open " + path_of(round), (int)size);
-    else if ((uint64_t)size < kHeaderBytes + kFooterBytes)
+    else if ((uint64_t)size < kHeaderBytesBefore + kFooterBytes)
       damaged(round, "is too short for a checkpoint");
     else
       return size;
@@ -279,9 +312,10 @@ class CheckpointsImpl final : public Checkpoints {
 
   bool write_round() {
     std::map<uint64_t, Place> index = index_;
+    Buffer whole;
     for (auto& [group, change] : changes_) {
       if (change.live)
-        index[group] = put_pieces(round_, round_max_, group, change.applied, change.payload);
+        index[group] = put_snapshot(round_, round_max_, round_cipher_.get(), group, change.applied, gather(change.payload, whole));
       else
         index.erase(group);
     }
@@ -290,6 +324,8 @@ class CheckpointsImpl final : public Checkpoints {
     put_directory(index);
     if (!write_file()) return false;
     files_[round_max_].snapshot_bytes = snapshot_bytes;
+    files_[round_max_].key_number = current_key();
+    files_[round_max_].cipher = std::move(round_cipher_);
     index_ = std::move(index);
     count_live(index_, files_);
     unlink_stale();
@@ -302,7 +338,7 @@ class CheckpointsImpl final : public Checkpoints {
     for (const auto& [group, place] : index) files[place.round].live_bytes += place.bytes();
   }
 
-  // Copies what is live out of files that are mostly stale, or too many.
+  // Copies what is live out of files that are mostly stale, too many, or not encrypted as new ones are.
   bool empty_files(std::map<uint64_t, Place>& index) {
     std::map<uint64_t, RoundFile> files = files_;
     files[round_max_].snapshot_bytes = round_.size();
@@ -314,7 +350,7 @@ class CheckpointsImpl final : public Checkpoints {
     std::map<uint64_t, bool> emptied;
     size_t kept = by_live_bytes.size();
     for (const auto& [live_bytes, round] : by_live_bytes)
-      if (live_bytes * 4 < files[round].snapshot_bytes || kept >= kFilesMax) {
+      if (live_bytes * 4 < files[round].snapshot_bytes || kept >= kFilesMax || files[round].key_number != current_key()) {
         emptied[round] = true;
         kept--;
       }
@@ -323,8 +359,9 @@ class CheckpointsImpl final : public Checkpoints {
     Buffer bytes;
     for (auto& [group, place] : index) {
       if (!emptied.count(place.round)) continue;
-      if (!read_snapshot(open, group, place, bytes)) return false;
-      place = put_snapshot(round_, round_max_, group, place.applied, payload_of(bytes, place));
+      string_view payload;
+      if (!read_snapshot(open, group, place, bytes, payload)) return false;
+      place = put_snapshot(round_, round_max_, round_cipher_.get(), group, place.applied, payload);
     }
     return true;
   }
@@ -391,11 +428,14 @@ class CheckpointsImpl final : public Checkpoints {
 
   Disk& disk_;
   const std::string folder_;
+  const KeyRing* const keys_;
   std::map<uint64_t, Place> index_;      // of the last durable round
   std::map<uint64_t, RoundFile> files_;  // by round
   std::vector<std::string> unfinished_;  // temporaries that are left over
   uint64_t round_max_ = 0;               // also the round that begin() opened
   Buffer round_;
+  std::shared_ptr<FileCipher> round_cipher_;  // of the round that begin() opened
+  Buffer opened_;                             // a decrypted snapshot
   std::map<uint64_t, Change> changes_;
   bool begun_ = false, writing_ = false;
   uint64_t bytes_written_ = 0;
@@ -404,7 +444,7 @@ class CheckpointsImpl final : public Checkpoints {
 
 }  // namespace
 
-std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& folder, std::string& error) {
+std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& folder, const KeyRing* keys, std::string& error) {
   int r = disk.make_folder(folder);
   size_t slash = folder.rfind('/');
   if (r >= 0) r = disk.sync_folder(slash == std::string::npos ? "" : folder.substr(0, slash));
@@ -412,7 +452,7 @@ std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& fo
     error = "cannot make " + folder + ": " + strerror(-r);
     return nullptr;
   }
-  auto checkpoints = std::make_unique<CheckpointsImpl>(disk, folder);
+  auto checkpoints = std::make_unique<CheckpointsImpl>(disk, folder, keys);
   if (!checkpoints->find_files()) {
     error = checkpoints->error();
     return nullptr;

@@ -10,6 +10,7 @@ namespace {
 
 int sync_file(Disk& disk, const std::string& path) {
   int handle = disk.open(path, kOpenWrite);
+  if (handle == -EMFILE || handle == -ENFILE) return CheckpointSyncs::kNoRoom;
   if (handle < 0) return handle;
   int result = disk.sync(handle);
   disk.close(handle);
@@ -37,9 +38,9 @@ int CheckpointSyncs::run(Disk& disk) const {
     if (result != -ENOSYS) return result;
   }
   for (const File& file : files_)
-    if (int result = sync_file(disk, file.path); result < 0) return result;
+    if (int result = sync_file(disk, file.path)) return result;
   for (const std::string& folder : folders_)
-    if (int result = disk.sync_folder(folder); result < 0) return result;
+    if (int result = disk.sync_folder(folder)) return result;
   return 0;
 }
 

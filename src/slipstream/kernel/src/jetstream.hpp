@@ -23,6 +23,8 @@ struct OpenOptions {
   Disk* disk = nullptr;  // a simulated one; owned by the caller
   int64_t sync_interval_ns = 0;  // 0: durable
   bool threads = true;
+  // Fills the ring of a store that is encrypted, once the folder is locked. False with what is wrong.
+  std::function<bool(Disk&, KeyRing&, std::string& error)> unlock;
   uint64_t journal_file_bytes = 16ull << 20, journal_bytes_max = 256ull << 20, segment_bytes_max = 16ull << 20;
 };
 
@@ -92,7 +94,7 @@ class JetStream {
   void committed(uint64_t token, int64_t result);
   Buffer buffer();            // a recycled one
   void recycle(Buffer&& b);
-  MessageStore* new_store(uint64_t stream, bool memory);
+  MessageStore* new_store(uint64_t stream, const StreamSpec& spec);
   Kernel& kernel;
   TimeZones time_zones;
   uint64_t open_batches = 0, open_fast_batches = 0, staged_bytes = 0;  // of all streams
@@ -116,9 +118,11 @@ class JetStream {
   bool begin_snapshot(Stream& s);
   bool snapshot_groups(bool at_once);
   void abandon_round();
+  bool tell_groups(bool at_once);
   void drop_stream(uint64_t id);
 
   OpenOptions options_;
+  KeyRing keys_;
   std::unique_ptr<Disk> own_disk_;
   Disk* disk_ = nullptr;
   std::unique_ptr<Journal> journal_;
@@ -145,7 +149,7 @@ class JetStream {
   int lock_handle_ = -1;  // of the store's LOCK; held from open to stop
   Timer journal_timer_{TimerKind::journal, this};
 
-  enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing };
+  enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing, finishing };
   CheckpointPhase phase_ = CheckpointPhase::idle;
   bool checkpoint_wanted_ = false;
   uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;
@@ -157,6 +161,7 @@ class JetStream {
   std::shared_ptr<RoundOutcome> round_outcome_;
   int64_t checkpoint_retry_ns_ = 0;
   void finish_checkpoint(RoundOutcome outcome);
+  void want_checkpoint_later();
 
 };
 

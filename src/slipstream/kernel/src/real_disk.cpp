@@ -135,6 +135,9 @@ class RealDisk final : public Disk {
     return r;
   }
 
+  int allocate(int handle, uint64_t size) override {
+    return without_interruption([&] { return ::fallocate(handle, 0, 0, (off_t)size); });
+  }
   int sync_everything() override {
     static const bool tells = syncfs_tells_of_failures();
     return tells ? at_root([&] { return ::syncfs(root_); }) : -ENOSYS;

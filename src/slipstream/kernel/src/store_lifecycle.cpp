@@ -17,8 +17,28 @@ constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
 constexpr int64_t kCheckpointRetryNs = 1'000'000'000;
 constexpr int64_t kSerializeNs = 100'000;  // of one turn: about what a sync takes, which a publish waits for anyway
-constexpr size_t kSliceConsumers = 8, kSliceIds = 512;  // written before the clock is looked at again
-constexpr int kSlicesUnthreaded = 4;  // of one turn, without a clock: a simulated run repeats
+struct Slice {  // what is done before the clock is looked at again
+  size_t consumers, ids, groups;
+};
+constexpr Slice kSlice{8, 512, 16};
+// Without a clock, so that a simulated run repeats; small, so that little is enough to be written over several turns.
+constexpr Slice kSliceUnthreaded{1, 4, 1};
+constexpr int kSlicesUnthreaded = 4;  // of one turn
+
+// When a turn's share of work on a checkpoint is done: asked after each slice.
+class SlicePause {
+ public:
+  SlicePause(bool at_once, bool by_clock) : at_once_(at_once), by_clock_(by_clock) {}
+  bool operator()() {
+    if (at_once_) return false;
+    return by_clock_ ? Kernel::clock().monotonic_ns - began_ns_ > kSerializeNs : ++slices_ > kSlicesUnthreaded;
+  }
+
+ private:
+  const bool at_once_, by_clock_;
+  const int64_t began_ns_ = Kernel::clock().monotonic_ns;
+  int slices_ = 0;
+};
 
 // nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
 // here by mistake. Empty when there is no such sign.
@@ -47,12 +67,14 @@ ssize_t write_marker(Disk& disk) {
 
 }  // namespace
 
-MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
+MessageStore* JetStream::new_store(uint64_t stream, const StreamSpec& spec) {
   StoreOptions o;
   char folder[40];
   snprintf(folder, sizeof folder, "streams/%016llx", (unsigned long long)stream);
   o.folder = folder;
-  o.memory = memory;
+  o.memory = spec.memory;
+  o.compressed = spec.compress;
+  o.keys = &keys_;
   o.segment_bytes_max = options_.segment_bytes_max;
   o.segment_bytes_min = std::min(o.segment_bytes_min, o.segment_bytes_max);
   o.tail_bytes = std::min(o.tail_bytes, 4 * o.segment_bytes_max);
@@ -112,9 +134,11 @@ bool JetStream::prepare_folder(std::string& error) {
 bool JetStream::open(const OpenOptions& options, std::string& error) {
   options_ = options;
   if (!prepare_folder(error)) return false;
+  keys_.random = [this] { return kernel.random(); };
+  if (options.unlock && !options.unlock(*disk_, keys_, error)) return false;
   auto wake = [this] { kernel.wake(); };
   io_ = IoPool::create(options.threads, wake);
-  checkpoints_ = Checkpoints::open(*disk_, "checkpoints", error);
+  checkpoints_ = Checkpoints::open(*disk_, "checkpoints", &keys_, error);
   if (!checkpoints_) return false;
   JournalOptions jo;
   jo.file_bytes = options.journal_file_bytes;
@@ -122,16 +146,19 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   jo.mode = relaxed() ? SyncMode::relaxed : SyncMode::durable;
   jo.threaded = options.threads;
   jo.salt = kernel.random();
+  jo.keys = &keys_;
   jo.wake = wake;
   journal_ = Journal::open(*disk_, jo, error);
   if (!journal_) return false;
   if (!recover(error)) return false;
   opened_ = true;
+  checkpoint_wanted_ = journal_->encrypted_otherwise() || checkpoints_->encrypted_otherwise();
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
     s->forget_memory_consumers();
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
+    checkpoint_wanted_ |= s->store->wants_rewrite();
   }
   for (uint64_t id : half_restored) delete_stream(0, id);
   if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
@@ -241,6 +268,10 @@ void JetStream::checkpoint_step() {
       return;
     case CheckpointPhase::writing:
       return;
+    case CheckpointPhase::finishing:
+      busy_ = true;
+      if (tell_groups(stopping_)) phase_ = CheckpointPhase::idle;
+      return;
   }
 }
 
@@ -248,7 +279,7 @@ void JetStream::begin_checkpoint() {
   checkpoint_wanted_ = false;
   checkpoint_position_ = journal_->position();
   phase_ = CheckpointPhase::waiting;
-  journal_->sync_now();
+  if (!relaxed()) journal_->sync_now();  // else what was written counts, and a released part need never reach the disk
 }
 
 // Which streams there are is described at one moment: meta's snapshot, the streams that it knows of, and those that it knows
@@ -271,7 +302,7 @@ void JetStream::begin_round() {
   }
   dropped_stores_.clear();
   for (auto& [id, s] : streams_)
-    if (s->group.logged && s->group.applied != s->group.checkpointed) checkpoint_groups_.push_back(id);
+    if (s->group.logged && (s->group.applied != s->group.checkpointed || s->store->wants_rewrite())) checkpoint_groups_.push_back(id);
 }
 
 bool JetStream::in_checkpoint(uint64_t id) const {
@@ -293,11 +324,8 @@ bool JetStream::begin_snapshot(Stream& s) {
 
 // Serializes for a bounded time; true when nothing is left.
 bool JetStream::snapshot_groups(bool at_once) {
-  int64_t began = Kernel::clock().monotonic_ns;
-  auto pauses = [&, slices = 0]() mutable {
-    if (at_once) return false;
-    return options_.threads ? Kernel::clock().monotonic_ns - began > kSerializeNs : ++slices > kSlicesUnthreaded;
-  };
+  SlicePause pauses(at_once, options_.threads);
+  const Slice& slice = options_.threads ? kSlice : kSliceUnthreaded;
   while (snapshot_ || !checkpoint_groups_.empty()) {
     if (pauses()) return false;
     if (!snapshot_) {
@@ -306,7 +334,7 @@ bool JetStream::snapshot_groups(bool at_once) {
       if (s && !begin_snapshot(*s)) return false;
       if (!s) continue;  // its deletion is in the journal
     }
-    if (!snapshot_->write(kSliceConsumers, kSliceIds)) continue;
+    if (!snapshot_->write(slice.consumers, slice.ids)) continue;
     checkpoints_->add(snapshot_->stream().group.id, snapshot_->applied(), snapshot_->take());
     snapshot_.reset();
   }
@@ -320,30 +348,50 @@ void JetStream::abandon_round() {
   for (auto [id, applied] : checkpoint_taken_)
     if (Stream* s = stream(id)) s->store->snapshot_abandoned();
   checkpoint_taken_.clear();
-  checkpoint_wanted_ = true;
   for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
   leaving_stores_.clear();
-  checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;  // a full disk is tried again, after a while
-  kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
+  want_checkpoint_later();  // a full disk is tried again, after a while
 }
 
 void JetStream::finish_checkpoint(RoundOutcome outcome) {
   phase_ = CheckpointPhase::idle;
   if (outcome == RoundOutcome::sync_failed) return fail("a segment could not be synced");
   if (outcome != RoundOutcome::durable) return abandon_round();
-  checkpoints_done_++;
-  for (auto [id, applied] : checkpoint_taken_) {
-    if (id == 0) {
-      meta_.checkpointed = applied;
-    } else if (Stream* s = stream(id)) {
+  journal_->release(checkpoint_position_);
+  for (auto& left : leaving_stores_) left.store->drop();
+  leaving_stores_.clear();
+  if (tell_groups(stopping_)) return;
+  phase_ = CheckpointPhase::finishing;
+  busy_ = true;
+}
+
+// The round is durable: files that it does not name go, for a bounded time; true when all groups have been told.
+bool JetStream::tell_groups(bool at_once) {
+  SlicePause pauses(at_once, options_.threads);
+  const Slice& slice = options_.threads ? kSlice : kSliceUnthreaded;
+  while (!checkpoint_taken_.empty()) {
+    for (size_t n = 0; n < slice.groups && !checkpoint_taken_.empty(); n++) {
+      auto [id, applied] = checkpoint_taken_.back();
+      checkpoint_taken_.pop_back();
+      Stream* s = id ? stream(id) : nullptr;
+      if (!id) meta_.checkpointed = applied;
+      if (!s) continue;
       s->group.checkpointed = applied;
       s->store->checkpoint_durable();
     }
+    if (pauses()) break;
   }
-  checkpoint_taken_.clear();
-  for (auto& left : leaving_stores_) left.store->drop();
-  leaving_stores_.clear();
-  journal_->release(checkpoint_position_);
+  if (!checkpoint_taken_.empty()) return false;
+  checkpoints_done_++;
+  auto wants_rewrite = [](const auto& s) { return s.second->store->wants_rewrite(); };
+  if (std::any_of(streams_.begin(), streams_.end(), wants_rewrite)) want_checkpoint_later();
+  return true;
+}
+
+void JetStream::want_checkpoint_later() {
+  checkpoint_wanted_ = true;
+  checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
+  kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
 }
 
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.
@@ -361,6 +409,7 @@ void JetStream::stop() {
       while (!io_->idle() || phase_ == CheckpointPhase::writing) io_->drain();
       stopping_ = true;
       if (phase_ == CheckpointPhase::serializing) abandon_round();
+      if (phase_ == CheckpointPhase::finishing) tell_groups(true);
       phase_ = CheckpointPhase::idle;
       checkpoint_wanted_ = true;
       checkpoint_retry_ns_ = 0;
