@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-WAIT_S_MAX = 20.0
+WAIT_S_MAX = 60.0
 QUIET = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}\r\n'
 MESSAGE = re.compile(rb"(H?)MSG ([^\r\n]+)\r\n")
 

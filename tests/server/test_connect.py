@@ -12,7 +12,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from wire import Place, StartBoth, WireClient, eventually, get, without_info
+from wire import Place, StartBoth, WireClient, eventually, get, without_unasked
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4, prefix=b"2a")).decode()
 
@@ -74,7 +74,7 @@ def test_answers_are_those_of_nats_server(config: str, both: StartBoth) -> None:
         for place in (ours, theirs):
             with WireClient(place.url) as client:
                 answers.append(
-                    (client.info.get("auth_required"), without_info(client.answer(request)))
+                    (client.info.get("auth_required"), without_unasked(client.answer(request)))
                 )
         assert answers[0] == answers[1], request
     assert disconnect_reasons(ours) == disconnect_reasons(theirs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from wire import Place, StartBoth, WireClient, eventually, get, without_info
+from wire import Place, StartBoth, WireClient, eventually, get, without_unasked
 
 C = b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n'
 LONG = b"a" * 100
@@ -52,7 +52,7 @@ def test_answers_are_those_of_nats_server(config: str, both: StartBoth) -> None:
         answers.append([])
         for request in CASES[config]:
             clients.append(WireClient(place.url))
-            answers[-1].append(without_info(clients[-1].answer(request)))
+            answers[-1].append(without_unasked(clients[-1].answer(request)))
         for client in clients:
             client.close()
     for request, ours, theirs in zip(CASES[config], *answers, strict=True):

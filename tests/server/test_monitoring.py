@@ -219,6 +219,7 @@ COUNTERS = ("in_msgs", "in_bytes", "out_msgs", "out_bytes")
 
 
 async def test_counters_count(pages: tuple[Place, Place]) -> None:
+    expected = [7, 35, 7, 35]
     for place in pages:
         client = await nats.connect(place.url)
         await client.subscribe("a")
@@ -230,7 +231,9 @@ async def test_counters_count(pages: tuple[Place, Place]) -> None:
             page = get(url, "/varz").json
             return [page[name] for name in COUNTERS]
 
-        eventually(lambda: counted() == [7, 35, 7, 35])  # both add up when a read is done
+        eventually(lambda: counted() == expected)  # both add up when a read is done
+        await client.flush()
+        assert counted() == expected
         await client.close()
 
 
