@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from api_connection import ANSWER_S_MAX
 from consumer_scenarios import Session, normal_message
 
 Scenario = Callable[["BatchSession"], None]
@@ -274,7 +275,7 @@ def atomic_abandoned(s: BatchSession) -> None:  # S-217, S-252
     ):
         s.part(batch, 1)
         s.part(batch, 3, **headers)
-        message = s.connection.next_of_any(2)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None
         event = json.loads(message.body)
         del event["id"], event["timestamp"]

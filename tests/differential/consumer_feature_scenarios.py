@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 
-from api_connection import Message
+from api_connection import ANSWER_S_MAX, Message
 from consumer_scenarios import MS, Scenario, Session
 
 FEATURE_SCENARIOS: dict[str, Scenario] = {}
@@ -56,7 +56,7 @@ def groups(s: Session, name: str = "C") -> None:
 def advisories(s: Session, count: int) -> None:
     """Those that come; their bodies are noted with the order of their fields."""
     for _ in range(count):
-        message = s.connection.next_of_any(2)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None, "no advisory"
         body = re.sub(rb'"timestamp":"[^"]*"', b'"timestamp":"TIME"', message.body)
         body = re.sub(rb'("(?:pinned_)?id":")', rb"\1 ", body)
@@ -507,7 +507,11 @@ def pinned_client_times_out(s: Session) -> None:  # C-097, C-145
     s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.PINNED.>")
     s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.UNPINNED.>")
     inbox = s.pull({"batch": 1, "group": "a", "expires": 3000 * MS})
-    got = {m.subject: m for m in (s.connection.next_of_any(2), s.connection.next_of_any(2)) if m}
+    got = {
+        m.subject: m
+        for m in (s.connection.next_of_any(ANSWER_S_MAX), s.connection.next_of_any(ANSWER_S_MAX))
+        if m
+    }
     s.notes.append(str(sorted(got)))
     old = pin_id(got["s.a"])
     advisories(s, 1)
@@ -515,7 +519,7 @@ def pinned_client_times_out(s: Session) -> None:  # C-097, C-145
     s.pull({"batch": 1, "group": "a", "expires": 3000 * MS, "id": old})
     s.take(1)
     s.pull({"batch": 1, "group": "a", "expires": 5000 * MS}, inbox=inbox)
-    found = [s.connection.next_of_any(2) for _ in range(2)]
+    found = [s.connection.next_of_any(ANSWER_S_MAX) for _ in range(2)]
     s.notes.append(str(sorted(m.subject for m in found if m)))
     request(s, "$JS.API.CONSUMER.UNPIN.S.C", b'{"group":"a"}')
     advisories(s, 1)
@@ -570,7 +574,7 @@ def prioritized(s: Session) -> None:  # C-098
     waits_for(s, 6)
     for n in range(11):
         s.store(str(n))
-        message = s.connection.next_of_any(2)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None
         s.notes.append(f"{message.subject} {message.body!r}")
 
@@ -581,13 +585,13 @@ def prioritized_asks_in_turn(s: Session) -> None:  # C-098: who got which messag
     s.consumer(**PRIORITIZED)
     sids = {}
     for number, priority in enumerate((3, 1, 3, 1, 2)):
-        inbox = s.pull({"batch": 2, "group": "a", "priority": priority, "expires": 200 * MS})
+        inbox = s.pull({"batch": 2, "group": "a", "priority": priority, "expires": 800 * MS})
         sids[inbox] = number
         waits_for(s, number + 1)
     for n in range(5):
         s.store(str(n))
         s.take(1)
-    left = sorted(filter(None, (s.connection.next_of_any(2) for _ in range(3))))
+    left = sorted(filter(None, (s.connection.next_of_any(ANSWER_S_MAX) for _ in range(3))))
     s.notes.extend(f"{sids[m.subject]} {m.header!r}" for m in left)
 
 

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable
 
-from api_connection import Connection, Message
+from api_connection import ANSWER_S_MAX, Connection, Message
 
 MS = 1_000_000
 NEXT = "$JS.API.CONSUMER.MSG.NEXT.S.{}"
@@ -67,7 +67,7 @@ class Session:
         self.connection.publish(NEXT.format(name), raw, reply=inbox)
         return inbox
 
-    def take(self, count: int, timeout_s: float = 2.0) -> list[Message]:
+    def take(self, count: int, timeout_s: float = ANSWER_S_MAX) -> list[Message]:
         """That many messages; a missing one is noted as such."""
         taken = []
         for _ in range(count):
@@ -385,7 +385,7 @@ def backoff_and_max_deliver(s: Session) -> None:  # C-124, C-125
     s.pull({"batch": 2, "expires": 3000 * MS})
     s.take(1)
     s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
-    message = s.connection.next_of_any(2)
+    message = s.connection.next_of_any(ANSWER_S_MAX)
     assert message is not None
     advisory = json.loads(message.body)
     s.notes.append(f"{message.subject} {advisory['stream_seq']} {advisory['deliveries']}")

@@ -10,6 +10,7 @@ import base64
 import json
 import re
 
+from api_connection import ANSWER_S_MAX
 from consumer_scenarios import MS, Scenario, Session, normal_message
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -336,7 +337,7 @@ def markers_of_the_last_messages(s: Session) -> None:  # S-156, S-158
             "subjects": ["s.>"],
             "subject_delete_marker_ttl": 3600 * SECOND,
             "republish": {"src": "s.>", "dest": "r.>"},
-            "max_age": 400 * MS,
+            "max_age": 1000 * MS,
         },
     )
     s.consumer(ack_policy="none", filter_subject="s.b")
@@ -398,7 +399,7 @@ def get(s: Session, body: object = None, by: str = "", header: bytes = b"") -> N
     s.connection.publish(GET + by, raw, header, s.inbox())
     batch = isinstance(body, dict) and ("batch" in body or "multi_last" in body)
     while True:
-        message = s.connection.next_of_any(2.0)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         s.notes.append(normal_message(message) if message else "nothing")
         if not batch or message is None or message.header.startswith(b"NATS/1.0 "):
             return
@@ -640,7 +641,7 @@ def mirror_answers_for_its_origin(s: Session) -> None:  # S-161
         inbox = s.inbox()
         while True:  # until the mirror has taken it up
             s.connection.publish("$JS.API.DIRECT.GET.O", request, reply=inbox)
-            message = s.connection.next_of_any(2.0)
+            message = s.connection.next_of_any(ANSWER_S_MAX)
             if message is None or b" 503" not in message.header:
                 break
         s.notes.append(normal_message(message) if message else "nothing")

@@ -15,10 +15,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from api_connection import Connection
+from api_connection import ANSWER_S_MAX, Connection
 
 MS, SECOND = 1_000_000, 1_000_000_000
-WAIT_S = 15.0
 Scenario = Callable[["Copies"], None]
 SCENARIOS: dict[str, Scenario] = {}
 
@@ -39,7 +38,7 @@ class Copies:
 
     def api(self, verb: str, body: object = None) -> Any:
         raw = b"" if body is None else json.dumps(body).encode()
-        reply = self.connection.request(f"$JS.API.{verb}", raw, timeout_s=5.0)
+        reply = self.connection.request(f"$JS.API.{verb}", raw)
         assert reply is not None, f"{verb}: no answer"
         return json.loads(reply.body)
 
@@ -72,7 +71,7 @@ class Copies:
         return self.ok(f"STREAM.INFO.{name}")
 
     def until(self, name: str, condition: Callable[[Any], bool]) -> Any:
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + ANSWER_S_MAX
         while not condition(info := self.info(name)):
             assert time.monotonic() < deadline, f"{name} does not settle: {info}"
             time.sleep(0.02)  # between looks
@@ -479,7 +478,7 @@ def source_keeps_consumers_going(s: Copies) -> None:
     s.connection.publish("$JS.API.CONSUMER.MSG.NEXT.S.C", b'{"batch":3}', reply=inbox)
     s.store("o.1", "third")
     for _ in range(3):
-        message = s.connection.next_of_any(5.0)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None
         s.note((message.subject, message.body))
 
@@ -534,7 +533,7 @@ def _note_request(s: Copies, listener: Connection) -> None:
 
 
 def _request(listener: Connection) -> str:
-    request = listener.next_message(5.0)
+    request = listener.next_message(ANSWER_S_MAX)
     assert request is not None, "nobody asks"
     text = f"{request.subject} {request.reply} {request.header!r} {request.body.decode()}"
     for pattern, replacement in _RANDOM:
@@ -589,7 +588,7 @@ def republished_copies(s: Copies) -> None:
     s.stream("S", sources=[{"name": "O"}], republish=republish)
     s.until("S", settled())
     s.store("o.1", "a")
-    message = s.connection.next_of_any(5.0)
+    message = s.connection.next_of_any(ANSWER_S_MAX)
     assert message is not None
     lines = message.header.decode().split("\r\n")
     kept = [x for x in lines if not x.startswith(("Nats-Time-Stamp", "Nats-Stream-Source"))]
