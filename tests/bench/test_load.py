@@ -100,14 +100,11 @@ ATOMIC: list[tuple[Workload, int]] = [
 ]
 
 
-def test_id(case: object) -> str:
+def case_id(case: object) -> str:
     if not isinstance(case, Workload):
         return ""
     options = case.options()
     return f"{case.name}-" + "-".join(f"{key}{value}" for key, value in options.items())
-
-
-test_id.__test__ = False  # type: ignore[attr-defined]
 
 
 def run_and_check(server: RunningServer, workload: Workload, messages: int) -> None:
@@ -125,13 +122,13 @@ def require_no_streams(server: RunningServer) -> None:
         assert api.request("$JS.API.STREAM.NAMES")["total"] == 0, "a stream was left behind"
 
 
-@pytest.mark.parametrize(("workload", "messages"), CORE + STREAM + ATOMIC, ids=test_id)
+@pytest.mark.parametrize(("workload", "messages"), CORE + STREAM + ATOMIC, ids=case_id)
 def test_workload(server: RunningServer, workload: Workload, messages: int) -> None:
     run_and_check(server, workload, messages)
     require_no_streams(server)
 
 
-@pytest.mark.parametrize(("workload", "messages"), CORE + STREAM, ids=test_id)
+@pytest.mark.parametrize(("workload", "messages"), CORE + STREAM, ids=case_id)
 def test_workload_on_slipstream(
     slipstream_server: RunningServer, workload: Workload, messages: int
 ) -> None:

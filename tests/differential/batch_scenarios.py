@@ -313,8 +313,7 @@ def atomic_sealed_or_silent(s: BatchSession) -> None:
     s.connection.publish("s.a", b"1", block({"Nats-Batch-Id": "b", "Nats-Batch-Sequence": 1}), "r")
     headers = {"Nats-Batch-Id": "b", "Nats-Batch-Sequence": 2, "Nats-Batch-Commit": 1}
     s.connection.publish("s.a", b"2", block(headers), "r")
-    while s.api("STREAM.INFO.S", note=False)["state"]["messages"] < 2:
-        pass
+    s.until_state(messages=2)
     s.contents()
     s.api("STREAM.UPDATE.S", {"name": "S", "subjects": ["s.>"], "sealed": True}, note=False)
     s.part("b", 1)

@@ -10,6 +10,7 @@ import re
 from api_connection import ANSWER_S_MAX
 from consumer_feature_scenarios import advisories, request, scenario
 from consumer_scenarios import MS, Session
+from raw_client import wait_until
 from slipstream.protocol.short_hash import short_hash
 
 # ---------------------------------------------------------------- updates of live consumers
@@ -115,8 +116,8 @@ def update_of_deliver_subject(s: Session) -> None:  # C-041, C-057
     request(s, "$JS.API.CONSUMER.CREATE.S.C", raw)  # somebody listens to the old one
     s.connection.subscribe("in.2")
     s.connection.unsubscribe(first)
-    while s.api("CONSUMER.INFO.S.C", note=False).get("push_bound"):
-        pass
+    info = "CONSUMER.INFO.S.C"
+    wait_until(lambda: not s.api(info, note=False).get("push_bound"), "nobody is bound")
     s.connection.request("$JS.API.CONSUMER.CREATE.S.C", raw)
     s.take(2)
     s.info()

@@ -37,12 +37,6 @@ def with_numbered_ids(notes: list[str]) -> list[str]:
     return [re.sub(r"\b(?=[A-Z]*[0-9a-z])[0-9A-Za-z]{22}\b", number, note) for note in notes]
 
 
-def waits_for(s: Session, count: int, name: str = "C") -> None:
-    """Until so many requests stand in the queue; nats-server takes them up later."""
-    while s.api(f"CONSUMER.INFO.S.{name}", note=False)["num_waiting"] != count:
-        pass
-
-
 def pin_id(message: Message) -> str:
     (found,) = re.findall(rb"Nats-Pin-Id: (\w+)", message.header)
     return found.decode()
@@ -209,12 +203,9 @@ def direct_consumer_delivers(s: Session) -> None:  # C-047, C-128
     s.take(1)
 
 
-def kept(s: Session, *, until: int | None = None) -> None:
-    """How many messages the stream has; nats-server removes after it has answered."""
-    while True:
-        state = s.api("STREAM.INFO.S", note=False)["state"]
-        if until is None or state["messages"] == until:
-            break
+def kept(s: Session, messages: int) -> None:
+    """Once the stream has so many; nats-server removes after it has answered."""
+    state = s.until_state(messages=messages)
     s.notes.append(f"{state['messages']} messages from {state['first_seq']}")
 
 
@@ -227,14 +218,14 @@ def sourcing_consumer_of_a_work_queue(s: Session) -> None:  # C-047, C-055, S-19
     s.take(5)
     asked = s.take(2)[-1]
     flow_reply(s, asked, 3, 3)
-    kept(s, until=2)
+    kept(s, 2)
     s.info("M")
     create(s, "M", direct=True, sourcing=True, deliver_subject=inbox)
     s.take(2)
     s.info("M")
     for verb in ("CONSUMER.NAMES.S", "CONSUMER.INFO.S.M"):
         request(s, f"$JS.API.{verb}")
-    kept(s)
+    kept(s, 2)
 
 
 # ---------------------------------------------------------------- resets
@@ -257,14 +248,14 @@ def play_reset_of_kept(s: Session, retention: str, *, skipped: int, left: int) -
     s.pull({"batch": 3, "expires": 1000 * MS})
     got = s.take(3)
     s.ack(got[1])
-    kept(s, until=4)
+    kept(s, 4)
     request(s, RESET.format("C"), b'{"seq":4}')
     s.info()
-    kept(s, until=skipped)
+    kept(s, skipped)
     s.pull({"batch": 3, "no_wait": True})
     for message in s.take(3)[:2]:
         s.ack(message)
-    kept(s, until=left)
+    kept(s, left)
 
 
 @scenario
@@ -425,7 +416,7 @@ def overflow_by_pending(s: Session) -> None:  # C-095
     s.stream()
     s.consumer(**OVERFLOW)
     first = s.pull({"batch": 5, "group": "a", "min_pending": 3, "expires": 3000 * MS})
-    waits_for(s, 1)
+    s.waits(1)
     s.store("1", "2")
     s.silence(0.1)
     s.store("3")
@@ -446,7 +437,7 @@ def overflow_by_ack_pending(s: Session) -> None:  # C-095
     s.store(*"12345678")
     s.consumer(**OVERFLOW)
     s.pull({"batch": 3, "group": "a", "min_ack_pending": 2, "expires": 3000 * MS})
-    waits_for(s, 1)
+    s.waits(1)
     s.silence(0.1)
     s.pull({"batch": 1, "group": "a", "expires": 3000 * MS})
     s.take(1)
@@ -482,9 +473,9 @@ def pinned_client(s: Session) -> None:  # C-096, C-097, C-099
     assert pin_id(got[0]) == pin_id(got[1])
     groups(s)
     s.pull({"batch": 1, "group": "a", "expires": 5000 * MS})
-    waits_for(s, 1)
+    s.waits(1)
     s.pull(b"1")
-    waits_for(s, 2)
+    s.waits(2)
     s.silence(0.1)
     s.pull({"batch": 1, "group": "a", "expires": 3000 * MS, "id": "another"})
     s.take(1)
@@ -569,9 +560,9 @@ def prioritized(s: Session) -> None:  # C-098
     s.consumer(**PRIORITIZED)
     for number, priority in enumerate((5, 1, 5, 0, 1)):
         s.pull({"batch": 2, "group": "a", "priority": priority, "expires": 5000 * MS})
-        waits_for(s, number + 1)
+        s.waits(number + 1)
     s.pull(b"1")
-    waits_for(s, 6)
+    s.waits(6)
     for n in range(11):
         s.store(str(n))
         message = s.connection.next_of_any(ANSWER_S_MAX)
@@ -587,7 +578,7 @@ def prioritized_asks_in_turn(s: Session) -> None:  # C-098: who got which messag
     for number, priority in enumerate((3, 1, 3, 1, 2)):
         inbox = s.pull({"batch": 2, "group": "a", "priority": priority, "expires": 800 * MS})
         sids[inbox] = number
-        waits_for(s, number + 1)
+        s.waits(number + 1)
     for n in range(5):
         s.store(str(n))
         s.take(1)

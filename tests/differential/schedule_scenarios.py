@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from api_connection import ANSWER_S_MAX
 from batch_scenarios import BatchSession
+from raw_client import wait_until
 
 Scenario = Callable[["ScheduleSession"], None]
 SCENARIOS: dict[str, Scenario] = {}
@@ -50,15 +49,14 @@ class ScheduleSession(BatchSession):
 
     def await_on(self, subject: str, count: int = 1) -> list[float]:
         """Waits for so many messages, notes the last one, and returns when each was stored."""
-        deadline = time.monotonic() + ANSWER_S_MAX
         seen: dict[int, float] = {}
-        message = None
-        while len(seen) < count and time.monotonic() < deadline:
+
+        def another() -> dict | None:
             found = self.last_on(subject)
-            if found is None or found["seq"] in seen:
-                time.sleep(0.02)  # between questions
-                continue
-            message = found
+            return None if found is None or found["seq"] in seen else found
+
+        while len(seen) < count:
+            message = wait_until(another, f"a message on {subject}")
             stored = datetime.fromisoformat(message["time"][:26].rstrip("Z") + "+00:00")
             seen[message["seq"]] = stored.timestamp()
         self.note_message(subject, message)

@@ -51,8 +51,7 @@ def wait_with_pulls(s: Session) -> None:
     s.pull({"batch": 3, "expires": 60_000 * MS, "max_bytes": 1000})
     s.take(1)
     s.pull({"batch": 2, "expires": 60_000 * MS})
-    while s.api("CONSUMER.INFO.S.C", note=False)["num_waiting"] != 2:
-        pass
+    s.waits(2)
 
 
 def last_words(s: Session) -> list[str]:

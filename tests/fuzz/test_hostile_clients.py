@@ -87,7 +87,7 @@ def resident_bytes(pid: int) -> int:
     return int(match[1]) << 10
 
 
-def run(process: ServerProcess, steps: Steps, name: str) -> None:
+def check_it_serves_on(process: ServerProcess, steps: Steps, name: str) -> None:
     repeat = f"{name}: SLIPSTREAM_FUZZ_SEED={SEED} SLIPSTREAM_FUZZ_SECONDS={BUDGET_S}"
     healthy = HealthyClient(process.port)
     try:
@@ -114,8 +114,8 @@ def run(process: ServerProcess, steps: Steps, name: str) -> None:
 
 @pytest.mark.parametrize("hostile", ALL, ids=lambda make: make.__name__)
 def test_one_kind(process: ServerProcess, hostile) -> None:
-    run(process, hostile(process.port, random.Random(SEED)), hostile.__name__)
+    check_it_serves_on(process, hostile(process.port, random.Random(SEED)), hostile.__name__)
 
 
 def test_all_kinds_at_once(process: ServerProcess) -> None:
-    run(process, everything(process.port, random.Random(SEED)), "everything")
+    check_it_serves_on(process, everything(process.port, random.Random(SEED)), "everything")

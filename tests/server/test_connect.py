@@ -12,7 +12,8 @@ from typing import Any
 import bcrypt
 import pytest
 
-from wire import Place, StartBoth, WireClient, eventually, get, without_unasked
+from raw_client import wait_until
+from wire import Place, StartBoth, WireClient, get, without_unasked
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4, prefix=b"2a")).decode()
 
@@ -88,7 +89,7 @@ def disconnect_reasons(place: Place) -> list[str]:
         found: list[dict[str, Any]] = page["connections"]
         return found
 
-    eventually(lambda: len(closed()) == len(REQUESTS))
+    wait_until(lambda: len(closed()) == len(REQUESTS), "all are gone")
     return [one["reason"] for one in closed()]
 
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -113,14 +112,6 @@ def get(url: str, path: str, method: str = "GET") -> HttpAnswer:
         return HttpAnswer(answer.status, dict(answer.getheaders()), answer.read())
     finally:
         connection.close()
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Returns as soon as a condition holds that another process brings about."""
-    deadline_s = time.monotonic() + ANSWER_S_MAX
-    while not holds():
-        assert time.monotonic() < deadline_s, "it did not come about"
-        time.sleep(0.01)
 
 
 def shape(value: Any) -> Any:
