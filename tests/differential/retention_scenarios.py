@@ -337,7 +337,8 @@ def interest_of_later_consumers(s: Session) -> None:
     finish(s, 1, "FROM", left=0)
     publish(s, "s.c")
     for name in ("C", "ALL", "NEW", "LAST", "FROM"):
-        finish(s, 1, name, left=0)
+        finish(s, 1, name)
+    settled(s, 0)
     for name in ("C", "ALL", "NEW", "LAST", "FROM", "FUTURE"):
         s.info(name)
 

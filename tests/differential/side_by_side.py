@@ -11,6 +11,7 @@ import json
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from difflib import unified_diff
 from typing import Protocol, TypeVar
 
 from api_connection import Connection
@@ -67,6 +68,6 @@ def held_side_by_side(
         else:
             if got == expected:
                 return got, expected
-            reason = "the servers differ"
-        warnings.warn(f"the conversation is held again: {reason[:500]}", stacklevel=2)
+            reason = "\n".join(unified_diff(expected, got, "theirs", "ours", n=0, lineterm=""))
+        warnings.warn(f"the conversation is held again: {reason[:800]}", stacklevel=2)
     return both()
