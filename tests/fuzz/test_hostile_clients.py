@@ -39,9 +39,10 @@ CONFIG = "max_pending: 16MB\nwrite_deadline: '1s'\nping_interval: '1s'\n"
 def descriptors() -> None:
     """This process and the server's need more than the usual thousand."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        pytest.skip(f"a process may open {hard} files here, and {DESCRIPTORS} are needed")
+    if soft < DESCRIPTORS:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
 
 
 @pytest.fixture(scope="module")
