@@ -77,7 +77,8 @@ STREAM_ATTEMPTS: list[Call] = [
     stream(subjects=[""]),
     stream(subjects=["a b"]),
     stream(subjects=[">"]),
-    stream(name="J1", subjects=[">"], no_ack=True),
+    # Nothing fits in, lest it captures the advisory of its own creation before it is shown.
+    stream(name="J1", subjects=[">"], no_ack=True, max_msg_size=1),
     stream(subjects=["$JS.>"]),
     stream(subjects=["$JS.API.>"]),
     stream(name="J2", subjects=["$JS.EVENT.METRIC.>"]),
