@@ -20,6 +20,7 @@ JetStream::~JetStream() {
   for (auto& [id, s] : streams_) s->consumers.clear();
   streams_.clear();
   dropped_.clear();
+  checkpoint_io_.reset();
   io_.reset();
 }
 
@@ -116,7 +117,7 @@ void JetStream::on_timer(Timer& t) {
 
 void JetStream::end_of_turn() {
   busy_ = false;
-  if (io_) io_->drain();
+  if (io_) drain_io();
   for (size_t i = 0; i < dirty_streams_.size(); i++) {
     dirty_streams_[i]->dirty = false;
     dirty_streams_[i]->seal();

@@ -119,6 +119,8 @@ class JetStream {
   bool snapshot_groups(bool at_once);
   void abandon_round();
   bool tell_groups(bool at_once);
+  void write_round();
+  bool drain_io();
   void drop_stream(uint64_t id);
 
   OpenOptions options_;
@@ -128,6 +130,7 @@ class JetStream {
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<IoPool> io_;
+  std::unique_ptr<IoPool> checkpoint_io_;  // syncs take long: reads and tails do not wait for them
   Group meta_;
   uint64_t next_stream_id_ = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;

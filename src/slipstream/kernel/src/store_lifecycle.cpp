@@ -138,6 +138,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   if (options.unlock && !options.unlock(*disk_, keys_, error)) return false;
   auto wake = [this] { kernel.wake(); };
   io_ = IoPool::create(options.threads, wake);
+  checkpoint_io_ = IoPool::create(options.threads, wake);
   checkpoints_ = Checkpoints::open(*disk_, "checkpoints", &keys_, error);
   if (!checkpoints_) return false;
   JournalOptions jo;
@@ -256,15 +257,8 @@ void JetStream::checkpoint_step() {
       busy_ = true;
       if (!snapshot_groups(stopping_)) return;
       phase_ = CheckpointPhase::writing;
-      round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
-      io_->submit(
-          [this, outcome = round_outcome_, syncs = std::move(checkpoint_syncs_)] {
-            int result = syncs.run(*disk_);
-            if (result == CheckpointSyncs::kNoRoom) *outcome = RoundOutcome::no_room;
-            if (result) return;
-            *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
-          },
-          [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
+      // Behind the jobs that write what the round names.
+      io_->submit([] {}, [this] { write_round(); });
       return;
     case CheckpointPhase::writing:
       return;
@@ -273,6 +267,25 @@ void JetStream::checkpoint_step() {
       if (tell_groups(stopping_)) phase_ = CheckpointPhase::idle;
       return;
   }
+}
+
+void JetStream::write_round() {
+  round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
+  checkpoint_io_->submit(
+      [this, outcome = round_outcome_, syncs = std::move(checkpoint_syncs_)] {
+        int result = syncs.run(*disk_);
+        if (result == CheckpointSyncs::kNoRoom) *outcome = RoundOutcome::no_room;
+        if (result) return;
+        *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
+      },
+      [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
+}
+
+// Lets what the threads have finished take effect; true when nothing is under way.
+bool JetStream::drain_io() {
+  io_->drain();
+  checkpoint_io_->drain();
+  return io_->idle() && checkpoint_io_->idle();
 }
 
 void JetStream::begin_checkpoint() {
@@ -406,7 +419,7 @@ void JetStream::stop() {
     append_unwritten();
     if (journal_->wait_synced()) {
       apply_committed();
-      while (!io_->idle() || phase_ == CheckpointPhase::writing) io_->drain();
+      while (!drain_io() || phase_ == CheckpointPhase::writing) {}
       stopping_ = true;
       if (phase_ == CheckpointPhase::serializing) abandon_round();
       if (phase_ == CheckpointPhase::finishing) tell_groups(true);
@@ -415,7 +428,7 @@ void JetStream::stop() {
       checkpoint_retry_ns_ = 0;
       for (int i = 0; i < 8 && (checkpoint_wanted_ || phase_ != CheckpointPhase::idle); i++) {
         checkpoint_step();
-        while (phase_ == CheckpointPhase::writing && failed_.empty()) io_->drain();
+        while (phase_ == CheckpointPhase::writing && failed_.empty()) drain_io();
       }
     }
   }
