@@ -322,7 +322,10 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedM
     return &kWrongSequence;
   };
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
-  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) return &kTtlDisabled;
+  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) {
+    int64_t ttl_s = kTtlNone;  // what is no time to live is refused later, for what it is; not so in fast batches
+    if (m.in_fast_batch || (parse_ttl(h.ttl, ttl_s) && ttl_s != kTtlNone)) return &kTtlDisabled;
+  }
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);
     uint64_t actual = last_on(h.expected_subject.empty() ? subject : h.expected_subject);
