@@ -7,6 +7,7 @@ An operation is a JSON object, so that a flow can be written down and repeated:
     {"do": "fast", "subject", "batch", "seq", "operation", "gap", "flow", "headers", "body"}
     {"do": "pull", "stream", "consumer", "body"}
     {"do": "ack", "stream", "consumer", "back", "body", "confirm"}  "back" 0: the newest delivery
+    {"do": "flow", "stream", "consumer", "last"}            answers a request of flow control
     {"do": "listen", "subject", "queue"}                    what comes there is compared
     {"do": "look"}                                          every state that the API shows
 
@@ -100,6 +101,7 @@ class FlowClient:
         self._heard: Heard = defaultdict(list)
         self._deliveries: dict[tuple[str, str], list[Message]] = defaultdict(list)
         self._pins: dict[tuple[str, str], str] = {}
+        self._flows: dict[tuple[str, str], str] = {}
 
     def close(self) -> None:
         names = json.loads(self._ask("STREAM.NAMES", b"{}"))["streams"] or []
@@ -166,6 +168,17 @@ class FlowClient:
             self.connection.publish(subject, body)
             self.connection.flush()
 
+    def _flow(self, op: Operation) -> None:
+        """Says that everything came that was delivered; with "last", which message that was."""
+        reply = self._flows.get((op["stream"], op["consumer"]))
+        got = self._deliveries[op["stream"], op["consumer"]]
+        if reply is None or not got:
+            return
+        tokens = got[-1].reply.split(".")
+        last = {"Nats-Last-Consumer": tokens[6], "Nats-Last-Stream": tokens[5]}
+        self.connection.publish(reply, b"", block(last if op["last"] else {}))
+        self.connection.flush()
+
     def _listen(self, op: Operation) -> None:
         sid = self.connection.subscribe(op["subject"], op.get("queue", ""))
         self._channels[sid] = f"listen {op['subject']}"
@@ -205,7 +218,12 @@ class FlowClient:
         if message.header.startswith(_HEARTBEAT):
             return
         channel = self._channels.get(message.sid, f"subscription {message.sid}")
+        if message.subject.startswith("$JS.EVENT."):
+            channel = f"event {message.subject}"  # across subjects, their order is not fixed
         self._heard[channel].append(normal_message(message, not self._burst))
+        if message.reply.startswith("$JS.FC."):
+            stream, consumer = message.reply.split(".")[2:4]
+            self._flows[stream, consumer] = message.reply
         if message.body.startswith(b'{"stream":"'):
             self.answers.append((f"PUBLISHED.{json.loads(message.body)['stream']}", message.body))
         if message.reply.startswith("$JS.ACK."):

@@ -207,11 +207,6 @@ def stream_change(draw: Random, config: Config) -> Config:
     return changed
 
 
-def filter_fields(draw: Random, stream_name: str) -> Config:
-    """In the place of both fields that say what a consumer wants."""
-    return {"filter_subject": "", "filter_subjects": filters(draw, stream_name)}
-
-
 def filters(draw: Random, stream_name: str) -> list[str]:
     tails = draw.choice(
         (
@@ -254,6 +249,8 @@ def consumer(draw: Random, name: str, stream_config: Config, last_seq: int) -> C
             config.pop(field, None)
     if config["ack_policy"] == "flow_control" or draw.random() < 0.25:
         return config | _pushing(draw, name, config["ack_policy"])
+    if config.get("deliver_policy") == "last_per_subject":
+        return config | _some(draw, _PULL_FIELDS)  # nats-server loses those it has no request for
     return config | _some(draw, _PULL_FIELDS) | _priorities(draw)
 
 

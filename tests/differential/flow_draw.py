@@ -12,6 +12,8 @@ from flow_client import Operation
 
 STREAMS_MAX = 3
 CONSUMERS_MAX = 3
+LISTENING_EVERY = 4  # flows, one hears the advisories
+LISTENING_EVERY = 4  # flows, one hears the advisories
 COPYING_EVERY = 6  # flows, one has mirrors and sources; it waits for them after each operation
 _ACKS = (
     *("+ACK",) * 6,
@@ -52,6 +54,9 @@ class FlowDraw:
         self._fast: dict[str, tuple[str, int]] = {}
         self._asked: set[str] = set()  # consumers that somebody has asked for messages
         self._queue: list[Operation] = []
+        if seed % LISTENING_EVERY == 0:
+            kinds = ("ADVISORY.STREAM", "ADVISORY.CONSUMER", "METRIC")
+            self._queue += [{"do": "listen", "subject": f"$JS.EVENT.{kind}.>"} for kind in kinds]
         self._tilde = ""
         self._settles = False
 
@@ -111,6 +116,7 @@ class FlowDraw:
             self._delete_consumer: 2,
             self._pull: 16,
             self._ack: 20,
+            self._flow: 3,
             self._pause: 2,
             self._reset: 2,
             self._unpin: 1,
@@ -328,7 +334,7 @@ class FlowDraw:
             }
             for field, value in (
                 ("seq", self._seq(name)),
-                ("up_to_seq", self._seq(name)),
+                ("up_to_seq", min(self._seq(name), self.last[name])),
                 ("up_to_time", {"time_of": [name, self._seq(name)]}),
                 ("batch", draw.choice((1, 2, 10))),
                 ("max_bytes", draw.choice((1, 200, 1000))),
@@ -344,7 +350,7 @@ class FlowDraw:
             if draw.random() < 0.1:
                 body["no_hdr"] = True
             if draw.random() < 0.05:
-                body["up_to_seq"] = self._seq(name)
+                body["up_to_seq"] = min(self._seq(name), self.last[name])
         return self._api(f"DIRECT.GET.{name}", body)
 
     def _read(self) -> Operation:
@@ -415,7 +421,11 @@ class FlowDraw:
         config = configs.consumer_change(self.draw, known)
         if consumer not in self._asked and "deliver_subject" not in known:
             # Which messages it skipped while somebody waited is not a matter of its state.
-            config |= configs.filter_fields(self.draw, name)
+            chosen = configs.filters(self.draw, name)
+            if chosen or self.streams[name]["retention"] != "interest":
+                config.pop("filter_subject", None)
+                config.pop("filter_subjects", None)
+                config |= {"filter_subjects": chosen} if chosen else {}
         body = {"stream_name": name, "config": config}
         if self.draw.random() < 0.5:
             body["action"] = self.draw.choice(("update", "update", "create"))
@@ -467,16 +477,25 @@ class FlowDraw:
             "confirm": self.draw.random() < 0.8,
         }
 
+    def _flow(self) -> Operation:
+        name, consumer = self._any_consumer()
+        last = self.consumers[name].get(consumer, {}).get("ack_policy") == "flow_control"
+        return {"do": "flow", "stream": name, "consumer": consumer, "last": last}
+
     def _pause(self) -> Operation:
         name, consumer = self._any_consumer()
-        until = self.draw.choice((configs.FAR, "2020-01-01T00:00:00Z", None, None))
+        known = self.consumers[name].get(consumer, {})
+        if consumer in self._asked or "deliver_subject" in known:
+            until: str | None = configs.FAR  # nats-server does not go on at once
+        else:
+            until = self.draw.choice((configs.FAR, "2020-01-01T00:00:00Z", None, None))
         return self._api(
             f"CONSUMER.PAUSE.{name}.{consumer}", {"pause_until": until} if until else None
         )
 
     def _reset(self) -> Operation:
         name, consumer = self._any_consumer()
-        seq = self.draw.choice((0, 0, self._seq(name)))
+        seq = self.draw.choice((0, 0, min(self._seq(name), self.last.get(name, 0) + 1)))
         if consumer in self._asked:
             seq = max(seq, 1)  # nats-server's floor is behind what it skipped while somebody waited
         return self._api(f"CONSUMER.RESET.{name}.{consumer}", {"seq": seq} if seq else None)

@@ -4,42 +4,64 @@ ends there, because what follows depends on them.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flow_comparison import Difference
 
-_NO_MESSAGES = "404 No Messages"
-_ALL = ('"ack_policy":"all"', '"ack_policy":"flow_control"')
+_FLOOR = re.compile(r'("(?:delivered|ack_floor)":\{"consumer_seq":\d+,"stream_seq":)\d+')
+_LISTED = "last_per_subject"
 
 
 def known_reason(difference: Difference) -> str:
     """Empty for what is not known."""
-    match difference.operations[-1]["do"]:
-        case "pull" if _is_listed(difference) and _NO_MESSAGES in "".join(difference.theirs[:1]):
-            return "a message chosen by last_per_subject is gone"
-        case "look" if _asked(difference, "STREAM.MSG.DELETE.") and _acknowledges_all(difference):
-            return "the deletion of a message acknowledged those before it"
-        case "ack" if difference.theirs and _asked(difference, "CONSUMER.RESET."):
+    if _asked(difference, "STREAM.MSG.DELETE.") and _acknowledge_all(difference):
+        return "the deletion of a message acknowledged those before it"
+    if difference.channel.startswith("event "):
+        return _known_event(difference)
+    if difference.channel.startswith("state CONSUMER.INFO.") and _only_floor(difference):
+        return "the ack floor follows what a consumer has looked at"
+    if any(config.get("deliver_policy") == _LISTED for config in _consumers(difference).values()):
+        return "a message chosen by last_per_subject is gone"
+    match difference.operations[-1]:
+        case {"do": "ack"} if difference.theirs and _asked(difference, "CONSUMER.RESET."):
             return "a consumer that was reset had looked further than it had delivered"
+        case {"verb": str(verb)} if verb.startswith("STREAM.PURGE.") and not difference.theirs:
+            return "a consumer goes on at once when what held it back is purged"
     return ""
+
+
+def _known_event(difference: Difference) -> str:
+    verb = difference.operations[-1].get("verb", "")
+    if ".PAUSE." in difference.channel and verb.startswith("CONSUMER.CREATE."):
+        return "the advisory of a pause comes again with an update"
+    if ".MSG_TERMINATED." in difference.channel and verb.startswith("STREAM.PURGE."):
+        return "some purges tell of pending messages"
+    return ""
+
+
+def _only_floor(difference: Difference) -> bool:
+    """After a purge, of a consumer that somebody has waited at."""
+    theirs, ours = (
+        _FLOOR.sub(r"\1N", "".join(notes)) for notes in (difference.theirs, difference.ours)
+    )
+    return theirs == ours and _asked(difference, "STREAM.PURGE.")
 
 
 def _asked(difference: Difference, verb: str) -> bool:
     return any(op.get("verb", "").startswith(verb) for op in difference.operations)
 
 
-def _acknowledges_all(difference: Difference) -> bool:
-    shown = "".join(difference.ours)
-    return "CONSUMER.INFO." in difference.channel and any(policy in shown for policy in _ALL)
-
-
-def _is_listed(difference: Difference) -> bool:
-    """Whether it is about a consumer that began with the last message of each subject."""
-    consumer = difference.operations[-1]["consumer"]
-    asked: list[dict[str, Any]] = [
-        op["body"]["config"]
+def _consumers(difference: Difference) -> dict[str, dict[str, Any]]:
+    """As they were asked for, by name."""
+    return {
+        op["verb"].rsplit(".", 1)[1]: op["body"]["config"]
         for op in difference.operations
-        if op.get("verb", "").startswith("CONSUMER.CREATE.") and op["verb"].endswith(consumer)
-    ]
-    return any(config.get("deliver_policy") == "last_per_subject" for config in asked)
+        if op.get("verb", "").startswith("CONSUMER.CREATE.")
+    }
+
+
+def _acknowledge_all(difference: Difference) -> bool:
+    policies = {config.get("ack_policy") for config in _consumers(difference).values()}
+    return bool(policies & {"all", "flow_control"})

@@ -175,6 +175,7 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
   if (memo_.valid && seq > cursor_ && seq <= memo_.upto && matches(subject)) memo_.count--;
   if (PendingDelivery* p = pending_.find(seq)) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
+    if (pull_subscription_ && stalled_by_ack_pending()) wake();
     forget(p);
     ack_floor_after(consumer_seq);
     acked_ns_ = std::max(acked_ns_, delivered_ns_);  // what the log knows of the time
@@ -195,10 +196,16 @@ void Consumer::pass_listed() {
   if (applied_cursor_ >= newest_delivered_) applied_cursor_ = std::max(applied_cursor_, resume_after_);
 }
 
+// Of the list of last messages, what the filters do not let through any more.
+void Consumer::narrow_listed() {
+  if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !matches(store().subject_of(s)); })) pass_listed();
+}
+
 void Consumer::many_removed() {
   memo_ = {};
   ahead_.forget();
   MessageStore& m = store();
+  if (pull_subscription_ && stalled_by_ack_pending()) wake();
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
     if (!m.live(p->stream_seq)) {

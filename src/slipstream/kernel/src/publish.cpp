@@ -368,7 +368,7 @@ const PublishError* Stream::check_room(string_view subject, size_t header, size_
   return nullptr;
 }
 
-void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
+void Stream::stored(uint64_t seq, string_view name, const PublishHeaders& h) {
   if (!h.any || h.msg_id.empty()) {
     if (!last_msg_id_.empty()) last_msg_id_.clear();
   } else {
@@ -379,8 +379,8 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
     index.arrived(subject, seq);
   }
-  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
+  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : name, 0, 1);
 }
 
 uint64_t Stream::last_on_literal(string_view subject) const {

@@ -488,9 +488,12 @@ class ConsumerModel:
             self._move_floor(first)
             self.acked_ns = max(self.acked_ns, self.delivered_ns)
         if seq in self.listed:
-            self.listed.remove(seq)
-            if not self.listed:
-                self.cursor = max(self.cursor, self.resume_after)
+            self.drop_listed(seq)
+
+    def drop_listed(self, seq: int) -> None:
+        self.listed.remove(seq)
+        if not self.listed:
+            self.cursor = max(self.cursor, self.resume_after)
 
     def purged(
         self, filter_: bytes, floor: int, first_left: int, first_seq: int, last_seq: int

@@ -179,10 +179,10 @@ class StreamModel:
         self.last_message_id = verdict.message_id
         if verdict.message_id and self.spec["duplicate_window_ns"] > 0:
             self.ids[verdict.message_id] = (self.last_seq, now_ns)
-        if verdict.rollup:
-            self._purge(subject if verdict.rollup == "sub" else b"", keep=int(kept))
         self.enforce_subject_limits()
         self.enforce_limits()
+        if verdict.rollup:
+            self._purge(subject if verdict.rollup == "sub" else b"", keep=int(kept))
 
     def stored_on(self, subject: bytes) -> bytes:
         """S-031."""
@@ -279,6 +279,8 @@ class StreamModel:
         consumer = self.consumers[name]
         same_filters = consumer.spec["filters"] == spec["filters"]
         consumer.update(spec, description)
+        for seq in [s for s in consumer.listed if not consumer.wants(self.messages[s])]:
+            consumer.drop_listed(seq)
         if self.spec["retention"] == INTEREST and not same_filters:  # C-136
             self._settle(self.messages)
 
