@@ -57,7 +57,6 @@ _UPDATE_ONLY: dict[str, tuple[float, tuple[Any, ...]]] = {
     "max_msgs_per_subject": (0.2, (-1, 1, 2)),
     "discard": (0.15, ("old", "new")),
     "max_age": (0.1, (0, HOUR)),
-    "duplicate_window": (0.1, (60 * SECOND, 600 * SECOND)),
     "allow_direct": (0.15, (True, False)),
     "allow_rollup_hdrs": (0.1, (True, False)),
     "deny_delete": (0.05, (True, False)),
@@ -101,9 +100,14 @@ def _some(draw: Random, fields: dict[str, tuple[float, tuple[Any, ...]]]) -> Con
     }
 
 
-def stream(draw: Random, name: str, others: dict[str, Config]) -> Config:
-    """A stream that may copy `others`, by their names."""
+def stream(draw: Random, name: str, others: dict[str, Config], *, acks_all: bool) -> Config:
+    """A stream that may copy `others`, by their names. `acks_all`: for consumers with which
+    nats-server takes a message that goes for acknowledged, and those before it; so none goes but
+    the oldest.
+    """
     config = {"name": name} | _some(draw, _STREAM_FIELDS)
+    if acks_all:
+        _keep_all_but_the_oldest(config)
     config["retention"] = draw.choice(("limits",) * 6 + ("interest",) * 2 + ("workqueue",) * 2)
     if config.get("allow_msg_counter") and draw.random() < 0.8:
         for field in ("discard", "allow_msg_ttl", "allow_msg_schedules", "mirror_direct"):
@@ -128,6 +132,12 @@ def stream(draw: Random, name: str, others: dict[str, Config]) -> Config:
         )
     )
     return config | _rewriting(draw, name)
+
+
+def _keep_all_but_the_oldest(config: Config) -> None:
+    for field in ("max_msgs_per_subject", "allow_rollup_hdrs", "subject_delete_marker_ttl"):
+        config.pop(field, None)
+    config.pop("allow_msg_schedules", None)
 
 
 def _rewriting(draw: Random, name: str) -> Config:
@@ -192,9 +202,11 @@ def _origin(draw: Random, name: str, own: str) -> Config:
     return origin
 
 
-def stream_change(draw: Random, config: Config) -> Config:
+def stream_change(draw: Random, config: Config, *, acks_all: bool) -> Config:
     """An update of a stream with this configuration."""
     changed = {k: v for k, v in config.items() if k != "metadata"} | _some(draw, _UPDATE_ONLY)
+    if acks_all:
+        _keep_all_but_the_oldest(changed)
     if draw.random() < 0.05:
         changed |= _rewriting(draw, config["name"])
     if "mirror" in changed and draw.random() < 0.15:
@@ -225,7 +237,9 @@ def filters(draw: Random, stream_name: str) -> list[str]:
     return [f"{stream_name}.{tail}" for tail in tails]
 
 
-def consumer(draw: Random, name: str, stream_config: Config, last_seq: int) -> Config:
+def consumer(
+    draw: Random, name: str, stream_config: Config, last_seq: int, *, acks_all: bool
+) -> Config:
     config = _some(draw, _CONSUMER_FIELDS)
     config["name"] = name
     if draw.random() < 0.8:
@@ -233,7 +247,8 @@ def consumer(draw: Random, name: str, stream_config: Config, last_seq: int) -> C
     else:
         config.setdefault("inactive_threshold", HOUR)
     work_queue = stream_config.get("retention") == "workqueue"
-    config["ack_policy"] = draw.choice(("explicit",) * 6 + ("all", "all", "none", "flow_control"))
+    policies = ("all", "all", "flow_control") if acks_all else ("explicit",) * 6
+    config["ack_policy"] = draw.choice((*policies, "none"))
     if work_queue and draw.random() < 0.8:
         config["ack_policy"] = "explicit"
     config |= _start(draw, last_seq) if not work_queue or draw.random() < 0.1 else {}
@@ -304,5 +319,5 @@ def consumer_change(draw: Random, config: Config) -> Config:
     if draw.random() < 0.03:
         changed["deliver_policy"] = draw.choice(_POLICIES)
     if draw.random() < 0.03:
-        changed["ack_policy"] = draw.choice(("none", "all", "explicit"))
+        changed["ack_policy"] = draw.choice(("none", "explicit"))
     return changed

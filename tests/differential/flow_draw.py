@@ -14,6 +14,7 @@ STREAMS_MAX = 3
 CONSUMERS_MAX = 3
 LISTENING_EVERY = 4  # flows, one hears the advisories
 LISTENING_EVERY = 4  # flows, one hears the advisories
+ACKS_ALL_EVERY = 3  # flows, one has consumers that acknowledge all, or by flow control
 COPYING_EVERY = 6  # flows, one has mirrors and sources; it waits for them after each operation
 _ACKS = (
     *("+ACK",) * 6,
@@ -46,6 +47,7 @@ class FlowDraw:
     def __init__(self, seed: int) -> None:
         self.draw = Random(seed)
         self._copying = seed % COPYING_EVERY == 0
+        self._acks_all = seed % ACKS_ALL_EVERY == 1
         self.streams: dict[str, dict[str, Any]] = {}  # name -> configuration as it was answered
         self.consumers: dict[str, dict[str, dict[str, Any]]] = {}
         self.last: dict[str, int] = {}
@@ -109,8 +111,8 @@ class FlowDraw:
             self._schedule: 3,
             self._get: 4,
             self._direct: 6,
-            self._delete_message: 4,
-            self._purge: 4,
+            self._delete_message: 0 if self._acks_all else 4,
+            self._purge: 0 if self._acks_all else 4,
             self._create_consumer: 8,
             self._update_consumer: 3,
             self._delete_consumer: 2,
@@ -151,7 +153,8 @@ class FlowDraw:
 
     def _create_stream(self) -> Operation:
         name = self._name("S")
-        config = configs.stream(self.draw, name, self.streams if self._copying else {})
+        others = self.streams if self._copying else {}
+        config = configs.stream(self.draw, name, others, acks_all=self._acks_all)
         if self.draw.random() < 0.1:
             config["pedantic"] = True
         if "republish" in config:
@@ -160,9 +163,9 @@ class FlowDraw:
 
     def _update_stream(self) -> Operation:
         name = self._any_stream()
-        return self._api(
-            f"STREAM.UPDATE.{name}", configs.stream_change(self.draw, self.streams[name])
-        )
+        known = self.streams[name]
+        changed = configs.stream_change(self.draw, known, acks_all=self._acks_all)
+        return self._api(f"STREAM.UPDATE.{name}", changed)
 
     def _delete_stream(self) -> Operation:
         return self._api(f"STREAM.DELETE.{self._any_stream()}")
@@ -399,7 +402,8 @@ class FlowDraw:
         if len(self.consumers[name]) >= CONSUMERS_MAX:
             return self._pull()
         consumer = self._name("C")
-        config = configs.consumer(draw, consumer, self.streams[name], self.last[name])
+        last, acks_all = self.last[name], self._acks_all
+        config = configs.consumer(draw, consumer, self.streams[name], last, acks_all=acks_all)
         if "opt_start_time" in config and draw.random() < 0.7:
             config["opt_start_time"] = {"time_of": [name, self._seq(name)]}
         body = {"stream_name": name, "config": config}
@@ -422,10 +426,10 @@ class FlowDraw:
         if consumer not in self._asked and "deliver_subject" not in known:
             # Which messages it skipped while somebody waited is not a matter of its state.
             chosen = configs.filters(self.draw, name)
-            if chosen or self.streams[name]["retention"] != "interest":
+            if chosen:  # nats-server does not count what it lets through without any
                 config.pop("filter_subject", None)
                 config.pop("filter_subjects", None)
-                config |= {"filter_subjects": chosen} if chosen else {}
+                config["filter_subjects"] = chosen
         body = {"stream_name": name, "config": config}
         if self.draw.random() < 0.5:
             body["action"] = self.draw.choice(("update", "update", "create"))

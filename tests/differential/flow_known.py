@@ -4,24 +4,20 @@ ends there, because what follows depends on them.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flow_comparison import Difference
 
-_FLOOR = re.compile(r'("(?:delivered|ack_floor)":\{"consumer_seq":\d+,"stream_seq":)\d+')
 _LISTED = "last_per_subject"
 
 
 def known_reason(difference: Difference) -> str:
     """Empty for what is not known."""
-    if _asked(difference, "STREAM.MSG.DELETE.") and _acknowledge_all(difference):
-        return "the deletion of a message acknowledged those before it"
     if difference.channel.startswith("event "):
         return _known_event(difference)
-    if difference.channel.startswith("state CONSUMER.INFO.") and _only_floor(difference):
-        return "the ack floor follows what a consumer has looked at"
+    if difference.channel.startswith("state CONSUMER.INFO.") and _purges(difference):
+        return "a purge leaves pending what it removed, or moves the floor to what was looked at"
     if any(config.get("deliver_policy") == _LISTED for config in _consumers(difference).values()):
         return "a message chosen by last_per_subject is gone"
     match difference.operations[-1]:
@@ -41,12 +37,14 @@ def _known_event(difference: Difference) -> str:
     return ""
 
 
-def _only_floor(difference: Difference) -> bool:
-    """After a purge, of a consumer that somebody has waited at."""
-    theirs, ours = (
-        _FLOOR.sub(r"\1N", "".join(notes)) for notes in (difference.theirs, difference.ours)
+def _purges(difference: Difference) -> bool:
+    """Some subjects: by a request, or by a rollup."""
+    asked = _asked(difference, "STREAM.PURGE.")
+    return asked or any(
+        "Nats-Rollup" in headers
+        for op in difference.operations
+        for _, headers, *_ in op.get("messages", ())
     )
-    return theirs == ours and _asked(difference, "STREAM.PURGE.")
 
 
 def _asked(difference: Difference, verb: str) -> bool:
@@ -60,8 +58,3 @@ def _consumers(difference: Difference) -> dict[str, dict[str, Any]]:
         for op in difference.operations
         if op.get("verb", "").startswith("CONSUMER.CREATE.")
     }
-
-
-def _acknowledge_all(difference: Difference) -> bool:
-    policies = {config.get("ack_policy") for config in _consumers(difference).values()}
-    return bool(policies & {"all", "flow_control"})
