@@ -322,7 +322,10 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedM
     return &kWrongSequence;
   };
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
-  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) return &kTtlDisabled;
+  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) {
+    int64_t ttl_s = kTtlNone;  // what is no time to live is refused later, for what it is; not so in fast batches
+    if (m.in_fast_batch || (parse_ttl(h.ttl, ttl_s) && ttl_s != kTtlNone)) return &kTtlDisabled;
+  }
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);
     uint64_t actual = last_on(h.expected_subject.empty() ? subject : h.expected_subject);
@@ -365,7 +368,7 @@ const PublishError* Stream::check_room(string_view subject, size_t header, size_
   return nullptr;
 }
 
-void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
+void Stream::stored(uint64_t seq, string_view name, const PublishHeaders& h) {
   if (!h.any || h.msg_id.empty()) {
     if (!last_msg_id_.empty()) last_msg_id_.clear();
   } else {
@@ -376,8 +379,8 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
     index.arrived(subject, seq);
   }
-  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
+  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : name, 0, 1);
 }
 
 uint64_t Stream::last_on_literal(string_view subject) const {
