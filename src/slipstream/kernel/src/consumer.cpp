@@ -56,13 +56,14 @@ void Consumer::start_position() {
     case DeliverPolicy::all:
       break;
     case DeliverPolicy::last: {
-      start = last ? std::max<uint64_t>(last, 1) : 1;
+      start = last;
       if (!spec.filters.empty()) {
         uint64_t newest = 0;
         for (const auto& f : spec.filters)
           m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
-        start = newest ? newest : first;
+        start = newest;
       }
+      start = std::max(start, first);
       break;
     }
     case DeliverPolicy::next:
@@ -73,8 +74,10 @@ void Consumer::start_position() {
       break;
     case DeliverPolicy::by_start_time:
       start = m.messages() ? m.first_at_or_after(spec.opt_start_time_ns, reader_) : last + 1;
+      start = first_filtered(start);
       break;
     case DeliverPolicy::last_per_subject: {
+      if (stream_.spec.max_msgs_per_subject == 1) break;  // there is nothing else
       std::vector<uint64_t> newest;
       std::vector<std::string> all{">"};
       for (const auto& f : spec.filters.empty() ? all : spec.filters)
@@ -91,6 +94,21 @@ void Consumer::start_position() {
   }
   cursor_ = std::max<uint64_t>(start, 1) - 1;
   floor_stream_seq_ = applied_cursor_ = cursor_;
+}
+
+// Where nats-server begins after it found the time: at the first message of a filter, unless that lies before `start`, even
+// if the filter has later ones behind it, or is the newest message.
+uint64_t Consumer::first_filtered(uint64_t start) {
+  MessageStore& m = store();
+  uint64_t nearest = m.last_seq();
+  for (const auto& f : spec.filters) {
+    uint64_t first = kNever;
+    m.match_subjects(f, [&](uint32_t s) {
+      if (m.subject_state(s).count) first = std::min(first, m.subject_state(s).first);
+    });
+    if (first >= start) nearest = std::min(nearest, first);
+  }
+  return nearest < m.last_seq() ? std::max(start, nearest) : start;
 }
 
 void Consumer::attach() {
@@ -165,6 +183,7 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
   if (memo_.valid && seq > cursor_ && seq <= memo_.upto && matches(subject)) memo_.count--;
   if (PendingDelivery* p = pending_.find(seq)) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
+    if (pull_subscription_ && stalled_by_ack_pending()) wake();
     forget(p);
     ack_floor_after(consumer_seq);
     acked_ns_ = std::max(acked_ns_, delivered_ns_);  // what the log knows of the time
@@ -185,11 +204,17 @@ void Consumer::pass_listed() {
   if (applied_cursor_ >= newest_delivered_) applied_cursor_ = std::max(applied_cursor_, resume_after_);
 }
 
+// Of the list of last messages, what the filters do not let through any more.
+void Consumer::narrow_listed() {
+  if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !matches(store().subject_of(s)); })) pass_listed();
+}
+
 void Consumer::many_removed() {
   before_change();
   memo_ = {};
   ahead_.forget();
   MessageStore& m = store();
+  if (pull_subscription_ && stalled_by_ack_pending()) wake();
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
     if (!m.live(p->stream_seq)) {

@@ -38,6 +38,8 @@ class Consumer {
 
   // --- life
   void start_position();                 // at creation, from the stream as it is
+  uint64_t first_filtered(uint64_t start);
+  void narrow_listed();                  // after a change of the filters
   void attach();                         // subscriptions and timers, on the leader
   void detach(const char* farewell);     // farewell: status for waiting pulls ("409 Consumer Deleted")
   void update(std::string description, ConsumerSpec spec);

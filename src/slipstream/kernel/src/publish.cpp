@@ -306,11 +306,11 @@ void Stream::store_one(int64_t time_ns, const LoggedMessage& m, const PublishHea
   }
   ttls_.add(v.seq, time_ns, ttl_s);
   if (with_rollup.empty()) {
-    stored(h);
+    stored(m.subject, h);
   } else {
     PublishHeaders rolls_up = h;
     rolls_up.rollup = "sub";
-    stored(rolls_up);
+    stored(m.subject, rolls_up);
   }
   if (spec.allow_schedules) schedule_stored(v.seq, m, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
@@ -324,7 +324,10 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedM
     return &kWrongSequence;
   };
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
-  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) return &kTtlDisabled;
+  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) {
+    int64_t ttl_s = kTtlNone;  // what is no time to live is refused later, for what it is; not so in fast batches
+    if (m.in_fast_batch || (parse_ttl(h.ttl, ttl_s) && ttl_s != kTtlNone)) return &kTtlDisabled;
+  }
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);
     uint64_t actual = last_on(h.expected_subject.empty() ? subject : h.expected_subject);
@@ -368,7 +371,7 @@ const PublishError* Stream::check_room(string_view subject, size_t header, size_
 }
 
 // The message that was appended last.
-void Stream::stored(const PublishHeaders& h) {
+void Stream::stored(string_view name, const PublishHeaders& h) {
   if (!h.any || h.msg_id.empty()) {
     if (!last_msg_id_.empty()) last_msg_id_.clear();
   } else {
@@ -379,8 +382,8 @@ void Stream::stored(const PublishHeaders& h) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
     index.arrived(subject, store->last_seq());
   }
-  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : store->subject_name(subject), 0, 1);
   enforce_limits(subject);
+  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : name, 0, 1);
 }
 
 uint64_t Stream::last_on_literal(string_view subject) const {

@@ -128,6 +128,7 @@ void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   c.update(std::move(text), std::move(next));
   if (same_filters) return;
   index.add(c);
+  c.narrow_listed();
   if (c.holds()) index.stray(c);
   if (spec.retention == Retention::interest) settle_from(from);
   lingering_upto_ = store->last_seq();  // what a wider filter lets through was passed already

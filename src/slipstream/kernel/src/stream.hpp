@@ -144,8 +144,9 @@ class Stream {
   const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
   const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
-  void stored(const PublishHeaders& h);
+  void stored(string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
+  void trim_subject(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
   void purge_everything(uint64_t seq, uint64_t keep);
