@@ -65,12 +65,12 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
     put_dead(out, segment);
     segment.named = true;
     if (!segment.dirty) continue;
-    int error = 0;
-    std::shared_ptr<OpenFile> file = segment.file->open(error);
-    if (!file) return fail("open " + segment.file->path(), error);
-    sync.push_back([file, progress = segment.progress, size = segment.size()] {
+    sync.push_back([disk = disk_, path = segment.file->path(), progress = segment.progress, size = segment.size()] {
       if (int failed = progress->error.load()) return failed == -ENOSPC || failed == -EDQUOT ? kNoRoom : failed;
-      return progress->written.load() < size ? -EIO : file->disk->sync(file->handle);
+      if (progress->written.load() < size) return -EIO;
+      int error = 0;
+      std::shared_ptr<OpenFile> file = OpenFile::at(disk, path, error);
+      return file ? disk->sync(file->handle) : error;
     });
     segment.dirty = false;
   }
