@@ -22,8 +22,9 @@ from slipstream.testing import ServerProcess, server
 from slipstream.testing.process import PROGRAM
 
 DESCRIPTORS = 64
-STREAMS = 700
+STREAMS = 640
 SEGMENTS_OPEN_MAX = 512  # HandleCache::kOpenMax
+CHECKPOINT_S_MAX = 240.0  # two syncs for each stream
 
 
 def program(limit: str) -> tuple[str, ...]:
@@ -106,5 +107,7 @@ def test_many_streams_change_between_checkpoints(few_descriptors: None) -> None:
         kernel = running.server.kernel
         done = kernel.store_stats().checkpoints
         kernel.checkpoint()
-        wait_until(lambda: kernel.store_stats().checkpoints > done, "the checkpoint")
+        wait_until(
+            lambda: kernel.store_stats().checkpoints > done, "the checkpoint", CHECKPOINT_S_MAX
+        )
         assert not kernel.store_stats().failed
