@@ -38,7 +38,7 @@ void put_dead(Buffer& out, const Segment& segment) {
 
 }  // namespace
 
-bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
+bool SegmentStore::snapshot(Buffer& out, CheckpointSyncs& syncs) {
   if (failed_ || !write_tail()) return false;
   appended_since_snapshot_ = false;
   bool keeps = !options_.memory && messages_;
@@ -65,22 +65,13 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
     put_dead(out, segment);
     segment.named = true;
     if (!segment.dirty) continue;
-    sync.push_back([disk = disk_, path = segment.file->path(), progress = segment.progress, size = segment.size()] {
-      if (int failed = progress->error.load()) return failed == -ENOSPC || failed == -EDQUOT ? kNoRoom : failed;
-      if (progress->written.load() < size) return -EIO;
-      int error = 0;
-      std::shared_ptr<OpenFile> file = OpenFile::at(disk, path, error);
-      return file ? disk->sync(file->handle) : error;
-    });
+    syncs.add_file(segment.file->path(), segment.progress, segment.size());
     segment.dirty = false;
   }
   if (folder_dirty_) {
-    for (size_t at = 0; at != std::string::npos;) {
-      sync.push_back(
-          [disk = disk_, path = options_.folder.substr(0, at)] { return disk->sync_folder(path); });
-      at = options_.folder.find('/', at + 1);
-    }
-    sync.push_back([disk = disk_, path = options_.folder] { return disk->sync_folder(path); });
+    for (size_t at = 0; at != std::string::npos; at = options_.folder.find('/', at + 1))
+      syncs.add_folder(options_.folder.substr(0, at));
+    syncs.add_folder(options_.folder);
     folder_dirty_ = false;
   }
   unnamed_.insert(unnamed_.end(), retired_.begin(), retired_.end());
