@@ -128,24 +128,37 @@ class BatchLimits:
 
 @dataclass(frozen=True, slots=True)
 class JetStreamLimits:
-    """Server-wide caps on what streams and consumers may ask for; 0 is no cap."""
+    """Server-wide caps on what streams and consumers may ask for; 0 is no cap. After a reload they
+    hold for what is created or updated from then on.
+    """
 
+    default_max_consumers: int = option(
+        1000,
+        keys=("default_max_consumers",),
+        read=readers.integer,
+        zero_is_default=True,
+        reloadable=True,
+        help="Consumers of a stream when neither it nor its account has a limit; -1 is no cap",
+    )
     max_ack_pending: int = option(
         0,
         keys=("max_ack_pending",),
         read=readers.integer,
+        reloadable=True,
         help="Highest max_ack_pending of a consumer",
     )
     max_request_batch: int = option(
         0,
         keys=("max_request_batch",),
         read=readers.integer,
+        reloadable=True,
         help="Highest batch of a pull request",
     )
     duplicate_window_ns: int = option(
         0,
         keys=("duplicate_window",),
         read=readers.duration,
+        reloadable=True,
         help="Longest duplicate window of a stream",
     )
     batch: BatchLimits = option(

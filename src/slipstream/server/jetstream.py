@@ -44,6 +44,10 @@ class JetStreamService:
         self._api.add_account(ACCOUNT_GLOBAL, AccountLimits())
         self._api.recover(records)
 
+    def reload(self, options: Options) -> None:
+        """Limits hold for what is created or updated from now on."""
+        self._api.set_limits(_server_limits(options))
+
     def handle(self, event: Event) -> None:
         self._api.handle(event, time.time_ns())
 
@@ -103,18 +107,24 @@ def _open_store(server: Server) -> list[Any]:
         raise StartError(f"Can't start JetStream: {error}") from None
 
 
-def _api_options(name: str, options: Options) -> ApiOptions:
+def _server_limits(options: Options) -> ServerLimits:
     jetstream, limits = options.jetstream, options.jetstream.limits
+    return ServerLimits(
+        max_memory=jetstream.max_memory,
+        max_store=jetstream.max_file,
+        max_ack_pending=limits.max_ack_pending,
+        max_request_batch=limits.max_request_batch,
+        duplicate_window_ns=limits.duplicate_window_ns,
+        default_max_consumers=limits.default_max_consumers,
+    )
+
+
+def _api_options(name: str, options: Options) -> ApiOptions:
+    jetstream = options.jetstream
     return ApiOptions(
         server_name=name,
         server_version=NATS_VERSION,
-        limits=ServerLimits(
-            max_memory=jetstream.max_memory,
-            max_store=jetstream.max_file,
-            max_ack_pending=limits.max_ack_pending,
-            max_request_batch=limits.max_request_batch,
-            duplicate_window_ns=limits.duplicate_window_ns,
-        ),
+        limits=_server_limits(options),
         strict=jetstream.strict,
         domain=jetstream.domain,
         max_payload=options.max_payload,
