@@ -1,8 +1,8 @@
 """Goal: a client cannot tell our consumers from nats-server's, also where few clients look:
 acknowledgement by flow control, resets, priority groups, updates of live consumers, advisories.
 
-Method: every scenario of consumer_feature_scenarios.py and consumer_detail_scenarios.py
-runs over a socket against nats-server and against our server in this process, side by side; the
+Method: every scenario of consumer_feature_scenarios.py and of the modules that add to it runs
+over a socket against nats-server and against our server in this process, side by side; the
 notes of both are compared line by line.
 Decided differences are in docs/differences.md.
 """
@@ -14,12 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import consumer_detail_scenarios
+import push_scenarios
 from consumer_feature_scenarios import FEATURE_SCENARIOS
 from targets import LiveTarget
 from test_consumers import notes, oracle, ours
 
 __all__ = ["oracle", "ours"]  # fixtures
-assert consumer_detail_scenarios.__doc__  # importing it has added its scenarios
+# Importing them has added their scenarios.
+assert consumer_detail_scenarios.__doc__
+assert push_scenarios.__doc__
 
 
 @pytest.mark.parametrize("name", FEATURE_SCENARIOS)

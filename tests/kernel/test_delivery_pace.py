@@ -12,7 +12,7 @@ from collections.abc import Callable
 from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import CommittedEvent, InactiveEvent, RequestEvent
 from slipstream.testing.simulated_node import (
-    INBOX,
+    PUSH_INBOX,
     SimulatedClock,
     SimulatedNode,
     consumer_spec,
@@ -21,14 +21,13 @@ from slipstream.testing.simulated_node import (
 
 MS = 1_000_000
 SECOND = 1_000 * MS
-DELIVER = INBOX + b"1"
+DELIVER = PUSH_INBOX
 
 
 class Pace:
     def __init__(self, **stream: object) -> None:
         self.disk, self.clock = SimDisk(1), SimulatedClock()
         self.node = SimulatedNode(self.disk, self.clock)
-        assert self.node.next_number() == 1  # where push consumers deliver
         spec = stream_spec(subjects=[b"s"], **stream)
         self.stream = self.commit(
             lambda token: self.node.kernel.propose_stream_create(
@@ -94,7 +93,6 @@ class Pace:
     def restart(self) -> None:
         self.node.stop()
         self.node = SimulatedNode(self.disk, self.clock)
-        self.node.next_number()
         self.pass_time(0)
 
 

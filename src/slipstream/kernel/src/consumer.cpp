@@ -27,7 +27,6 @@ Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, Consumer
   if (s.spec.memory) spec.memory = true;
   take_filters();
   push_target_.subject = spec.deliver_subject;
-  push_target_.queue = spec.deliver_group;
   last_activity_ns_ = js_.kernel.now.wall_ns;
 }
 
@@ -128,7 +127,6 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
-  push_target_.queue = spec.deliver_group;
   if (!same_filters) take_filters();
   if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering

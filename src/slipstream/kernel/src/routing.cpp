@@ -226,6 +226,7 @@ Subscription* Kernel::add_subscription(Account& a, SubscriptionKind kind, string
   s->target = target;
   own_subscriptions_[s] = std::move(owned);
   a.trie.insert(s);
+  if (jetstream) jetstream->interest_changed(a, s->subject);
   return s;
 }
 
@@ -235,6 +236,7 @@ void Kernel::remove_subscription(Account& a, Subscription* s) {
   auto it = own_subscriptions_.find(s);
   dead_subscriptions_.push_back(std::move(it->second));
   own_subscriptions_.erase(it);
+  if (jetstream) jetstream->interest_changed(a, s->subject);
 }
 
 void Kernel::serve(Account& a, string_view subject, uint32_t service) {
