@@ -403,6 +403,10 @@ void Consumer::apply_ack_all(Reader& in) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
   acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+  if (PendingDelivery* p = pending_.find(stream_seq); p && p->acking) {  // by the number of no delivery: it was no acknowledgement
+    p->acking = false;
+    pending_.set_deadline(p, p->deadline_ns);
+  }
 }
 
 void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {

@@ -341,7 +341,7 @@ void Consumer::expire_deliveries() {
   std::vector<uint64_t> due;
   for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now; p = pending_.earliest()) {
     if (!p->queued && !p->acking) due.push_back(p->stream_seq);
-    pending_.set_deadline(p, now + std::max<int64_t>(wait_ns(p->deliveries), kMillisecond));
+    pending_.stop_timing(p);
   }
   std::sort(due.begin(), due.end());
   for (uint64_t seq : due) queue_redelivery(pending_.find(seq));
