@@ -17,6 +17,7 @@ DEFAULT_PORT = 4222
 CLOSED_CONNECTIONS_MAX = 10_000
 ACCOUNT_GLOBAL = "$G"
 ACCOUNT_SYSTEM = "$SYS"
+API_REQUESTS_QUEUED = 10_000
 CONNECTION_TYPES = frozenset(
     {"STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "INPROCESS"}
 )
@@ -209,9 +210,30 @@ class JetStream:
         read=readers.string,
         help="Another name of this JetStream: its API is at $JS.<domain>.API too",
     )
+    request_queue_limit: int = option(
+        API_REQUESTS_QUEUED,
+        keys=("request_queue_limit",),
+        read=readers.integer,
+        zero_is_default=True,
+        help="Requests to the API that may wait; further ones are not answered",
+    )
+    info_queue_limit: int = option(
+        0,
+        keys=("info_queue_limit",),
+        read=readers.integer,
+        help="The same for questions (INFO, NAMES, LIST); by default request_queue_limit",
+    )
     limits: JetStreamLimits = option(
         JetStreamLimits(), keys=("limits",), help="Caps on what clients may ask for"
     )
+
+    @property
+    def api_requests_queued(self) -> int:
+        return self.request_queue_limit if self.request_queue_limit > 0 else API_REQUESTS_QUEUED
+
+    @property
+    def api_info_requests_queued(self) -> int:
+        return self.info_queue_limit if self.info_queue_limit > 0 else self.api_requests_queued
 
     @property
     def durable(self) -> bool:

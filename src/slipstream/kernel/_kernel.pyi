@@ -382,6 +382,8 @@ class Kernel:
         auth_required: bool = False,
         headers: bool = True,
         api_level: int = 0,
+        api_requests_queued: int = 10_000,
+        api_info_requests_queued: int = 10_000,
         batches_per_stream: int = 0,
         batches_total: int = 0,
         batch_messages: int = 0,
@@ -443,6 +445,8 @@ class Kernel:
     def send_error(self, cid: int, error: bytes) -> None:
         """-ERR without closing."""
     def connections(self) -> list[ConnectionStats]: ...
+    def rtt_ns(self, cid: int) -> int:
+        """The round trip of a connection; 0 when it is gone."""
     def subscriptions(self, cid: int = 0) -> list[Subscription]: ...
     def stats(self) -> KernelStats: ...
     # -- subjects

@@ -18,12 +18,19 @@ from slipstream.jetstream.api.monitoring import ServerStatistics
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel import StoreError
-from slipstream.kernel.events import Event
+from slipstream.kernel.events import Event, RequestQueue, RequestsDroppedEvent
 from slipstream.server.errors import StartError
 from slipstream.version import NATS_VERSION
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server
+
+
+_QUEUE_NAMES = {
+    RequestQueue.API: "JetStream API queue",
+    RequestQueue.API_INFO: "JetStream API info queue",
+    RequestQueue.OTHER: "Service queue",
+}
 
 
 class JetStreamService:
@@ -49,6 +56,9 @@ class JetStreamService:
         self._api.set_limits(_server_limits(options))
 
     def handle(self, event: Event) -> None:
+        if isinstance(event, RequestsDroppedEvent):
+            queue, count = _QUEUE_NAMES[event.queue], event.dropped
+            self._server.log.warn(f"{queue} limit reached, dropping {count} requests")
         self._api.handle(event, time.time_ns())
 
     def work(self) -> float | None:
@@ -87,6 +97,7 @@ class JetStreamService:
             name=client.connect.name,
             lang=client.connect.lang,
             version=client.connect.version,
+            rtt_ns=self._server.kernel.rtt_ns(cid),
         )
 
 

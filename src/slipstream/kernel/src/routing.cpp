@@ -149,6 +149,7 @@ bool Kernel::run(Connection& c, const Command& cmd) {
 
 void Kernel::on_connect(Connection& c, const Command& cmd) {
   c.state = ConnectionState::held;
+  c.rtt_ns = std::max<int64_t>(1, now.wall_ns - c.start_ns);  // a first estimate, until a PING is answered
   watch(c);
   EventRecord e{EventType::connect};
   e.a = c.cid, e.b = (uint64_t)c.port, e.c = c.accepted;
@@ -168,7 +169,7 @@ void Kernel::on_ping(Connection& c) {
 
 void Kernel::on_pong(Connection& c) {
   c.pings_out = 0;
-  if (c.ping_sent_ns) c.rtt_ns = now.wall_ns - c.ping_sent_ns;
+  if (c.ping_sent_ns) c.rtt_ns = std::max<int64_t>(1, now.wall_ns - c.ping_sent_ns);
 }
 
 // ------------------------------------------------------------------ subscriptions
@@ -350,14 +351,16 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
 
 void Kernel::hand_to_python(uint32_t service, Account& account, uint64_t cid, string_view subject, string_view reply,
                             string_view header, string_view body) {
-  if (requests_queued_ >= kRequestsQueuedMax) {
+  RequestQueue queue = request_queue(service, subject);
+  QueuedRequests& queued = requests_[(size_t)queue];
+  if (queued.waiting >= requests_queued_max(queue)) {
     counters_.requests_dropped++;
-    dropped_unreported_++;
+    queued.dropped++;
     return;
   }
-  requests_queued_++;
+  queued.waiting++;
   EventRecord e{EventType::request};
-  e.a = service, e.b = account.id, e.c = cid;
+  e.a = service, e.b = account.id, e.c = cid, e.d = (uint64_t)queue;
   e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
   emit(std::move(e));
 }
