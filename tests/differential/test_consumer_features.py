@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import consumer_detail_scenarios
+import consumer_row_scenarios
 import push_scenarios
 from consumer_feature_scenarios import FEATURE_SCENARIOS
 from targets import LiveTarget
@@ -22,6 +23,7 @@ from test_consumers import notes, oracle, ours
 __all__ = ["oracle", "ours"]  # fixtures
 # Importing them has added their scenarios.
 assert consumer_detail_scenarios.__doc__
+assert consumer_row_scenarios.__doc__
 assert push_scenarios.__doc__
 
 

@@ -56,6 +56,7 @@ void Consumer::start_position() {
           m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
         start = newest ? newest : first;
       }
+      start = std::max(start, first);  // the last message may be gone
       break;
     }
     case DeliverPolicy::next:
@@ -66,8 +67,10 @@ void Consumer::start_position() {
       break;
     case DeliverPolicy::by_start_time:
       start = m.messages() ? m.first_at_or_after(spec.opt_start_time_ns, reader_) : last + 1;
+      start = ahead_to_filters(start, last);
       break;
     case DeliverPolicy::last_per_subject: {
+      if (stream_.spec.max_msgs_per_subject == 1) break;  // each is the last of its subject
       std::vector<uint64_t> newest;
       std::vector<std::string> all{">"};
       for (const auto& f : spec.filters.empty() ? all : spec.filters)
@@ -84,6 +87,20 @@ void Consumer::start_position() {
   }
   cursor_ = std::max<uint64_t>(start, 1) - 1;
   floor_stream_seq_ = applied_cursor_ = cursor_;
+}
+
+// Where a consumer that starts at a time stands at first is shown: as nats-server has it, at the first message that a filter
+// matches, unless that lies before the time, or is the stream's last one.
+uint64_t Consumer::ahead_to_filters(uint64_t start, uint64_t last) const {
+  uint64_t nearest = last;
+  for (const auto& filter : spec.filters) {
+    uint64_t first = UINT64_MAX;
+    store().match_subjects(filter, [&](uint32_t s) {
+      if (SubjectState state = store().subject_state(s); state.count) first = std::min(first, state.first);
+    });
+    if (first >= start) nearest = std::min(nearest, first);
+  }
+  return nearest > start && nearest < last ? nearest : start;
 }
 
 void Consumer::attach() {

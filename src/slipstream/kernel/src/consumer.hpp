@@ -155,6 +155,7 @@ class Consumer {
   void status(string_view to, const std::string& line, const PullRequest* left = nullptr, string_view reply = {});
   void heartbeat(string_view to);
   void serve_requests(bool end_of_stream);
+  uint64_t ahead_to_filters(uint64_t start, uint64_t last) const;
   bool has_push_receiver() const;
   void flow_control(size_t bytes);
   void open_window();

@@ -136,7 +136,9 @@ class ConsumerModel:
 
     # -- where it starts (C-132..C-134)
 
-    def start(self, messages: Messages, first_seq: int, last_seq: int) -> None:
+    def start(
+        self, messages: Messages, first_seq: int, last_seq: int, *, one_per_subject: bool
+    ) -> None:
         spec = self.spec
         wanted = [seq for seq, m in messages.items() if self.wants(m)]
         first = max(first_seq, 1)
@@ -150,8 +152,8 @@ class ConsumerModel:
                 start = spec["opt_start_seq"]
             case policy if policy == BY_TIME:
                 late = [s for s, m in messages.items() if m.time_ns >= spec["opt_start_time_ns"]]
-                start = min(late, default=last_seq + 1)
-            case policy if policy == LAST_PER_SUBJECT:
+                start = self._ahead_to_filters(min(late, default=last_seq + 1), messages, last_seq)
+            case policy if policy == LAST_PER_SUBJECT and not one_per_subject:
                 newest = {messages[seq].subject: seq for seq in wanted}
                 self.listed = sorted(newest.values())
                 self.resume_after = last_seq
@@ -159,6 +161,15 @@ class ConsumerModel:
         start = max(start, first)
         self.cursor = start - 1
         self.floor = (0, start - 1)
+
+    def _ahead_to_filters(self, start: int, messages: Messages, last_seq: int) -> int:
+        """To the first message that a filter matches, unless it lies before, or is the last."""
+        firsts = [
+            next((s for s, m in messages.items() if matching(filter_, m.subject)), 0)
+            for filter_ in self.spec["filters"]
+        ]
+        nearest = min((first for first in firsts if first >= start), default=last_seq)
+        return nearest if start < nearest < last_seq else start
 
     # -- what it can see
 

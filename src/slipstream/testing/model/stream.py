@@ -227,7 +227,8 @@ class StreamModel:
         if self.spec["memory"]:
             spec = {**spec, "memory": True}
         consumer = ConsumerModel(name, self.name, spec, description)
-        consumer.start(self.messages, self.first_seq, self.last_seq)
+        alone = self.spec["max_msgs_per_subject"] == 1
+        consumer.start(self.messages, self.first_seq, self.last_seq, one_per_subject=alone)
         consumer.next_heartbeat_ns = now_ns + spec["idle_heartbeat_ns"]
         self.consumers[name] = consumer
         return consumer
