@@ -257,9 +257,6 @@ class JetStreamApi:
         detail = monitoring.Detail(streams, consumers, config)
         return monitoring.account_details(self._core, self._account(name), detail, now_ns)
 
-    def account_names(self) -> list[str]:
-        return [account.name for account in self._core.registry.accounts.values()]
-
     def check(self) -> None:
         """Invariants, for tests."""
         self._core.registry.check()
