@@ -229,7 +229,7 @@ def last_of_each_subject_where_there_is_one(s: Session) -> None:  # C-133
 
 
 @scenario
-def pulls_nobody_hears(s: Session) -> None:  # C-068, C-085
+def pulls_nobody_hears(s: Session) -> None:  # C-063, C-068, C-085
     s.stream()
     s.store("1")
     s.consumer()
