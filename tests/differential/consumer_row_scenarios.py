@@ -236,7 +236,6 @@ def pulls_nobody_hears(s: Session) -> None:  # C-063, C-068, C-085
     s.connection.publish("$JS.API.CONSUMER.MSG.NEXT.S.C", b"1")  # no reply subject
     s.info()
     s.pull(b"", inbox="nobody.here")
-    s.info()
     sid = s.connection.subscribe("left")
     s.pull({"batch": 2, "expires": 10_000 * MS}, inbox="left")
     s.take(1)
