@@ -152,7 +152,7 @@ class ConsumerModel:
                 start = spec["opt_start_seq"]
             case policy if policy == BY_TIME:
                 late = [s for s, m in messages.items() if m.time_ns >= spec["opt_start_time_ns"]]
-                start = self._ahead_to_filters(min(late, default=last_seq + 1), messages, last_seq)
+                start = self._first_filtered(messages, min(late, default=last_seq + 1), last_seq)
             case policy if policy == LAST_PER_SUBJECT and not one_per_subject:
                 newest = {messages[seq].subject: seq for seq in wanted}
                 self.listed = sorted(newest.values())
@@ -162,14 +162,15 @@ class ConsumerModel:
         self.cursor = start - 1
         self.floor = (0, start - 1)
 
-    def _ahead_to_filters(self, start: int, messages: Messages, last_seq: int) -> int:
-        """To the first message that a filter matches, unless it lies before, or is the last."""
+    def _first_filtered(self, messages: Messages, start: int, last_seq: int) -> int:
+        """Where nats-server begins when it has found a time: it looks at the first message of each
+        filter alone.
+        """
         firsts = [
-            next((s for s, m in messages.items() if matching(filter_, m.subject)), 0)
+            min((s for s, m in messages.items() if matching(filter_, m.subject)), default=0)
             for filter_ in self.spec["filters"]
         ]
-        nearest = min((first for first in firsts if first >= start), default=last_seq)
-        return nearest if start < nearest < last_seq else start
+        return min((seq for seq in firsts if start <= seq < last_seq), default=start)
 
     # -- what it can see
 
@@ -487,9 +488,12 @@ class ConsumerModel:
             self._move_floor(first)
             self.acked_ns = max(self.acked_ns, self.delivered_ns)
         if seq in self.listed:
-            self.listed.remove(seq)
-            if not self.listed:
-                self.cursor = max(self.cursor, self.resume_after)
+            self.drop_listed(seq)
+
+    def drop_listed(self, seq: int) -> None:
+        self.listed.remove(seq)
+        if not self.listed:
+            self.cursor = max(self.cursor, self.resume_after)
 
     def purged(
         self, filter_: bytes, floor: int, first_left: int, first_seq: int, last_seq: int
