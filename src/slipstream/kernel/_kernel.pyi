@@ -345,6 +345,8 @@ class PendingTable:
         self, stream_seq: int, consumer_seq: int, deadline_ns: int, deliveries: int
     ) -> None: ...
     def set_deadline(self, stream_seq: int, deadline_ns: int) -> None: ...
+    def stop_timing(self, stream_seq: int) -> None:
+        """It keeps its deadline, and leaves the order of deadlines until it has another one."""
     def set_deliveries(self, stream_seq: int, deliveries: int) -> None: ...
     def erase(self, stream_seq: int) -> None: ...
     def clear(self) -> None: ...
@@ -400,6 +402,8 @@ class Kernel:
         auth_required: bool = False,
         headers: bool = True,
         api_level: int = 0,
+        api_requests_queued: int = 10_000,
+        api_info_requests_queued: int = 10_000,
         batches_per_stream: int = 0,
         batches_total: int = 0,
         batch_messages: int = 0,
@@ -461,6 +465,8 @@ class Kernel:
     def send_error(self, cid: int, error: bytes) -> None:
         """-ERR without closing."""
     def connections(self) -> list[ConnectionStats]: ...
+    def rtt_ns(self, cid: int) -> int:
+        """The round trip of a connection; 0 when it is gone."""
     def subscriptions(self, cid: int = 0) -> list[Subscription]: ...
     def stats(self) -> KernelStats: ...
     # -- subjects

@@ -64,6 +64,8 @@ cdef class Kernel:
             elif name == "trace": l.trace = value
             elif name == "traced_payload_max": l.traced_payload_max = value
             elif name == "api_level": l.api_level = value
+            elif name == "api_requests_queued": l.api_requests_queued = value
+            elif name == "api_info_requests_queued": l.api_info_requests_queued = value
             elif name == "batches_per_stream": l.batches_per_stream = value
             elif name == "batches_total": l.batches_total = value
             elif name == "batch_messages": l.batch_messages = value
@@ -174,6 +176,12 @@ cdef class Kernel:
                             r.in_bytes, r.out_msgs, r.out_bytes, r.pending, r.subscriptions, r.rtt_ns)
             for r in rows
         ]
+
+    def rtt_ns(self, uint64_t cid):
+        cdef int64_t found
+        with nogil:
+            found = kc_rtt_ns(self.k[0], cid)
+        return found
 
     def subscriptions(self, uint64_t cid=0):
         cdef vector[SubscriptionRow] rows

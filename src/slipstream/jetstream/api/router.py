@@ -31,7 +31,7 @@ from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.descriptions import read_consumer, read_stream
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
-from slipstream.jetstream.limits import AccountLimits, TieredLimits, tier_name
+from slipstream.jetstream.limits import AccountLimits, ServerLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.kernel.events import (
@@ -158,6 +158,10 @@ class JetStreamApi:
         own = limits if isinstance(limits, AccountLimits) else limits.tiers.get(tier_name(1))
         if own is not None:
             self._kernel.set_account_storage_limits(id_, own.max_memory, own.max_store)
+
+    def set_limits(self, limits: ServerLimits) -> None:
+        """For what is created or updated from now on."""
+        self._core.options = self._core.options._replace(limits=limits)
 
     def recover(self, records: Sequence[Any]) -> None:
         """`records` are the kernel's StreamRecords. Raises DecodeError or KeyError for what no

@@ -28,7 +28,6 @@ Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, Consumer
   if (s.spec.memory) spec.memory = true;
   take_filters();
   push_target_.subject = spec.deliver_subject;
-  push_target_.queue = spec.deliver_group;
   last_activity_ns_ = js_.kernel.now.wall_ns;
   snapshots_seen_ = s.snapshots_;
 }
@@ -153,7 +152,6 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
-  push_target_.queue = spec.deliver_group;
   if (!same_filters) take_filters();
   if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering
@@ -441,6 +439,10 @@ void Consumer::apply_ack_all(Reader& in) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
   acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+  if (PendingDelivery* p = pending_.find(stream_seq); p && p->acking) {  // by the number of no delivery: it was no acknowledgement
+    p->acking = false;
+    pending_.set_deadline(p, p->deadline_ns);
+  }
 }
 
 void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {

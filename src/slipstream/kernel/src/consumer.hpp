@@ -159,6 +159,7 @@ class Consumer {
   void status(string_view to, const std::string& line, const PullRequest* left = nullptr, string_view reply = {});
   void heartbeat(string_view to);
   void serve_requests(bool end_of_stream);
+  bool has_push_receiver() const;
   void flow_control(size_t bytes);
   void open_window();
   void forget_flow();

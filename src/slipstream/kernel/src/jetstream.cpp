@@ -84,14 +84,8 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
 void JetStream::interest_changed(Account& account, string_view subject) {
   if (account.id >= push_consumers_.size()) return;
   auto& consumers = push_consumers_[account.id];
-  if (!has_wildcard(subject)) {
-    if (auto it = consumers.find(subject); it != consumers.end())
-      for (Consumer* c : it->second) c->interest_changed();
-    return;
-  }
-  for (auto& [deliver_subject, those] : consumers)
-    if (subject_matches(subject, deliver_subject))
-      for (Consumer* c : those) c->interest_changed();
+  if (auto it = consumers.find(subject); it != consumers.end())
+    for (Consumer* c : it->second) c->interest_changed();
 }
 
 void JetStream::on_timer(Timer& t) {
