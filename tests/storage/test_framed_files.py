@@ -8,6 +8,7 @@ operations of test_message_store.py run over these files too.
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -158,3 +159,27 @@ def test_cold_reads_of_frames_wait_for_the_pool() -> None:
     assert status == "pending"
     stream.pool.finish()
     assert stream.read(5, blocking=False) == Stream.body(5)
+
+
+@pytest.mark.parametrize("options", [{"compressed": True}, {"keys": ring(1)}], ids=["s2", "keys"])
+def test_what_is_written_behind_a_snapshot_is_in_frames_of_its_own(options: dict[str, Any]) -> None:
+    """Where the I/O thread failed, the kernel's writes what it was given and what came since."""
+    stream = Stream(**options)
+    stream.fill(20)
+    disk = stream.disk
+    assert isinstance(disk, SimDisk)
+    disk.set_capacity(1)
+
+    def go_on() -> None:
+        disk.set_capacity(0)
+        stream.fill(5)
+        assert stream.store.write_tail()
+
+    snapshot = stream.store.snapshot(before_sync=go_on)
+    assert snapshot is not None, stream.store.error
+    assert stream.restart(snapshot), stream.store.error
+    stream.store.check()
+    assert stream.store.last_seq == 20
+    stream.fill(5)
+    assert stream.restart(stream.checkpoint()), stream.store.error
+    assert [stream.read(seq) for seq in (1, 20, 25)] == [Stream.body(seq) for seq in (1, 20, 25)]

@@ -64,6 +64,7 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
     out.put8((uint8_t)((segment.sparse() ? kSparse : 0) | (segment.rewrite ? kRewrite : 0)));
     put_dead(out, segment);
     segment.named = true;
+    segment.described = segment.size();
     if (!segment.dirty) continue;
     int error = 0;
     std::shared_ptr<OpenFile> file = segment.file->open(error);
