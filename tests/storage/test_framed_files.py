@@ -183,3 +183,24 @@ def test_what_is_written_behind_a_snapshot_is_in_frames_of_its_own(options: dict
     stream.fill(5)
     assert stream.restart(stream.checkpoint()), stream.store.error
     assert [stream.read(seq) for seq in (1, 20, 25)] == [Stream.body(seq) for seq in (1, 20, 25)]
+
+
+@pytest.mark.parametrize("options", [{"compressed": True}, {"keys": ring(1)}], ids=["s2", "keys"])
+def test_a_file_whose_last_frame_is_damaged_is_not_cut(options: dict[str, Any]) -> None:
+    """Long bodies are passed over at the start, but where the file ends is in that frame's head."""
+    stream = NoisyStream(segment_bytes_min=4 << 20, segment_bytes_max=4 << 20, **options)
+    stream.fill(5, 300_000)
+    snapshot = stream.checkpoint()
+    [name] = stream.files()
+    content = stream.content(name)
+    last = at = 64
+    while at < len(content):
+        last, at = at, at + 12 + int.from_bytes(content[at + 4 : at + 8], "little")
+    for offset, bit in ((4, 3), (5, 3), (7, 6), (0, 2), (8, 1), (12, 0)):
+        stream.disk.flip_bit(f"{FOLDER}/{name}", last + offset, bit)
+        damaged = stream.content(name)
+        assert not stream.restart(snapshot)
+        assert "is damaged or missing" in stream.store.error
+        assert stream.content(name) == damaged
+        stream.disk.flip_bit(f"{FOLDER}/{name}", last + offset, bit)
+    assert stream.restart(snapshot), stream.store.error
