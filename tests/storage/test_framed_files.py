@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from encryption_keys import ring
-from slipstream.kernel._kernel import SimDisk
+from slipstream.kernel._kernel import OPEN_CREATE, OPEN_WRITE, SimDisk
 from test_message_store_disks import FOLDER, Stream
 
 FRAME = 64 << 10
@@ -204,3 +204,20 @@ def test_a_file_whose_last_frame_is_damaged_is_not_cut(options: dict[str, Any]) 
         assert stream.content(name) == damaged
         stream.disk.flip_bit(f"{FOLDER}/{name}", last + offset, bit)
     assert stream.restart(snapshot), stream.store.error
+
+
+def test_readable_files_that_nothing_names_go_from_an_idle_stream() -> None:
+    """A crash before the old files were unlinked; nobody may ever publish to the stream again."""
+    stream = Stream(keys=ring(1))
+    stream.fill(10)
+    stream.checkpoint()
+    stream.store.remove_below(11)
+    snapshot = stream.checkpoint()
+    handle = stream.disk.open(f"{FOLDER}/00000000000000ff.segment", OPEN_WRITE | OPEN_CREATE)
+    stream.disk.pwrite(handle, b"readable", 0)
+    stream.disk.close(handle)
+    assert stream.restart(snapshot), stream.store.error
+    assert stream.store.wants_rewrite
+    stream.checkpoint()
+    assert not stream.files()
+    assert not stream.store.wants_rewrite
