@@ -22,23 +22,25 @@ void Stream::remove(uint64_t seq) {
 }
 
 // Evicts the oldest until every limit holds: of the subject first, then by count, then by size. kNoSubject: of all subjects.
+// Behind a message that was stored: of its subject first. Behind a change of the limits (no subject): the stream's first, as
+// nats-server does. With discard new nothing goes that is there, but for the oldest of a subject.
 void Stream::enforce_limits(uint32_t subject) {
-  if (spec.max_msgs_per_subject > 0) {
-    auto trim = [&](uint32_t id) {
-      SubjectState state = store->subject_state(id);
-      while (state.count > (uint64_t)spec.max_msgs_per_subject) {
-        remove(state.first);
-        state = store->subject_state(id);
-      }
-    };
-    if (subject != kNoSubject) trim(subject);
-    else
-      for (uint32_t id = 0; id < store->subject_ids(); id++) trim(id);
-  }
-  if (spec.max_msgs > 0)
+  if (subject != kNoSubject) trim_subject(subject);
+  if (spec.max_msgs > 0 && !spec.discard_new)
     while (store->messages() > (uint64_t)spec.max_msgs) remove(store->first_seq());
-  if (spec.max_bytes > 0)
+  if (spec.max_bytes > 0 && !spec.discard_new)
     while (store->bytes() > (uint64_t)spec.max_bytes && store->messages()) remove(store->first_seq());
+  if (subject == kNoSubject && spec.max_msgs_per_subject > 0)
+    for (uint32_t id = 0; id < store->subject_ids(); id++) trim_subject(id);
+}
+
+void Stream::trim_subject(uint32_t subject) {
+  if (spec.max_msgs_per_subject <= 0) return;
+  SubjectState state = store->subject_state(subject);
+  while (state.count > (uint64_t)spec.max_msgs_per_subject) {
+    remove(state.first);
+    state = store->subject_state(subject);
+  }
 }
 
 uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
