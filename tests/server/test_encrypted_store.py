@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,24 @@ def test_a_store_becomes_encrypted_and_its_old_files_go(tmp_path: Path) -> None:
     with running(tmp_path, "key: k1") as started:
         wait_until(lambda: not readable(tmp_path), "nothing readable is left")
         check(started)
+
+
+def test_files_of_a_deleted_stream_go_with_the_next_start(tmp_path: Path) -> None:
+    """A crash came between the checkpoint that no longer names them and their end."""
+    with running(tmp_path) as started:
+        fill(started)
+        folders = started.server.store_path / "streams"
+    [folder] = folders.iterdir()
+    shutil.copytree(folder, tmp_path / "kept")
+    with running(tmp_path) as started, Asker(started.port) as client:
+        assert client.ask("$JS.API.STREAM.DELETE.RECIPES")["success"]
+        wait_until(lambda: not folder.exists(), "the stream's files are gone")
+    shutil.copytree(tmp_path / "kept", folder)
+    unknown = folders / "00000000000000ff"  # no stream ever had this number
+    (tmp_path / "kept").rename(unknown)
+    with running(tmp_path, "key: k1"):
+        wait_until(lambda: not folder.exists(), "what was left of the stream is gone")
+    assert list(unknown.iterdir())
 
 
 def test_another_cipher_writes_the_files_anew(tmp_path: Path) -> None:
