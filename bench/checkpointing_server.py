@@ -1,4 +1,4 @@
-"""Slipstream as `slipstream-server -c FILE` runs it, that takes checkpoints when it is told to.
+"""Slipstream with the flags of `slipstream-server`, that takes checkpoints when it is told to.
 
 SIGRTMIN has it take one after the other, and stop after the one under way when it comes again; as
 long as it takes none there is a file `idle` beside the configuration. By itself a server takes one
@@ -7,12 +7,13 @@ when half of its journal is used: too seldom to measure beside it.
 
 from __future__ import annotations
 
-import argparse
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from slipstream.cli import command_line
 from slipstream.config.load import load
 from slipstream.kernel import Kernel
 from slipstream.server.log import ServerLog
@@ -54,17 +55,16 @@ class Checkpointer:
                 self._idle.touch()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-c", dest="config", required=True, metavar="FILE")
+def main(arguments: Sequence[str]) -> None:
+    asked = command_line.parse(arguments)
     awaited = {signal.SIGRTMIN, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)  # in all threads: sigwait() takes them
-    config = parser.parse_args(arguments).config
-    server = Server(load(config).options, ServerLog())
+    loaded = load(asked.config_file, asked.settings)
+    server = Server(loaded.options, ServerLog())
     server.start()
     serving = threading.Thread(target=server.run, name="server")
     serving.start()
-    checkpointer = Checkpointer(server.kernel, Path(config).with_name("idle"))
+    checkpointer = Checkpointer(server.kernel, Path(asked.config_file).with_name("idle"))
     while signal.sigwait(awaited) != signal.SIGTERM:
         checkpointer.toggle()
     checkpointer.stop()
@@ -73,4 +73,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
