@@ -221,3 +221,22 @@ def test_readable_files_that_nothing_names_go_from_an_idle_stream() -> None:
     stream.checkpoint()
     assert not stream.files()
     assert not stream.store.wants_rewrite
+
+
+def test_a_damaged_body_does_not_keep_its_neighbours_readable() -> None:
+    """It is encrypted as it is, and told as before when it is read."""
+    stream = NoisyStream(segment_bytes_min=1 << 20, segment_bytes_max=1 << 20)
+    stream.fill(100)
+    snapshot = stream.checkpoint()
+    [name] = stream.files()
+    stream.disk.flip_bit(f"{FOLDER}/{name}", stream.content(name).index(noise(7)) + 30, 1)
+    stream.options["keys"] = ring(1)
+    assert stream.restart(snapshot), stream.store.error
+    for _ in range(3):
+        snapshot = stream.checkpoint()
+    assert not stream.store.wants_rewrite
+    assert not holds(stream, noise(50)[:60])
+    assert stream.restart(snapshot), stream.store.error
+    stream.store.check()
+    assert stream.store.read(7, stream.buffer, True)[0] == "damaged"
+    assert [stream.read(seq) for seq in (6, 8)] == [noise(6), noise(8)]
