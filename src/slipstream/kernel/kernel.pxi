@@ -206,16 +206,25 @@ cdef class Kernel:
 
     def account(self, bytes name):
         cdef bytes hashed = short_hash(name.decode()).encode()
-        return kc_account(self.k[0], _view(name), _view(hashed))
+        cdef string_view n = _view(name), h = _view(hashed)
+        cdef uint32_t number
+        with nogil:
+            number = kc_account(self.k[0], n, h)
+        return number
 
     def set_long_ack_subjects(self, bint wanted):
-        kc_set_long_ack_subjects(self.k[0], wanted)
+        with nogil:
+            kc_set_long_ack_subjects(self.k[0], wanted)
 
     def serve(self, uint32_t account, bytes subject, uint32_t service):
-        kc_serve(self.k[0], account, _view(subject), service)
+        cdef string_view s = _view(subject)
+        with nogil:
+            kc_serve(self.k[0], account, s, service)
 
     def unserve(self, uint32_t account, bytes subject):
-        kc_unserve(self.k[0], account, _view(subject))
+        cdef string_view s = _view(subject)
+        with nogil:
+            kc_unserve(self.k[0], account, s)
 
     def publish(self, uint32_t account, bytes subject, bytes reply, bytes header, bytes body):
         cdef string_view s = _view(subject), r = _view(reply), h = _view(header), b = _view(body)
@@ -296,7 +305,8 @@ cdef class Kernel:
 
     def check(self):
         """Asserts the invariants of every stream and consumer; slow, for tests."""
-        kc_check_all(self.k[0])
+        with nogil:
+            kc_check_all(self.k[0])
 
     def propose_stream_create(self, uint64_t token, uint32_t account, bytes name, bytes description, spec):
         cdef CStreamSpec s = _stream_spec(spec)
