@@ -241,3 +241,11 @@ def test_the_table_is_whole() -> None:
     for block, unbuilt in UNBUILT.items():
         assert specs(block)
         assert not set(unbuilt) & set(fields_by_key(block)), "both supported and refused"
+
+
+def test_secrets_are_not_in_the_text_of_options() -> None:
+    secret = "open sesame"
+    jetstream = JetStream(encryption_key=secret, previous_encryption_key=secret)
+    options = Options(jetstream=jetstream, authorization=Authorization(password=secret))
+    assert options.jetstream.encryption_key == secret
+    assert secret not in repr(options)
