@@ -84,6 +84,6 @@ def _missing(api: ApiCore, stream: Stream, seq: int) -> ApiError:
         state = api.stream_state(stream)
         if seq > state.last_seq:
             return ApiError(ErrorCode.STREAM_MSG_DELETE_FAILED, err="stream store EOF")
-        if seq < state.first_seq:
+        if seq < max(state.first_seq, 1):
             return ApiError(ErrorCode.STREAM_MSG_DELETE_FAILED, err="no message found")
     return ApiError(ErrorCode.SEQUENCE_NOT_FOUND, seq=seq)

@@ -152,7 +152,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       if (begins_interest) begin_interest();
       if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
       if (!spec.allow_batched) fast_.reset();
-      enforce_limits(kNoSubject);
+      enforce_changed_limits();
       if (shown) {
         for (auto& [id, c] : consumers) c->restored();
         lingering_upto_ = store->last_seq();  // what was backed up stays, wanted or not

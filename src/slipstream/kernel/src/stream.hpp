@@ -143,6 +143,9 @@ class Stream {
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
+  void enforce_changed_limits();
+  void enforce_subject_limit(uint32_t subject);
+  void enforce_total_limits();
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
   void purge_everything(uint64_t seq, uint64_t keep);

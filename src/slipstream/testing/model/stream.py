@@ -150,9 +150,10 @@ class StreamModel:
         self.last_message_id = verdict.message_id
         if verdict.message_id and self.spec["duplicate_window_ns"] > 0:
             self.ids[verdict.message_id] = (self.last_seq, now_ns)
+        self._enforce_subject_limits()
+        self._enforce_total_limits()
         if verdict.rollup:
             self._purge(subject if verdict.rollup == "sub" else b"", keep=int(kept))
-        self.enforce_limits()
         return verdict, self.last_seq
 
     def stored_on(self, subject: bytes) -> bytes:
@@ -219,7 +220,8 @@ class StreamModel:
             self._settle([seq for seq, m in self.messages.items() if self.keeps(m.subject)])
         elif begins_interest and self.messages:
             self._purge(b"")
-        self.enforce_limits()
+        self._enforce_total_limits()
+        self._enforce_subject_limits()
 
     def create_consumer(
         self, name: str, spec: ConsumerSpec, description: Any, now_ns: int
@@ -276,8 +278,9 @@ class StreamModel:
 
     # -- limits
 
-    def enforce_limits(self) -> None:
-        """Of each subject first, then by count, then by size (S-146)."""
+    # After a message those of its subject come first, after an update those of all (S-146).
+
+    def _enforce_subject_limits(self) -> None:
         per_subject = self.spec["max_msgs_per_subject"]
         if per_subject > 0:
             by_subject: dict[bytes, list[int]] = {}
@@ -285,6 +288,10 @@ class StreamModel:
                 by_subject.setdefault(m.subject, []).append(seq)
             for seqs in by_subject.values():
                 self.remove(seqs[:-per_subject])
+
+    def _enforce_total_limits(self) -> None:
+        if self.spec["discard_new"]:  # what is there stays, also when a limit becomes smaller
+            return
         while 0 < self.spec["max_msgs"] < len(self.messages):
             self.remove([self.first_seq])
         while self.messages and 0 < self.spec["max_bytes"] < self.stored_bytes:
