@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kShortAckHead = 448;
 constexpr string_view kBatchIdHeader = "\r\nNats-Batch-Id:";
+constexpr string_view kRollupLine = "Nats-Rollup: sub\r\n";
 
 }  // namespace
 
@@ -36,13 +37,8 @@ std::string lower(string_view text) {
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
   std::string stored_on;
   if (transform_) subject = transformed(subject, stored_on);
-  // A status on the first line is the server's to give: it is cut before storing (S-128).
   std::string plain;
-  if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
-    size_t eol = header.find("\r\n");
-    plain = "NATS/1.0" + std::string(header.substr(eol == string_view::npos ? header.size() : eol));
-    header = plain;
-  }
+  if (!header.empty() && without_server_headers(header, plain)) header = plain;
   if (reply.ends_with(kFastSuffix)) {
     if (!fast_) fast_ = std::make_unique<FastIngest>(*this);
     return fast_->take(subject, reply, header, body);
@@ -73,7 +69,7 @@ bool Stream::level_is_met(string_view level) const {
 
 void Stream::append(LoggedMessage& m, string_view reply) {
   m.flags |= limits_verdict(m.subject.size(), m.header.size(), m.body.size());
-  if (spec.allow_schedules) mark_schedule(m);
+  mark_schedule(m);
   if (open_count_ && open_.size() + m.size() > kEntryBytes) seal();
   if (open_count_ == 0) {
     open_ = js.buffer();
@@ -275,12 +271,14 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
     kept.header = counted.header, kept.body = counted.body;
   }
   int64_t ttl_s = kTtlNone;
-  v.error = check_size(kept.header.size(), kept.body.size());  // counting may have made it larger
+  bool adds_rollup = m.is_schedule() && !h.schedule.empty() && h.rollup.empty();
+  size_t header_size = kept.header.size() + (adds_rollup ? kRollupLine.size() : 0);
+  v.error = check_size(header_size, kept.body.size());  // as it will be stored
   if (!v.error && m.flags & kServerFull) v.error = &kServerLimit;
   if (!v.error && skipped(time_ns, m, h, v)) return;
   if (!v.error && m.flags & kAccountFull) v.error = &kAccountLimit;
   if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
-  if (!v.error) v.error = check_room(m.subject, kept.header.size(), kept.body.size(), !h.rollup.empty());
+  if (!v.error) v.error = check_room(m.subject, header_size, kept.body.size(), !h.rollup.empty());
   if (!v.error) store_one(time_ns, kept, h, v);
   if (v.error && m.schedule.seq) schedule_refused(m, h, time_ns);
   if (spec.counter && !v.error) v.ack_fields = ",\"val\":\"" + counted.total + "\"";
@@ -322,7 +320,8 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedM
     return &kWrongSequence;
   };
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
-  if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) return &kTtlDisabled;
+  int64_t ttl_s = kTtlNone;  // an invalid one is found later
+  if (!spec.allow_msg_ttl && !(m.flags & kFromServer) && parse_ttl(h.ttl, ttl_s) && ttl_s != kTtlNone) return &kTtlDisabled;
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);
     uint64_t actual = last_on(h.expected_subject.empty() ? subject : h.expected_subject);
@@ -376,8 +375,8 @@ void Stream::stored(uint64_t seq, string_view, const PublishHeaders& h) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
     index.arrived(subject, seq);
   }
+  enforce_limits(subject);  // before the roll-up, so that it costs others their place
   if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : store->subject_name(subject), 0, 1);
-  enforce_limits(subject);
 }
 
 uint64_t Stream::last_on_literal(string_view subject) const {

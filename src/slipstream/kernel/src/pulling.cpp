@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "consumer.hpp"
+#include "header_block.hpp"
 #include "jetstream.hpp"
 #include "message_headers.hpp"
 
@@ -183,7 +184,7 @@ void Consumer::unpin() {
 }
 
 bool Consumer::level_is_missing(string_view header) const {
-  string_view wanted = header_value(header, "Nats-Required-Api-Level");
+  string_view wanted = find_header(header, "Nats-Required-Api-Level").value;
   if (wanted.empty()) return false;
   int64_t level = parse_number(wanted);
   return level < 0 || level > kernel().limits.api_level;

@@ -86,12 +86,10 @@ def seconds_of_ttl(text: str) -> int | None:
     """Whole seconds, NEVER, or None for what is no time to live (S-122)."""
     if text.lower() == "never":
         return NEVER
-    if _NUMBER.fullmatch(text):
-        return int(text) or None
-    duration_ns = duration_of(text)
-    if duration_ns is None or duration_ns < SECOND_NS:
-        return None
-    return duration_ns // SECOND_NS
+    duration_ns = duration_of(text)  # 0 is one, and too short
+    if duration_ns is not None:
+        return duration_ns // SECOND_NS if duration_ns >= SECOND_NS else None
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def sequence_of(text: str) -> int | None:
@@ -111,7 +109,8 @@ def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_n
         return refused
     if headers.get("Nats-Expected-Stream", stream.name) != stream.name:
         return WRONG_STREAM
-    if "Nats-TTL" in headers and not spec["allow_msg_ttl"]:
+    ttl_s = seconds_of_ttl(headers["Nats-TTL"]) if "Nats-TTL" in headers else 0
+    if ttl_s and not spec["allow_msg_ttl"]:
         return TTL_DISABLED
     if "Nats-Batch-Id" in headers:
         return NO_BATCHES
@@ -142,7 +141,6 @@ def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_n
         body = counter_body(total)
     if not stream.keeps(subject):  # S-133
         return Accepted(message_id, rollup.lower())
-    ttl_s = seconds_of_ttl(headers["Nats-TTL"]) if "Nats-TTL" in headers else 0
     if ttl_s is None:
         return TTL_INVALID
     if refused := _no_room(stream, subject, stream.size(subject, header, body), bool(rollup)):

@@ -1,0 +1,261 @@
+"""Conversations about what streams keep and refuse: limits, discarding, roll-ups, the headers of
+publishers, deletes and purges.
+
+The same driving and noting as consumer_scenarios.py; a table of its own.
+"""
+
+from __future__ import annotations
+
+import random
+
+from consumer_scenarios import Scenario, Session
+from feature_scenarios import SECOND, Attempts, configure, publish, stored
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(function: Scenario) -> Scenario:
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+def state(s: Session, name: str = "S") -> None:
+    request = {"subjects_filter": ">", "deleted_details": True}
+    answer = s.api(f"STREAM.INFO.{name}", request, note=False)["state"]
+    kept = {k: v for k, v in answer.items() if not k.endswith("_ts")}
+    if answer["last_seq"] == 0:  # nats-server calls sequence 0 deleted: see docs/differences.md
+        kept = {k: v for k, v in kept.items() if "deleted" not in k}
+    s.notes.append(f"state: {sorted(kept.items())}")
+
+
+def raw(s: Session, subject: str, header: bytes, body: bytes = b"") -> None:
+    answer = s.connection.request(subject, body, header)
+    s.notes.append(f"{subject} {header!r}: {answer.body if answer else None!r}")
+
+
+# ---------------------------------------------------------------- limits
+
+
+@scenario
+def limits_become_smaller(s: Session) -> None:  # S-016, S-017, S-019, S-021, S-146
+    attempts = Attempts(s)
+    discards = ({}, {"discard": "new"})
+    for storage in ("file", "memory"):
+        for before in discards:
+            for smaller in (
+                {"max_msgs": 2},
+                {"max_bytes": 60},
+                {"max_msgs_per_subject": 1},
+                {"max_msgs": 2, "max_msgs_per_subject": 1},
+                {"max_msgs": 2, "discard": "new"},
+                {"max_bytes": 60, "discard": "new"},
+                {"max_msgs_per_subject": 1, "discard": "new"},
+                {"max_msgs": 2, "sealed": True},
+            ):
+                name = attempts.attempt(storage=storage, **before)
+                for subject in ("s.a", "s.b", "s.b", "s.b"):
+                    publish(s, subject)
+                config = {"name": name, "subjects": ["s.>"], "storage": storage}
+                configure(s, config | before | smaller, "UPDATE")
+                state(s, name)
+                publish(s, "s.a", b"x")
+                state(s, name)
+                attempts.gone(name)
+
+
+@scenario
+def a_rollup_costs_others_their_place(s: Session) -> None:  # S-121, S-146
+    attempts = Attempts(s)
+    for limit in ({"max_msgs": 3}, {"max_bytes": 110}, {"max_msgs_per_subject": 2}):
+        for rollup in ("sub", "all", "ALL"):
+            name = attempts.attempt(allow_rollup_hdrs=True, **limit)
+            for subject in ("s.b", "s.a", "s.a"):
+                publish(s, subject)
+            publish(s, "s.a", Nats_Rollup=rollup)
+            state(s, name)
+            attempts.gone(name)
+
+
+@scenario
+def limits_at_random(s: Session) -> None:  # S-104..S-106, S-138, S-146..S-149, S-176, S-178, S-179
+    draw = random.Random(20261124)
+    for number in range(25):
+        name, storage = f"R{number}", draw.choice(["file", "memory"])
+        base = {"name": name, "subjects": [f"r{number}.>"], "storage": storage}
+        base["allow_rollup_hdrs"] = True
+        configure(s, base | _random_limits(draw))
+        for _ in range(draw.randint(5, 20)):
+            _random_step(s, draw, base)
+        state(s, name)
+
+
+def _random_limits(draw: random.Random) -> dict[str, object]:
+    limits: dict[str, object] = {}
+    for limit, values in (
+        ("max_msgs", (1, 2, 3, 5)),
+        ("max_bytes", (40, 60, 100, 150, 250)),
+        ("max_msgs_per_subject", (1, 2, 3)),
+    ):
+        if draw.random() < 0.5:
+            limits[limit] = draw.choice(values)
+    if draw.random() < 0.4:
+        limits["discard"] = "new"
+        if "max_msgs_per_subject" in limits and draw.random() < 0.5:
+            limits["discard_new_per_subject"] = True
+    if draw.random() < 0.15:
+        limits["max_msg_size"] = draw.choice([0, 1, 5, 20])
+    return limits
+
+
+def _random_step(s: Session, draw: random.Random, base: dict) -> None:
+    name = base["name"]
+    subject = f"{name.lower()}.{draw.choice('abc')}"
+    chance = draw.random()
+    if chance < 0.75:
+        headers = {}
+        if draw.random() < 0.2:
+            headers["Nats_Rollup"] = draw.choice(["sub", "sub", "all"])
+        if draw.random() < 0.2:
+            headers["Nats_Msg_Id"] = str(draw.randint(0, 3))
+        publish(s, subject, b"x" * draw.choice([0, 1, 2, 10, 40]), **headers)
+    elif chance < 0.83:
+        configure(s, base | _random_limits(draw), "UPDATE")
+    elif chance < 0.9:
+        s.api(f"STREAM.MSG.DELETE.{name}", {"seq": draw.randint(0, 8)})
+    else:
+        purge = draw.choice(
+            [
+                {"filter": subject},
+                {"keep": draw.randint(0, 3)},
+                {"seq": draw.randint(0, 9)},
+                {"filter": f"{name.lower()}.*", "keep": 1},
+                {"filter": subject, "seq": draw.randint(0, 6)},
+            ]
+        )
+        s.api(f"STREAM.PURGE.{name}", purge)
+
+
+# ---------------------------------------------------------------- headers of publishers
+
+
+@scenario
+def what_publishers_may_not_say(s: Session) -> None:  # S-114, S-128
+    configure(s, {"name": "S", "subjects": ["s.>"]})
+    headers = (
+        b"NATS/1.0\r\nNats-Request-Info: x\r\n\r\n",
+        b"NATS/1.0\r\nA: b\r\nNats-Request-Info: x\r\nC: d\r\nNats-Request-Info: y\r\n\r\n",
+        b"NATS/1.0\r\nnats-request-info: x\r\n\r\n",
+        b"NATS/1.0\r\nNats-Request-Infos: x\r\n\r\n",
+        b"NATS/1.0 404 Not Found\r\n\r\n",
+        b"NATS/1.0 404\r\nA: b\r\n\r\n",
+        b"NATS/1.0\r\n\r\n",
+    )
+    for seq, header in enumerate(headers, 1):
+        raw(s, "s.a", header)
+        stored(s, seq)
+
+
+@scenario
+def how_headers_are_read(s: Session) -> None:  # S-129
+    configure(s, {"name": "S", "subjects": ["s.>"]})
+    raw(s, "s.a", b"NATS/1.0\r\nNats-Msg-Id: 1\r\n\r\n")
+    for header in (
+        b"NATS/1.0\r\nNats-Msg-Id:1\r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id:   1\r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id:\t1\r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id: 1 \r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id : 1\r\n\r\n",
+        b"NATS/1.0\r\nnats-msg-id: 1\r\n\r\n",
+        b"NATS/1.0\r\n Nats-Msg-Id: 1\r\n\r\n",
+        b"NATS/1.0\r\nA: b\nNats-Msg-Id: 1\r\n\r\n",
+        b"NATS/1.0\r\nA: b\rNats-Msg-Id: 1\r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id: 1\n\r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id: 1",
+        b"NATS/1.0\r\nNats-Msg-Id: \r\nNats-Msg-Id: 1\r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id: 2\r\nNats-Msg-Id: 1\r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id: 1\r\nNats-Msg-Id: 3\r\n\r\n",
+    ):
+        raw(s, "s.a", header)
+
+
+_HEADERS: dict[str, list[str]] = {
+    "Nats-Msg-Id": ["1", "2", "", " x ", " "],
+    "Nats-Expected-Stream": ["@", "X", ""],
+    "Nats-Expected-Last-Sequence": ["0", "1", "2", "3", "x", "-1", "", "007", "+1", "1 "],
+    "Nats-Expected-Last-Subject-Sequence": ["0", "1", "2", "3", "x", "-1", "", "1 "],
+    "Nats-Expected-Last-Subject-Sequence-Subject": ["#.a", "#.b", "#.*", "#.>", "nope", "", ">"],
+    "Nats-Expected-Last-Msg-Id": ["1", "2", "", "zz"],
+    "Nats-Rollup": ["sub", "all", "SUB", "All", "x", "", "sub ", " Sub"],
+    "Nats-TTL": [
+        *["1h", "3600", "never", "NEVER", "0", "00", "-1", "-1h", "1ms", "x", "", "1.5h", "2h30m"],
+        *["999ms", "0s", "9999999999999999", "1e3", "+60", "+60s", "3000000h", " 60", "60 "],
+    ],
+    "Nats-Incr": ["1", "+1", "-1", "x", "", "0", "--1", "9" * 40, "1.0"],
+    "Nats-Schedule": ["@at 2099-01-01T00:00:00Z", "@every 1h", "x", ""],
+    "Nats-Schedule-Target": ["#.t", "other", "", "#.*", "#.a"],
+    "Nats-Schedule-TTL": ["1h", "x", ""],
+    "Nats-Schedule-Source": ["#.b", "#.*", ""],
+    "Nats-Schedule-Rollup": ["sub", "all", ""],
+    "Nats-Schedule-Time-Zone": ["Europe/Berlin", "x", ""],
+    "Nats-Schedule-Next": ["purge", "2099-01-01T00:00:00Z", ""],
+    "Nats-Scheduler": ["#.a", "#.b", ""],
+    "Nats-Stream-Source": ["x", ""],
+    "Nats-Required-Api-Level": ["1", "99", "x"],
+    "Nats-Marker-Reason": ["MaxAge", "x"],
+    "Nats-Counter-Sources": ["{}", "x"],
+    "Nats-Batch-Sequence": ["1", "x"],
+    "Other": ["1"],
+}
+_USUAL = ["Nats-Msg-Id", "Nats-Rollup", "Nats-TTL", "Nats-Schedule", "Nats-Schedule-Target"]
+_FLAGS = ["allow_msg_ttl", "allow_rollup_hdrs", "allow_atomic", "allow_msg_schedules", "deny_purge"]
+
+
+@scenario
+def headers_at_random(s: Session) -> None:  # S-115..S-130, S-135, S-137, S-205, S-212
+    draw = random.Random(20261125)
+    for number in range(35):
+        name = f"H{number}"
+        subject = name.lower()
+        config: dict[str, object] = {"name": name, "subjects": [f"{subject}.>"]}
+        config |= {flag: True for flag in _FLAGS if draw.random() < 0.35}
+        if draw.random() < 0.15:
+            config = {"name": name, "subjects": [f"{subject}.>"], "allow_msg_counter": True}
+        if draw.random() < 0.2:
+            config["max_msg_size"] = draw.choice([20, 60, 100])
+        if draw.random() < 0.15:
+            config["retention"] = "interest"
+        if draw.random() < 0.15:
+            config["subject_transform"] = {"src": f"{subject}.>", "dest": f"{subject}x.>"}
+        answer = s.api(f"STREAM.CREATE.{name}", config, note=False)
+        s.notes.append(str(answer.get("error", "created")))
+        if "error" in answer:
+            continue
+        for _ in range(14):
+            header = _random_header(draw, name)
+            raw(s, f"{subject}.{draw.choice('ab')}", header, b"x" * draw.choice([0, 0, 1, 30]))
+        state(s, name)
+
+
+def _random_header(draw: random.Random, name: str) -> bytes:
+    names = draw.sample(list(_HEADERS), draw.choice([0, 1, 1, 2])) + draw.sample(
+        _USUAL, draw.choice([0, 1, 1, 2])
+    )
+    lines = ""
+    for key in names:
+        value = draw.choice(_HEADERS[key]).replace("#", name.lower())
+        lines += f"{key}: {name if value == '@' else value}\r\n"
+    return f"NATS/1.0\r\n{lines}\r\n".encode() if lines else b""
+
+
+# ---------------------------------------------------------------- configuration
+
+
+@scenario
+def counters_and_times_to_live(s: Session) -> None:  # S-041..S-043
+    attempts = Attempts(s)
+    counter = {"allow_msg_counter": True}
+    markers = counter | {"subject_delete_marker_ttl": SECOND}
+    for before, after in ((counter, markers), (markers, markers), (markers, counter)):
+        name = attempts.attempt(**before)
+        configure(s, {"name": name, "subjects": ["s.>"]} | after, "UPDATE")
+        attempts.gone(name)
