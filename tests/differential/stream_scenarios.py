@@ -247,6 +247,74 @@ def _random_header(draw: random.Random, name: str) -> bytes:
     return f"NATS/1.0\r\n{lines}\r\n".encode() if lines else b""
 
 
+# ---------------------------------------------------------------- purges and consumers
+
+_FILTERS: dict[str, dict[str, object]] = {
+    "all": {},
+    "own": {"filter_subject": "s.a"},
+    "other": {"filter_subject": "s.c"},
+    "star": {"filter_subject": "s.*"},
+    "two": {"filter_subjects": ["s.a", "s.c"]},
+    "deep": {"filter_subject": "s.a.>"},
+}
+
+
+@scenario
+def purges_move_who_is_concerned(s: Session) -> None:  # S-107
+    purges: tuple[dict[str, object], ...] = (
+        {"filter": "s.a"},
+        {"filter": "s.a", "keep": 1},
+        {"filter": "s.a", "seq": 3},
+        {"filter": "s.none"},
+        {"filter": "s.*"},
+        {"filter": "s.>", "keep": 2},
+        {"seq": 3},
+        {"keep": 1},
+        {},
+    )
+    for number, purge in enumerate(purges):
+        name = f"P{number}"
+        base = {"name": name, "subjects": [f"p{number}.>"]}
+        transform = {"src": f"p{number}.>", "dest": "s.>"}
+        s.api(f"STREAM.CREATE.{name}", base | {"subject_transform": transform}, note=False)
+        for consumer, filters in _FILTERS.items():
+            config = {"durable_name": consumer, "ack_policy": "explicit"} | filters
+            verb = f"CONSUMER.CREATE.{name}.{consumer}"
+            s.api(verb, {"stream_name": name, "config": config}, note=False)
+        for subject in ("a", "b", "a", "c", "a", "a.x"):
+            publish(s, f"p{number}.{subject}")
+        s.api(f"STREAM.PURGE.{name}", purge)
+        _positions(s, name)
+        publish(s, f"p{number}.a")
+        s.api(f"STREAM.MSG.DELETE.{name}", {"seq": 7})
+        s.api(f"STREAM.PURGE.{name}", {"filter": "s.a"})
+        _positions(s, name)
+
+
+@scenario
+def rollups_move_who_is_concerned(s: Session) -> None:  # S-107, S-121
+    configure(s, {"name": "S", "subjects": ["s.>"], "allow_rollup_hdrs": True})
+    for consumer, filters in _FILTERS.items():
+        s.consumer(consumer, **filters)
+    for rollup in ("sub", "all"):
+        for subject in ("s.a", "s.b", "s.a", "s.c"):
+            publish(s, subject)
+        publish(s, "s.a", Nats_Rollup=rollup)
+        _positions(s, "S")
+        publish(s, "s.a", Nats_Rollup=rollup)
+        _positions(s, "S")
+
+
+def _positions(s: Session, name: str) -> None:
+    for consumer in _FILTERS:
+        answer = s.api(f"CONSUMER.INFO.{name}.{consumer}", note=False)
+        moved = [(answer[key]["consumer_seq"], answer[key]["stream_seq"]) for key in _MOVED]
+        s.notes.append(f"{consumer}: {moved}")
+
+
+_MOVED = ("delivered", "ack_floor")
+
+
 # ---------------------------------------------------------------- configuration
 
 
