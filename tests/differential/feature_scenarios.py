@@ -35,6 +35,8 @@ def block(headers: dict[str, str]) -> bytes:
 def configure(s: Session, config: dict, verb: str = "CREATE") -> None:
     """Notes the error, or the configuration that holds."""
     answer = s.api(f"STREAM.{verb}.{config['name']}", config, note=False)
+    while answer.get("error", {}).get("err_code") == 10049:  # nats-server still removes another one
+        answer = s.api(f"STREAM.{verb}.{config['name']}", config, note=False)
     if "error" not in answer:
         answer["config"].pop("metadata")
         answer = answer["config"]

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import random
 
-from consumer_scenarios import Scenario, Session
-from feature_scenarios import SECOND, Attempts, configure, publish, stored
+from consumer_scenarios import MS, Scenario, Session
+from feature_scenarios import (
+    SECOND,
+    Attempts,
+    block,
+    configure,
+    get,
+    get_stream,
+    publish,
+    stored,
+)
 
 SCENARIOS: dict[str, Scenario] = {}
 
@@ -327,3 +336,230 @@ def counters_and_times_to_live(s: Session) -> None:  # S-041..S-043
         name = attempts.attempt(**before)
         configure(s, {"name": name, "subjects": ["s.>"]} | after, "UPDATE")
         attempts.gone(name)
+
+
+# ---------------------------------------------------------------- publishing and its answers
+
+
+@scenario
+def who_is_answered(s: Session) -> None:  # S-132, S-135, S-137, S-139, S-140
+    configure(s, {"name": "S", "subjects": ["s.>", "<&>.a"]})
+    publish(s, "s.a")
+    publish(s, "<&>.a", Nats_Expected_Stream="<&>")
+    publish(s, "t.a")
+    s.connection.publish("s.a", b"nobody waits")
+    publish(s, "s.a", Nats_Msg_Id="x")
+    publish(s, "s.a", Nats_Msg_Id="x")
+    configure(s, {"name": "S", "subjects": ["s.>"], "no_ack": True}, "UPDATE")
+    reply = s.inbox()
+    s.connection.publish("s.a", b"", b"", reply)
+    s.connection.publish("s.a", b"", block({"Nats-Expected-Stream": "T"}), reply)
+    s.connection.publish("s.a", b"", block({"Nats-Msg-Id": "x"}), reply)
+    while s.api("STREAM.INFO.S", note=False)["state"]["messages"] < 4:
+        pass
+    state(s)
+    s.silence()
+
+
+@scenario
+def stored_sizes(s: Session) -> None:  # S-017, S-020, S-147, S-150
+    attempts = Attempts(s)
+    for storage in ("file", "memory"):
+        for header, body in ((b"", b""), (b"", b"12345"), (_ONE_HEADER, b""), (_ONE_HEADER, b"1")):
+            name = attempts.attempt(storage=storage)
+            raw(s, "s.a", header, body)
+            size = s.api(f"STREAM.INFO.{name}", note=False)["state"]["bytes"]
+            s.notes.append(f"{storage} {header!r} {body!r}: {size}")
+            attempts.gone(name)
+            for limits in (
+                {"max_bytes": size - 1},
+                {"max_bytes": size},
+                {"max_bytes": size - 1, "discard": "new"},
+                {"max_bytes": size, "discard": "new"},
+                {"max_msg_size": len(header + body) or 1},
+                {"max_msg_size": len(header + body) - 1 if header else 4},
+            ):
+                name = attempts.attempt(storage=storage, **limits)
+                raw(s, "s.a", header, body)
+                raw(s, "s.a", header, body)
+                state(s, name)
+                attempts.gone(name)
+
+
+_ONE_HEADER = b"NATS/1.0\r\nA: b\r\n\r\n"
+
+
+@scenario
+def replaced_where_full(s: Session) -> None:  # S-021, S-035, S-138, S-147..S-149
+    attempts = Attempts(s)
+    full = {"discard": "new", "max_msgs_per_subject": 1, "allow_rollup_hdrs": True}
+    for storage in ("file", "memory"):
+        for limits in (
+            {"max_msgs": 2},
+            {"max_bytes": 90},
+            {"max_msgs": 2, "discard_new_per_subject": True},
+            {"discard_new_per_subject": True},
+        ):
+            name = attempts.attempt(storage=storage, **full, **limits)
+            for subject, body in (
+                *(("s.a", b"1234"), ("s.b", b"1234"), ("s.c", b"1"), ("s.a", b"12")),
+                *(("s.a", b"123"), ("s.b", b"12345678"), ("s.b", b"")),
+            ):
+                publish(s, subject, body)
+            publish(s, "s.a", b"1", Nats_Rollup="sub")
+            publish(s, "s.d", b"1", Nats_Rollup="all")
+            state(s, name)
+            attempts.gone(name)
+
+
+# ---------------------------------------------------------------- duplicates, ages
+
+
+@scenario
+def ids_outlive_their_messages(s: Session) -> None:  # S-115, S-152
+    configure(s, {"name": "S", "subjects": ["s.>"], "max_msgs": 1})
+    for number in "123":
+        publish(s, "s.a", Nats_Msg_Id=number)
+    publish(s, "s.b", Nats_Msg_Id="1")
+    s.api("STREAM.MSG.DELETE.S", {"seq": 3})
+    publish(s, "s.b", Nats_Msg_Id="3")
+    s.api("STREAM.PURGE.S")
+    publish(s, "s.b", Nats_Msg_Id="2")
+    publish(s, "s.b", Nats_Expected_Last_Msg_Id="3")
+    publish(s, "s.b", Nats_Expected_Last_Msg_Id="3")
+    # Without a window there are no duplicates, but the newest id is known.
+    configure(s, {"name": "T", "subjects": ["t.>"], "sources": [{"name": "S"}]})
+    publish(s, "t.a", Nats_Msg_Id="1")
+    publish(s, "t.a", Nats_Msg_Id="1")
+    publish(s, "t.a", Nats_Expected_Last_Msg_Id="1")
+
+
+@scenario
+def ids_end_with_the_window(s: Session) -> None:  # S-025, S-152
+    configure(s, {"name": "S", "subjects": ["s.>"], "duplicate_window": 100 * MS})
+    publish(s, "s.a", Nats_Msg_Id="1")
+    while b"duplicate" in s.connection.request("s.a", b"", block({"Nats-Msg-Id": "1"})).body:
+        pass
+    s.notes.append("stored again")
+
+
+@scenario
+def messages_end_by_age(s: Session) -> None:  # S-018, S-141, S-145, S-151
+    for retention in ("limits", "workqueue", "interest"):
+        name = retention.upper()
+        config = {"name": name, "subjects": [f"{name}.>"], "storage": "memory"}
+        configure(s, config | {"max_age": 100 * MS, "retention": retention})
+        consumer = {"durable_name": "C", "ack_policy": "explicit"}
+        s.api(f"CONSUMER.CREATE.{name}.C", {"stream_name": name, "config": consumer}, note=False)
+        publish(s, f"{name}.a")
+        while s.api(f"STREAM.INFO.{name}", note=False)["state"]["messages"]:
+            pass
+        state(s, name)
+        shown = s.api(f"STREAM.INFO.{name}", note=False)["state"]
+        s.notes.append(f"{shown['first_ts']} {shown['last_ts'][:2]}")
+
+
+# ---------------------------------------------------------------- deletes, purges, the end
+
+
+@scenario
+def a_sealed_stream(s: Session) -> None:  # S-036, S-180
+    configure(s, {"name": "S", "subjects": ["s.>"], "allow_direct": True, "max_age": 3600 * SECOND})
+    publish(s, "s.a", b"1")
+    sealed = {"name": "S", "subjects": ["s.>"], "sealed": True, "allow_direct": True}
+    configure(s, sealed, "UPDATE")
+    publish(s, "s.a", b"2")
+    publish(s, "s.a", b"2", Nats_Rollup="sub")
+    s.connection.publish("s.a", b"3")
+    s.api("STREAM.PURGE.S")
+    s.api("STREAM.MSG.DELETE.S", {"seq": 1})
+    s.consumer()
+    s.pull({"batch": 1, "expires": 200 * MS})
+    s.ack(s.take(1)[0])
+    configure(s, sealed | {"sealed": False}, "UPDATE")
+    configure(s, sealed | {"description": "d"}, "UPDATE")
+    state(s)
+    s.api("STREAM.DELETE.S")
+
+
+@scenario
+def a_stream_ends_with_its_consumers(s: Session) -> None:  # S-077, S-181
+    s.stream()
+    s.consumer()
+    inbox = s.pull({"batch": 1, "expires": 5 * SECOND})
+    s.waits()
+    s.connection.subscribe("$JS.EVENT.ADVISORY.STREAM.DELETED.>")
+    s.connection.publish("$JS.API.STREAM.DELETE.S", b"", reply=s.inbox())
+    heard = [s.connection.next_of_any(2.0) for _ in range(3)]
+    s.notes += sorted(
+        f"{m.subject} {m.header!r}" if m.subject == inbox else m.subject for m in heard if m
+    )
+    publish(s, "s.a")
+    s.api("CONSUMER.INFO.S.C")
+
+
+@scenario
+def sequences_by_configuration_and_purge(s: Session) -> None:  # S-030, S-058, S-059, S-174, S-175
+    attempts = Attempts(s)
+    for config in ({}, {"first_seq": 1}, {"first_seq": 100}, {"first_seq": 1, "storage": "memory"}):
+        for purge in ({"seq": 50}, {"seq": 200}, {"keep": 1}, {"keep": 5}, {}, {"seq": 1}):
+            name = attempts.attempt(**config)
+            state(s, name)
+            s.api(f"STREAM.PURGE.{name}", purge)
+            state(s, name)
+            publish(s, "s.a")
+            publish(s, "s.a")
+            s.api(f"STREAM.PURGE.{name}", purge)
+            publish(s, "s.b")
+            state(s, name)
+            attempts.gone(name)
+
+
+# ---------------------------------------------------------------- lists and pages
+
+
+@scenario
+def pages(s: Session) -> None:  # S-061, S-075, S-076, S-099..S-102
+    for number in range(300):
+        config = {"name": f"L{number:03}", "subjects": [f"l.{number}"], "storage": "memory"}
+        s.api(f"STREAM.CREATE.L{number:03}", config, note=False)
+    for offset in (0, 250, 256, 299, 300, 301, -1, 2**40):
+        for verb in ("NAMES", "LIST"):
+            answer = s.api(f"STREAM.{verb}", {"offset": offset}, note=False)
+            streams = answer.pop("streams") or []
+            ends = [_name(found) for found in (streams[:1] + streams[-1:])]
+            s.notes.append(f"{verb} {offset}: {sorted(answer.items())} {len(streams)} {ends}")
+    for subject in ("l.7", "*.7", "l.*", ">", "l.7.x", "l", "x", "l..7", " ", ""):
+        for verb in ("NAMES", "LIST"):
+            answer = s.api(f"STREAM.{verb}", {"subject": subject}, note=False)
+            names = [_name(found) for found in answer.pop("streams") or []]
+            s.notes.append(f"{verb} {subject!r}: {sorted(answer.items())} {names[:3]} {len(names)}")
+
+
+def _name(found: object) -> str:
+    return found if isinstance(found, str) else found["config"]["name"]  # type: ignore[index]
+
+
+@scenario
+def odd_direct_gets(s: Session) -> None:  # S-087, S-111, S-164, S-170
+    get_stream(s)
+    for body in (
+        b'{"SEQ":1}',
+        b'{"Last_By_Subj":"s.a","NO_HDR":true}',
+        b'{"seq":1,"bogus":18446744073709551616}',
+        b'{"seq":1,"bogus":1.5e-3}',
+        b'{"seq":1,"bogus":[-0.1,{"a":null}]}',
+        b'{"seq":1,"bogus":01}',
+        b'{"seq":1,"bogus":1.}',
+        b'{"seq":1,"bogus":-}',
+        b'{"seq":18446744073709551615}',
+        b'{"seq":18446744073709551616}',
+        b'{"seq":1.0}',
+        b'{"up_to_seq":18446744073709551615}',
+        b'{"last_by_subj":"s.a","seq":18446744073709551615}',
+        b'{"seq":7,"multi_last":[]}',
+        b'{"batch":9223372036854775808}',
+    ):
+        get(s, body)
+    for level in ("+3", "-1", "+", "1 ", "9999999999999999999"):
+        get(s, {"seq": 1}, header=block({"Nats-Required-Api-Level": level}))

@@ -2,6 +2,7 @@
 // message by message in nats-server's order (S-130). What a feature adds stands in a file of its own and is called from here.
 #include <algorithm>
 
+#include "get_request.hpp"
 #include "header_block.hpp"
 #include "jetstream.hpp"
 #include "json_text.hpp"
@@ -13,6 +14,7 @@ namespace slipstream {
 namespace {
 
 constexpr size_t kShortAckHead = 448;
+constexpr uint64_t kFileRecordBytesMax = 32 << 20;  // S-010
 constexpr string_view kBatchIdHeader = "\r\nNats-Batch-Id:";
 constexpr string_view kRollupLine = "Nats-Rollup: sub\r\n";
 
@@ -62,10 +64,7 @@ bool Stream::too_large(size_t header, size_t body) const {
   return spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size;
 }
 
-bool Stream::level_is_met(string_view level) const {
-  int64_t number = parse_number(level);
-  return number >= 0 && number <= js.kernel.limits.api_level;
-}
+bool Stream::level_is_met(string_view level) const { return !level_too_high(level, js.kernel.limits.api_level); }
 
 void Stream::append(LoggedMessage& m, string_view reply) {
   m.flags |= limits_verdict(m.subject.size(), m.header.size(), m.body.size());
@@ -225,6 +224,11 @@ void Stream::answer_verdict(string_view reply, const Verdict& v) {
 void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
   if (group.logged && js.failed()) {  // an earlier message of this entry
     v.error = &kStoreFailed;
+    return;
+  }
+  uint64_t record_bytes = MessageStore::message_bytes(spec.memory, m.subject.size(), m.header.size(), m.body.size());
+  if (!spec.memory && record_bytes > kFileRecordBytesMax) {
+    v.error = &kRecordTooLarge;
     return;
   }
   if (spec.sealed) {
