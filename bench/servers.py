@@ -8,7 +8,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from slipstream.bench.api_client import ServerAddress
 from slipstream.bench.measurement import ServerProcess
 
+LISTENING = "Listening for client connections on "
 READY_LINE = "Server is ready"
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
@@ -69,7 +69,7 @@ class RunningServer:
         self.durability = durability
         self.folder = Path(tempfile.mkdtemp(prefix=f"bench-{product.name}-", dir=parent))
         self.store = self.folder / "store"
-        self.address = ServerAddress(port=free_port())
+        self.address = ServerAddress(port=-1)  # the server chooses one when it starts, and keeps it
         self._process: subprocess.Popen[str] | None = None
         self._log: list[str] = []
         self._ready = False
@@ -77,10 +77,7 @@ class RunningServer:
         self._reader: threading.Thread | None = None
         sync = f'sync_interval: "{durability.sync_interval}"' if durability.sync_interval else ""
         self._config = self.folder / "server.conf"
-        self._config.write_text(
-            f"listen: 127.0.0.1:{self.address.port}\n"
-            f'jetstream {{ store_dir: "{self.store}"\n {sync} }}\n'
-        )
+        self._config.write_text(f'jetstream {{ store_dir: "{self.store}"\n {sync} }}\n')
 
     def start(self) -> float:
         """Returns the seconds from the start of the process to its ready line."""
@@ -89,7 +86,11 @@ class RunningServer:
         self._ready_or_ended.clear()
         start = time.monotonic()
         self._process = subprocess.Popen(
-            [*self.product.command, "-c", str(self._config)],
+            [
+                *self.product.command,
+                *("-a", "127.0.0.1", "-p", str(self.address.port)),
+                *("-c", str(self._config)),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -106,7 +107,9 @@ class RunningServer:
         assert process.stderr is not None
         for line in process.stderr:
             self._log.append(line)
-            if READY_LINE in line:
+            if LISTENING in line:
+                self.address = ServerAddress(port=int(line.rsplit(":", 1)[1]))
+            elif READY_LINE in line:
                 self._ready = True
                 self._ready_or_ended.set()
         self._ready_or_ended.set()
@@ -185,10 +188,3 @@ def sync_file(path: Path, drop_pages: bool = False) -> None:
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

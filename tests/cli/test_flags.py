@@ -29,7 +29,7 @@ needs_nats_server = pytest.mark.skipif(NATS_SERVER is None, reason="nats-server 
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def their_verdict(path: Path) -> str:
     """The digest, or nothing."""
     assert NATS_SERVER is not None
     command = [NATS_SERVER, "-t", "-c", str(path)]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     found = re.search(r"is valid \((sha256:\w+)\)", checked.stderr)
     assert (checked.returncode == 0) == bool(found), checked.stderr
     return found[1] if found else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ledger import ACK_NONE, ConsumerPromises, Ledger, StreamPromises
 from log_operations import Nothing, Operation, Publish
 from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.kernel.values import StoreKeys
 from slipstream.testing.simulated_node import SimulatedClock, SimulatedNode
 
 ACK_WAIT_NS_MAX = 31_000_000_000
@@ -16,10 +17,17 @@ TURNS_MAX = 16  # a full journal needs a checkpoint, which takes some
 REPUBLISHES_PER_TURN = 5
 
 
-def judge(image: SimDisk, ledger: Ledger, clock: SimulatedClock, *, thorough: bool = True) -> None:
+def judge(
+    image: SimDisk,
+    ledger: Ledger,
+    clock: SimulatedClock,
+    *,
+    thorough: bool = True,
+    keys: StoreKeys | None = None,
+) -> None:
     """Opens the store on `image` and holds it against `ledger`, which goes on from there."""
     ids = {s.description: published_ids(s) for s in ledger.streams}
-    node = SimulatedNode(image, clock)
+    node = SimulatedNode(image, clock, keys=keys)
     ledger.reconcile(node)
     republish(ledger, ids)
     goes_on(ledger)
@@ -33,7 +41,7 @@ def judge(image: SimDisk, ledger: Ledger, clock: SimulatedClock, *, thorough: bo
     node.stop()
     for s in ledger.streams:
         s.committed = len(s.operations)
-    ledger.reconcile(SimulatedNode(image.image(Loss.none), clock))
+    ledger.reconcile(SimulatedNode(image.image(Loss.none), clock, keys=keys))
 
 
 def published_ids(s: StreamPromises) -> list[Publish]:

@@ -12,16 +12,10 @@ from collections.abc import Iterator
 import pytest
 
 from simulated_server import SECOND, SimulatedServer
-from slipstream.jetstream.api import core
 from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.testing.simulated_node import SimulatedClock
 
 Bodies = list[bytes]
-
-
-@pytest.fixture(autouse=True)
-def _announced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "API_LEVEL", 5)
 
 
 @pytest.fixture

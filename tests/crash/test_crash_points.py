@@ -24,24 +24,34 @@ import workloads
 from aftermath import judge
 from ledger import Ledger
 from slipstream.kernel import StoreError
-from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
+from slipstream.kernel.values import StoreCipher, StoreKey, StoreKeys
 from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, SimulatedNode
 
 SECONDS = float(os.environ.get("SLIPSTREAM_CRASH_SECONDS", "32"))
 LOSSES = tuple(Loss)
+KEYS = StoreKeys((StoreKey(1, StoreCipher.CHACHA20_POLY1305, b"k" * 32),), 1)
 
 
 class Life:
     """A workload's run up to a crash point (0: none)."""
 
-    def __init__(self, name: str, crash_at: int = 0, sync_interval_ns: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        crash_at: int = 0,
+        sync_interval_ns: int = 0,
+        keys: StoreKeys | None = None,
+    ) -> None:
         self.disk = SimDisk(crash_at)
         self.clock = SimulatedClock()
         self.ledger = Ledger()
         if crash_at:
             self.disk.crash_at(crash_at)
         try:
-            node = SimulatedNode(self.disk, self.clock, sync_interval_ns=sync_interval_ns)
+            node = SimulatedNode(
+                self.disk, self.clock, sync_interval_ns=sync_interval_ns, keys=keys
+            )
             self.ledger.attach(node)
             workloads.ALL[name](self.ledger)
         except PowerLoss:
@@ -131,3 +141,70 @@ def test_crash_during_recovery(name: str) -> None:
         done += second
     print(f"{name}: {done} crash points of recoveries, {len(LOSSES)} losses each")
     assert done > 0
+
+
+def sample(operations: int, seed: str, budget_s: float) -> Iterator[int]:
+    order = list(range(1, operations + 1))
+    random.Random(seed).shuffle(order)
+    end = time.monotonic() + budget_s
+    for operation in order:
+        yield operation
+        if time.monotonic() > end:
+            return
+
+
+@pytest.mark.parametrize("name", ["publishes", "at_rest"])
+def test_crash_points_of_an_encrypted_store(name: str) -> None:
+    for operation in sample(Life(name, keys=KEYS).operations, name, SECONDS * 0.1):
+        life = Life(name, operation, keys=KEYS)
+        assert life.disk.crashed
+        for loss in LOSSES:
+            try:
+                judge(life.disk.image(loss, operation), *life.copy_of_ledger(), keys=KEYS)
+            except Exception as error:
+                error.add_note(f"{name} encrypted, {operation}, {loss!r}")
+                raise
+
+
+def becomes_encrypted(life: Life, crash_at: int) -> SimDisk:
+    """The store of a plain life after a start with keys, or after a power loss in the middle."""
+    image = life.disk.image(Loss.none, 1)
+    if crash_at:
+        image.crash_at(crash_at)
+    _, clock = life.copy_of_ledger()
+    try:
+        node = SimulatedNode(image, clock, keys=KEYS)
+        for _ in range(8):
+            node.turn()
+            clock.advance(2_000_000_000)
+        node.stop()
+    except (StoreError, PowerLoss):
+        assert image.crashed
+    return image
+
+
+def test_crashes_while_a_store_becomes_encrypted() -> None:
+    life = Life("limits")
+    done = becomes_encrypted(life, 0)
+    assert not readable(done, b"OLD."), "something stays as it was"
+    for crash_at in sample(done.operations, "becomes encrypted", SECONDS * 0.1):
+        image = becomes_encrypted(life, crash_at)
+        for loss in LOSSES:
+            try:
+                judge(image.image(loss, crash_at), *life.copy_of_ledger(), keys=KEYS)
+            except Exception as error:
+                error.add_note(f"crash_at={crash_at}, {loss!r}")
+                raise
+
+
+def readable(disk: SimDisk, text: bytes) -> list[str]:
+    """The files that hold the text."""
+    found = []
+    folders = ["journal", "checkpoints", *(f"streams/{name}" for name in disk.list("streams"))]
+    for folder in folders:
+        for name in disk.list(folder):
+            handle = disk.open(f"{folder}/{name}", OPEN_READ)
+            if text in disk.pread(handle, disk.size(handle), 0):
+                found.append(f"{folder}/{name}")
+            disk.close(handle)
+    return found

@@ -14,10 +14,7 @@ import os
 import random
 import time
 
-import pytest
-
 from simulated_server import SECOND, SimulatedServer
-from slipstream.jetstream.api import core
 from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.testing.simulated_node import SimulatedClock
 
@@ -128,8 +125,7 @@ class World:
         self.server.kernel.check()
 
 
-def test_random_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "API_LEVEL", 5)
+def test_random_copies() -> None:
     end, seed = time.monotonic() + SECONDS, 0
     while seed == 0 or time.monotonic() < end:
         seed += 1

@@ -139,4 +139,27 @@ def lives(ledger: Ledger) -> None:
     ledger.turn(4)
 
 
-ALL: dict[str, Workload] = {f.__name__: f for f in (publishes, limits, consumers, lives)}
+def at_rest(ledger: Ledger) -> None:
+    """Compressed streams, one for a while only, and erasures that rewrite files."""
+    ledger.create_stream("C", stream_spec(subjects=[b"C.>"], compress=True, max_msgs=20))
+    ledger.create_stream("LATER", stream_spec(subjects=[b"LATER.>"]))
+    ledger.turn()
+    for i in range(26):
+        ledger.publish("C", b"C.%d" % (i % 3), b"compressible " * (i % 9 * 8))
+        ledger.publish("LATER", b"LATER.a", b"%d " % i * 100, message_id=f"later-{i}")
+        if i == 8:
+            ledger.update_stream("LATER", stream_spec(subjects=[b"LATER.>"], compress=True))
+        if i % 6 == 5:
+            ledger.node.kernel.checkpoint()
+            ledger.turn(2)
+            ledger.delete_message("C", i - 3, erase=True)
+            ledger.delete_message("LATER", i - 4, erase=True)
+        if i == 20:
+            ledger.update_stream("LATER", stream_spec(subjects=[b"LATER.>"]))
+        ledger.turn()
+    for _ in range(4):
+        ledger.node.kernel.checkpoint()
+        ledger.turn(3)
+
+
+ALL: dict[str, Workload] = {f.__name__: f for f in (publishes, limits, consumers, lives, at_rest)}

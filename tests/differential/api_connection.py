@@ -12,6 +12,8 @@ import socket
 import time
 from typing import NamedTuple
 
+ANSWER_S_MAX = 30.0  # for what is sure to come
+
 
 class Message(NamedTuple):
     subject: str
@@ -23,7 +25,7 @@ class Message(NamedTuple):
 class Connection:
     """One client connection. Use as a context manager."""
 
-    def __init__(self, host: str, port: int, timeout_s: float = 5.0) -> None:
+    def __init__(self, host: str, port: int, timeout_s: float = ANSWER_S_MAX) -> None:
         self._socket = socket.create_connection((host, port), timeout=timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.peer = (host, port)
@@ -46,7 +48,11 @@ class Connection:
         self._socket.close()
 
     def request(
-        self, subject: str, body: bytes = b"", header: bytes = b"", timeout_s: float = 2.0
+        self,
+        subject: str,
+        body: bytes = b"",
+        header: bytes = b"",
+        timeout_s: float = ANSWER_S_MAX,
     ) -> Message | None:
         """The reply, or None when there was none in time."""
         reply = f"{self._inbox}.{next(self._count)}"
@@ -103,7 +109,7 @@ class Connection:
             except TimeoutError:
                 return None
             finally:
-                self._socket.settimeout(5.0)
+                self._socket.settimeout(ANSWER_S_MAX)
             if (message := self._take(line)) is not None:
                 return message
 

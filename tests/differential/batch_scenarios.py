@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from api_connection import ANSWER_S_MAX
 from consumer_scenarios import Session, normal_message
 
 Scenario = Callable[["BatchSession"], None]
@@ -274,7 +275,7 @@ def atomic_abandoned(s: BatchSession) -> None:  # S-217, S-252
     ):
         s.part(batch, 1)
         s.part(batch, 3, **headers)
-        message = s.connection.next_of_any(2)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None
         event = json.loads(message.body)
         del event["id"], event["timestamp"]
@@ -312,8 +313,7 @@ def atomic_sealed_or_silent(s: BatchSession) -> None:
     s.connection.publish("s.a", b"1", block({"Nats-Batch-Id": "b", "Nats-Batch-Sequence": 1}), "r")
     headers = {"Nats-Batch-Id": "b", "Nats-Batch-Sequence": 2, "Nats-Batch-Commit": 1}
     s.connection.publish("s.a", b"2", block(headers), "r")
-    while s.api("STREAM.INFO.S", note=False)["state"]["messages"] < 2:
-        pass
+    s.until_state(messages=2)
     s.contents()
     s.api("STREAM.UPDATE.S", {"name": "S", "subjects": ["s.>"], "sealed": True}, note=False)
     s.part("b", 1)

@@ -7,8 +7,10 @@ from __future__ import annotations
 import json
 import re
 
+from api_connection import ANSWER_S_MAX
 from consumer_feature_scenarios import advisories, request, scenario
 from consumer_scenarios import MS, Session
+from raw_client import wait_until
 from slipstream.protocol.short_hash import short_hash
 
 # ---------------------------------------------------------------- updates of live consumers
@@ -114,8 +116,8 @@ def update_of_deliver_subject(s: Session) -> None:  # C-041, C-057
     request(s, "$JS.API.CONSUMER.CREATE.S.C", raw)  # somebody listens to the old one
     s.connection.subscribe("in.2")
     s.connection.unsubscribe(first)
-    while s.api("CONSUMER.INFO.S.C", note=False).get("push_bound"):
-        pass
+    info = "CONSUMER.INFO.S.C"
+    wait_until(lambda: not s.api(info, note=False).get("push_bound"), "nobody is bound")
     s.connection.request("$JS.API.CONSUMER.CREATE.S.C", raw)
     s.take(2)
     s.info()
@@ -151,7 +153,7 @@ def update_of_everything_shown(s: Session) -> None:  # C-019..C-052
 def watched(s: Session, count: int) -> None:
     """Advisories; numbers that differ by nature are replaced."""
     for _ in range(count):
-        message = s.connection.next_of_any(2)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None, "no advisory"
         body = re.sub(rb'"(timestamp|pause_until)":"[^"]*"', rb'"\1":"TIME"', message.body)
         body = re.sub(rb'"ack_time":\d+', b'"ack_time":1', body)
@@ -260,7 +262,7 @@ def paused_push(s: Session) -> None:  # C-102, C-141
     s.api("CONSUMER.PAUSE.S.C")
     s.store("2")  # nats-server resumes when something happens
     for _ in range(2):
-        message = s.connection.next_of_any(2)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         s.notes.append(f"{message and message.body!r}")
 
 
@@ -454,7 +456,7 @@ def play_long_ack_subjects(s: Session) -> None:
     s.store(*"12345")
     s.consumer()
     s.pull({"batch": 5, "expires": 1000 * MS})
-    got = [s.connection.next_of_any(2) for _ in range(5)]
+    got = [s.connection.next_of_any(ANSWER_S_MAX) for _ in range(5)]
     replies = [message.reply for message in got if message]
     s.notes.extend(re.sub(r"\.\d{19}\.", ".TIME.", reply) for reply in replies)
     for seq, prefix in enumerate(
@@ -482,12 +484,12 @@ def play_long_flow_subjects(s: Session) -> None:  # C-112
     s.stream()
     s.store(*"12")
     s.consumer(ack_policy="flow_control", deliver_subject=s.inbox(), max_ack_pending=1)
-    got = [s.connection.next_of_any(2) for _ in range(2)]
+    got = [s.connection.next_of_any(ANSWER_S_MAX) for _ in range(2)]
     subject = [message.reply for message in got if message][1]
     s.notes.append(re.sub(r"\w{4}$", "RANDOM", subject))
     header = b"NATS/1.0\r\nNats-Last-Consumer: 1\r\nNats-Last-Stream: 1\r\n\r\n"
     s.connection.publish(subject, b"", header=header)
-    message = s.connection.next_of_any(2)
+    message = s.connection.next_of_any(ANSWER_S_MAX)
     s.notes.append(f"{message and message.body!r}")
     s.info()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 
-from api_connection import Message
+from api_connection import ANSWER_S_MAX, Message
 from consumer_scenarios import MS, Scenario, Session
 
 FEATURE_SCENARIOS: dict[str, Scenario] = {}
@@ -37,12 +37,6 @@ def with_numbered_ids(notes: list[str]) -> list[str]:
     return [re.sub(r"\b(?=[A-Z]*[0-9a-z])[0-9A-Za-z]{22}\b", number, note) for note in notes]
 
 
-def waits_for(s: Session, count: int, name: str = "C") -> None:
-    """Until so many requests stand in the queue; nats-server takes them up later."""
-    while s.api(f"CONSUMER.INFO.S.{name}", note=False)["num_waiting"] != count:
-        pass
-
-
 def pin_id(message: Message) -> str:
     (found,) = re.findall(rb"Nats-Pin-Id: (\w+)", message.header)
     return found.decode()
@@ -56,7 +50,7 @@ def groups(s: Session, name: str = "C") -> None:
 def advisories(s: Session, count: int) -> None:
     """Those that come; their bodies are noted with the order of their fields."""
     for _ in range(count):
-        message = s.connection.next_of_any(2)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None, "no advisory"
         body = re.sub(rb'"timestamp":"[^"]*"', b'"timestamp":"TIME"', message.body)
         body = re.sub(rb'("(?:pinned_)?id":")', rb"\1 ", body)
@@ -209,12 +203,9 @@ def direct_consumer_delivers(s: Session) -> None:  # C-047, C-128
     s.take(1)
 
 
-def kept(s: Session, *, until: int | None = None) -> None:
-    """How many messages the stream has; nats-server removes after it has answered."""
-    while True:
-        state = s.api("STREAM.INFO.S", note=False)["state"]
-        if until is None or state["messages"] == until:
-            break
+def kept(s: Session, messages: int) -> None:
+    """Once the stream has so many; nats-server removes after it has answered."""
+    state = s.until_state(messages=messages)
     s.notes.append(f"{state['messages']} messages from {state['first_seq']}")
 
 
@@ -227,14 +218,14 @@ def sourcing_consumer_of_a_work_queue(s: Session) -> None:  # C-047, C-055, S-19
     s.take(5)
     asked = s.take(2)[-1]
     flow_reply(s, asked, 3, 3)
-    kept(s, until=2)
+    kept(s, 2)
     s.info("M")
     create(s, "M", direct=True, sourcing=True, deliver_subject=inbox)
     s.take(2)
     s.info("M")
     for verb in ("CONSUMER.NAMES.S", "CONSUMER.INFO.S.M"):
         request(s, f"$JS.API.{verb}")
-    kept(s)
+    kept(s, 2)
 
 
 # ---------------------------------------------------------------- resets
@@ -257,14 +248,14 @@ def play_reset_of_kept(s: Session, retention: str, *, skipped: int, left: int) -
     s.pull({"batch": 3, "expires": 1000 * MS})
     got = s.take(3)
     s.ack(got[1])
-    kept(s, until=4)
+    kept(s, 4)
     request(s, RESET.format("C"), b'{"seq":4}')
     s.info()
-    kept(s, until=skipped)
+    kept(s, skipped)
     s.pull({"batch": 3, "no_wait": True})
     for message in s.take(3)[:2]:
         s.ack(message)
-    kept(s, until=left)
+    kept(s, left)
 
 
 @scenario
@@ -425,7 +416,7 @@ def overflow_by_pending(s: Session) -> None:  # C-095
     s.stream()
     s.consumer(**OVERFLOW)
     first = s.pull({"batch": 5, "group": "a", "min_pending": 3, "expires": 3000 * MS})
-    waits_for(s, 1)
+    s.waits(1)
     s.store("1", "2")
     s.silence(0.1)
     s.store("3")
@@ -446,7 +437,7 @@ def overflow_by_ack_pending(s: Session) -> None:  # C-095
     s.store(*"12345678")
     s.consumer(**OVERFLOW)
     s.pull({"batch": 3, "group": "a", "min_ack_pending": 2, "expires": 3000 * MS})
-    waits_for(s, 1)
+    s.waits(1)
     s.silence(0.1)
     s.pull({"batch": 1, "group": "a", "expires": 3000 * MS})
     s.take(1)
@@ -482,9 +473,9 @@ def pinned_client(s: Session) -> None:  # C-096, C-097, C-099
     assert pin_id(got[0]) == pin_id(got[1])
     groups(s)
     s.pull({"batch": 1, "group": "a", "expires": 5000 * MS})
-    waits_for(s, 1)
+    s.waits(1)
     s.pull(b"1")
-    waits_for(s, 2)
+    s.waits(2)
     s.silence(0.1)
     s.pull({"batch": 1, "group": "a", "expires": 3000 * MS, "id": "another"})
     s.take(1)
@@ -507,7 +498,11 @@ def pinned_client_times_out(s: Session) -> None:  # C-097, C-145
     s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.PINNED.>")
     s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.UNPINNED.>")
     inbox = s.pull({"batch": 1, "group": "a", "expires": 3000 * MS})
-    got = {m.subject: m for m in (s.connection.next_of_any(2), s.connection.next_of_any(2)) if m}
+    got = {
+        m.subject: m
+        for m in (s.connection.next_of_any(ANSWER_S_MAX), s.connection.next_of_any(ANSWER_S_MAX))
+        if m
+    }
     s.notes.append(str(sorted(got)))
     old = pin_id(got["s.a"])
     advisories(s, 1)
@@ -515,7 +510,7 @@ def pinned_client_times_out(s: Session) -> None:  # C-097, C-145
     s.pull({"batch": 1, "group": "a", "expires": 3000 * MS, "id": old})
     s.take(1)
     s.pull({"batch": 1, "group": "a", "expires": 5000 * MS}, inbox=inbox)
-    found = [s.connection.next_of_any(2) for _ in range(2)]
+    found = [s.connection.next_of_any(ANSWER_S_MAX) for _ in range(2)]
     s.notes.append(str(sorted(m.subject for m in found if m)))
     request(s, "$JS.API.CONSUMER.UNPIN.S.C", b'{"group":"a"}')
     advisories(s, 1)
@@ -565,12 +560,12 @@ def prioritized(s: Session) -> None:  # C-098
     s.consumer(**PRIORITIZED)
     for number, priority in enumerate((5, 1, 5, 0, 1)):
         s.pull({"batch": 2, "group": "a", "priority": priority, "expires": 5000 * MS})
-        waits_for(s, number + 1)
+        s.waits(number + 1)
     s.pull(b"1")
-    waits_for(s, 6)
+    s.waits(6)
     for n in range(11):
         s.store(str(n))
-        message = s.connection.next_of_any(2)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None
         s.notes.append(f"{message.subject} {message.body!r}")
 
@@ -581,13 +576,13 @@ def prioritized_asks_in_turn(s: Session) -> None:  # C-098: who got which messag
     s.consumer(**PRIORITIZED)
     sids = {}
     for number, priority in enumerate((3, 1, 3, 1, 2)):
-        inbox = s.pull({"batch": 2, "group": "a", "priority": priority, "expires": 200 * MS})
+        inbox = s.pull({"batch": 2, "group": "a", "priority": priority, "expires": 800 * MS})
         sids[inbox] = number
-        waits_for(s, number + 1)
+        s.waits(number + 1)
     for n in range(5):
         s.store(str(n))
         s.take(1)
-    left = sorted(filter(None, (s.connection.next_of_any(2) for _ in range(3))))
+    left = sorted(filter(None, (s.connection.next_of_any(ANSWER_S_MAX) for _ in range(3))))
     s.notes.extend(f"{sids[m.subject]} {m.header!r}" for m in left)
 
 

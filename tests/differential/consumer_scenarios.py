@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Callable
 
-from api_connection import Connection, Message
+from api_connection import ANSWER_S_MAX, Connection, Message
+from raw_client import wait_until
 
 MS = 1_000_000
 NEXT = "$JS.API.CONSUMER.MSG.NEXT.S.{}"
@@ -67,7 +68,7 @@ class Session:
         self.connection.publish(NEXT.format(name), raw, reply=inbox)
         return inbox
 
-    def take(self, count: int, timeout_s: float = 2.0) -> list[Message]:
+    def take(self, count: int, timeout_s: float = ANSWER_S_MAX) -> list[Message]:
         """That many messages; a missing one is noted as such."""
         taken = []
         for _ in range(count):
@@ -89,10 +90,26 @@ class Session:
         answer = self.connection.request(message.reply, body)
         self.notes.append(f"ack {body!r}: {normal_message(answer) if answer else 'no answer'}")
 
-    def waits(self, name: str = "C") -> None:
-        """Until the pull request stands in the consumer's queue; nats-server takes it up later."""
-        while self.api(f"CONSUMER.INFO.S.{name}", note=False)["num_waiting"] == 0:
-            pass
+    def waits(self, count: int = 1, name: str = "C") -> None:
+        """Until so many pull requests stand in the consumer's queue; nats-server takes them up
+        later.
+        """
+        verb = f"CONSUMER.INFO.S.{name}"
+        wait_until(lambda: self.api(verb, note=False)["num_waiting"] == count, f"{count} pulls")
+
+    def until_state(self, stream: str = "S", **wanted: int) -> dict:
+        """The stream's state, once it has these numbers."""
+
+        def looked() -> dict | None:
+            asked = {"subjects_filter": ">", "deleted_details": True}
+            state = self.api(f"STREAM.INFO.{stream}", asked, note=False)["state"]
+            return state if wanted.items() <= state.items() else None
+
+        return wait_until(looked, f"{stream} has {wanted}")
+
+    def until_gone(self, seq: int) -> None:
+        verb = "STREAM.MSG.GET.S"
+        wait_until(lambda: "error" in self.api(verb, {"seq": seq}, note=False), f"{seq} is gone")
 
     def info(self, name: str = "C") -> None:
         answer = self.api(f"CONSUMER.INFO.S.{name}", note=False)
@@ -262,7 +279,7 @@ def pull_and_delete(s: Session) -> None:  # C-083
     s.take(1)
     s.consumer("D")
     s.pull({"batch": 1, "expires": 3000 * MS}, "D")
-    s.waits("D")
+    s.waits(name="D")
     s.api("STREAM.DELETE.S")
     s.take(1)
 
@@ -385,7 +402,7 @@ def backoff_and_max_deliver(s: Session) -> None:  # C-124, C-125
     s.pull({"batch": 2, "expires": 3000 * MS})
     s.take(1)
     s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
-    message = s.connection.next_of_any(2)
+    message = s.connection.next_of_any(ANSWER_S_MAX)
     assert message is not None
     advisory = json.loads(message.body)
     s.notes.append(f"{message.subject} {advisory['stream_seq']} {advisory['deliveries']}")
@@ -623,8 +640,7 @@ def message_ttl(s: Session) -> None:  # S-122, S-155
         _publish_with_ttl(s, ttl)
     s.store("stays")
     for seq in (1, 2, 6):  # a second, or a bit more
-        while "message" in s.api("STREAM.MSG.GET.S", {"seq": seq}, note=False):
-            pass
+        s.until_gone(seq)
     for seq in range(1, 8):
         gone = "error" in s.api("STREAM.MSG.GET.S", {"seq": seq}, note=False)
         s.notes.append(f"{seq} {'gone' if gone else 'there'}")

@@ -10,6 +10,7 @@ import base64
 import json
 import re
 
+from api_connection import ANSWER_S_MAX
 from consumer_scenarios import MS, Scenario, Session, normal_message
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -171,8 +172,7 @@ def republished_into_another_stream(s: Session) -> None:  # S-159
     )
     for body in (b"1", b"2", b"3"):
         publish(s, "s.a", body)
-    while s.api("STREAM.INFO.T", note=False)["state"]["messages"] < 3:
-        pass
+    s.until_state("T", messages=3)
     for seq in (1, 2, 3):
         answer = s.api("STREAM.MSG.GET.T", {"seq": seq}, note=False)["message"]
         s.notes.append(f"{answer['subject']} {answer['data']}")
@@ -310,12 +310,6 @@ def counters_with_other_features(s: Session) -> None:  # S-200
 # ---------------------------------------------------------------- delete markers
 
 
-def until_messages(s: Session, messages: int) -> None:
-    """Time is the subject here: as long as it takes until the stream has so many."""
-    while s.api("STREAM.INFO.S", note=False)["state"]["messages"] != messages:
-        pass
-
-
 @scenario
 def markers_configured(s: Session) -> None:  # S-042
     config = {"name": "S", "subjects": ["s.>"]}
@@ -338,7 +332,7 @@ def markers_of_the_last_messages(s: Session) -> None:  # S-156, S-158
             "subjects": ["s.>"],
             "subject_delete_marker_ttl": 3600 * SECOND,
             "republish": {"src": "s.>", "dest": "r.>"},
-            "max_age": 400 * MS,
+            "max_age": 1000 * MS,
         },
     )
     s.consumer(ack_policy="none", filter_subject="s.b")
@@ -350,13 +344,13 @@ def markers_of_the_last_messages(s: Session) -> None:  # S-156, S-158
     publish(s, "s.e", Nats_Marker_Reason="Remove")
     s.connection.subscribe("r.>")
     s.take(3)
-    until_messages(s, 3)
+    s.until_state(messages=3)
     state(s)
     s.pull({"batch": 2, "no_wait": True})
     s.take(2)
     for seq in (7, 8, 9):
         stored(s, seq)
-    until_messages(s, 0)
+    s.until_state(messages=0)
     state(s)
 
 
@@ -380,11 +374,10 @@ def markers_after_a_time_to_live(s: Session) -> None:  # S-156
     publish(s, "s.a", b"1", Nats_TTL="1")
     publish(s, "s.b", b"2", Nats_TTL="1")
     publish(s, "s.b", b"3")
-    until_messages(s, 2)
-    while "error" not in s.api("STREAM.MSG.GET.S", {"seq": 2}, note=False):
-        pass
+    s.until_state(messages=2)
+    s.until_gone(2)
     stored(s, 4)
-    until_messages(s, 1)
+    s.until_state(messages=1)
     state(s)
 
 
@@ -400,7 +393,7 @@ def get(s: Session, body: object = None, by: str = "", header: bytes = b"") -> N
     s.connection.publish(GET + by, raw, header, s.inbox())
     batch = isinstance(body, dict) and ("batch" in body or "multi_last" in body)
     while True:
-        message = s.connection.next_of_any(2.0)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         s.notes.append(normal_message(message) if message else "nothing")
         if not batch or message is None or message.header.startswith(b"NATS/1.0 "):
             return
@@ -417,7 +410,7 @@ def get_stream(s: Session, **fields: object) -> None:
 
 
 @scenario
-def get_single_messages(s: Session) -> None:  # S-161..S-164, S-166, S-171, S-172
+def get_single_messages(s: Session) -> None:  # S-088, S-161..S-164, S-166, S-171, S-172
     get_stream(s)
     for seq in (1, 2, 3, 7, 8, 9, 2**40):
         get(s, {"seq": seq})
@@ -545,7 +538,7 @@ def get_last_of_busy_subjects(s: Session) -> None:  # S-168
     configure(s, {"name": "S", "subjects": ["s.>"], "allow_direct": True, "storage": "memory"})
     for number in range(300):
         s.connection.publish(f"s.{'ab'[number % 2]}.{number % 3}", str(number).encode())
-    until_messages(s, 300)
+    s.until_state(messages=300)
     for up_to in (400, 300, 299, 150, 75, 7, 3, 1):
         get(s, {"multi_last": ["s.>"], "up_to_seq": up_to})
         get(s, {"multi_last": ["s.a.*", "s.b.1"], "up_to_seq": up_to})
@@ -556,11 +549,11 @@ def get_too_many(s: Session) -> None:  # S-169
     configure(s, {"name": "S", "subjects": ["s.>"], "allow_direct": True, "storage": "memory"})
     for number in range(1024):
         s.connection.publish(f"s.{number}")
-    until_messages(s, 1024)
+    s.until_state(messages=1024)
     s.connection.publish(GET, b'{"multi_last":["s.>","s.*"],"batch":1}', reply=s.inbox())
     s.take(2)
     s.connection.publish("s.more")
-    until_messages(s, 1025)
+    s.until_state(messages=1025)
     get(s, {"multi_last": ["s.>"], "batch": 1})
     get(s, {"multi_last": ["s.>"], "batch": 1, "up_to_seq": 1024, "max_bytes": 1})
 
@@ -598,11 +591,6 @@ def get_by_time(s: Session) -> None:  # S-079, S-103, S-165, S-168
 # ---------------------------------------------------------------- over streams that copy
 
 
-def until_last(s: Session, name: str, last: int) -> None:
-    while s.api(f"STREAM.INFO.{name}", note=False)["state"]["last_seq"] < last:
-        pass
-
-
 @scenario
 def counters_of_sources(s: Session) -> None:  # S-202
     for name in "AB":
@@ -622,7 +610,7 @@ def counters_of_sources(s: Session) -> None:  # S-202
     )
     for last, (subject, increment) in enumerate(steps, 1):
         publish(s, subject, Nats_Incr=increment)
-        until_last(s, "S", last)
+        s.until_state(last_seq=last)
         message = s.api("STREAM.MSG.GET.S", {"seq": last}, note=False)["message"]
         header = base64.b64decode(message["hdrs"])
         source = re.sub(rb"(Nats-Stream-Source: \S+ \S+ \S+ \S+ \S+)[^\r]*", rb"\1", header)
@@ -636,13 +624,13 @@ def mirror_answers_for_its_origin(s: Session) -> None:  # S-161
     for body in (b"1", b"2"):
         publish(s, "o.a", body)
     configure(s, {"name": "S", "mirror": {"name": "O"}, "mirror_direct": True})
-    until_last(s, "S", 2)
+    s.until_state(last_seq=2)
     configure(s, origin | {"allow_direct": False}, "UPDATE")
     for request in (b'{"seq":1}', b'{"seq":1,"batch":5}'):
         inbox = s.inbox()
         while True:  # until the mirror has taken it up
             s.connection.publish("$JS.API.DIRECT.GET.O", request, reply=inbox)
-            message = s.connection.next_of_any(2.0)
+            message = s.connection.next_of_any(ANSWER_S_MAX)
             if message is None or b" 503" not in message.header:
                 break
         s.notes.append(normal_message(message) if message else "nothing")

@@ -11,14 +11,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
-from api_connection import Connection
+from api_connection import ANSWER_S_MAX, Connection
+from raw_client import wait_until
 
 MS, SECOND = 1_000_000, 1_000_000_000
-WAIT_S = 15.0
 Scenario = Callable[["Copies"], None]
 SCENARIOS: dict[str, Scenario] = {}
 
@@ -39,7 +38,7 @@ class Copies:
 
     def api(self, verb: str, body: object = None) -> Any:
         raw = b"" if body is None else json.dumps(body).encode()
-        reply = self.connection.request(f"$JS.API.{verb}", raw, timeout_s=5.0)
+        reply = self.connection.request(f"$JS.API.{verb}", raw)
         assert reply is not None, f"{verb}: no answer"
         return json.loads(reply.body)
 
@@ -72,17 +71,15 @@ class Copies:
         return self.ok(f"STREAM.INFO.{name}")
 
     def until(self, name: str, condition: Callable[[Any], bool]) -> Any:
-        deadline = time.monotonic() + WAIT_S
-        while not condition(info := self.info(name)):
-            assert time.monotonic() < deadline, f"{name} does not settle: {info}"
-            time.sleep(0.02)  # between looks
-        return info
+        def looked() -> Any:
+            info = self.info(name)
+            return info if condition(info) else None
 
-    def until_last(self, name: str, last_seq: int) -> None:
-        self.until(name, lambda info: info["state"]["last_seq"] == last_seq)
+        return wait_until(looked, f"{name} settles")
 
-    def until_messages(self, name: str, messages: int) -> None:
-        self.until(name, lambda info: info["state"]["messages"] == messages)
+    def until_state(self, name: str, **wanted: int) -> None:
+        """Until the stream's state has these numbers."""
+        self.until(name, lambda info: wanted.items() <= info["state"].items())
 
     # -- noting
 
@@ -116,6 +113,12 @@ class Copies:
             source["active"] = "never" if source["active"] < 0 else "heard of"
             self.note(f"{name}: {json.dumps(source)}")
 
+    def note_copy(self, name: str, *, as_in: str = "", **wanted: int) -> None:
+        """All of the stream, once its state has these numbers."""
+        self.until_state(name, **wanted)
+        self.note_content(name, as_in=as_in)
+        self.note_info(name)
+
 
 def settled() -> Callable[[Any], bool]:
     """All origins were heard of, or answered with an error."""
@@ -138,11 +141,9 @@ def mirror_of_everything(s: Copies) -> None:
     s.store("o.h", "nothing left", header="Nats-Expected-Stream: O\r\n")
     s.store("o.h", "")
     s.stream("M", mirror={"name": "O"})
-    s.until_last("M", 8)
+    s.until_state("M", last_seq=8)
     s.store("o.h", "later", header="Nats-Msg-Id: two\r\n")
-    s.until_last("M", 9)
-    s.note_content("M", as_in="O")
-    s.note_info("M")
+    s.note_copy("M", last_seq=9, as_in="O")
     s.note_info("O")
     s.note(s.api("CONSUMER.NAMES.O")["consumers"])
 
@@ -153,17 +154,13 @@ def mirror_with_gaps(s: Copies) -> None:
     for seq in (1, 4, 5, 8):
         s.ok("STREAM.MSG.DELETE.O", {"seq": seq})
     s.stream("M", mirror={"name": "O"})
-    s.until_last("M", 7)
+    s.until_state("M", last_seq=7)
     s.store("o.1", "after a gap")
-    s.until_last("M", 9)
-    s.note_content("M")
-    s.note_info("M")
+    s.note_copy("M", last_seq=9)
     s.ok("STREAM.MSG.DELETE.M", {"seq": 6})
     s.ok("STREAM.MSG.DELETE.O", {"seq": 7})
     s.store("o.1", "and after deletions")
-    s.until_last("M", 10)
-    s.note_content("M")
-    s.note_info("M")
+    s.note_copy("M", last_seq=10)
 
 
 @scenario
@@ -171,9 +168,7 @@ def mirror_of_a_stream_that_begins_late(s: Copies) -> None:
     s.stream("O", subjects=["o.>"], first_seq=100)
     s.stream("M", mirror={"name": "O"})
     s.store("o.1", "a", "b")
-    s.until_last("M", 101)
-    s.note_content("M", as_in="O")
-    s.note_info("M")
+    s.note_copy("M", last_seq=101, as_in="O")
 
 
 @scenario
@@ -181,21 +176,30 @@ def mirror_of_a_purged_stream(s: Copies) -> None:
     s.origin(messages=6)
     s.ok("STREAM.PURGE.O")
     s.stream("M", mirror={"name": "O"})
-    s.until_last("M", 6)
+    s.until_state("M", last_seq=6)
     s.note_info("M")
     s.store("o.1", "a")
-    s.until_last("M", 7)
-    s.note_content("M", as_in="O")
-    s.note_info("M")
+    s.note_copy("M", last_seq=7, as_in="O")
 
 
-@scenario
-def mirror_with_a_start_sequence(s: Copies) -> None:
-    s.origin(messages=6)
-    s.stream("M", mirror={"name": "O", "opt_start_seq": 4})
-    s.until_last("M", 6)
-    s.note_content("M", as_in="O")
-    s.note_info("M")
+def _mirror(messages: int, origin: dict[str, object], **fields: object) -> Scenario:
+    """A mirror of that many messages, made when they are there."""
+
+    def play(s: Copies) -> None:
+        s.origin(messages=messages)
+        s.stream("M", mirror={"name": "O"} | origin, **fields)
+        s.note_copy("M", last_seq=messages, as_in="O")
+
+    return play
+
+
+_TRANSFORMS = [{"src": "o.1", "dest": "one.{{partition(3)}}"}, {"src": "o.2", "dest": ""}]
+SCENARIOS |= {
+    "mirror_with_a_start_sequence": _mirror(6, {"opt_start_seq": 4}),
+    "mirror_with_a_filter": _mirror(8, {"filter_subject": "o.1"}),
+    "mirror_with_transforms": _mirror(6, {"subject_transforms": _TRANSFORMS}),
+    "mirror_with_limits_of_its_own": _mirror(9, {}, max_msgs=4, storage="memory"),
+}
 
 
 @scenario
@@ -203,36 +207,8 @@ def mirror_with_a_start_time(s: Copies) -> None:
     s.origin(messages=6)
     when = s.ok("STREAM.MSG.GET.O", {"seq": 3})["message"]["time"]
     s.stream("M", mirror={"name": "O", "opt_start_time": when})
-    s.until_last("M", 6)
+    s.until_state("M", last_seq=6)
     s.note_content("M", as_in="O")
-
-
-@scenario
-def mirror_with_a_filter(s: Copies) -> None:
-    s.origin(messages=8)
-    s.stream("M", mirror={"name": "O", "filter_subject": "o.1"})
-    s.until_last("M", 8)
-    s.note_content("M", as_in="O")
-    s.note_info("M")
-
-
-@scenario
-def mirror_with_transforms(s: Copies) -> None:
-    s.origin(messages=6)
-    pairs = [{"src": "o.1", "dest": "one.{{partition(3)}}"}, {"src": "o.2", "dest": ""}]
-    s.stream("M", mirror={"name": "O", "subject_transforms": pairs})
-    s.until_last("M", 6)
-    s.note_content("M", as_in="O")
-    s.note_info("M")
-
-
-@scenario
-def mirror_with_limits_of_its_own(s: Copies) -> None:
-    s.origin(messages=9)
-    s.stream("M", mirror={"name": "O"}, max_msgs=4, storage="memory")
-    s.until_last("M", 9)
-    s.note_content("M", as_in="O")
-    s.note_info("M")
 
 
 @scenario
@@ -242,9 +218,7 @@ def mirror_keeps_roll_ups_as_messages(s: Copies) -> None:
     s.store("o.1", "c", header="Nats-Rollup: sub\r\n")
     s.store("o.2", "d", header="Nats-TTL: 1h\r\n")
     s.stream("M", mirror={"name": "O"})
-    s.until_last("M", 4)
-    s.note_content("M", as_in="O")
-    s.note_info("M")
+    s.note_copy("M", last_seq=4, as_in="O")
 
 
 @scenario
@@ -254,11 +228,9 @@ def mirror_that_rolls_up(s: Copies) -> None:
     s.stream("M", mirror={"name": "R"}, allow_rollup_hdrs=True)
     s.until("M", settled())
     s.store("r.1", "a", "b")
-    s.until_last("M", 2)
+    s.until_state("M", last_seq=2)
     s.store("r.1", "c", header="Nats-Rollup: sub\r\n")
-    s.until_last("M", 3)
-    s.note_content("M")
-    s.note_info("M")
+    s.note_copy("M", last_seq=3)
 
 
 @scenario
@@ -266,18 +238,16 @@ def mirror_of_a_mirror(s: Copies) -> None:
     s.origin(messages=4)
     s.stream("M", mirror={"name": "O"})
     s.stream("N", mirror={"name": "M"})
-    s.until_last("N", 4)
+    s.until_state("N", last_seq=4)
     s.store("o.1", "later")
-    s.until_last("N", 5)
-    s.note_content("N", as_in="O")
-    s.note_info("N")
+    s.note_copy("N", last_seq=5, as_in="O")
 
 
 @scenario
 def promotion(s: Copies) -> None:  # S-198
     s.origin(messages=3)
     s.stream("M", mirror={"name": "O"})
-    s.until_last("M", 3)
+    s.until_state("M", last_seq=3)
     s.update("M", subjects=["m.>"])
     s.store("o.1", "not any more")
     s.store("m.1", "own", header="Nats-Msg-Id: x\r\n")
@@ -291,7 +261,7 @@ def promotion(s: Copies) -> None:  # S-198
 def publishing_to_a_mirror(s: Copies) -> None:
     s.origin(messages=3)
     s.stream("M", mirror={"name": "O"})
-    s.until_last("M", 3)
+    s.until_state("M", last_seq=3)
     for subject in ("M", "m.1"):
         answer = s.connection.request(subject, b"x")
         s.note(answer.header if answer is not None else "no answer")
@@ -312,11 +282,9 @@ def one_source(s: Copies) -> None:
     s.origin(messages=4)
     s.store("o.h", "kept", header="A: b\r\nNats-Expected-Stream: O\r\nNats-Msg-Id: one\r\n")
     s.stream("S", sources=[{"name": "O"}])
-    s.until_last("S", 5)
+    s.until_state("S", last_seq=5)
     s.store("o.h", "later")
-    s.until_last("S", 6)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", last_seq=6)
     s.note_info("O")
 
 
@@ -324,12 +292,10 @@ def one_source(s: Copies) -> None:
 def sources_and_subjects_of_its_own(s: Copies) -> None:
     s.origin(messages=3)
     s.stream("S", subjects=["s.>"], sources=[{"name": "O"}])
-    s.until_last("S", 3)
+    s.until_state("S", last_seq=3)
     s.store("s.1", "own")
     s.store("o.1", "origin's")
-    s.until_last("S", 5)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", last_seq=5)
 
 
 @scenario
@@ -340,9 +306,7 @@ def filtered_sources(s: Copies) -> None:
         name = "S" + str(len(filters)) + filters[0][-1].replace(">", "x")
         s.stream(name, sources=sources[:1])
         count = {"o.1": 2, "o.0": 3, "o.>": 7}[filters[0]]
-        s.until_messages(name, count)
-        s.note_content(name)
-        s.note_info(name)
+        s.note_copy(name, messages=count)
 
 
 @scenario
@@ -350,9 +314,7 @@ def transformed_sources(s: Copies) -> None:
     s.origin(messages=6)
     pairs = [{"src": "o.1", "dest": "one.x"}, {"src": "o.2", "dest": ""}]
     s.stream("S", sources=[{"name": "O", "subject_transforms": pairs}])
-    s.until_messages("S", 4)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", messages=4)
 
 
 @scenario
@@ -361,20 +323,16 @@ def transformed_twice(s: Copies) -> None:
     pairs = [{"src": "o.*", "dest": "t.{{wildcard(1)}}"}]
     own = {"src": "t.*", "dest": "u.{{wildcard(1)}}.v"}
     s.stream("S", sources=[{"name": "O", "subject_transforms": pairs}], subject_transform=own)
-    s.until_messages("S", 3)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", messages=3)
 
 
 @scenario
 def source_of_a_source(s: Copies) -> None:
     s.origin(messages=3)
     s.stream("S", sources=[{"name": "O"}])
-    s.until_last("S", 3)
+    s.until_state("S", last_seq=3)
     s.stream("T", sources=[{"name": "S"}])
-    s.until_last("T", 3)
-    s.note_content("T")
-    s.note_info("T")
+    s.note_copy("T", last_seq=3)
 
 
 @scenario
@@ -382,21 +340,17 @@ def source_of_a_mirror(s: Copies) -> None:
     s.origin(messages=3)
     s.stream("M", mirror={"name": "O"})
     s.stream("S", sources=[{"name": "M", "filter_subject": "o.1"}])
-    s.until_messages("S", 1)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", messages=1)
 
 
 @scenario
 def sources_with_starts(s: Copies) -> None:
     s.origin(messages=6)
     s.stream("S", sources=[{"name": "O", "opt_start_seq": 5}])
-    s.until_messages("S", 2)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", messages=2)
     when = s.ok("STREAM.MSG.GET.O", {"seq": 4})["message"]["time"]
     s.stream("T", sources=[{"name": "O", "opt_start_time": when}])
-    s.until_messages("T", 3)
+    s.until_state("T", messages=3)
     s.note_content("T")
 
 
@@ -405,14 +359,12 @@ def sources_and_duplicates(s: Copies) -> None:
     s.origin(messages=0)
     s.store("o.1", "a", header="Nats-Msg-Id: one\r\n")
     s.stream("S", subjects=["s"], sources=[{"name": "O"}], duplicate_window=120 * SECOND)
-    s.until_last("S", 1)
+    s.until_state("S", last_seq=1)
     s.note(s.connection.request("s", b"x", b"NATS/1.0\r\nNats-Msg-Id: one\r\n\r\n").body)
     s.store("s", "two", header="Nats-Msg-Id: two\r\n")
     s.store("o.1", "a duplicate here", header="Nats-Msg-Id: two\r\n")
     s.store("o.1", "b")
-    s.until_last("S", 3)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", last_seq=3)
 
 
 @scenario
@@ -420,17 +372,15 @@ def sources_that_come_and_go(s: Copies) -> None:
     s.origin("O", messages=3)
     s.origin("P", messages=2)
     s.stream("S", sources=[{"name": "O"}])
-    s.until_messages("S", 3)
+    s.until_state("S", messages=3)
     s.update("S", sources=[{"name": "O"}, {"name": "P"}])
-    s.until_messages("S", 5)
+    s.until_state("S", messages=5)
     s.update("S", sources=[{"name": "P"}])
     s.store("o.1", "unseen")
     s.store("p.1", "seen")
-    s.until_messages("S", 6)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", messages=6)
     s.update("S", sources=[{"name": "P"}, {"name": "O"}])
-    s.until_messages("S", 7)  # it goes on where it was
+    s.until_state("S", messages=7)  # it goes on where it was
     s.note_content("S")
     s.note_info("S")
 
@@ -439,12 +389,10 @@ def sources_that_come_and_go(s: Copies) -> None:
 def source_into_an_emptied_stream(s: Copies) -> None:
     s.origin(messages=4)
     s.stream("S", sources=[{"name": "O"}])
-    s.until_messages("S", 4)
+    s.until_state("S", messages=4)
     s.ok("STREAM.PURGE.S")
     s.store("o.1", "new")
-    s.until_messages("S", 1)
-    s.note_content("S")
-    s.note_info("S")
+    s.note_copy("S", messages=1)
 
 
 @scenario
@@ -458,11 +406,11 @@ def source_of_what_is_not_there_yet(s: Copies) -> None:
 def headers_of_another_source_are_replaced(s: Copies) -> None:
     s.origin(messages=1)
     s.stream("S", sources=[{"name": "O"}])
-    s.until_last("S", 1)
+    s.until_state("S", last_seq=1)
     s.stream("T", sources=[{"name": "S", "filter_subject": "o.>"}])
     s.stream("U", mirror={"name": "S"})
-    s.until_last("T", 1)
-    s.until_last("U", 1)
+    s.until_state("T", last_seq=1)
+    s.until_state("U", last_seq=1)
     s.note_content("T")
     s.note_content("U")
 
@@ -471,7 +419,7 @@ def headers_of_another_source_are_replaced(s: Copies) -> None:
 def source_keeps_consumers_going(s: Copies) -> None:
     s.origin(messages=2)
     s.stream("S", sources=[{"name": "O"}])
-    s.until_last("S", 2)
+    s.until_state("S", last_seq=2)
     config = {"durable_name": "C", "ack_policy": "explicit"}
     s.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": config})
     inbox = "copies.inbox"
@@ -479,7 +427,7 @@ def source_keeps_consumers_going(s: Copies) -> None:
     s.connection.publish("$JS.API.CONSUMER.MSG.NEXT.S.C", b'{"batch":3}', reply=inbox)
     s.store("o.1", "third")
     for _ in range(3):
-        message = s.connection.next_of_any(5.0)
+        message = s.connection.next_of_any(ANSWER_S_MAX)
         assert message is not None
         s.note((message.subject, message.body))
 
@@ -534,7 +482,7 @@ def _note_request(s: Copies, listener: Connection) -> None:
 
 
 def _request(listener: Connection) -> str:
-    request = listener.next_message(5.0)
+    request = listener.next_message(ANSWER_S_MAX)
     assert request is not None, "nobody asks"
     text = f"{request.subject} {request.reply} {request.header!r} {request.body.decode()}"
     for pattern, replacement in _RANDOM:
@@ -555,11 +503,11 @@ def counters_as_sources(s: Copies) -> None:  # S-202
         for name in ("A", "B")
     ]
     s.stream("S", subjects=["sum.>"], sources=both[:1], allow_msg_counter=True)
-    s.until_messages("S", 1)
+    s.until_state("S", messages=1)
     s.update("S", subjects=["sum.>"], sources=both, allow_msg_counter=True)
-    s.until_messages("S", 2)
+    s.until_state("S", messages=2)
     s.store("a.x", "", header="Nats-Incr: -2\r\n")
-    s.until_messages("S", 3)
+    s.until_state("S", messages=3)
     s.store("sum.x", "", header="Nats-Incr: 100\r\n")
     s.note_content("S")
     s.note_info("S")
@@ -571,7 +519,7 @@ def mirror_answers_direct_gets(s: Copies) -> None:
     s.store("o.1", "a", "b")
     s.stream("M", mirror={"name": "O"})
     s.note(s.info("M")["config"]["mirror_direct"])
-    s.until_last("M", 2)
+    s.until_state("M", last_seq=2)
     s.until("M", settled())
     s.ok("STREAM.DELETE.O")
     answer = s.connection.request("$JS.API.DIRECT.GET.O", b'{"seq":2}')
@@ -589,7 +537,7 @@ def republished_copies(s: Copies) -> None:
     s.stream("S", sources=[{"name": "O"}], republish=republish)
     s.until("S", settled())
     s.store("o.1", "a")
-    message = s.connection.next_of_any(5.0)
+    message = s.connection.next_of_any(ANSWER_S_MAX)
     assert message is not None
     lines = message.header.decode().split("\r\n")
     kept = [x for x in lines if not x.startswith(("Nats-Time-Stamp", "Nats-Stream-Source"))]
@@ -609,8 +557,8 @@ def source_of_a_work_queue(s: Copies) -> None:
     """Messages leave the queue when they are in the copy."""
     _queue(s, "workqueue")
     s.stream("S", sources=[{"name": "O"}])
-    s.until_last("S", 3)
-    s.until_messages("O", 0)
+    s.until_state("S", last_seq=3)
+    s.until_state("O", messages=0)
     s.note_content("S")
     s.note_info("S")
     s.note_info("O")
@@ -629,8 +577,8 @@ def mirror_of_an_interest_stream(s: Copies) -> None:
     s.stream("M", mirror={"name": "O"})
     s.until("M", settled())
     s.store("o.1", "a", "b", "c")
-    s.until_last("M", 3)
-    s.until_messages("O", 0)
+    s.until_state("M", last_seq=3)
+    s.until_state("O", messages=0)
     s.note_content("M")
     s.note_info("M")
 
@@ -642,11 +590,11 @@ def source_into_an_interest_stream(s: Copies) -> None:
     """
     s.origin(messages=3)
     s.stream("S", sources=[{"name": "O"}], retention="interest")
-    s.until_last("S", 3)
+    s.until_state("S", last_seq=3)
     config = {"durable_name": "C", "ack_policy": "explicit", "filter_subject": "o.1"}
     s.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": config})
     s.store("o.1", "wanted")
     s.store("o.2", "not wanted")
-    s.until_last("S", 5)
+    s.until_state("S", last_seq=5)
     s.note_content("S")
     s.note({k: v for k, v in s.info("S")["state"].items() if not k.endswith("_ts")})

@@ -7,13 +7,14 @@ acknowledgement frees) is waited for by looking at the stream, never for a time.
 from __future__ import annotations
 
 import json
-import time
 
-from api_connection import Message
+from api_connection import ANSWER_S_MAX, Message
 from consumer_scenarios import MS, Scenario, Session, normal_json, normal_message
 
 SCENARIOS: dict[str, Scenario] = {}
-SETTLED_S_MAX = 2.0
+
+
+EXPIRES_NS = 60 * 1_000_000_000
 
 
 def scenario(function: Scenario) -> Scenario:
@@ -23,14 +24,7 @@ def scenario(function: Scenario) -> Scenario:
 
 def settled(s: Session, messages: int) -> None:
     """Notes what the stream holds, once it holds so many messages."""
-    end = time.monotonic() + SETTLED_S_MAX
-    while True:
-        answer = s.api(
-            "STREAM.INFO.S", {"subjects_filter": ">", "deleted_details": True}, note=False
-        )
-        if answer["state"]["messages"] == messages or time.monotonic() > end:
-            break
-    s.notes.append(f"state: {normal_json(answer['state'])}")
+    s.notes.append(f"state: {normal_json(s.until_state(messages=messages))}")
 
 
 def publish(s: Session, *subjects: str, header: bytes = b"") -> None:
@@ -42,8 +36,17 @@ def publish(s: Session, *subjects: str, header: bytes = b"") -> None:
 
 
 def fetch(s: Session, count: int, name: str = "C") -> list[Message]:
-    s.pull({"batch": count, "no_wait": True}, name)
+    """What is stored already; nats-server's consumers may hear of it only later."""
+    s.pull({"batch": count, "expires": EXPIRES_NS}, name)
     return s.take(count)
+
+
+def finish(s: Session, count: int, name: str = "C", *, left: int | None = None) -> None:
+    """Takes and acknowledges so many messages; `left` is what the stream holds in the end."""
+    for message in fetch(s, count, name):
+        s.ack(message)
+    if left is not None:
+        settled(s, left)
 
 
 def config(s: Session, name: str = "C", **fields: object) -> None:
@@ -59,6 +62,14 @@ def update(s: Session, **fields: object) -> None:
     answer = s.api("STREAM.UPDATE.S", wanted, note=False)
     kept = answer.get("error") or answer["config"]["retention"]
     s.notes.append(f"update {json.dumps(fields)}: {json.dumps(kept)}")
+
+
+def told(s: Session, subject: str) -> None:
+    """Waits for a message there."""
+    while (message := s.connection.next_of_any(ANSWER_S_MAX)) is not None:
+        if message.subject == subject:
+            return
+    raise AssertionError(f"nothing came on {subject}")
 
 
 def delete(s: Session, name: str = "C") -> None:
@@ -112,9 +123,7 @@ def work_queue_keeps_what_was_delivered_enough(s: Session) -> None:  # S-144, C-
     s.connection.subscribe(advisories)
     first, second = fetch(s, 2)
     s.ack(second)
-    while (m := s.connection.next_of_any(2.0)) is not None and m.subject != advisories:
-        pass
-    s.notes.append(f"told: {m is not None}")
+    told(s, advisories)
     settled(s, 1)
     s.info()
     s.ack(first)  # late, but it counts
@@ -151,15 +160,10 @@ def work_queue_partitions(s: Session) -> None:  # S-142
     s.consumer(filter_subject="s.a")
     s.consumer("D", filter_subjects=["s.b", "s.c.*"])
     publish(s, "s.a", "s.b", "s.c.1", "s.x", "s.a")
-    for message in fetch(s, 2):
-        s.ack(message)
-    settled(s, 3)
-    for message in fetch(s, 2, "D"):
-        s.ack(message)
-    settled(s, 1)
+    finish(s, 2, left=3)
+    finish(s, 2, "D", left=1)
     s.consumer("E", filter_subject="s.x")
-    s.ack(fetch(s, 1, "E")[0])
-    settled(s, 0)
+    finish(s, 1, "E", left=0)
 
 
 @scenario
@@ -181,7 +185,7 @@ def work_queue_refuses_when_full(s: Session) -> None:  # S-145
     s.stream(retention="workqueue", max_msgs=2, discard="new")
     s.consumer()
     publish(s, "s.a", "s.b", "s.c")
-    s.ack(fetch(s, 1)[0])
+    finish(s, 1)
     publish(s, "s.d", "s.e")
     settled(s, 2)
 
@@ -253,9 +257,7 @@ def interest_of_filters_alone(s: Session) -> None:  # S-133, S-143
     s.consumer(filter_subjects=["s.a", "s.b.*"])
     publish(s, "s.a", "s.b", "s.b.1", "s.c", "s.b.1.2")
     settled(s, 2)
-    for message in fetch(s, 2):
-        s.ack(message)
-    settled(s, 0)
+    finish(s, 2, left=0)
     s.info()
 
 
@@ -265,9 +267,7 @@ def interest_ends_with_the_last_acknowledgement(s: Session) -> None:  # S-143
     s.consumer()
     s.consumer("D", filter_subject="s.a")
     publish(s, "s.a", "s.b", "s.a")
-    for message in fetch(s, 3):
-        s.ack(message)
-    settled(s, 2)
+    finish(s, 3, left=2)
     for message in fetch(s, 2, "D")[1:]:
         s.ack(message)
     settled(s, 1)
@@ -283,9 +283,7 @@ def interest_acknowledged_all_at_once(s: Session) -> None:  # S-143
     publish(s, "s.a", "s.b", "s.c", "s.d")
     s.ack(fetch(s, 4)[2])
     settled(s, 4)
-    for message in fetch(s, 4, "D"):
-        s.ack(message)
-    settled(s, 1)
+    finish(s, 4, "D", left=1)
     s.info()
     delete(s)
     settled(s, 0)
@@ -316,7 +314,7 @@ def interest_goes_with_its_consumer(s: Session) -> None:  # C-140
     s.consumer()
     s.consumer("D", filter_subject="s.a")
     publish(s, "s.a", "s.b", "s.a", "s.b")
-    s.ack(fetch(s, 1)[0])
+    finish(s, 1)
     delete(s)
     settled(s, 2)
     fetch(s, 1, "D")
@@ -331,25 +329,19 @@ def interest_of_later_consumers(s: Session) -> None:
     s.stream(retention="interest")
     s.consumer()
     publish(s, "s.a", "s.b", "s.a")
-    s.ack(fetch(s, 1)[0])
-    settled(s, 2)
+    finish(s, 1, left=2)
     config(s, "ALL")
     config(s, "NEW", deliver_policy="new")
     config(s, "LAST", deliver_policy="last")
     config(s, "FROM", deliver_policy="by_start_sequence", opt_start_seq=3)
     config(s, "FUTURE", deliver_policy="by_start_sequence", opt_start_seq=6)
-    for message in fetch(s, 2):
-        s.ack(message)
-    settled(s, 2)
-    for message in fetch(s, 2, "ALL"):
-        s.ack(message)
-    settled(s, 1)
-    s.ack(fetch(s, 1, "LAST")[0])
-    s.ack(fetch(s, 1, "FROM")[0])
-    settled(s, 0)
+    finish(s, 2, left=2)
+    finish(s, 2, "ALL", left=1)
+    finish(s, 1, "LAST")
+    finish(s, 1, "FROM", left=0)
     publish(s, "s.c")
     for name in ("C", "ALL", "NEW", "LAST", "FROM"):
-        s.ack(fetch(s, 1, name)[0])
+        finish(s, 1, name)
     settled(s, 0)
     for name in ("C", "ALL", "NEW", "LAST", "FROM", "FUTURE"):
         s.info(name)
@@ -367,9 +359,7 @@ def interest_of_filters_that_change(s: Session) -> None:  # C-136
     config(s, filter_subjects=["s.a", "s.b"])
     publish(s, "s.b")
     settled(s, 3)
-    for message in fetch(s, 3):
-        s.ack(message)
-    settled(s, 0)
+    finish(s, 3, left=0)
     s.info()
 
 
@@ -395,14 +385,11 @@ def interest_that_others_share_when_filters_change(s: Session) -> None:  # C-136
     publish(s, "s.a", "s.b", "s.c")
     config(s, filter_subject="s.c")
     settled(s, 2)
-    s.ack(fetch(s, 1, "D")[0])
-    settled(s, 1)
+    finish(s, 1, "D", left=1)
     config(s, "D", filter_subject="s.c")
     s.info("D")
-    s.ack(fetch(s, 1)[0])
-    settled(s, 1)
-    s.ack(fetch(s, 1, "D")[0])
-    settled(s, 0)
+    finish(s, 1, left=1)
+    finish(s, 1, "D", left=0)
 
 
 @scenario
@@ -412,11 +399,9 @@ def interest_of_paused_consumers(s: Session) -> None:
     s.consumer("D")
     s.api("CONSUMER.PAUSE.S.D", {"pause_until": "2099-01-01T00:00:00Z"}, note=False)
     publish(s, "s.a")
-    s.ack(fetch(s, 1)[0])
-    settled(s, 1)
+    finish(s, 1, left=1)
     s.api("CONSUMER.PAUSE.S.D", {}, note=False)
-    s.ack(fetch(s, 1, "D")[0])
-    settled(s, 0)
+    finish(s, 1, "D", left=0)
 
 
 @scenario
@@ -446,13 +431,12 @@ def interest_comes_without_consumers(s: Session) -> None:  # S-014
     s.stream()
     s.store("1", "2")
     update(s, retention="interest")
-    settled(s, 2)
-    publish(s, "s.c")
-    settled(s, 2)
-    s.consumer()
-    for message in fetch(s, 2):
-        s.ack(message)
     settled(s, 0)
+    publish(s, "s.c")
+    settled(s, 0)
+    s.consumer()
+    s.pull({"batch": 1, "no_wait": True})
+    s.take(1)  # nothing is left
 
 
 @scenario
@@ -461,13 +445,11 @@ def interest_keeps_what_was_delivered_enough(s: Session) -> None:  # S-144
     s.consumer(max_deliver=1, ack_wait=80 * MS)
     s.consumer("D")
     publish(s, "s.a")
-    s.ack(fetch(s, 1, "D")[0])
+    finish(s, 1, "D")
     advisories = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.C"
     s.connection.subscribe(advisories)
     fetch(s, 1)
-    while (m := s.connection.next_of_any(2.0)) is not None and m.subject != advisories:
-        pass
-    s.notes.append(f"told: {m is not None}")
+    told(s, advisories)
     settled(s, 1)
     s.info()
     delete(s)
@@ -527,9 +509,7 @@ def interest_in_memory(s: Session) -> None:
     s.consumer()
     s.consumer("D", ack_policy="none")
     publish(s, "s.a", "s.b")
-    for message in fetch(s, 2):
-        s.ack(message)
-    settled(s, 2)
+    finish(s, 2, left=2)
     fetch(s, 2, "D")
     settled(s, 0)
     s.info("D")

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import base64
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from batch_scenarios import BatchSession
+from raw_client import wait_until
 
 Scenario = Callable[["ScheduleSession"], None]
 SCENARIOS: dict[str, Scenario] = {}
-WAIT_S = 5.0
 FAR = "@at 2099-01-01T00:00:00Z"
 
 
@@ -50,15 +49,14 @@ class ScheduleSession(BatchSession):
 
     def await_on(self, subject: str, count: int = 1) -> list[float]:
         """Waits for so many messages, notes the last one, and returns when each was stored."""
-        deadline = time.monotonic() + WAIT_S
         seen: dict[int, float] = {}
-        message = None
-        while len(seen) < count and time.monotonic() < deadline:
+
+        def another() -> dict | None:
             found = self.last_on(subject)
-            if found is None or found["seq"] in seen:
-                time.sleep(0.02)  # between questions
-                continue
-            message = found
+            return None if found is None or found["seq"] in seen else found
+
+        while len(seen) < count:
+            message = wait_until(another, f"a message on {subject}")
             stored = datetime.fromisoformat(message["time"][:26].rstrip("Z") + "+00:00")
             seen[message["seq"]] = stored.timestamp()
         self.note_message(subject, message)
@@ -231,17 +229,17 @@ def single_runs(s: ScheduleSession) -> None:  # S-209, S-210
     past = "@at 2020-01-01T00:00:00Z"
     s.plan("s.past", past, "s.t.past", "", Nats_Msg_Id="x", Own="header", Nats_TTL="1h")
     s.await_on("s.t.past")
-    s.plan("s.at", in_seconds(0.6), "s.t.at")
+    s.plan("s.at", in_seconds(1.5), "s.t.at")
     s.plan("s.ttl", past, "s.t.ttl", Nats_Schedule_TTL="1h", Nats_Expected_Last_Subject_Sequence=0)
     s.plan("s.from", past, "s.t.from", Nats_Schedule_Source="s.source")
     s.plan("s.missing", past, "s.t.missing", Nats_Schedule_Source="s.nothing", Own="own")
     s.say("s.t.rolled", "before")
     s.plan("s.rolls", past, "s.t.rolled", Nats_Schedule_Rollup="sub")
-    s.plan("s.deleted", in_seconds(0.5), "s.t.deleted")
+    s.plan("s.deleted", in_seconds(1.3), "s.t.deleted")
     s.api("STREAM.PURGE.S", {"filter": "s.deleted"}, note=False)
-    s.plan("s.replaced", in_seconds(0.4), "s.t.replaced")
+    s.plan("s.replaced", in_seconds(1.3), "s.t.replaced")
     s.plan("s.replaced", FAR, "s.t.replaced")
-    s.plan("s.covered", in_seconds(0.4), "s.t.covered")
+    s.plan("s.covered", in_seconds(1.3), "s.t.covered")
     s.say("s.covered", "a plain message ends it")
     for name in ("ttl", "from", "missing", "at"):
         s.await_on(f"s.t.{name}")

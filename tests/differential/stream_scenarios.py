@@ -416,7 +416,7 @@ def replaced_where_full(s: Session) -> None:  # S-021, S-035, S-138, S-147..S-14
 
 
 @scenario
-def ids_outlive_their_messages(s: Session) -> None:  # S-115, S-152
+def ids_outlive_their_messages(s: Session) -> None:  # S-115, S-152, S-154
     configure(s, {"name": "S", "subjects": ["s.>"], "max_msgs": 1})
     for number in "123":
         publish(s, "s.a", Nats_Msg_Id=number)

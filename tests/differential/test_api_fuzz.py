@@ -8,9 +8,6 @@ types, whole and damaged, and sends them to the API over the fake kernel and ove
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -119,12 +116,8 @@ def test_over_the_fake_kernel(requests: list[tuple[str, bytes, bytes]]) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_requests(), max_size=15))
 def test_over_the_kernel(requests: list[tuple[str, bytes, bytes]]) -> None:
-    folder = Path(tempfile.mkdtemp())
+    target = KernelTarget()
     try:
-        target = KernelTarget(folder / "store")
-        try:
-            _hold(target, requests)
-        finally:
-            target.close()
+        _hold(target, requests)
     finally:
-        shutil.rmtree(folder)
+        target.close()

@@ -15,39 +15,19 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api_connection import Connection, Message
+from api_connection import ANSWER_S_MAX, Connection, Message
 from consumer_scenarios import Session
-from slipstream.testing import server
-from targets import LiveTarget, find_oracle, running_oracle
+from targets import LiveTarget
 from test_advisories import alike
 
-TAKE_S = 5.0
 DELIVERIES = itertools.count()
 CHUNK_BYTES = 3000
 Archive = tuple[dict[str, Any], bytes]
-
-
-@pytest.fixture
-def oracle(tmp_path: Path) -> Iterator[LiveTarget]:
-    """A fresh one for each test: files of a restored stream outlive its deletion there."""
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed: backups were NOT compared with it")
-    with running_oracle(executable, tmp_path / "oracle") as target:
-        yield target
-
-
-@pytest.fixture
-def ours(tmp_path: Path) -> Iterator[LiveTarget]:
-    running = server(store=tmp_path / "ours")
-    with running as here, Connection("127.0.0.1", here.port) as connection:
-        yield LiveTarget(connection)
 
 
 def api(target: LiveTarget, verb: str, body: object = None) -> dict[str, Any]:
@@ -117,7 +97,7 @@ def back_up(target: LiveTarget, **options: object) -> Archive:
 
 
 def next_on(connection: Connection, subject: str) -> Message:
-    while (message := connection.next_of_any(TAKE_S)) is not None:
+    while (message := connection.next_of_any(ANSWER_S_MAX)) is not None:
         if message.subject == subject:
             return message
     raise AssertionError(f"nothing came on {subject}")
@@ -130,7 +110,7 @@ def restore(target: LiveTarget, archive: Archive, **changes: object) -> dict[str
     assert "error" not in answer, answer
     chunks = [content[i : i + CHUNK_BYTES] for i in range(0, len(content), CHUNK_BYTES)]
     for chunk in [*chunks, b""]:
-        reply = target.connection.request(answer["deliver_subject"], chunk, timeout_s=TAKE_S)
+        reply = target.connection.request(answer["deliver_subject"], chunk)
         assert reply is not None
         if chunk and reply.body:
             break
@@ -171,9 +151,9 @@ def without_times(config: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("storage", ["file", "memory"])
 @pytest.mark.parametrize("made_here", [True, False], ids=["ours", "theirs"])
 def test_there_and_back(
-    oracle: LiveTarget, ours: LiveTarget, made_here: bool, storage: str
+    fresh_oracle: LiveTarget, fresh_ours: LiveTarget, made_here: bool, storage: str
 ) -> None:
-    source, target = (ours, oracle) if made_here else (oracle, ours)
+    source, target = (fresh_ours, fresh_oracle) if made_here else (fresh_oracle, fresh_ours)
     fill(source, storage=storage)
     expected = content(source)
     archive = back_up(source)
@@ -197,12 +177,12 @@ def deliveries(target: LiveTarget) -> list[str]:
         return [re.sub(r"\.\d{18,}\.", ".TIME.", m.reply) for m in session.take(10)]
 
 
-def test_changes_on_restore(oracle: LiveTarget, ours: LiveTarget) -> None:
+def test_changes_on_restore(fresh_oracle: LiveTarget, fresh_ours: LiveTarget) -> None:
     """S-233: other subjects and limits, no consumers."""
-    fill(oracle)
-    archive = back_up(oracle, no_consumers=True)
+    fill(fresh_oracle)
+    archive = back_up(fresh_oracle, no_consumers=True)
     seen = []
-    for target in (oracle, ours):
+    for target in (fresh_oracle, fresh_ours):
         target.remove_everything()
         restore(target, archive, subjects=["t.>"], max_msgs=30, max_msgs_per_subject=7)
         target.store("t.x", b"next", b"")
@@ -212,9 +192,9 @@ def test_changes_on_restore(oracle: LiveTarget, ours: LiveTarget) -> None:
     assert seen[1] == seen[0]
 
 
-def test_advisories(oracle: LiveTarget, ours: LiveTarget) -> None:
+def test_advisories(fresh_oracle: LiveTarget, fresh_ours: LiveTarget) -> None:
     """S-232, S-248, S-249: the same, with the same members in the same order."""
-    heard = [advisories_of(target) for target in (oracle, ours)]
+    heard = [advisories_of(target) for target in (fresh_oracle, fresh_ours)]
     assert heard[1] == heard[0]
 
 
@@ -237,6 +217,7 @@ def advisories_of(target: LiveTarget) -> list[str]:
         return sorted(heard)
 
 
+# S-227, S-230
 REFUSALS: list[tuple[str, bytes]] = [
     ("STREAM.SNAPSHOT.S", b""),
     ("STREAM.SNAPSHOT.S", b"{}"),
@@ -260,28 +241,28 @@ REFUSALS: list[tuple[str, bytes]] = [
 ]
 
 
-def test_refusals(oracle: LiveTarget, ours: LiveTarget) -> None:
+def test_refusals(fresh_oracle: LiveTarget, fresh_ours: LiveTarget) -> None:
     seen = []
-    for target in (oracle, ours):
+    for target in (fresh_oracle, fresh_ours):
         target.remove_everything()
         api(target, "STREAM.CREATE.S", {"name": "S"})
         seen.append([target.request(verb, body, b"") for verb, body in REFUSALS])
     assert seen[1] == seen[0]
 
 
-def test_no_flow_response(oracle: LiveTarget, ours: LiveTarget) -> None:
+def test_no_flow_response(fresh_oracle: LiveTarget, fresh_ours: LiveTarget) -> None:
     """S-228. Both at once: it takes five seconds."""
-    for target in (oracle, ours):
+    for target in (fresh_oracle, fresh_ours):
         fill(target)
         target.connection.drain_queued()
         target.connection.subscribe("silent")
         request = {"deliver_subject": "silent", "chunk_size": 1024, "window_size": 2048}
         api(target, "STREAM.SNAPSHOT.S", request)
     seen = []
-    for target in (oracle, ours):
+    for target in (fresh_oracle, fresh_ours):
         got: list[Message] = []
         while not got or got[-1].body:
-            message = target.connection.next_of_any(7.0)
+            message = target.connection.next_of_any(ANSWER_S_MAX)
             assert message is not None
             if message.subject == "silent":
                 got.append(message)
@@ -291,7 +272,9 @@ def test_no_flow_response(oracle: LiveTarget, ours: LiveTarget) -> None:
 
 
 @pytest.mark.parametrize("made_here", [True, False], ids=["ours", "theirs"])
-def test_cli(oracle: LiveTarget, ours: LiveTarget, made_here: bool, tmp_path: Path) -> None:
+def test_cli(
+    fresh_oracle: LiveTarget, fresh_ours: LiveTarget, made_here: bool, tmp_path: Path
+) -> None:
     """S-233: `nats backup` (once `nats stream backup`) from one server into the other."""
     own = Path(__file__).parents[2] / ".tools" / "bin" / "nats"
     cli = str(own) if own.exists() else shutil.which("nats")
@@ -305,7 +288,7 @@ def test_cli(oracle: LiveTarget, ours: LiveTarget, made_here: bool, tmp_path: Pa
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout + run.stderr
 
-    source, target = (ours, oracle) if made_here else (oracle, ours)
+    source, target = (fresh_ours, fresh_oracle) if made_here else (fresh_oracle, fresh_ours)
     fill(source, allow_msg_ttl=False)  # level 1, which the CLI asks the server for
     expected = content(source)
     folder = str(tmp_path / "backup")

@@ -17,19 +17,16 @@ from api_connection import Connection
 from consumer_detail_scenarios import play_long_ack_subjects, play_long_flow_subjects
 from consumer_scenarios import MS, Session
 from slipstream.testing import server
-from targets import find_oracle, running_oracle
+from targets import running_oracle
 
 LONG = "feature_flags { js_ack_fc_v2: true }"
 
 
 @contextmanager
-def two_sessions(store: Path, config: str) -> Iterator[tuple[Session, Session]]:
+def two_sessions(nats_server: str, store: Path, config: str) -> Iterator[tuple[Session, Session]]:
     """nats-server's, then ours."""
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed: consumers were NOT compared with it")
     with (
-        running_oracle(executable, store, config) as oracle,
+        running_oracle(nats_server, store, config) as oracle,
         server(config) as running,
         Connection("127.0.0.1", running.port) as connection,
     ):
@@ -37,8 +34,10 @@ def two_sessions(store: Path, config: str) -> Iterator[tuple[Session, Session]]:
 
 
 @pytest.mark.parametrize("play", [play_long_ack_subjects, play_long_flow_subjects])
-def test_long_subjects(tmp_path: Path, play: Callable[[Session], None]) -> None:  # C-111, C-112
-    with two_sessions(tmp_path, LONG) as (theirs, ours):
+def test_long_subjects(  # C-111, C-112
+    nats_server: str, tmp_path: Path, play: Callable[[Session], None]
+) -> None:
+    with two_sessions(nats_server, tmp_path, LONG) as (theirs, ours):
         play(theirs)
         play(ours)
         assert ours.notes == theirs.notes
@@ -52,8 +51,7 @@ def wait_with_pulls(s: Session) -> None:
     s.pull({"batch": 3, "expires": 60_000 * MS, "max_bytes": 1000})
     s.take(1)
     s.pull({"batch": 2, "expires": 60_000 * MS})
-    while s.api("CONSUMER.INFO.S.C", note=False)["num_waiting"] != 2:
-        pass
+    s.waits(2)
 
 
 def last_words(s: Session) -> list[str]:
@@ -67,11 +65,10 @@ def last_words(s: Session) -> list[str]:
         heard.append(f"{message.subject} {message.header!r}")
 
 
-def test_waiting_pulls_hear_that_the_server_stops(tmp_path: Path) -> None:  # C-084
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed: its last words were NOT compared")
-    with running_oracle(executable, tmp_path) as oracle:
+def test_waiting_pulls_hear_that_the_server_stops(  # C-084
+    nats_server: str, tmp_path: Path
+) -> None:
+    with running_oracle(nats_server, tmp_path) as oracle:
         theirs = Session(Connection(*oracle.connection.peer))
         wait_with_pulls(theirs)
     with server() as running:

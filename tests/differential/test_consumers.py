@@ -1,55 +1,30 @@
 """Goal: a client cannot tell our consumers from nats-server's: same messages, statuses, reply
-subjects, same numbers in INFO.
+subjects, same numbers in INFO; also where few clients look: acknowledgement by flow control,
+resets, priority groups, updates of live consumers, advisories.
 
-Method: every scenario of consumer_scenarios.py and retention_scenarios.py runs over a socket
-against nats-server and against our server in this process; the notes of both are compared line by
-line. Decided differences are in docs/differences.md.
+Method: every scenario of consumer_scenarios.py, retention_scenarios.py,
+consumer_feature_scenarios.py and consumer_detail_scenarios.py runs over a socket against
+nats-server and against our server in this process, side by side; the notes of both are compared
+line by line. Decided differences are in docs/differences.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from api_connection import Connection
+import consumer_detail_scenarios
+from consumer_feature_scenarios import FEATURE_SCENARIOS
 from consumer_scenarios import SCENARIOS as CONSUMER_SCENARIOS
-from consumer_scenarios import Scenario, Session
+from consumer_scenarios import Session
 from retention_scenarios import SCENARIOS as RETENTION_SCENARIOS
-from slipstream.testing import server
-from targets import LiveTarget, find_oracle, running_oracle
+from side_by_side import notes_of_both
+from targets import LiveTarget
 
-SCENARIOS = CONSUMER_SCENARIOS | RETENTION_SCENARIOS
-
-
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTarget]:
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed: consumers were NOT compared with it")
-    with running_oracle(executable, tmp_path_factory.mktemp("oracle")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTarget]:
-    store: Path = tmp_path_factory.mktemp("ours")
-    with server(store=store) as running, Connection("127.0.0.1", running.port) as connection:
-        yield LiveTarget(connection)
-
-
-def notes(target: LiveTarget, play: Scenario) -> list[str]:
-    target.remove_everything()
-    target.connection.drain_queued()
-    host, port = target.connection.peer
-    with Connection(host, port) as connection:
-        session = Session(connection)
-        play(session)
-        return session.notes
+assert consumer_detail_scenarios.__doc__  # importing it has added its scenarios
+SCENARIOS = CONSUMER_SCENARIOS | RETENTION_SCENARIOS | FEATURE_SCENARIOS
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_same_conversation(oracle: LiveTarget, ours: LiveTarget, name: str) -> None:
-    play = SCENARIOS[name]
-    assert notes(ours, play) == notes(oracle, play)
+    got, expected = notes_of_both(ours, oracle, SCENARIOS[name], Session)
+    assert got == expected

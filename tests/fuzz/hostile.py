@@ -38,7 +38,7 @@ class Crowd:
         connection = socket.socket()
         if receive_buffer_bytes:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(("127.0.0.1", self._port))
         connection.setblocking(False)
         self.sockets.append(connection)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from hostile import Crowd
-from raw_client import RawClient, bodies, wait_until
+from raw_client import WAIT_S_MAX, RawClient, bodies, wait_until
 from slipstream.testing import ServerProcess
 
 DESCRIPTORS = 64
@@ -60,7 +60,7 @@ def _turned_away(crowd: Crowd) -> int:
 def _can_connect(port: int) -> bool:
     with Crowd(port) as crowd:
         connection = crowd.connect()
-        connection.settimeout(5)
+        connection.settimeout(WAIT_S_MAX)
         try:
             return connection.recv(5) == b"INFO "
         except ConnectionError:

@@ -6,8 +6,8 @@ together; after each step a healthy client makes requests to its own service, wh
 in time. At the end of a scenario the process must live, its log must be free of tracebacks, and its
 resident memory within a bound.
 
-SLIPSTREAM_FUZZ_SECONDS (default 2) is the budget of each scenario, SLIPSTREAM_FUZZ_SEED repeats a
-run; both stand in the message of a failure.
+SLIPSTREAM_FUZZ_SECONDS (default 2) is the budget of each scenario, SLIPSTREAM_FUZZ_SEED (default 1;
+0 draws one) repeats a run; both stand in the message of a failure.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from raw_client import RawClient, bodies
 from slipstream.testing import ServerProcess
 
 BUDGET_S = float(os.environ.get("SLIPSTREAM_FUZZ_SECONDS", "2"))
-SEED = int(os.environ.get("SLIPSTREAM_FUZZ_SEED", "0")) or random.SystemRandom().getrandbits(32)
+SEED = int(os.environ.get("SLIPSTREAM_FUZZ_SEED", "1")) or random.SystemRandom().getrandbits(32)
 IS_SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
-ANSWER_S_MAX = 10.0
+ANSWER_S_MAX = 30.0
 RESIDENT_BYTES_MAX = 400 << 20
 DESCRIPTORS = 4096
 CONFIG = "max_pending: 16MB\nwrite_deadline: '1s'\nping_interval: '1s'\n"
@@ -39,9 +39,10 @@ CONFIG = "max_pending: 16MB\nwrite_deadline: '1s'\nping_interval: '1s'\n"
 def descriptors() -> None:
     """This process and the server's need more than the usual thousand."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        pytest.skip(f"a process may open {hard} files here, and {DESCRIPTORS} are needed")
+    if soft < DESCRIPTORS:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def resident_bytes(pid: int) -> int:
     return int(match[1]) << 10
 
 
-def run(process: ServerProcess, steps: Steps, name: str) -> None:
+def check_it_serves_on(process: ServerProcess, steps: Steps, name: str) -> None:
     repeat = f"{name}: SLIPSTREAM_FUZZ_SEED={SEED} SLIPSTREAM_FUZZ_SECONDS={BUDGET_S}"
     healthy = HealthyClient(process.port)
     try:
@@ -114,8 +115,8 @@ def run(process: ServerProcess, steps: Steps, name: str) -> None:
 
 @pytest.mark.parametrize("hostile", ALL, ids=lambda make: make.__name__)
 def test_one_kind(process: ServerProcess, hostile) -> None:
-    run(process, hostile(process.port, random.Random(SEED)), hostile.__name__)
+    check_it_serves_on(process, hostile(process.port, random.Random(SEED)), hostile.__name__)
 
 
 def test_all_kinds_at_once(process: ServerProcess) -> None:
-    run(process, everything(process.port, random.Random(SEED)), "everything")
+    check_it_serves_on(process, everything(process.port, random.Random(SEED)), "everything")

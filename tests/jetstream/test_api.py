@@ -189,26 +189,6 @@ def test_duplicate_window_limit() -> None:
     assert talk.error("STREAM.CREATE.T", over) == (10052, text)
 
 
-# -- what is not built yet is refused by name
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"compression": "s2"},
-    ],
-    ids=lambda fields: next(iter(fields)),
-)
-def test_unsupported_stream_features(talk: Conversation, fields: dict[str, object]) -> None:
-    err_code, text = talk.error("STREAM.CREATE.S", {"name": "S"} | fields)
-    assert err_code == 10052
-    assert text.endswith("not supported yet")
-    talk.ok("STREAM.CREATE.S", {"name": "S"})
-    err_code, _ = talk.error("STREAM.UPDATE.S", {"name": "S"} | fields)
-    assert err_code in (10052, 10055)
-    assert len(talk.kernel.streams) == 1
-
-
 def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243, S-244
     created = talk.ok("STREAM.CREATE.S", {"name": "S"})
     assert created["config"]["metadata"]["_nats.level"] == str(API_LEVEL)

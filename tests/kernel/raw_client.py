@@ -9,19 +9,22 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-WAIT_S_MAX = 20.0
+Found = TypeVar("Found")
+
+WAIT_S_MAX = 60.0
 QUIET = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}\r\n'
 MESSAGE = re.compile(rb"(H?)MSG ([^\r\n]+)\r\n")
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout_s: float = WAIT_S_MAX) -> None:
-    """Polls a condition that no event announces."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
+def wait_until(condition: Callable[[], Found], what: str) -> Found:
+    """Polls a condition that no event announces, and returns what it found in the end."""
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"in vain: {what}"
         time.sleep(0.005)
+    return found
 
 
 class RawClient:

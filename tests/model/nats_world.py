@@ -20,7 +20,7 @@ from world import API, FIRST_SERVICE, INBOX, INBOXES, Answer, Expected, Possibil
 
 PUSH_CONSUMERS = 8
 QUIET_S = 0.02
-ANSWER_S = 3.0
+ANSWER_S = 30.0
 _ACK_TIME = re.compile(rb"^(\$JS\.ACK\.(?:[^.]+\.){5})[^.]+")
 _STAMP = re.compile(rb"(Nats-Time-Stamp: )[^\r]+")
 _TIMES = frozenset(("first_ts", "last_ts", "last_active", "time"))

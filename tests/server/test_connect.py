@@ -12,7 +12,8 @@ from typing import Any
 import bcrypt
 import pytest
 
-from wire import Place, StartBoth, WireClient, eventually, get, without_info
+from raw_client import wait_until
+from wire import Place, StartBoth, WireClient, get, without_unasked
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4, prefix=b"2a")).decode()
 
@@ -74,7 +75,7 @@ def test_answers_are_those_of_nats_server(config: str, both: StartBoth) -> None:
         for place in (ours, theirs):
             with WireClient(place.url) as client:
                 answers.append(
-                    (client.info.get("auth_required"), without_info(client.answer(request)))
+                    (client.info.get("auth_required"), without_unasked(client.answer(request)))
                 )
         assert answers[0] == answers[1], request
     assert disconnect_reasons(ours) == disconnect_reasons(theirs)
@@ -88,7 +89,7 @@ def disconnect_reasons(place: Place) -> list[str]:
         found: list[dict[str, Any]] = page["connections"]
         return found
 
-    eventually(lambda: len(closed()) == len(REQUESTS))
+    wait_until(lambda: len(closed()) == len(REQUESTS), "all are gone")
     return [one["reason"] for one in closed()]
 
 

@@ -7,9 +7,12 @@ connections stay open so that limits on their number count.
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from wire import Place, StartBoth, WireClient, eventually, get, without_info
+from raw_client import wait_until
+from wire import Place, StartBoth, WireClient, get, without_unasked
 
 C = b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n'
 LONG = b"a" * 100
@@ -52,7 +55,7 @@ def test_answers_are_those_of_nats_server(config: str, both: StartBoth) -> None:
         answers.append([])
         for request in CASES[config]:
             clients.append(WireClient(place.url))
-            answers[-1].append(without_info(clients[-1].answer(request)))
+            answers[-1].append(without_unasked(clients[-1].answer(request)))
         for client in clients:
             client.close()
     for request, ours, theirs in zip(CASES[config], *answers, strict=True):
@@ -67,7 +70,8 @@ def test_stale_connections_are_closed(both: StartBoth) -> None:  # K-050, K-075
             left = client.until_closed()
         assert left.endswith(b"-ERR 'Stale Connection'\r\n")
         assert left.count(b"PING\r\n") == 1
-    eventually(lambda: get(places[0].monitoring_url, "/varz").json["stale_connections"] == 1)
+    page = partial(get, places[0].monitoring_url, "/varz")
+    wait_until(lambda: page().json["stale_connections"] == 1, "the stale connection is counted")
 
 
 def test_a_slow_consumer_is_disconnected(both: StartBoth) -> None:  # K-047, K-082
@@ -91,6 +95,6 @@ def slow_consumer(place: Place) -> list[str]:
             reasons[:] = [one["reason"] for one in page["connections"]]
             return bool(reasons)
 
-        eventually(is_gone)
+        wait_until(is_gone, "the slow consumer is gone")
         assert get(place.monitoring_url, "/varz").json["slow_consumers"] == 1
         return reasons

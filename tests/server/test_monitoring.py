@@ -15,8 +15,9 @@ from typing import Any
 import nats
 import pytest
 
+from raw_client import wait_until
 from slipstream.testing import server
-from wire import Place, StartBoth, eventually, get, shape
+from wire import Place, StartBoth, get, shape
 
 CONFIG = """
 server_name: n, server_tags: [a, "b:c"], server_metadata { k: v }
@@ -55,7 +56,8 @@ async def test_pages_have_the_same_shape(both: StartBoth) -> None:  # K-203..K-2
     places = both(CONFIG)
     clients = [client for place in places for client in await fill(place)]
     for place in places:
-        await asyncio.to_thread(eventually, partial(has_round_trips, place.monitoring_url))
+        timed = partial(has_round_trips, place.monitoring_url)
+        await asyncio.to_thread(wait_until, timed, "round trips")
     for path in (
         "/connz", "/connz?auth=1", "/connz?subs=detail&sort=subs&limit=1", "/connz?cid=999",
         "/connz?acc=NO", "/connz?state=all&offset=1", "/connz?user=a&auth=true", "/connz?user=zz",
@@ -219,6 +221,7 @@ COUNTERS = ("in_msgs", "in_bytes", "out_msgs", "out_bytes")
 
 
 async def test_counters_count(pages: tuple[Place, Place]) -> None:
+    expected = [7, 35, 7, 35]
     for place in pages:
         client = await nats.connect(place.url)
         await client.subscribe("a")
@@ -230,7 +233,10 @@ async def test_counters_count(pages: tuple[Place, Place]) -> None:
             page = get(url, "/varz").json
             return [page[name] for name in COUNTERS]
 
-        eventually(lambda: counted() == [7, 35, 7, 35])  # both add up when a read is done
+        # Both add up when a read is done.
+        wait_until(lambda: counted() == expected, "all is counted")
+        await client.flush()
+        assert counted() == expected
         await client.close()
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from raw_client import wait_until
 from slipstream.server.quoting import quoted
 from slipstream.testing import ServerProcess
 from slipstream.testing.process import PROGRAM
-from wire import NATS_SERVER, WireClient, eventually
+from wire import NATS_SERVER, WireClient
 
 CONNECT = b'CONNECT {"verbose":true,"headers":true,"no_responders":true,"pass":"x","name":"n"}\r\n'
 CONVERSATION = (
@@ -44,7 +45,7 @@ def traced(program: tuple[str, ...], *flags: str) -> list[str]:
             client.answer(b"PING\r\n" + CONNECT)
             for request in CONVERSATION:
                 client.answer(request)
-        eventually(lambda: END in server.log)
+        wait_until(lambda: END in server.log, "the last line")
         server.stop()
         lines = [line.partition("[TRC] ")[2] for line in server.log.splitlines()]
     return [

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encryption_keys import ring
 from slipstream.kernel._kernel import (
     OPEN_READ,
     Checkpoints,
     Disk,
+    KeyRing,
     Loss,
     RealDisk,
     SimDisk,
@@ -67,11 +69,13 @@ FIXED: list[Round] = [
 ]
 
 
-def crashed_at(rounds: list[Round], operation: int, seed: int) -> tuple[SimDisk, Model | None]:
+def crashed_at(
+    rounds: list[Round], operation: int, seed: int, keys: KeyRing | None = None
+) -> tuple[SimDisk, Model | None]:
     disk = SimDisk(seed)
     disk.crash_at(operation)
     try:
-        model = Model(Checkpoints(disk))
+        model = Model(Checkpoints(disk, keys=keys))
     except StorageError:
         return disk, None
     for changes in rounds:
@@ -81,9 +85,9 @@ def crashed_at(rounds: list[Round], operation: int, seed: int) -> tuple[SimDisk,
     return disk, model
 
 
-def check_restart(disk: SimDisk, model: Model | None) -> None:
+def check_restart(disk: SimDisk, model: Model | None, keys: KeyRing | None = None) -> None:
     """What is found is the durable round or the one that was being written; and it goes on."""
-    checkpoints = Checkpoints(disk)
+    checkpoints = Checkpoints(disk, keys=keys)
     found = checkpoints.load()
     if model is None:
         assert found == {}
@@ -91,7 +95,7 @@ def check_restart(disk: SimDisk, model: Model | None) -> None:
         assert found in (model.durable, model.attempted)
     after = Model(checkpoints, durable=found)
     assert after.write([(77, b"after")])
-    assert Checkpoints(disk.image(Loss.all)).load() == after.durable
+    assert Checkpoints(disk.image(Loss.all), keys=keys).load() == after.durable
     assert not [name for name in disk.list("checkpoints") if name.endswith(".new")]
 
 
@@ -210,7 +214,7 @@ def test_a_flipped_bit_anywhere_is_refused_with_the_file_s_name() -> None:
     for name, size in written(disk).items():
         newest = name.startswith(f"{2:016x}")
         # Of the older file only the snapshots of groups 1 to 3 are still in use.
-        for offset in range(size) if newest else range(24 + 40, 24 + 4 * 40):
+        for offset in range(size) if newest else range(48 + 40, 48 + 4 * 40):
             damaged = disk.image(Loss.none)
             damaged.flip_bit(f"checkpoints/{name}", offset, offset % 8)
             operations = damaged.operations
@@ -239,3 +243,42 @@ def test_a_torn_leftover_does_not_disturb() -> None:
     assert again.load() == model.durable
     assert Model(again, durable=model.durable, applied=5).write([(2, b"b")])
     assert [name for name in disk.list("checkpoints") if name.endswith(".new")] == []
+
+
+# ---------------------------------------------------------------- encryption
+
+
+@pytest.mark.parametrize("loss", list(Loss))
+def test_encrypted_rounds_survive_crashes(loss: Loss) -> None:
+    for operation in range(1, operations_of(FIXED) + 2):
+        disk, model = crashed_at(FIXED, operation, 1, ring(2))
+        check_restart(disk.image(loss, 1), model, ring(2, seed=2))
+
+
+def test_the_first_round_after_a_change_encrypts_everything_anew() -> None:
+    disk = SimDisk(1)
+    text = b"plain text of a snapshot"
+    model = Model(Checkpoints(disk))
+    assert model.write([(group, text) for group in range(5)])
+    for current in (1, 2, 0):
+        model = Model(Checkpoints(disk, keys=ring(current, seed=current + 1)))
+        model.durable = model.checkpoints.load()
+        assert model.write([(7, text)])
+        readable = [n for n in disk.list("checkpoints") if text in content_of(disk, n)]
+        assert bool(readable) == (current == 0)
+        assert Checkpoints(disk, keys=ring(0)).load() == model.durable
+
+
+def content_of(disk: SimDisk, name: str) -> bytes:
+    handle = disk.open(f"checkpoints/{name}", OPEN_READ)
+    try:
+        return disk.pread(handle, disk.size(handle), 0)
+    finally:
+        disk.close(handle)
+
+
+def test_a_missing_key_is_named() -> None:
+    disk = SimDisk(1)
+    assert Model(Checkpoints(disk, keys=ring(2))).write([(1, b"payload")])
+    with pytest.raises(StorageError, match="encrypted with key 2"):
+        Checkpoints(disk)

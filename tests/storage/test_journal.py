@@ -22,16 +22,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encryption_keys import ring
 from slipstream.kernel._kernel import (
     OPEN_READ,
     OPEN_WRITE,
     Disk,
     Journal,
+    KeyRing,
     Loss,
     RealDisk,
     SimDisk,
     StorageError,
     SyncMode,
+    crc32c,
 )
 
 FILE_BYTES = 8192
@@ -140,12 +143,14 @@ FIXED += [
 ]
 
 
-def crashed_at(script: list[Step], operation: int, seed: int) -> tuple[SimDisk, Model | None, int]:
+def crashed_at(
+    script: list[Step], operation: int, seed: int, keys: KeyRing | None = None
+) -> tuple[SimDisk, Model | None, int]:
     """The disk, the model if the journal was opened at all, and the position known to be synced."""
     disk = SimDisk(seed)
     disk.crash_at(operation)
     try:
-        journal = open_journal(disk)
+        journal = open_journal(disk, keys=keys)
         journal.recover()
     except StorageError:
         return disk, None, 0
@@ -161,9 +166,11 @@ def operations_of(script: list[Step]) -> int:
     return disk.operations
 
 
-def check_restart(disk: SimDisk, model: Model | None, synced: int) -> None:
+def check_restart(
+    disk: SimDisk, model: Model | None, synced: int, keys: KeyRing | None = None
+) -> None:
     """Recovers, appends, and recovers once more from what is stable then."""
-    journal = open_journal(disk)
+    journal = open_journal(disk, keys=keys)
     found = journal.recover()
     if model is None:
         assert found == []
@@ -172,7 +179,7 @@ def check_restart(disk: SimDisk, model: Model | None, synced: int) -> None:
     end = journal.append(9, 9, 1, 9, b"after", durable=True, reserve=True)
     journal.flush()
     assert end == journal.synced == journal.position > (found[-1][5] if found else 0)
-    again = open_journal(disk.image(Loss.all)).recover()
+    again = open_journal(disk.image(Loss.all), keys=keys).recover()
     assert again == [*found, (9, 9, 1, 9, b"after", end)]
 
 
@@ -629,3 +636,114 @@ def test_a_killed_process_keeps_what_it_flushed(tmp_path: Path) -> None:
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     found = recovered(RealDisk(str(tmp_path)))
     assert [r[:5] for r in found] == [(1, 1, index, 2, b"k" * 50) for index in range(1, 11)]
+
+
+# ---------------------------------------------------------------- encryption
+
+
+@pytest.mark.parametrize("loss", list(Loss))
+def test_an_encrypted_journal_loses_nothing_synced(loss: Loss) -> None:
+    for operation in range(1, operations_of(FIXED) + 2):
+        disk, model, synced = crashed_at(FIXED, operation, 1, ring(1))
+        check_restart(disk.image(loss, 1), model, synced, ring(1, seed=2))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(STEPS, max_size=40), st.lists(st.integers(0, 2), min_size=2, max_size=4))
+def test_an_encryption_that_changes_between_lives(script: list[Step], lives: list[int]) -> None:
+    """Each life writes as it is told to, and reads what all before it wrote."""
+    disk = SimDisk(1)
+    known: list[Record] = []
+    for seed, current in enumerate(lives, 1):
+        journal = open_journal(disk, keys=ring(current, seed))
+        found = journal.recover()
+        assert found == known[len(known) - len(found) :]
+        model = Model(journal, appended=list(found))
+        model.index = max((record[2] for record in found), default=0)
+        model.released = found[0][5] if found else 0
+        run(script, disk, model)
+        assert not journal.failed, journal.error
+        journal.sync_now()
+        assert journal.synced == journal.position
+        known = model.appended
+        journal.close()
+
+
+def test_nothing_readable_is_left_when_encryption_is_turned_on() -> None:
+    disk = SimDisk(1)
+    journal = open_journal(disk)
+    journal.recover()
+    model = Model(journal)
+    for _ in range(30):
+        model.append(b"plain text" * 50)
+        journal.sync_now()
+    journal.release(journal.synced - 1)
+    journal.close()
+    assert contains(disk, b"plain text")
+    journal = open_journal(disk, keys=ring(1))
+    journal.recover()
+    model = Model(journal)
+    for _ in range(10):
+        assert model.append(b"plain text" * 50)
+        journal.sync_now()
+    journal.release(journal.synced)
+    assert not contains(disk, b"plain text")
+
+
+def contains(disk: SimDisk, text: bytes) -> bool:
+    for name in disk.list("journal"):
+        handle = disk.open(f"journal/{name}", OPEN_READ)
+        content = disk.pread(handle, disk.size(handle), 0)
+        disk.close(handle)
+        if text in content:
+            return True
+    return False
+
+
+def test_a_journal_whose_key_is_missing_is_refused_untouched() -> None:
+    disk = SimDisk(1)
+    journal = open_journal(disk, keys=ring(2))
+    journal.recover()
+    journal.append(1, 1, 1, 1, b"text", durable=True)
+    journal.sync_now()
+    journal.close()
+    with pytest.raises(StorageError, match="encrypted with key 2"):
+        recovered(disk)
+    assert len(recovered(disk, keys=ring(2, seed=5))) == 1
+
+
+def test_an_exchanged_record_is_refused() -> None:
+    """A valid checksum does not make a record genuine: each is sealed in its place."""
+    disk = SimDisk(1)
+    journal = open_journal(disk, keys=ring(1))
+    journal.recover()
+    for index in (1, 2):
+        journal.append(1, 1, index, 1, b"payload", durable=True)
+    journal.sync_now()
+    journal.close()
+    name = f"journal/{next(n for n in disk.list('journal') if n.endswith('.journal'))}"
+    handle = disk.open(name, OPEN_WRITE)
+    size = (41 + 28 + 7 + 7) // 8 * 8
+    content = bytearray(disk.pread(handle, HEADER_BYTES + 2 * size, 0))
+    first, second = HEADER_BYTES, HEADER_BYTES + size
+    content[first + 41 : first + size], content[second + 41 : second + size] = (
+        content[second + 41 : second + size],
+        content[first + 41 : first + size],
+    )
+    seed = seed_of(bytes(content[:HEADER_BYTES]))
+    for start in (first, second):
+        length = int.from_bytes(content[start : start + 4], "little")
+        crc = crc32c(bytes(content[start + 8 : start + length]), seed ^ length)
+        content[start + 4 : start + 8] = crc.to_bytes(4, "little")
+    disk.pwrite(handle, bytes(content), 0)
+    disk.close(handle)
+    with pytest.raises(StorageError, match="cannot be decrypted"):
+        recovered(disk, keys=ring(1))
+
+
+def seed_of(header: bytes) -> int:
+    """Which number the checksums of a file's records begin with."""
+    generation = int.from_bytes(header[16:24], "little")
+    salt = int.from_bytes(header[40:48], "little")
+    product = (generation ^ 0x9E3779B97F4A7C15) * (salt ^ 0xD6E8FEB86659FD93)
+    return (product ^ (product >> 64)) & 0xFFFFFFFF

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from slipstream.kernel._kernel import IoPool, Loss, MessageStore, ReadBuffer, SimDisk
+from encryption_keys import ring
+from slipstream.kernel._kernel import OPEN_READ, IoPool, Loss, MessageStore, ReadBuffer, SimDisk
 from store_model import Message, StoreModel, subject_matches
 
 TINY = {
@@ -29,12 +30,19 @@ subjects = st.sampled_from(SUBJECTS)
 positions = st.floats(0, 1)
 
 
+# How the files of a store are written: compressed, and the number of the key (0: not encrypted).
+STYLES = [(False, 0), (False, 0), (True, 0), (False, 1), (True, 2)]
+
+
 class StoreMachine(RuleBasedStateMachine):
     memory = False
     threaded = False
+    style = (False, 0)
+    lives = 0
 
-    @initialize(cold=st.booleans())
-    def start(self, cold: bool) -> None:
+    @initialize(cold=st.booleans(), style=st.sampled_from(STYLES))
+    def start(self, cold: bool, style: tuple[bool, int]) -> None:
+        self.style = style
         self.disk = SimDisk(1)
         self.disk.set_cold(cold)
         self.pool = IoPool(self.disk, threaded=self.threaded)
@@ -45,7 +53,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.erased: set[int] = set()
 
     def new_store(self) -> MessageStore:
-        return MessageStore(self.pool, memory=self.memory, **TINY)
+        compressed, key = self.style
+        self.lives += 1
+        keys = ring(key, seed=self.lives)
+        return MessageStore(self.pool, memory=self.memory, compressed=compressed, keys=keys, **TINY)
 
     def at(self, position: float) -> int:
         """A sequence from just before the first to just behind the last."""
@@ -228,14 +239,15 @@ class FileMachine(StoreMachine):
             self.pool.finish()
             self.durable = snapshot, copy.deepcopy(self.model)
 
-    @rule()
-    def restart(self) -> None:
+    @rule(style=st.sampled_from(STYLES))
+    def restart(self, style: tuple[bool, int]) -> None:
         """From the last durable checkpoint; bringing back what came later is the journal's part."""
         if self.durable is None:
             return
         snapshot, self.model = self.durable[0], copy.deepcopy(self.durable[1])
         del self.store
         self.pool.finish()
+        self.style = style
         self.store = self.new_store()
         assert self.store.load(snapshot), self.store.error
         assert not self.store.error
@@ -264,6 +276,23 @@ class FileMachine(StoreMachine):
         names = self.disk.list("streams/1")
         assert len(names) <= len(self.model.live) + 1
         self.store.check()
+
+    @rule()
+    def write_anew_what_must_not_stay(self) -> None:
+        """Some checkpoints later every file is encrypted as new ones are."""
+        for _ in range(9):
+            self.checkpoint(durable=True)
+            if not self.store.wants_rewrite:
+                break
+        assert not self.store.wants_rewrite
+        self.checkpoint(durable=True)
+        if not self.model.live:
+            return
+        for name in self.disk.list("streams/1"):
+            handle = self.disk.open(f"streams/1/{name}", OPEN_READ)
+            head = self.disk.pread(handle, 64, 0)
+            self.disk.close(handle)
+            assert int.from_bytes(head[24:28], "little") == self.style[1]
 
 
 class ThreadedFileMachine(FileMachine):

@@ -12,7 +12,7 @@ from slipstream.bench.api_client import ApiClient, ServerAddress
 from slipstream.bench.stream_workloads import StreamWorkload
 from slipstream.bench.workload import inbox, option
 
-ACK_SETTLE_S = 10.0
+ACK_SETTLE_S = 60.0
 ACK_POLL_S = 0.01
 IDLE_HEARTBEAT_NS = 5_000_000_000
 

@@ -13,7 +13,7 @@ from slipstream.bench.core_workloads import payload
 from slipstream.bench.stream_workloads import StreamPublish, StreamWorkload
 from slipstream.bench.workload import Message, inbox, option
 
-EMPTY_SETTLE_S = 10.0
+EMPTY_SETTLE_S = 60.0
 EMPTY_POLL_S = 0.01
 
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "verify":
         from slipstream.cli import verify
 
-        return verify.main(parsed.folder)
+        return verify.main(parsed.folder, config=parsed.config)
     print(f"slipstream {VERSION} (NATS {NATS_VERSION})")
     return 0
 
@@ -63,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--verbose", action="store_true", help="log what helps to find faults")
     verify = commands.add_parser("verify", help="check a stopped server's store and report")
     verify.add_argument("folder", help="the folder that was given with --store")
+    verify.add_argument(
+        "--config",
+        metavar="FILE",
+        default="",
+        help="the server's configuration; an encrypted store needs its keys",
+    )
     commands.add_parser("bench", help="measure any NATS server (bench --help)", add_help=False)
     commands.add_parser("version", help="show the version")
     return parser

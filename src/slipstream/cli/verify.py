@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,16 +17,22 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TextIO
 
+from slipstream.config.load import load
+from slipstream.config.source import ConfigError
 from slipstream.kernel import Kernel, StoreError
 from slipstream.kernel._kernel import (
     OPEN_READ,
     Disk,
     Journal,
+    KeyRing,
     OverlayDisk,
     RealDisk,
     StorageError,
     read_back,
 )
+from slipstream.kernel.values import StoreKeys
+from slipstream.server.jetstream import passphrases_of
+from slipstream.server.store_keys import Passphrases, unlock
 
 MARKER = "slipstream.store"
 MARKER_TEXT = b"slipstream store, format 1\n"
@@ -51,12 +58,17 @@ class Report:
         self.lines.append(f"DAMAGED: {line}")
 
 
-def main(folder: str, out: TextIO | None = None) -> int:
+def main(folder: str, out: TextIO | None = None, config: str = "") -> int:
     out = out or sys.stdout
     if not Path(folder).is_dir():
         print(f"{folder}: no such folder", file=out)
         return Outcome.NOT_A_STORE
-    report = verify(RealDisk(folder))
+    try:
+        passphrases = passphrases_of(load(config).options.jetstream)
+    except (ConfigError, OSError) as error:
+        print(f"{config}: {error}", file=out)
+        return Outcome.NOT_A_STORE
+    report = verify(RealDisk(folder), passphrases)
     verdicts = {
         Outcome.SOUND: "sound",
         Outcome.DAMAGED: "damaged; nothing was changed",
@@ -68,7 +80,7 @@ def main(folder: str, out: TextIO | None = None) -> int:
     return report.outcome
 
 
-def verify(disk: Disk) -> Report:
+def verify(disk: Disk, passphrases: Passphrases | None = None) -> Report:
     report = Report()
     if reason := why_not(disk):
         report.outcome = Outcome.NOT_A_STORE
@@ -78,8 +90,14 @@ def verify(disk: Disk) -> Report:
         report.damage(f"'{MARKER}' has an unknown format, or is damaged")
         return report
     count_files(disk, report)
-    if check_journal(disk, report):
-        check_streams(disk, report)
+    try:
+        keys = unlock(OverlayDisk(disk), passphrases or Passphrases(), os.urandom)
+    except StoreError as error:
+        report.outcome = Outcome.NOT_A_STORE
+        report.lines.append(str(error))
+        return report
+    if check_journal(disk, keys, report):
+        check_streams(disk, keys, report)
     return report
 
 
@@ -133,11 +151,11 @@ def total_bytes(disk: Disk, folder: str, names: list[str]) -> int:
     return total
 
 
-def check_journal(disk: Disk, report: Report) -> bool:
+def check_journal(disk: Disk, keys: StoreKeys | None, report: Report) -> bool:
     overlay = OverlayDisk(disk)
     journal = None
     try:
-        journal = Journal(overlay, threaded=False)
+        journal = Journal(overlay, threaded=False, keys=KeyRing(keys) if keys else None)
         by_group = Counter(record[0] for record in journal.recover())
     except StorageError as error:
         report.damage(f"journal: {error}")
@@ -154,11 +172,11 @@ def check_journal(disk: Disk, report: Report) -> bool:
     return True
 
 
-def check_streams(disk: Disk, report: Report) -> None:
+def check_streams(disk: Disk, keys: StoreKeys | None, report: Report) -> None:
     overlay = OverlayDisk(disk)
     kernel = Kernel()
     try:
-        streams = kernel.open_store(disk=overlay, threads=False)
+        streams = kernel.open_store(disk=overlay, threads=False, unlock=lambda _: keys)
     except StoreError as error:
         report.damage(str(error))
         return

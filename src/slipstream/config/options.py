@@ -196,6 +196,29 @@ class JetStream:
         read=readers.string,
         help="Another name of this JetStream: its API is at $JS.<domain>.API too",
     )
+    encryption_key: str = option(
+        "",
+        keys=("key", "ek", "encryption_key"),
+        read=readers.string,
+        secret=True,
+        help="Encrypts everything in the store, what is there already too",
+    )
+    previous_encryption_key: str = option(
+        "",
+        keys=("prev_key", "prev_ek", "prev_encryption_key"),
+        read=readers.string,
+        secret=True,
+        help="The key that the store was last opened with, when the key changes",
+    )
+    cipher: str = option(
+        "chacha",
+        keys=("cipher",),
+        read=readers.cipher,
+        help=(
+            "'chacha' (ChaCha20-Poly1305) or 'aes' (AES-256-GCM); "
+            "after a change files are written anew"
+        ),
+    )
     limits: JetStreamLimits = option(
         JetStreamLimits(), keys=("limits",), help="Caps on what clients may ask for"
     )

@@ -43,6 +43,13 @@ def string(value: Value) -> str:
     return value.value
 
 
+def cipher(value: Value) -> str:
+    name = string(value).lower()
+    if name not in ("chacha", "chachapoly", "aes"):
+        raise ConfigError(value.position, f'Unknown cipher type: "{value.value}"')
+    return "aes" if name == "aes" else "chacha"
+
+
 def boolean(value: Value) -> bool:
     if not isinstance(value.value, bool):
         raise expected("true or false", value)

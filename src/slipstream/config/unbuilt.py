@@ -69,12 +69,7 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
     JetStream: {
         **dict.fromkeys(("extension_hint", "unique_tag", "max_outstanding_catchup"), _ALONE),
         **dict.fromkeys(("meta_compact", "meta_compact_size", "meta_compact_sync"), _ALONE),
-        **dict.fromkeys(
-            ("key", "ek", "encryption_key", "cipher", "tpm"), "the store is not encrypted"
-        ),
-        **dict.fromkeys(
-            ("prev_key", "prev_ek", "prev_encryption_key"), "the store is not encrypted"
-        ),
+        "tpm": "the key of an encrypted store is in the configuration",
         **dict.fromkeys(
             ("max_buffered_size", "max_buffered_msgs", "max_concurrent_io"), _OWN_LIMIT
         ),

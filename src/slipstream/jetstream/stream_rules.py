@@ -3,7 +3,7 @@
 
 The checks run in nats-server's order, because a request with two faults is answered with the first.
 `normalise` gives the configuration that is stored and shown; `check_update` compares two normalised
-ones. What nats-server can and we cannot yet passes here and is refused behind (unsupported.py).
+ones.
 """
 
 from __future__ import annotations

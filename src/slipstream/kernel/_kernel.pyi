@@ -3,7 +3,7 @@
 Units: nanoseconds, bytes; times are unix nanoseconds. Subjects and names are bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -20,6 +20,7 @@ from slipstream.kernel.values import (
     RestoredBatch,
     SourcePosition,
     StoredMessage,
+    StoreKeys,
     StoreStats,
     StreamRecord,
     StreamState,
@@ -64,6 +65,14 @@ class Disk:
     def sync_folder(self, path: str) -> None: ...
     def list(self, path: str) -> list[str]: ...
     def lock(self, path: str) -> int: ...
+
+class KeyRing:
+    """The keys of an encrypted store, for tests and tools; `seed` repeats what is random.
+
+    Raises ValueError for a malformed key, and for a cipher that this machine does not have.
+    """
+
+    def __init__(self, keys: StoreKeys, seed: int = 1) -> None: ...
 
 class RealDisk(Disk):
     def __init__(self, root: str) -> None: ...
@@ -121,6 +130,7 @@ class Journal:
         threaded: bool = True,
         salt: int = 0,
         wake_fd: int = -1,
+        keys: KeyRing | None = None,
     ) -> None: ...
     def close(self) -> None: ...
     def recover(self) -> list[tuple[int, int, int, int, bytes, int]]: ...
@@ -166,7 +176,9 @@ class Journal:
     def stats(self) -> dict[str, int]: ...
 
 class Checkpoints:
-    def __init__(self, disk: Disk, folder: str = "checkpoints") -> None: ...
+    def __init__(
+        self, disk: Disk, folder: str = "checkpoints", keys: KeyRing | None = None
+    ) -> None: ...
     def load(self) -> dict[int, tuple[int, bytes]]: ...
     def begin(self) -> None: ...
     def add(self, group: int, applied: int, payload: bytes) -> None: ...
@@ -202,6 +214,8 @@ class MessageStore:
         segment_bytes_max: int = ...,
         tail_bytes: int = ...,
         read_ahead_bytes: int = ...,
+        compressed: bool = False,
+        keys: KeyRing | None = None,
     ) -> None: ...
     @staticmethod
     def message_bytes(memory: bool, subject: int, header: int, body: int) -> int: ...
@@ -245,6 +259,8 @@ class MessageStore:
         self, seq: int, buffer: ReadBuffer, blocking: bool = False
     ) -> tuple[str, tuple[int, int, bytes, bytes, bytes] | None]: ...
     def first_at_or_after(self, time_ns: int, buffer: ReadBuffer) -> int: ...
+    @property
+    def wants_rewrite(self) -> bool: ...
     def write_tail(self) -> bool: ...
     def snapshot(self) -> bytes | None: ...
     def checkpoint_durable(self) -> None: ...
@@ -486,11 +502,15 @@ class Kernel:
         journal_file_bytes: int = 16777216,
         journal_bytes_max: int = 268435456,
         segment_bytes_max: int = 16777216,
+        unlock: Callable[[Disk], StoreKeys | None] | None = None,
     ) -> list[StreamRecord]:
         """Locks and recovers the store at `path` (or on a SimDisk). sync_interval_ns 0: durable.
 
         Raises StoreError with the cause: locked by another server, a nats-server folder, damaged,
         newer format.
+
+        `unlock` is asked for the keys of an encrypted store once its folder is locked (None: it is
+        not encrypted); what it raises becomes the text of the StoreError.
         """
     def consumers(self, stream: int) -> list[ConsumerRecord]: ...
     def store_stats(self) -> StoreStats: ...

@@ -1,6 +1,7 @@
 # distutils: language=c++
 """The compiled kernel: one module, so that its parts can share C++ objects. See kernel/__init__.py."""
 
+include "at_rest.pxi"
 include "storage.pxi"
 include "store.pxi"
 include "backup.pxi"

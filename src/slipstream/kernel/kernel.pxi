@@ -1,6 +1,34 @@
 # The Kernel class: calls go in with the GIL released and the kernel's lock held, plain values come out.
 
 
+cdef extern from *:
+    """
+    #include "jetstream.hpp"
+    namespace slipstream {
+    using UnlockCall = bool (*)(void*, Disk*, KeyRing*, std::string*);
+    static void call_to_unlock(OpenOptions& options, UnlockCall call, void* context) {
+      options.unlock = [call, context](Disk& disk, KeyRing& ring, std::string& error) { return call(context, &disk, &ring, &error); };
+    }
+    }
+    """
+    ctypedef cbool (*UnlockCall)(void*, CDisk*, CKeyRing*, string*)
+    void call_to_unlock "slipstream::call_to_unlock"(OpenOptions&, UnlockCall, void*)
+
+
+# Asks Python for the keys of the store that was just locked.
+cdef cbool _unlock(void* context, CDisk* disk, CKeyRing* ring, string* error) noexcept with gil:
+    cdef Disk store = Disk.__new__(Disk)
+    store.disk = disk
+    try:
+        keys = (<object>context)(store)
+        if keys is not None:
+            _fill_ring(ring, keys)
+        return True
+    except Exception as problem:
+        error[0] = str(problem).encode()
+        return False
+
+
 # The disk outlives the kernel that uses it, also when the garbage collector takes both.
 @cython.no_gc_clear
 cdef class Kernel:
@@ -222,13 +250,15 @@ cdef class Kernel:
 
     def open_store(self, *, str path="", Disk disk=None, int64_t sync_interval_ns=0, bint threads=True,
                    uint64_t journal_file_bytes=16777216, uint64_t journal_bytes_max=268435456,
-                   uint64_t segment_bytes_max=16777216):
+                   uint64_t segment_bytes_max=16777216, unlock=None):
         cdef OpenOptions o
         cdef string error
         o.path = path.encode()
         o.disk = disk.disk if disk is not None else NULL
         o.sync_interval_ns, o.threads = sync_interval_ns, threads
         o.journal_file_bytes, o.journal_bytes_max, o.segment_bytes_max = journal_file_bytes, journal_bytes_max, segment_bytes_max
+        if unlock is not None:
+            call_to_unlock(o, _unlock, <void*>unlock)
         self._disk = disk
         with nogil:
             error = kc_open_store(self.k[0], o)

@@ -112,6 +112,7 @@ cdef extern from "journal.hpp" namespace "slipstream" nogil:
         uint64_t file_bytes, bytes_max, salt
         SyncMode mode
         cbool threaded
+        const CKeyRing* keys
 
     cpdef enum class SyncMode(uint8_t):
         durable
@@ -156,7 +157,7 @@ cdef extern from "checkpoint.hpp" namespace "slipstream" nogil:
 
     cdef cppclass CCheckpoints "slipstream::Checkpoints":
         @staticmethod
-        unique_ptr[CCheckpoints] open(CDisk& disk, const string& folder, string& error)
+        unique_ptr[CCheckpoints] open(CDisk& disk, const string& folder, const CKeyRing* keys, string& error)
         void begin()
         void add(uint64_t group, uint64_t applied, string_view payload)
         void drop(uint64_t group)
@@ -191,7 +192,7 @@ cdef str text_of(const string& text):
 
 cdef class Disk:
     """The operations of disk.hpp; a RealDisk or a SimDisk."""
-    cdef CDisk* disk  # owned by the subclass
+    cdef CDisk* disk  # owned by the subclass, or borrowed
 
     def open(self, str path, int mode):
         cdef string name = path.encode()
@@ -317,11 +318,12 @@ cdef class Journal:
     """The journal on a disk. `wake_fd` is an eventfd that its thread writes to; it must outlive the journal."""
     cdef unique_ptr[CJournal] journal
     cdef Disk disk
+    cdef KeyRing keys
     cdef int wake_fd
 
     def __cinit__(self, Disk disk, *, str folder="journal", uint64_t file_bytes=16 << 20,
                   uint64_t bytes_max=256 << 20, SyncMode mode=SyncMode.durable, cbool threaded=True,
-                  uint64_t salt=0, int wake_fd=-1):
+                  uint64_t salt=0, int wake_fd=-1, KeyRing keys=None):
         cdef JournalOptions options
         cdef string error
         options.folder = folder.encode()
@@ -330,6 +332,9 @@ cdef class Journal:
         options.mode = mode
         options.threaded = threaded
         options.salt = salt
+        if keys is not None:
+            options.keys = &keys.ring
+            self.keys = keys
         if wake_fd >= 0:
             wake_by_eventfd(options, wake_fd)
         self.disk = disk
@@ -458,13 +463,15 @@ cdef class Checkpoints:
     """Checkpoints in a folder of a disk: begin, add and drop, then write."""
     cdef unique_ptr[CCheckpoints] checkpoints
     cdef Disk disk
+    cdef KeyRing keys
 
-    def __cinit__(self, Disk disk, str folder="checkpoints"):
+    def __cinit__(self, Disk disk, str folder="checkpoints", KeyRing keys=None):
         cdef string name = folder.encode()
         cdef string error
-        self.disk = disk
+        cdef const CKeyRing* ring = &keys.ring if keys is not None else NULL
+        self.disk, self.keys = disk, keys
         with nogil:
-            self.checkpoints = CCheckpoints.open(self.disk.disk[0], name, error)
+            self.checkpoints = CCheckpoints.open(self.disk.disk[0], name, ring, error)
         if not self.checkpoints:
             raise StorageError(text_of(error))
 

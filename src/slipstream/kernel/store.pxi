@@ -30,6 +30,8 @@ cdef extern from "message_store.hpp" namespace "slipstream" nogil:
         string folder
         cbool memory
         uint64_t segment_bytes_min, segment_bytes_max, tail_bytes, read_ahead_bytes
+        cbool compressed
+        const CKeyRing* keys
     cdef cppclass CSyncStep "slipstream::SyncStep":
         pass
     cdef cppclass CStoreMemory "slipstream::MessageStore::Memory":
@@ -65,6 +67,7 @@ cdef extern from "message_store.hpp" namespace "slipstream" nogil:
         CReadStatus read(uint64_t, CStoredMessage&, CReadBuffer&)
         CReadStatus read_blocking(uint64_t, CStoredMessage&, CReadBuffer&)
         uint64_t first_at_or_after(int64_t, CReadBuffer&)
+        cbool wants_rewrite()
         cbool write_tail()
         cbool snapshot(CBuffer&, vector[CSyncStep]&)
         void checkpoint_durable()
@@ -220,9 +223,11 @@ cdef class MessageStore:
     """One stream's messages. Subjects, headers and bodies are bytes; see message_store.hpp for what each call means."""
     cdef unique_ptr[CMessageStore] store
     cdef readonly IoPool pool
+    cdef KeyRing keys
 
     def __cinit__(self, IoPool pool not None, str folder="streams/1", bint memory=False, uint64_t segment_bytes_min=65536,
-                  uint64_t segment_bytes_max=16 << 20, uint64_t tail_bytes=1 << 20, uint64_t read_ahead_bytes=256 << 10):
+                  uint64_t segment_bytes_max=16 << 20, uint64_t tail_bytes=1 << 20, uint64_t read_ahead_bytes=256 << 10,
+                  bint compressed=False, KeyRing keys=None):
         cdef CStoreOptions options
         options.folder = folder.encode()
         options.memory = memory
@@ -230,7 +235,10 @@ cdef class MessageStore:
         options.segment_bytes_max = segment_bytes_max
         options.tail_bytes = tail_bytes
         options.read_ahead_bytes = read_ahead_bytes
-        self.pool = pool
+        options.compressed = compressed
+        if keys is not None:
+            options.keys = &keys.ring
+        self.pool, self.keys = pool, keys
         self.store = CMessageStore.create(pool.disk.disk, pool.pool.get(), options)
 
     @staticmethod
@@ -238,7 +246,11 @@ cdef class MessageStore:
         return CMessageStore.message_bytes(memory, subject, header, body)
 
     def append(self, uint64_t seq, int64_t time_ns, bytes subject not None, bytes header not None, bytes body not None):
-        return self.store.get().append(seq, time_ns, _view(subject), _view(header), _view(body))
+        cdef bytes_view s = _view(subject), h = _view(header), b = _view(body)
+        cdef cbool taken
+        with nogil:  # it may wait for the I/O thread, whose compressor takes the GIL
+            taken = self.store.get().append(seq, time_ns, s, h, b)
+        return taken
 
     def remove(self, uint64_t seq):
         return self.store.get().remove(seq)
@@ -343,15 +355,25 @@ cdef class MessageStore:
     def first_at_or_after(self, int64_t time_ns, ReadBuffer buffer not None):
         return self.store.get().first_at_or_after(time_ns, buffer.buffer)
 
+    @property
+    def wants_rewrite(self):
+        return self.store.get().wants_rewrite()
+
     def write_tail(self):
-        return self.store.get().write_tail()
+        cdef cbool taken
+        with nogil:
+            taken = self.store.get().write_tail()
+        return taken
 
     def snapshot(self):
         """The snapshot once all that it needs is synced, or None if the device refused."""
         cdef CBuffer out
         cdef vector[CSyncStep] steps
         cdef int error = 0
-        if not self.store.get().snapshot(out, steps):
+        cdef cbool taken
+        with nogil:
+            taken = self.store.get().snapshot(out, steps)
+        if not taken:
             return None
         with nogil:
             error = run_sync_steps(self.pool.pool.get(), &self.pool.waker, steps)

@@ -5,7 +5,30 @@ Units: nanoseconds, bytes; times are unix nanoseconds, 0 = never.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import NamedTuple
+
+
+class StoreCipher(IntEnum):
+    """How a store is encrypted. RFC 8439; NIST SP 800-38D, only with the processor's own AES."""
+
+    CHACHA20_POLY1305 = 1
+    AES256_GCM = 2
+
+
+class StoreKey(NamedTuple):
+    number: int
+    """From 1; files name it."""
+    cipher: StoreCipher
+    secret: bytes
+    """32 bytes."""
+
+
+class StoreKeys(NamedTuple):
+    keys: tuple[StoreKey, ...]
+    """All that the store's files may need."""
+    current: int
+    """The number of the one for new files; 0: they are not encrypted."""
 
 
 class StoreError(Exception):

@@ -12,6 +12,7 @@ from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.server.authentication import plaintext_secrets
 from slipstream.server.identity import name_hash
 from slipstream.server.log import Log
+from slipstream.server.store_keys import CIPHERS, SHOWN
 from slipstream.version import NATS_VERSION, VERSION
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def log_jetstream(server: Server) -> None:
     log.info(f"  Max Memory:      {format_size(options.jetstream.max_memory)}")
     log.info(f"  Max Storage:     {format_size(options.jetstream.max_file)}")
     log.info(f'  Store Directory: "{server.store_path}"')
+    if options.jetstream.encryption_key:
+        log.info(f"  Encryption:      {SHOWN[CIPHERS[options.jetstream.cipher]]}")
     log.info(f"  API Level:       {API_LEVEL}")
     log.info(f"  Durability:      {durability(options)}")
     log.info(RULE)

@@ -7,19 +7,23 @@ both.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL, Options
+from slipstream.config.options import JetStream as JetStreamOptions
 from slipstream.jetstream.api import ClientDescription, JetStreamApi
 from slipstream.jetstream.api import Options as ApiOptions
 from slipstream.jetstream.api.monitoring import ServerStatistics
+from slipstream.jetstream.api_level import LevelError
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel import StoreError
 from slipstream.kernel.events import Event
 from slipstream.server.errors import StartError
+from slipstream.server.store_keys import CIPHERS, Passphrases, unlock
 from slipstream.version import NATS_VERSION
 
 if TYPE_CHECKING:
@@ -42,7 +46,10 @@ class JetStreamService:
         limits = server.options.jetstream
         server.kernel.set_storage_limits(limits.max_memory, limits.max_file)
         self._api.add_account(ACCOUNT_GLOBAL, AccountLimits())
-        self._api.recover(records)
+        try:
+            self._api.recover(records)
+        except LevelError as error:
+            raise StartError(str(error)) from None
 
     def handle(self, event: Event) -> None:
         self._api.handle(event, time.time_ns())
@@ -94,13 +101,23 @@ def _open_store(server: Server) -> list[Any]:
         raise StartError(
             f"Can't start JetStream: could not create storage directory - {error}"
         ) from None
-    server.kernel.set_domain(server.options.jetstream.domain.encode())
+    options = server.options.jetstream
+    server.kernel.set_domain(options.domain.encode())
+    passphrases = passphrases_of(options)
     try:
         return server.kernel.open_store(
-            path=str(path), sync_interval_ns=server.options.jetstream.sync_interval_ns
+            path=str(path),
+            sync_interval_ns=options.sync_interval_ns,
+            unlock=lambda disk: unlock(disk, passphrases, os.urandom),
         )
     except StoreError as error:
         raise StartError(f"Can't start JetStream: {error}") from None
+
+
+def passphrases_of(options: JetStreamOptions) -> Passphrases:
+    return Passphrases(
+        options.encryption_key, options.previous_encryption_key, CIPHERS[options.cipher]
+    )
 
 
 def _api_options(name: str, options: Options) -> ApiOptions:

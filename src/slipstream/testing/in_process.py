@@ -27,7 +27,7 @@ from slipstream.config.parser import parse_text
 from slipstream.server.log import ServerLog
 from slipstream.server.server import Server
 
-STOP_S_MAX = 30.0
+STOP_S_MAX = 60.0
 LOG_LINES_MAX = 10_000
 
 

@@ -18,7 +18,7 @@ READY = "Server is ready"
 LISTENING = "Listening for client connections on "
 MONITORING = "Starting http monitor on "
 READY_S_MAX = 60.0
-STOP_S_MAX = 30.0
+STOP_S_MAX = 60.0
 CHUNK_BYTES = 65536
 PROGRAM = (sys.executable, "-m", "slipstream.cli.nats_server")
 

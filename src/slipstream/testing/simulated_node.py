@@ -19,6 +19,7 @@ from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, FeedEvent, RequestEvent
 from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
+from slipstream.kernel.values import StoreKeys
 
 ACCOUNT = b"$G"
 INBOX = b"_SIM."
@@ -178,9 +179,10 @@ class SimulatedNode:
         sizes: StoreSizes | None = None,
         sync_interval_ns: int = 0,
         services: Mapping[bytes, int] | None = None,
+        keys: StoreKeys | None = None,
     ) -> None:
         """`services`: subjects whose messages `step` returns, each with its number. They listen
-        before the store is open, so that push consumers find them.
+        before the store is open, so that push consumers find them. `keys`: of an encrypted store.
         """
         self.disk = disk
         self.clock = clock
@@ -205,6 +207,7 @@ class SimulatedNode:
             journal_file_bytes=sizes.journal_file_bytes,
             journal_bytes_max=sizes.journal_bytes_max,
             segment_bytes_max=sizes.segment_bytes_max,
+            unlock=lambda _: keys,
         )
 
     # -- what is sent

@@ -31,7 +31,6 @@ from slipstream.jetstream.sourcing.origin_rules import check_filters
 from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.jetstream.stream_config import StreamConfig, StreamConfigRequest
 from slipstream.jetstream.stream_rules import StreamRules, check_update, invalid, normalise
-from slipstream.jetstream.unsupported import refuse_unsupported_stream
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 NAMES_PER_PAGE = 1024
@@ -61,7 +60,6 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
     config = normalise(config, _rules(api, account, config.num_replicas, wanted.pedantic))
     if config.num_replicas > 1:
         raise ApiError(ErrorCode.STREAM_REPLICAS_NOT_SUPPORTED)
-    refuse_unsupported_stream(config)
     existing = account.streams.get(name)
     if existing is not None and existing.restoring:
         raise ApiError(ErrorCode.STREAM_NAME_EXIST)
@@ -114,7 +112,6 @@ def check_restored(api: ApiCore, account: Account, config: StreamConfig) -> Stre
     """What a stream with this configuration is restored with. Raises ApiError."""
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
     config = normalise(config, _rules(api, account, config.num_replicas, pedantic=False))
-    refuse_unsupported_stream(config)
     _check_stream_count(account, config)
     _check_limits(api, account, config, None)
     return config
@@ -138,7 +135,6 @@ def update(api: ApiCore, request: Request, now_ns: int) -> None:
     stream = api.stream_to_change(request, config.name)
     config.metadata = stored_metadata(config.metadata, config.required_api_level)
     config = check_update(stream.config, config)
-    refuse_unsupported_stream(config)
     _check_limits(api, account, config, stream)
     _check_consumers(stream, config)
     if account.overlaps(config):

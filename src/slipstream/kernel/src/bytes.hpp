@@ -83,7 +83,11 @@ class Buffer {
   // Room for n more bytes; write there, then grow(n written).
   char* room(size_t n) { reserve(size_ + n); return data_ + size_; }
   void grow(size_t n) { size_ += n; }
-  void append(const void* p, size_t n) { memcpy(room(n), p, n); size_ += n; }
+  void append(const void* p, size_t n) {
+    if (n == 0) return;  // an empty view may have no address, which memcpy does not take
+    memcpy(room(n), p, n);
+    size_ += n;
+  }
   void append(string_view s) { append(s.data(), s.size()); }
   void put8(uint8_t v) { *room(1) = (char)v; size_ += 1; }
   void put16(uint16_t v) { store16(room(2), v); size_ += 2; }

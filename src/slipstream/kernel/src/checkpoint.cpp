@@ -1,11 +1,14 @@
 // A round is one file, "<16 hex digits of the round>.checkpoint"; while it is written its name ends in
 // ".new".
 //
-//   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round
+//   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round; in version 2 also u32 key number (0: not
+//              encrypted), 16 bytes of salt, u32 crc of these two
 //   snapshot   u64 group, u64 applied, u32 length, u32 crc of group, applied and payload, payload, zeros to 8
 //   directory  of all groups, 32 bytes each: u64 group, u64 applied, u64 round, u32 offset / 8, u32 length
 //   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two,
 //              u32 version, "SLIPCEND"
+//
+// In an encrypted file each payload is sealed (cipher.hpp) in the context of group and applied.
 //
 // The file of the highest round has the valid directory. Files are synced before they get their name, so one
 // with a name that is not whole is damaged, not unfinished.
@@ -24,8 +27,8 @@ namespace slipstream {
 namespace {
 
 constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
-constexpr uint32_t kVersion = 1;
-constexpr size_t kHeaderBytes = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
+constexpr uint32_t kVersion = 2;
+constexpr size_t kHeaderBytes = 48, kHeaderBytesBefore = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
 constexpr size_t kFilesMax = 64;         // above it the file with the least in it is emptied
 constexpr size_t kWriteBytes = 1 << 20;  // of one pwrite
 constexpr size_t kBufferKeptBytes = 1 << 20;
@@ -38,7 +41,16 @@ struct Place {  // of a group's newest snapshot
 
 struct RoundFile {
   uint64_t snapshot_bytes = 0, live_bytes = 0;
+  uint32_t key_number = 0;
+  std::shared_ptr<FileCipher> cipher;  // null: not encrypted
 };
+
+std::string seal_context(uint64_t group, uint64_t applied) {
+  std::string context(16, '\0');
+  store64(context.data(), group);
+  store64(context.data() + 8, applied);
+  return context;
+}
 
 uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
   char head[16];
@@ -48,7 +60,13 @@ uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
 }
 
 // Appends to a round in memory and says where it will lie.
-Place put_snapshot(Buffer& to, uint64_t round, uint64_t group, uint64_t applied, string_view payload) {
+Place put_snapshot(Buffer& to, uint64_t round, FileCipher* cipher, uint64_t group, uint64_t applied, string_view payload) {
+  Buffer sealed;
+  if (cipher) {
+    sealed.resize(payload.size() + kSealBytes);
+    cipher->seal(payload, seal_context(group, applied), sealed.data());
+    payload = sealed.view();
+  }
   Place place{applied, round, to.size(), (uint32_t)payload.size()};
   to.put64(group);
   to.put64(applied);
@@ -61,7 +79,8 @@ Place put_snapshot(Buffer& to, uint64_t round, uint64_t group, uint64_t applied,
 
 class CheckpointsImpl final : public Checkpoints {
  public:
-  CheckpointsImpl(Disk& disk, std::string folder) : disk_(disk), folder_(std::move(folder)) {}
+  CheckpointsImpl(Disk& disk, std::string folder, const KeyRing* keys)
+      : disk_(disk), folder_(std::move(folder)), keys_(keys) {}
 
   bool find_files() {
     std::vector<std::string> names;
@@ -88,8 +107,9 @@ class CheckpointsImpl final : public Checkpoints {
     OpenRound open(disk_);
     Buffer bytes;
     for (const auto& [group, place] : places) {
-      if (!read_snapshot(open, group, place, bytes)) return false;
-      each(group, place.applied, payload_of(bytes, place));
+      string_view payload;
+      if (!read_snapshot(open, group, place, bytes, payload)) return false;
+      each(group, place.applied, payload);
     }
     return true;
   }
@@ -106,12 +126,18 @@ class CheckpointsImpl final : public Checkpoints {
     round_.put32(kVersion);
     round_.put32(crc32c(0, &round_max_, 8));
     round_.put64(round_max_);
+    std::string salt = current_key() ? keys_->new_salt() : std::string(kSaltBytes, '\0');
+    round_cipher_ = current_key() ? keys_->cipher(current_key(), salt) : nullptr;
+    round_.put32(current_key());
+    round_.append(salt);
+    round_.put32(crc32c(0, round_.data() + kHeaderBytesBefore, 4 + kSaltBytes));
+    assert(round_.size() == kHeaderBytes);
     begun_ = true;
   }
 
   void add(uint64_t group, uint64_t applied, string_view payload) override {
     assert(begun_ && !writing_ && payload.size() < (1u << 31));
-    changes_[group] = {true, put_snapshot(round_, round_max_, group, applied, payload)};
+    changes_[group] = {true, put_snapshot(round_, round_max_, round_cipher_.get(), group, applied, payload)};
   }
 
   void drop(uint64_t group) override {
@@ -128,6 +154,9 @@ class CheckpointsImpl final : public Checkpoints {
     return written;
   }
 
+  bool encrypted_otherwise() const override {
+    return std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.second.key_number != current_key(); });
+  }
   std::string error() const override { return error_; }
   uint64_t bytes_written() const override { return bytes_written_; }
 
@@ -166,9 +195,7 @@ class CheckpointsImpl final : public Checkpoints {
     error_ = path_of(round) + " " + what;
     return false;
   }
-  static string_view payload_of(const Buffer& bytes, const Place& place) {
-    return {bytes.data() + kSnapshotHeaderBytes, place.length};
-  }
+  uint32_t current_key() const { return keys_ ? keys_->current() : 0; }
 
   bool read_exactly(int handle, uint64_t round, uint64_t offset, size_t n, Buffer& bytes) {
     bytes.resize(n);
@@ -177,14 +204,21 @@ class CheckpointsImpl final : public Checkpoints {
     return (size_t)r == n || damaged(round, "is shorter than it says");
   }
 
-  bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes) {
+  // `payload` lies in `bytes`, or in what this round's cipher opened, until the next call.
+  bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes, string_view& payload) {
     int handle = open.use(place.round, path_of(place.round));
     if (handle < 0) return fail("cannot open " + path_of(place.round), handle);
     if (!read_exactly(handle, place.round, place.offset, kSnapshotHeaderBytes + place.length, bytes))
       return false;
     const char* p = bytes.data();
+    payload = {p + kSnapshotHeaderBytes, place.length};
     bool whole = load64(p) == group && load64(p + 8) == place.applied && load32(p + 16) == place.length &&
-                 load32(p + 20) == snapshot_crc(group, place.applied, payload_of(bytes, place));
+                 load32(p + 20) == snapshot_crc(group, place.applied, payload);
+    if (const FileCipher* cipher = files_[place.round].cipher.get(); whole && cipher) {
+      opened_.resize(std::max(payload.size(), kSealBytes) - kSealBytes);
+      whole = cipher->open(payload, seal_context(group, place.applied), opened_.data());
+      payload = opened_.view();
+    }
     return whole ||
            damaged(place.round, "is damaged in the snapshot at byte " + std::to_string(place.offset));
   }
@@ -195,17 +229,18 @@ class CheckpointsImpl final : public Checkpoints {
     if (size < 0) return false;
     int handle = open.handle;
     Buffer head, footer, directory;
-    if (!read_exactly(handle, round, 0, kHeaderBytes, head)) return false;
+    if (!read_exactly(handle, round, 0, kHeaderBytesBefore, head)) return false;
     if (!read_exactly(handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer)) return false;
     const char* h = head.data();
     const char* f = footer.data();
     if (memcmp(h, kMagic, 8) != 0) return damaged(round, "is not a checkpoint (its first bytes are wrong)");
-    if (load32(h + 8) != kVersion)
-      return damaged(round, "has format version " + std::to_string(load32(h + 8)) + ", this program knows " +
+    uint32_t version = load32(h + 8);
+    if (version < 1 || version > kVersion)
+      return damaged(round, "has format version " + std::to_string(version) + ", this program knows " +
                                 std::to_string(kVersion));
     uint64_t offset = load64(f), entries = load64(f + 8), room = (uint64_t)size - kFooterBytes;
     bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8) &&
-                  load32(f + 20) == kVersion && memcmp(f + 24, kEndMagic, 8) == 0 && offset >= kHeaderBytes &&
+                  load32(f + 20) == version && memcmp(f + 24, kEndMagic, 8) == 0 && offset >= kHeaderBytesBefore &&
                   offset <= room && entries == (room - offset) / kEntryBytes;
     if (!shaped) return damaged(round, "is damaged in its header or footer");
     if (!read_exactly(handle, round, offset, entries * kEntryBytes, directory)) return false;
@@ -224,20 +259,28 @@ class CheckpointsImpl final : public Checkpoints {
       files_[place.round].live_bytes += place.bytes();
     }
     for (auto& [number, file] : files_)
-      if (!read_snapshot_bytes(number, file)) return false;
+      if (!read_ends(number, file)) return false;
     return true;
   }
 
-  // Where a file's directory begins is how much there is of snapshots, stale ones included.
-  bool read_snapshot_bytes(uint64_t round, RoundFile& file) {
+  // The cipher is in the header. Where the directory begins is how much there is of snapshots, stale ones included.
+  bool read_ends(uint64_t round, RoundFile& file) {
     OpenRound open(disk_);
-    Buffer footer;
+    Buffer head, footer;
     int64_t size = open_sized(open, round);
     if (size < 0 || !read_exactly(open.handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer))
       return false;
     file.snapshot_bytes = load64(footer.data());
     bool shaped = memcmp(footer.data() + 24, kEndMagic, 8) == 0 && file.snapshot_bytes <= (uint64_t)size;
-    return shaped || damaged(round, "is damaged in its footer");
+    if (!shaped) return damaged(round, "is damaged in its footer");
+    if (load32(footer.data() + 20) == 1) return true;
+    if (!read_exactly(open.handle, round, 0, kHeaderBytes, head)) return false;
+    const char* key = head.data() + kHeaderBytesBefore;
+    if (load32(key + 4 + kSaltBytes) != crc32c(0, key, 4 + kSaltBytes)) return damaged(round, "is damaged in its header");
+    file.key_number = load32(key);
+    if (file.key_number && !(keys_ && (file.cipher = keys_->cipher(file.key_number, {key + 4, kSaltBytes}))))
+      return damaged(round, "is encrypted with key " + std::to_string(file.key_number) + ", which the store does not have");
+    return true;
   }
 
   // Size of a file that is long enough for a header and a footer, or -1.
@@ -246,7 +289,7 @@ class CheckpointsImpl final : public Checkpoints {
     int64_t size = handle < 0 ? handle : disk_.size(handle);
     if (size < 0)
       fail("cannot open " + path_of(round), (int)size);
-    else if ((uint64_t)size < kHeaderBytes + kFooterBytes)
+    else if ((uint64_t)size < kHeaderBytesBefore + kFooterBytes)
       damaged(round, "is too short for a checkpoint");
     else
       return size;
@@ -266,6 +309,8 @@ class CheckpointsImpl final : public Checkpoints {
     put_directory(index);
     if (!write_file()) return false;
     files_[round_max_].snapshot_bytes = snapshot_bytes;
+    files_[round_max_].key_number = current_key();
+    files_[round_max_].cipher = std::move(round_cipher_);
     index_ = std::move(index);
     count_live(index_, files_);
     unlink_stale();
@@ -278,7 +323,7 @@ class CheckpointsImpl final : public Checkpoints {
     for (const auto& [group, place] : index) files[place.round].live_bytes += place.bytes();
   }
 
-  // Copies what is live out of files that are mostly stale, or too many.
+  // Copies what is live out of files that are mostly stale, too many, or not encrypted as new ones are.
   bool empty_files(std::map<uint64_t, Place>& index) {
     std::map<uint64_t, RoundFile> files = files_;
     files[round_max_].snapshot_bytes = round_.size();
@@ -290,7 +335,7 @@ class CheckpointsImpl final : public Checkpoints {
     std::map<uint64_t, bool> emptied;
     size_t kept = by_live_bytes.size();
     for (const auto& [live_bytes, round] : by_live_bytes)
-      if (live_bytes * 4 < files[round].snapshot_bytes || kept >= kFilesMax) {
+      if (live_bytes * 4 < files[round].snapshot_bytes || kept >= kFilesMax || files[round].key_number != current_key()) {
         emptied[round] = true;
         kept--;
       }
@@ -299,8 +344,9 @@ class CheckpointsImpl final : public Checkpoints {
     Buffer bytes;
     for (auto& [group, place] : index) {
       if (!emptied.count(place.round)) continue;
-      if (!read_snapshot(open, group, place, bytes)) return false;
-      place = put_snapshot(round_, round_max_, group, place.applied, payload_of(bytes, place));
+      string_view payload;
+      if (!read_snapshot(open, group, place, bytes, payload)) return false;
+      place = put_snapshot(round_, round_max_, round_cipher_.get(), group, place.applied, payload);
     }
     return true;
   }
@@ -366,11 +412,14 @@ class CheckpointsImpl final : public Checkpoints {
 
   Disk& disk_;
   const std::string folder_;
+  const KeyRing* const keys_;
   std::map<uint64_t, Place> index_;      // of the last durable round
   std::map<uint64_t, RoundFile> files_;  // by round
   std::vector<std::string> unfinished_;  // temporaries that are left over
   uint64_t round_max_ = 0;               // also the round that begin() opened
   Buffer round_;
+  std::shared_ptr<FileCipher> round_cipher_;  // of the round that begin() opened
+  Buffer opened_;                             // a decrypted snapshot
   std::map<uint64_t, Change> changes_;
   bool begun_ = false, writing_ = false;
   uint64_t bytes_written_ = 0;
@@ -379,7 +428,7 @@ class CheckpointsImpl final : public Checkpoints {
 
 }  // namespace
 
-std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& folder, std::string& error) {
+std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& folder, const KeyRing* keys, std::string& error) {
   int r = disk.make_folder(folder);
   size_t slash = folder.rfind('/');
   if (r >= 0) r = disk.sync_folder(slash == std::string::npos ? "" : folder.substr(0, slash));
@@ -387,7 +436,7 @@ std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& fo
     error = "cannot make " + folder + ": " + strerror(-r);
     return nullptr;
   }
-  auto checkpoints = std::make_unique<CheckpointsImpl>(disk, folder);
+  auto checkpoints = std::make_unique<CheckpointsImpl>(disk, folder, keys);
   if (!checkpoints->find_files()) {
     error = checkpoints->error();
     return nullptr;

@@ -12,16 +12,17 @@
 #include <string_view>
 
 #include "bytes.hpp"
+#include "cipher.hpp"
 #include "disk.hpp"
 
 namespace slipstream {
 
 class Checkpoints {
  public:
-  // `folder` is made if missing. Null with `error` set when the newest directory is not whole, or a file that
-  // it names is missing: an older directory is no way out, since the journal has been released up to the
-  // newest (never delete on doubt).
-  static std::unique_ptr<Checkpoints> open(Disk& disk, const std::string& folder, std::string& error);
+  // `folder` is made if missing. `keys`: null or without a current one: not encrypted. Null with `error` set when
+  // the newest directory is not whole, or a file that it names is missing: an older directory is no way out, since
+  // the journal has been released up to the newest (never delete on doubt).
+  static std::unique_ptr<Checkpoints> open(Disk& disk, const std::string& folder, const KeyRing* keys, std::string& error);
   virtual ~Checkpoints() = default;
 
   // Every group's newest durable snapshot. False with error() set if one is damaged.
@@ -35,6 +36,8 @@ class Checkpoints {
   virtual void add(uint64_t group, uint64_t applied, string_view payload) = 0;
   virtual void drop(uint64_t group) = 0;
   virtual bool write() = 0;  // true: the round is durable and files no longer needed are gone
+  // A file in use is encrypted with another key than new ones are, or is not: the next round has its content.
+  virtual bool encrypted_otherwise() const = 0;
   virtual std::string error() const = 0;
   virtual uint64_t bytes_written() const = 0;
 };

@@ -204,7 +204,7 @@ void ConsumerIndex::check() const {
     if (!ok) throw std::runtime_error(std::string("the index of consumers: ") + what);
   };
   auto& self = const_cast<ConsumerIndex&>(*this);
-  size_t wildcards = 0, filtered = 0;
+  size_t wildcards = 0;
   auto check_listed = [&](const std::vector<Consumer*>& list, bool Consumer::*flag) {
     for (const Consumer* c : list) demand(c->*flag, "a consumer stands in a list without knowing it");
   };
@@ -214,7 +214,7 @@ void ConsumerIndex::check() const {
   check_listed(strays_, &Consumer::in_strays);
   for (const auto& [id, filters] : wildcard_filters_) wildcards += filters.size();
   demand(wildcards == wildcards_.size(), "the trie of filters differs from the filters");
-  demand(filtered >= 0 && (filtered_ || sets_.empty()), "there are sets without filters");
+  demand(filtered_ || sets_.empty(), "there are sets without filters");
   for (uint32_t id = 0; id < store_->subject_ids() && filtered_; id++) {
     if (!store_->subject_state(id).count) continue;
     demand(self.set_of(id) == self.set_named(store_->subject_name(id)), "a subject has the consumers of another name");

@@ -22,6 +22,8 @@ struct OpenOptions {
   Disk* disk = nullptr;  // a simulated one; owned by the caller
   int64_t sync_interval_ns = 0;  // 0: durable
   bool threads = true;
+  // Fills the ring of a store that is encrypted, once the folder is locked. False with what is wrong.
+  std::function<bool(Disk&, KeyRing&, std::string& error)> unlock;
   uint64_t journal_file_bytes = 16ull << 20, journal_bytes_max = 256ull << 20, segment_bytes_max = 16ull << 20;
 };
 
@@ -91,7 +93,7 @@ class JetStream {
   void committed(uint64_t token, int64_t result);
   Buffer buffer();            // a recycled one
   void recycle(Buffer&& b);
-  MessageStore* new_store(uint64_t stream, bool memory);
+  MessageStore* new_store(uint64_t stream, const StreamSpec& spec);
   Kernel& kernel;
   TimeZones time_zones;
   uint64_t open_batches = 0, open_fast_batches = 0, staged_bytes = 0;  // of all streams
@@ -116,6 +118,7 @@ class JetStream {
   void drop_stream(uint64_t id);
 
   OpenOptions options_;
+  KeyRing keys_;
   std::unique_ptr<Disk> own_disk_;
   Disk* disk_ = nullptr;
   std::unique_ptr<Journal> journal_;
@@ -153,6 +156,7 @@ class JetStream {
   std::shared_ptr<RoundOutcome> round_outcome_;
   int64_t checkpoint_retry_ns_ = 0;
   void finish_checkpoint(RoundOutcome outcome);
+  void want_checkpoint_later();
 
 };
 

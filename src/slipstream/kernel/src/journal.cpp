@@ -97,13 +97,14 @@ class JournalImpl final : public Journal {
     next_generation_planned_ = next_generation_prepared_ = files_.generation_max() + 1;
     RecoveredEnd end;
     std::string problem;
-    if (!recover_log(disk_, files_, log_, end, record, problem)) {
+    if (!recover_log(disk_, files_, log_, options_.keys, end, record, problem)) {
       set_failed(problem);
       return false;
     }
     if (log_.empty() && !begin_log()) return false;
     JournalFile& last = log_.back();
-    plan_ = {last.generation, last.start, last.capacity, end.used, last.seed};
+    plan_ = {last.generation, last.start, last.capacity, end.used, last.seed, nullptr, last.key_number != current_key()};
+    if (!plan_.closed) plan_.cipher = new_cipher(last.generation, last.salt);
     position_ = last.start + end.used;
     released_ = log_.front().start;
     unsynced_from_ = last.generation;
@@ -115,6 +116,7 @@ class JournalImpl final : public Journal {
       thread_ = std::thread([this] { run(); });
     else
       maintain_all(lock);
+    if (plan_.closed) leave_closed_file(lock);
     return !failed_;
   }
 
@@ -122,13 +124,14 @@ class JournalImpl final : public Journal {
                   bool durable, bool reserve) override {
     assert(recovered_ && kind < 0xf0 && payload.size() < (1u << 31));
     if (failed_.load(std::memory_order_relaxed)) return 0;
-    size_t need = record_bytes(payload.size());
-    uint64_t limit = reserve ? plan_.capacity : limit_;
+    size_t need = record_bytes(payload.size() + (current_key() ? kSealBytes : 0));
+    uint64_t limit = reserve && !plan_.closed ? plan_.capacity : limit_;
     if (plan_.used + need + kNextFileBytes > limit && !make_room(need, reserve)) [[unlikely]]
       return 0;
     if (batch_.pieces.empty()) batch_.pieces.push_back({plan_.generation, plan_.used, 0, 0, 0});
     char* to = batch_.bytes.room(need);
-    encode_record(to, plan_.seed, group, term, index, synced_.load(std::memory_order_relaxed), kind, payload);
+    encode_record(to, plan_.seed, group, term, index, synced_.load(std::memory_order_relaxed), kind, payload,
+                  plan_.cipher.get());
     batch_.bytes.grow(need);
     batch_.pieces.back().end = batch_.bytes.size();
     plan_.used += need;
@@ -173,6 +176,10 @@ class JournalImpl final : public Journal {
     return !failed_;
   }
 
+  bool encrypted_otherwise() const override {
+    std::lock_guard lock(mutex_);
+    return std::any_of(log_.begin(), log_.end(), [&](const JournalFile& file) { return file.key_number != current_key(); });
+  }
   uint64_t position() const override { return position_; }
   uint64_t written() const override { return written_; }
   uint64_t synced() const override { return synced_; }
@@ -234,13 +241,18 @@ class JournalImpl final : public Journal {
 
   // ---- the owner's side of making room
 
+  uint32_t current_key() const { return options_.keys ? options_.keys->current() : 0; }
+  std::shared_ptr<FileCipher> new_cipher(uint64_t generation, uint64_t salt) const {
+    return current_key() ? options_.keys->cipher(current_key(), journal_cipher_salt(generation, salt)) : nullptr;
+  }
+
   // Called when a record does not fit below limit_. True: it fits now, perhaps in a new file.
   bool make_room(size_t need, bool reserve) {
     std::unique_lock lock(mutex_);
     refresh_limit();
     if (!options_.threaded && margin() < kReadyFiles) maintain_all(lock);
     if (failed_) return false;
-    if (plan_.used + need + kNextFileBytes <= plan_.capacity) {
+    if (!plan_.closed && plan_.used + need + kNextFileBytes <= plan_.capacity) {
       if (reserve || plan_.used + need + kNextFileBytes <= limit_) return true;
       return refuse();
     }
@@ -257,11 +269,28 @@ class JournalImpl final : public Journal {
     plan_.capacity = large ? large_capacity_ : files_.capacity();
     plan_.generation = next_generation_planned_++;
     plan_.seed = record_seed(plan_.generation, options_.salt);
+    plan_.cipher = new_cipher(plan_.generation, options_.salt);
+    plan_.closed = false;
     plan_.used = 0;
     files_planned_++;
     batch_.pieces.push_back({plan_.generation, 0, previous_used, batch_.bytes.size(), batch_.bytes.size()});
     refresh_limit();
     return true;
+  }
+
+  // At the start, so that what is in the old file can go with the next checkpoint. Where there is no room for another file
+  // the first append tries again.
+  void leave_closed_file(std::unique_lock<std::mutex>& lock) {
+    if (options_.threaded) {
+      work_.notify_one();
+      done_.wait(lock, [&] { return failed_ || margin() >= kReadyFiles || !can_create(); });
+    }
+    lock.unlock();
+    if (make_room(0, false)) {
+      position_ = plan_.start;
+      flush();
+    }
+    lock.lock();
   }
 
   bool refuse() {
@@ -292,7 +321,7 @@ class JournalImpl final : public Journal {
   }
 
   // How far records outside of the reserve may go in the planned file.
-  void refresh_limit() { limit_ = margin() >= 1 ? plan_.capacity : can_create() ? plan_.capacity / 2 : 0; }
+  void refresh_limit() { limit_ = plan_.closed ? 0 : margin() >= 1 ? plan_.capacity : can_create() ? plan_.capacity / 2 : 0; }
 
   void retry_creation() {
     std::unique_lock lock(mutex_);
@@ -352,7 +381,7 @@ class JournalImpl final : public Journal {
     for (const Piece& piece : batch.pieces) {
       if (piece.generation != file->generation && !(file = open_next(*file, piece))) return false;
       const char* from = batch.bytes.data() + piece.begin;
-      if (!write_to(*file, from, piece.end - piece.begin, piece.offset)) return false;
+      if (piece.end > piece.begin && !write_to(*file, from, piece.end - piece.begin, piece.offset)) return false;
     }
     return true;
   }
@@ -376,7 +405,7 @@ class JournalImpl final : public Journal {
     if (!next_ && !prepare_next(lock)) return nullptr;
     assert(next_->generation == piece.generation && next_->start == old.end());
     char mark[kNextFileBytes];
-    encode_record(mark, old.seed, 0, 0, next_->generation, synced_, kNextFile, {});
+    encode_record(mark, old.seed, 0, 0, next_->generation, synced_, kNextFile, {}, nullptr);
     lock.unlock();
     if (!write_to(old, mark, sizeof mark, piece.previous_used)) return nullptr;
     lock.lock();
@@ -571,6 +600,8 @@ class JournalImpl final : public Journal {
   struct {
     uint64_t generation, start, capacity, used;
     uint32_t seed;
+    std::shared_ptr<FileCipher> cipher;  // null: not encrypted
+    bool closed;                         // it is encrypted otherwise than new files: nothing more goes in
   } plan_{};  // the file that append() fills
   uint64_t limit_ = 0, next_generation_planned_ = 0, large_capacity_ = 0;
   Batch batch_;

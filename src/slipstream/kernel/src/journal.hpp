@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "bytes.hpp"
+#include "cipher.hpp"
 #include "disk.hpp"
 
 namespace slipstream {
@@ -40,6 +41,7 @@ struct JournalOptions {
   uint64_t file_bytes = 16ull << 20;  // zero-filled once, then recycled
   uint64_t bytes_max = 256ull << 20;
   SyncMode mode = SyncMode::durable;
+  const KeyRing* keys = nullptr;  // null or without a current one: not encrypted
   uint64_t salt = 0;     // a random number: records cannot be forged from outside (journal_format.hpp)
   bool threaded = true;  // false: flush() itself writes and syncs (simulation); no threads exist
   // Called by the thread after written() or synced() moved, failed() was set, or a file became ready.
@@ -73,6 +75,8 @@ class Journal {
   virtual void sync_now() = 0;
   virtual bool wait_synced() = 0;  // flush, sync and wait; false when failed
 
+  // A file that is not released yet is encrypted with another key than new ones are, or is not.
+  virtual bool encrypted_otherwise() const = 0;
   virtual uint64_t position() const = 0;  // behind the last appended record
   virtual uint64_t written() const = 0;
   virtual uint64_t synced() const = 0;

@@ -94,13 +94,15 @@ bool JournalFiles::find_spare(const std::string& name, std::string& error) {
   }
   if ((size_t)n == sizeof block && decode_journal_header(block, file).empty())
     generation_max_ = std::max(generation_max_, file.generation);
-  int r = (uint64_t)size == file_bytes_ ? 0 : disk_.unlink(file.path);  // made when file_bytes was another
+  // Made when file_bytes was another; or with what must not stay readable on the disk.
+  bool usable = (uint64_t)size == file_bytes_ && (!file.generation || file.key_number == key_number_);
+  int r = usable ? 0 : disk_.unlink(file.path);
   if (r < 0) {
     disk_.close(file.handle);
     error = "cannot remove " + file.path + ": " + strerror(-r);
     return false;
   }
-  if ((uint64_t)size != file_bytes_) {
+  if (!usable) {
     disk_.close(file.handle);
     return true;
   }
@@ -144,6 +146,8 @@ int JournalFiles::prepare(uint64_t generation, uint64_t start, JournalFile& file
   file.generation = generation_max_ = generation;
   file.start = start;
   file.seed = record_seed(generation, salt_);
+  file.salt = salt_;
+  file.key_number = key_number_;
   int r = write_header(file.handle, generation, start, file.capacity);
   if (r < 0) return r;
   std::string path = path_of(generation, ".journal");
@@ -175,7 +179,7 @@ int JournalFiles::enlarge(JournalFile& file, uint64_t larger) {
 }
 
 int JournalFiles::retire(JournalFile file) {
-  if (file.file_bytes() != file_bytes_) {
+  if (file.file_bytes() != file_bytes_ || file.key_number != key_number_) {
     int r = discard(file);
     return r < 0 ? r : disk_.sync_folder(folder_);
   }
@@ -199,7 +203,7 @@ int JournalFiles::fill_with_zeros(int handle, uint64_t from, uint64_t to) {
 
 int JournalFiles::write_header(int handle, uint64_t generation, uint64_t start, uint64_t capacity) {
   char block[kJournalHeaderBytes];
-  encode_journal_header(block, generation, start, capacity, salt_);
+  encode_journal_header(block, generation, start, capacity, salt_, key_number_);
   ssize_t r = disk_.pwrite(handle, block, sizeof block, 0);
   return r < 0 ? (int)r : disk_.sync(handle);
 }

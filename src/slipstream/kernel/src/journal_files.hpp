@@ -16,7 +16,8 @@ namespace slipstream {
 class JournalFiles {
  public:
   JournalFiles(Disk& disk, const JournalOptions& options)
-      : disk_(disk), folder_(options.folder), file_bytes_(options.file_bytes), salt_(options.salt) {}
+      : disk_(disk), folder_(options.folder), file_bytes_(options.file_bytes), salt_(options.salt),
+        key_number_(options.keys ? options.keys->current() : 0) {}
   JournalFiles(const JournalFiles&) = delete;
   JournalFiles& operator=(const JournalFiles&) = delete;
   ~JournalFiles();
@@ -55,6 +56,7 @@ class JournalFiles {
   Disk& disk_;
   const std::string folder_;
   const uint64_t file_bytes_, salt_;
+  const uint32_t key_number_;  // of files that are made or used again
   std::vector<JournalFile> spares_;
   JournalFile creating_;
   uint64_t filled_ = 0;  // bytes of creating_ that are on stable storage

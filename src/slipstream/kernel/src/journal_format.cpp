@@ -7,12 +7,12 @@ namespace slipstream {
 namespace {
 
 constexpr char kMagic[9] = "SLIPJRNL";
-constexpr size_t kHeaderUsed = 48;
+constexpr size_t kHeaderUsed = 52, kHeaderUsedBefore = 48;  // in version 1
 
 }  // namespace
 
 void encode_journal_header(char* block, uint64_t generation, uint64_t start, uint64_t capacity,
-                           uint64_t salt) {
+                           uint64_t salt, uint32_t key_number) {
   memset(block, 0, kJournalHeaderBytes);
   memcpy(block, kMagic, 8);
   store32(block + 8, kJournalVersion);
@@ -20,19 +20,23 @@ void encode_journal_header(char* block, uint64_t generation, uint64_t start, uin
   store64(block + 24, start);
   store64(block + 32, capacity);
   store64(block + 40, salt);
+  store32(block + 48, key_number);
   store32(block + 12, crc32c(0, block + 16, kHeaderUsed - 16));
 }
 
 std::string decode_journal_header(const char* block, JournalFile& file) {
   if (memcmp(block, kMagic, 8) != 0) return "is not a journal file (its first bytes are wrong)";
-  if (load32(block + 8) != kJournalVersion)
-    return "has format version " + std::to_string(load32(block + 8)) + ", this program knows " +
-           std::to_string(kJournalVersion);
-  if (load32(block + 12) != crc32c(0, block + 16, kHeaderUsed - 16)) return "has a damaged header";
+  uint32_t version = load32(block + 8);
+  if (version < 1 || version > kJournalVersion)
+    return "has format version " + std::to_string(version) + ", this program knows " + std::to_string(kJournalVersion);
+  size_t used = version == 1 ? kHeaderUsedBefore : kHeaderUsed;
+  if (load32(block + 12) != crc32c(0, block + 16, used - 16)) return "has a damaged header";
   file.generation = load64(block + 16);
   file.start = load64(block + 24);
   file.capacity = load64(block + 32);
-  file.seed = record_seed(file.generation, load64(block + 40));
+  file.salt = load64(block + 40);
+  file.seed = record_seed(file.generation, file.salt);
+  file.key_number = version == 1 ? 0 : load32(block + 48);
   return {};
 }
 

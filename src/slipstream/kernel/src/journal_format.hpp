@@ -3,7 +3,7 @@
 // being filled with zeros ".new".
 //
 //   header  "SLIPJRNL", u32 version, u32 crc of what follows, u64 generation, u64 start, u64 capacity,
-//           u64 salt
+//           u64 salt, and in version 2 u32 key number (0: not encrypted)
 //   record  u32 length (this header and the payload), u32 crc, u64 group, u64 term, u64 index, u64 stable,
 //           u8 kind, payload, zeros to 8
 //
@@ -13,16 +13,19 @@
 // below it was. The crc starts from a number made of generation and salt, so that what an earlier life of the
 // file left never reads as valid, and nobody who can only publish can forge a record. A file that another
 // follows ends in a record of kind kNextFile.
+//
+// In an encrypted file each payload is sealed (cipher.hpp) in the context of the record's header; checksums are of what is stored.
 #pragma once
 #include <cstdint>
 #include <string>
 
 #include "bytes.hpp"
+#include "cipher.hpp"
 #include "journal.hpp"
 
 namespace slipstream {
 
-constexpr uint32_t kJournalVersion = 1;
+constexpr uint32_t kJournalVersion = 2;
 constexpr uint64_t kJournalHeaderBytes = 4096;
 constexpr size_t kRecordHeaderBytes = 41;
 constexpr uint8_t kNextFile = 0xff;  // index: the generation that follows
@@ -32,6 +35,8 @@ struct JournalFile {
   int handle = -1;
   uint64_t generation = 0, start = 0, capacity = 0;
   uint32_t seed = 0;
+  uint64_t salt = 0;
+  uint32_t key_number = 0;
   uint64_t end() const { return start + capacity; }
   uint64_t file_bytes() const { return kJournalHeaderBytes + capacity; }
 };
@@ -43,17 +48,30 @@ inline uint32_t record_seed(uint64_t generation, uint64_t salt) {
   return (uint32_t)fold(generation ^ 0x9E3779B97F4A7C15ull, salt ^ 0xD6E8FEB86659FD93ull);
 }
 
+// The key of a file is made from what never comes twice.
+inline std::string journal_cipher_salt(uint64_t generation, uint64_t salt) {
+  std::string bytes(kSaltBytes, '\0');
+  store64(bytes.data(), generation);
+  store64(bytes.data() + 8, salt);
+  return bytes;
+}
+
+inline string_view record_context(const char* record) { return {record + 8, kRecordHeaderBytes - 8}; }
+
+// `cipher` is null where nothing is encrypted.
 inline void encode_record(char* to, uint32_t seed, uint64_t group, uint64_t term, uint64_t index,
-                          uint64_t stable, uint8_t kind, string_view payload) {
-  uint32_t length = (uint32_t)(kRecordHeaderBytes + payload.size());
-  store64(to + record_bytes(payload.size()) - 8, 0);  // the padding; the rest is written below
+                          uint64_t stable, uint8_t kind, string_view payload, FileCipher* cipher) {
+  size_t stored = payload.size() + (cipher ? kSealBytes : 0);
+  uint32_t length = (uint32_t)(kRecordHeaderBytes + stored);
+  store64(to + record_bytes(stored) - 8, 0);  // the padding; the rest is written below
   store32(to, length);
   store64(to + 8, group);
   store64(to + 16, term);
   store64(to + 24, index);
   store64(to + 32, stable);
   to[40] = (char)kind;
-  if (!payload.empty()) memcpy(to + kRecordHeaderBytes, payload.data(), payload.size());
+  if (cipher) cipher->seal(payload, record_context(to), to + kRecordHeaderBytes);
+  else if (!payload.empty()) memcpy(to + kRecordHeaderBytes, payload.data(), payload.size());
   store32(to + 4, crc32c(seed ^ length, to + 8, length - 8));
 }
 
@@ -75,7 +93,7 @@ inline bool decode_record(const char* from, uint64_t room, uint32_t seed, Journa
 }
 
 void encode_journal_header(char* block, uint64_t generation, uint64_t start, uint64_t capacity,
-                           uint64_t salt);
+                           uint64_t salt, uint32_t key_number);
 // Fills all but path and handle; an empty string, or what is wrong.
 std::string decode_journal_header(const char* block, JournalFile& file);
 

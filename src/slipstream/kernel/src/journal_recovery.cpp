@@ -8,8 +8,8 @@ namespace {
 
 class Recovery {
  public:
-  Recovery(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, std::string& error)
-      : disk_(disk), files_(files), log_(log), error_(error) {}
+  Recovery(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, std::string& error)
+      : disk_(disk), files_(files), log_(log), keys_(keys), error_(error) {}
 
   // Follows the chain and reports its records; last_ and used_ then say where it ends.
   bool follow(const std::function<void(const JournalRecord&)>& record) {
@@ -17,7 +17,7 @@ class Recovery {
       const JournalFile& file = log_[last_];
       if (!read(file)) return false;
       uint64_t next_generation = 0;
-      used_ = walk(file, record, next_generation);
+      if (!walk(file, record, next_generation)) return false;
       if (!next_generation) return true;
       if (last_ + 1 == log_.size() || log_[last_ + 1].generation != next_generation) {
         error_ =
@@ -89,21 +89,39 @@ class Recovery {
     return true;
   }
 
-  uint64_t walk(const JournalFile& file, const std::function<void(const JournalRecord&)>& report_record,
-                uint64_t& next_generation) {
-    uint64_t at = 0, stable = 0;
+  // used_ is then where the file's records end.
+  bool walk(const JournalFile& file, const std::function<void(const JournalRecord&)>& report_record,
+            uint64_t& next_generation) {
+    std::shared_ptr<FileCipher> cipher;
+    std::string salt = journal_cipher_salt(file.generation, file.salt);
+    if (file.key_number && !(keys_ && (cipher = keys_->cipher(file.key_number, salt)))) {
+      error_ = file.path + " is encrypted with key " + std::to_string(file.key_number) + ", which the store does not have";
+      return false;
+    }
+    uint64_t stable = 0;
     JournalRecord record;
-    while (decode_record(bytes_.data() + at, file.capacity - at, file.seed, record, stable)) {
+    used_ = 0;
+    while (decode_record(bytes_.data() + used_, file.capacity - used_, file.seed, record, stable)) {
       stable_max_ = std::max(stable_max_, stable);
       if (record.kind == kNextFile) {
         next_generation = record.index;
-        return at;
+        return true;
       }
-      at += record_bytes(record.payload.size());
-      record.end = file.start + at;
+      const char* start = bytes_.data() + used_;
+      used_ += record_bytes(record.payload.size());
+      record.end = file.start + used_;
+      if (cipher) {
+        opened_.resize(std::max(record.payload.size(), kSealBytes) - kSealBytes);
+        if (!cipher->open(record.payload, record_context(start), opened_.data())) {
+          error_ = file.path + " has a record at byte " + std::to_string(kJournalHeaderBytes + (uint64_t)(start - bytes_.data())) +
+                   " that cannot be decrypted";
+          return false;
+        }
+        record.payload = opened_.view();
+      }
       report_record(record);
     }
-    return at;
+    return true;
   }
 
   bool synced_beyond(const JournalFile& file, uint64_t from, uint64_t bad) const {
@@ -128,8 +146,10 @@ class Recovery {
   Disk& disk_;
   JournalFiles& files_;
   std::deque<JournalFile>& log_;
+  const KeyRing* const keys_;
   std::string& error_;
   Buffer bytes_;            // the records of one file
+  Buffer opened_;           // a decrypted payload
   uint64_t in_memory_ = 0;  // its generation; generations start at 1
   size_t last_ = 0;
   uint64_t used_ = 0, stable_max_ = 0;
@@ -137,10 +157,10 @@ class Recovery {
 
 }  // namespace
 
-bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, RecoveredEnd& end,
+bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, RecoveredEnd& end,
                  const std::function<void(const JournalRecord&)>& record, std::string& error) {
   if (log.empty()) return true;
-  Recovery recovery(disk, files, log, error);
+  Recovery recovery(disk, files, log, keys, error);
   if (!recovery.follow(record) || !recovery.refuse_damage() || !recovery.settle()) return false;
   end.used = recovery.used();
   return true;

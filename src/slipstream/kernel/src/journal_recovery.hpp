@@ -16,7 +16,7 @@ struct RecoveredEnd {
 
 // On success everything reported is on stable storage, `log` holds the chain, nothing readable is left behind
 // its end, and files behind it are spares. On failure (false, `error`) nothing has been changed.
-bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, RecoveredEnd& end,
+bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, RecoveredEnd& end,
                  const std::function<void(const JournalRecord&)>& record, std::string& error);
 
 }  // namespace slipstream

@@ -34,10 +34,10 @@ struct ScheduleMark {
 
 struct LoggedMessage {
   uint32_t flags = 0;
-  string_view subject, header, body;
+  string_view subject, header, body = {};
   bool in_fast_batch = false, with_schedule = false;
-  FastBatchMark fast;
-  ScheduleMark schedule;
+  FastBatchMark fast = {};
+  ScheduleMark schedule = {};
 
   bool is_schedule() const { return with_schedule && !schedule.seq && schedule.next_ns != ScheduleMark::kNever; }
   size_t size() const { return kHeadBytes + subject.size() + header.size() + body.size() + kMarksBytes; }  // at most

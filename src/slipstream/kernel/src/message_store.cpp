@@ -30,7 +30,7 @@ uint64_t MessageStore::message_bytes(bool memory, size_t subject, size_t header,
 }
 
 SegmentStore::SegmentStore(Disk* disk, IoPool* io, StoreOptions options)
-    : disk_(disk), io_(io), options_(std::move(options)), self_(std::make_shared<SegmentStore*>(this)) {
+    : disk_(disk), io_(io), options_(std::move(options)), compressed_(options_.compressed), self_(std::make_shared<SegmentStore*>(this)) {
   assert(options_.segment_bytes_min >= 1024 && options_.segment_bytes_max <= kRecordMax);
   assert(options_.segment_bytes_min <= options_.segment_bytes_max);
   next_segment_bytes_ = std::min((uint32_t)options_.segment_bytes_min, segment_bytes_max(options_));

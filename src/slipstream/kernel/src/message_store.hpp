@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bytes.hpp"
+#include "cipher.hpp"
 #include "disk.hpp"
 
 namespace slipstream {
@@ -68,6 +69,8 @@ struct StoreOptions {
   uint64_t segment_bytes_min = 64 << 10, segment_bytes_max = 16 << 20;  // a stream's segments start small and double
   uint64_t tail_bytes = 1 << 20;   // in memory, written lazily: the journal has it until a checkpoint
   uint64_t read_ahead_bytes = 256 << 10;
+  bool compressed = false;
+  const KeyRing* keys = nullptr;   // of the store; outlives it
 };
 
 class MessageStore {
@@ -124,6 +127,9 @@ class MessageStore {
   // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after every
   // step added to `sync` has answered 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the
   // device refused before (error()). Files that no durable snapshot names any more are unlinked by checkpoint_durable().
+  virtual void set_compressed(bool compressed) = 0;  // files that are made from now on
+  // A checkpoint would begin to write files anew whose bytes must not stay as they are: erased, or encrypted otherwise than now.
+  virtual bool wants_rewrite() const = 0;
   virtual bool write_tail() = 0;            // hands the tail to the I/O pool; begins a rewriting of mostly dead segments
   virtual bool snapshot(Buffer& out, std::vector<SyncStep>& sync) = 0;
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage

@@ -93,6 +93,12 @@ bool decode_s2_block(string_view in, char* to, size_t to_size) {
   return at == to_size;
 }
 
+bool decode_s2_block_with_length(string_view in, char* to, size_t to_size) {
+  const uint8_t *p = (const uint8_t*)in.data(), *end = p + in.size();
+  uint64_t length = 0;
+  return take_varint(p, end, length) && length == to_size && decode_s2_block({(const char*)p, (size_t)(end - p)}, to, to_size);
+}
+
 void S2Decoder::feed(string_view bytes) {
   if (skip_) {
     size_t n = std::min(skip_, bytes.size());

@@ -33,5 +33,7 @@ class S2Decoder {
 
 // A block of raw S2 (without framing) that decodes to exactly `to_size` bytes. False: it does not.
 bool decode_s2_block(string_view in, char* to, size_t to_size);
+// The same of a block that begins with its length, as compressors write it.
+bool decode_s2_block_with_length(string_view in, char* to, size_t to_size);
 
 }  // namespace slipstream

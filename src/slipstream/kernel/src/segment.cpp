@@ -13,22 +13,31 @@ uint64_t next_id() {
 }
 
 constexpr uint64_t kSegmentMagic = 0x3147455350494c53ull;  // "SLIPSEG1"
-constexpr uint32_t kSegmentVersion = 1;
+constexpr uint32_t kPlainVersion = 1, kFramedVersion = 2;
 
 }  // namespace
 
 void write_segment_head(char* p, uint64_t base) {
   memset(p, 0, kSegmentHead);
   store64(p, kSegmentMagic);
-  store32(p + 8, kSegmentVersion);
+  store32(p + 8, kPlainVersion);
   store64(p + 16, base);
   store32(p + kSegmentHead - 4, crc32c(0, p, kSegmentHead - 4));
 }
 
-bool segment_head_valid(const char* p, uint64_t base, std::string& why) {
+void write_framed_segment_head(char* p, uint64_t base, uint32_t key_number, string_view salt) {
+  write_segment_head(p, base);
+  store32(p + 8, kFramedVersion);
+  store32(p + kSegmentKeyAt, key_number);
+  memcpy(p + kSegmentSaltAt, salt.data(), salt.size());
+  store32(p + kSegmentHead - 4, crc32c(0, p, kSegmentHead - 4));
+}
+
+bool segment_head_valid(const char* p, uint64_t base, bool& framed, std::string& why) {
+  framed = load32(p + 8) == kFramedVersion;
   if (load64(p) != kSegmentMagic || load32(p + kSegmentHead - 4) != crc32c(0, p, kSegmentHead - 4))
     why = "its head is damaged";
-  else if (load32(p + 8) != kSegmentVersion)
+  else if (!framed && load32(p + 8) != kPlainVersion)
     why = "its format version is unknown";
   else if (load64(p + 16) != base)
     why = "it begins with another sequence";

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bytes.hpp"
+#include "framed_file.hpp"
 #include "handle_cache.hpp"
 #include "large_memory.hpp"
 #include "message_store.hpp"
@@ -25,8 +26,10 @@ constexpr uint32_t kSegmentHead = 64;
 constexpr uint32_t kFar = 0xffffffff;
 
 // The first kSegmentHead bytes of a segment's file.
+constexpr uint32_t kSegmentKeyAt = 24, kSegmentSaltAt = 32;
 void write_segment_head(char* p, uint64_t base);
-bool segment_head_valid(const char* p, uint64_t base, std::string& why);
+void write_framed_segment_head(char* p, uint64_t base, uint32_t key_number, string_view salt);
+bool segment_head_valid(const char* p, uint64_t base, bool& framed, std::string& why);
 
 struct IndexEntry {
   uint32_t offset;
@@ -95,11 +98,13 @@ class Segment {
       bytes_max;  // a record that would end behind it goes into the next segment, unless it is first
   std::shared_ptr<CachedFile> file;  // null until something is to be written (always in memory streams)
   std::shared_ptr<WriteProgress> progress;  // as long as file
+  std::shared_ptr<FramedFile> frames;       // as long as file; null: its bytes lie there as they are
   std::string file_name;                    // in the store's folder
   bool sealed = false;
   bool named = false;  // by a snapshot, durable or not
   bool dirty = false;  // written to since the last sync was handed out
   bool compacting = false, uncompactable = false;
+  bool rewrite = false;  // what is in the file must not stay there: an erased body in a frame, or another encryption
   uint32_t erasures = 0;  // in-place overwrites so far
   uint32_t handed = 0;    // bytes that were handed to write jobs, from the file's start
   bool written_twice = false;  // also on the kernel's thread: a job may still read what is written already

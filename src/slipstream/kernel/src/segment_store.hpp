@@ -59,6 +59,8 @@ class SegmentStore final : public MessageStore {
   uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) override;
   ReadStatus seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) override;
 
+  void set_compressed(bool compressed) override { compressed_ = compressed; }
+  bool wants_rewrite() const override { return rewrite_wanted_; }
   bool write_tail() override;
   bool snapshot(Buffer& out, std::vector<SyncStep>& sync) override;
   void checkpoint_durable() override;
@@ -118,6 +120,8 @@ class SegmentStore final : public MessageStore {
   void give_back(const Segment& segment, Chunk& chunk);
   void release_chunks(Segment* segment);
   bool create_file(Segment* segment);
+  std::shared_ptr<FramedFile> new_frames(uint64_t base) const;
+  bool encrypts() const { return options_.keys && options_.keys->current(); }
   bool prepare_folder(const std::vector<std::string>& named);
   std::string path_of(const std::string& name) const { return options_.folder + "/" + name; }
   void forget_file(Segment* segment);
@@ -143,6 +147,7 @@ class SegmentStore final : public MessageStore {
   // Compaction.
   void consider_compaction(Segment* segment);
   void start_compaction();
+  void queue_rewrites();
   size_t compaction_run(size_t slot, size_t& last) const;
   std::unique_ptr<Segment> new_compacted(uint64_t base, size_t first, size_t n);
   static void push_copied(Segment& to, uint64_t seq, const IndexEntry& e, int64_t time_ns);
@@ -183,6 +188,8 @@ class SegmentStore final : public MessageStore {
 
   std::deque<uint64_t> compactable_;  // bases of sealed segments that are mostly dead
   bool compacting_ = false;
+  bool compressed_;              // files that are made from now on
+  bool rewrite_wanted_ = false;  // by a segment
   std::shared_ptr<SegmentStore*> self_;  // null inside once the store is gone: completions look here first
 };
 

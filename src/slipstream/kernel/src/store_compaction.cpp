@@ -26,6 +26,7 @@ struct Source {
   uint64_t id, base;
   uint32_t erasures, size;
   std::shared_ptr<OpenFile> file;
+  std::shared_ptr<FramedFile> frames;
   std::shared_ptr<WriteProgress> progress;
   std::vector<Piece> live;  // by position, and so by offset
 };
@@ -33,13 +34,14 @@ struct Source {
 // Appends to a file through a buffer.
 class FileWriter {
  public:
-  explicit FileWriter(std::shared_ptr<OpenFile> file) : file_(std::move(file)) {}
+  FileWriter(std::shared_ptr<OpenFile> file, FramedFile* frames) : file_(std::move(file)), frames_(frames) {}
   int append(string_view bytes) {
     out_.append(bytes);
     return out_.size() < kCopyBytes ? 0 : flush();
   }
   int flush() {
-    ssize_t n = file_->disk->pwrite(file_->handle, out_.data(), out_.size(), written_);
+    ssize_t n = frames_ ? frames_->write(*file_, out_.data(), (uint32_t)out_.size(), (uint32_t)written_, true)
+                        : file_->disk->pwrite(file_->handle, out_.data(), out_.size(), written_);
     if (n < 0) return (int)n;
     written_ += out_.size();
     out_.clear();
@@ -48,13 +50,31 @@ class FileWriter {
 
  private:
   std::shared_ptr<OpenFile> file_;
+  FramedFile* const frames_;
   Buffer out_;
   uint64_t written_ = 0;
 };
 
+// `n` bytes of the segment at `offset`; -errno.
+int read_piece(const Source& from, uint32_t offset, uint32_t n, Buffer& stored, Buffer& piece, const char*& at) {
+  if (!from.frames) {
+    piece.resize(n);
+    ssize_t got = from.file->disk->pread(from.file->handle, piece.data(), n, offset);
+    at = piece.data();
+    return got < 0 ? (int)got : (size_t)got < n ? kDamaged : 0;
+  }
+  FramedFile::Span span = from.frames->span(offset, n, n);
+  stored.resize(span.stored);
+  piece.resize(span.end - span.start);
+  ssize_t got = from.file->disk->pread(from.file->handle, stored.data(), span.stored, span.at);
+  at = piece.data() + (offset - span.start);
+  if (got < 0) return (int)got;
+  return (size_t)got == span.stored && from.frames->decode(span, stored.view(), piece.data()) ? 0 : kDamaged;
+}
+
 // Copies records in pieces of up to kCopyBytes (at least one record); each must be whole.
 int copy_records(Source& from, FileWriter& to) {
-  Buffer piece;
+  Buffer stored, piece;
   if (from.progress->written.load() < from.size) return -EIO;
   for (size_t i = 0; i < from.live.size();) {
     uint32_t start = from.live[i].offset;
@@ -62,15 +82,13 @@ int copy_records(Source& from, FileWriter& to) {
     while (last + 1 < from.live.size() &&
            from.live[last + 1].offset + from.live[last + 1].length - start <= kCopyBytes)
       last++;
-    piece.resize(from.live[last].offset + from.live[last].length - start);
-    ssize_t n = from.file->disk->pread(from.file->handle, piece.data(), piece.size(), start);
-    if (n < 0) return (int)n;
-    if ((size_t)n < piece.size()) return kDamaged;
+    const char* bytes = nullptr;
+    if (int error = read_piece(from, start, from.live[last].offset + from.live[last].length - start, stored, piece, bytes)) return error;
     for (; i <= last; i++) {
       Piece& p = from.live[i];
       Record record;
       bool whole =
-          decode_record(piece.data() + (p.offset - start), p.length, record) && record.length == p.length;
+          decode_record(bytes + (p.offset - start), p.length, record) && record.length == p.length;
       if (!whole || !head_valid(record) || !body_valid(record)) return kDamaged;
       p.time_ns = record.time_ns;
       if (int error = to.append({record.start, record.length})) return error;
@@ -86,6 +104,7 @@ struct SegmentStore::Compaction {
   std::string name;
   uint64_t base;  // of the new segment
   std::shared_ptr<OpenFile> file;
+  std::shared_ptr<FramedFile> frames;  // of the new file
   int error = 0;
 
   void run(Disk* disk, const std::string& path) {
@@ -94,7 +113,7 @@ struct SegmentStore::Compaction {
       error = handle;
       return;
     }
-    FileWriter writer(std::make_shared<OpenFile>(disk, handle));
+    FileWriter writer(std::make_shared<OpenFile>(disk, handle), frames.get());
     char head[kSegmentHead];
     write_segment_head(head, base);
     error = writer.append({head, kSegmentHead});
@@ -118,6 +137,21 @@ void SegmentStore::consider_compaction(Segment* segment) {
   }
   segment->compacting = true;
   compactable_.push_back(segment->base);
+}
+
+// Once in a checkpoint: segments whose files must not stay as they are, whatever is live in them.
+void SegmentStore::queue_rewrites() {
+  if (!rewrite_wanted_) return;
+  rewrite_wanted_ = false;
+  if (Segment* segment = active(); segment && segment->rewrite) seal(segment);
+  for (const Slot& slot : slots_) {
+    Segment& segment = *slot.segment;
+    if (!segment.rewrite || segment.uncompactable) continue;
+    rewrite_wanted_ = true;  // as long as it is under way; an attempt may fail
+    if (segment.compacting || !segment.sealed) continue;
+    segment.compacting = true;
+    compactable_.push_back(segment.base);
+  }
 }
 
 // The run of segments around `slot` that go together; `last` is the last of them.
@@ -162,6 +196,7 @@ void SegmentStore::start_compaction() {
                   segment.erasures,
                   segment.size(),
                   error ? nullptr : segment.file->open(error),
+                  segment.frames,
                   segment.progress,
                   {}};
     if (error) {
@@ -176,6 +211,7 @@ void SegmentStore::start_compaction() {
   generation_++;
   work->base = slots_[first].segment->seq_at(slots_[first].segment->head());
   work->name = new_file_name(work->base);
+  work->frames = new_frames(work->base);
   compacting_ = true;
   io_->submit([work, disk = disk_, path = path_of(work->name)] { work->run(disk, path); },
               [work, self = self_] {
@@ -186,15 +222,17 @@ void SegmentStore::start_compaction() {
 void SegmentStore::finish_compaction(const std::shared_ptr<Compaction>& work) {
   compacting_ = false;
   size_t first = slots_.size(), found = 0;
-  bool unchanged = !work->error;
+  bool unchanged = !work->error, rewrite = false;
   for (const Source& source : work->sources) {
     size_t slot = slot_of(source.base);
     if (slot == slots_.size() || slots_[slot].segment->id != source.id) continue;  // wholly dead by now
     Segment& segment = *slots_[slot].segment;
     segment.compacting = false;
     if (work->error == kDamaged) segment.uncompactable = true;
-    unchanged =
-        unchanged && segment.erasures == source.erasures;  // what was erased must not live on in the copy
+    if (segment.erasures != source.erasures) {  // what was erased must not live on in the copy
+      rewrite = rewrite || work->frames;
+      unchanged = unchanged && work->frames;
+    }
     if (!found++) first = slot;
   }
   if (!unchanged || !found) {
@@ -218,6 +256,9 @@ void SegmentStore::finish_compaction(const std::shared_ptr<Compaction>& work) {
   fresh->file = std::make_shared<CachedFile>(handles_, path_of(work->name));
   fresh->progress = std::make_shared<WriteProgress>();
   fresh->progress->advance(fresh->handed = offset);
+  fresh->frames = work->frames;
+  fresh->rewrite = rewrite;
+  rewrite_wanted_ |= rewrite;
   folder_dirty_ = true;
   replace_slots(first, found, std::move(fresh));
   start_compaction();

@@ -43,7 +43,14 @@ bool SegmentStore::create_file(Segment* segment) {
   folder_dirty_ = true;
   segment->file = std::move(cached);
   segment->progress = std::make_shared<WriteProgress>();
+  segment->frames = new_frames(segment->base);
   return true;
+}
+
+// Null where bytes lie in the file as they are.
+std::shared_ptr<FramedFile> SegmentStore::new_frames(uint64_t base) const {
+  if (!compressed_ && !encrypts()) return nullptr;
+  return std::make_shared<FramedFile>(base, compressed_, options_.keys);
 }
 
 std::string SegmentStore::new_file_name(uint64_t base) {
@@ -166,7 +173,10 @@ bool SegmentStore::erase(uint64_t seq) {
     }
     overwrite_body(segment->in_memory(e.offset), e.length(), seq);
   }
-  if (segment->file && e.offset < segment->handed) {
+  if (segment->frames && e.offset < segment->handed) {  // frames are not changed: the next checkpoint writes the segment anew
+    segment->rewrite = rewrite_wanted_ = true;
+    segment->erasures++;
+  } else if (segment->file && e.offset < segment->handed) {
     int error = 0;
     std::shared_ptr<OpenFile> file = segment->file->open(error);
     if (!file) return fail("open " + segment->file->path(), error);

@@ -45,12 +45,14 @@ ssize_t write_marker(Disk& disk) {
 
 }  // namespace
 
-MessageStore* JetStream::new_store(uint64_t stream, bool memory) {
+MessageStore* JetStream::new_store(uint64_t stream, const StreamSpec& spec) {
   StoreOptions o;
   char folder[40];
   snprintf(folder, sizeof folder, "streams/%016llx", (unsigned long long)stream);
   o.folder = folder;
-  o.memory = memory;
+  o.memory = spec.memory;
+  o.compressed = spec.compress;
+  o.keys = &keys_;
   o.segment_bytes_max = options_.segment_bytes_max;
   o.segment_bytes_min = std::min(o.segment_bytes_min, o.segment_bytes_max);
   o.tail_bytes = std::min(o.tail_bytes, 4 * o.segment_bytes_max);
@@ -110,9 +112,11 @@ bool JetStream::prepare_folder(std::string& error) {
 bool JetStream::open(const OpenOptions& options, std::string& error) {
   options_ = options;
   if (!prepare_folder(error)) return false;
+  keys_.random = [this] { return kernel.random(); };
+  if (options.unlock && !options.unlock(*disk_, keys_, error)) return false;
   auto wake = [this] { kernel.wake(); };
   io_ = IoPool::create(options.threads, wake);
-  checkpoints_ = Checkpoints::open(*disk_, "checkpoints", error);
+  checkpoints_ = Checkpoints::open(*disk_, "checkpoints", &keys_, error);
   if (!checkpoints_) return false;
   JournalOptions jo;
   jo.file_bytes = options.journal_file_bytes;
@@ -120,16 +124,19 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   jo.mode = relaxed() ? SyncMode::relaxed : SyncMode::durable;
   jo.threaded = options.threads;
   jo.salt = kernel.random();
+  jo.keys = &keys_;
   jo.wake = wake;
   journal_ = Journal::open(*disk_, jo, error);
   if (!journal_) return false;
   if (!recover(error)) return false;
   opened_ = true;
+  checkpoint_wanted_ = journal_->encrypted_otherwise() || checkpoints_->encrypted_otherwise();
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
     s->forget_memory_consumers();
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
+    checkpoint_wanted_ |= s->store->wants_rewrite();
   }
   for (uint64_t id : half_restored) delete_stream(0, id);
   if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
@@ -271,7 +278,7 @@ void JetStream::begin_round() {
   }
   dropped_stores_.clear();
   for (auto& [id, s] : streams_)
-    if (s->group.logged && s->group.applied != s->group.checkpointed) checkpoint_groups_.push_back(id);
+    if (s->group.logged && (s->group.applied != s->group.checkpointed || s->store->wants_rewrite())) checkpoint_groups_.push_back(id);
 }
 
 bool JetStream::in_checkpoint(uint64_t id) const {
@@ -309,9 +316,7 @@ void JetStream::finish_checkpoint(RoundOutcome outcome) {
     for (auto [id, applied] : checkpoint_taken_)
       if (Stream* s = stream(id)) s->store->snapshot_abandoned();
     checkpoint_taken_.clear();
-    checkpoint_wanted_ = true;
-    checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
-    kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
+    want_checkpoint_later();
     for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
     leaving_stores_.clear();
     return;
@@ -329,6 +334,14 @@ void JetStream::finish_checkpoint(RoundOutcome outcome) {
   for (auto& left : leaving_stores_) left.store->drop();
   leaving_stores_.clear();
   journal_->release(checkpoint_position_);
+  auto wants_rewrite = [](const auto& s) { return s.second->store->wants_rewrite(); };
+  if (std::any_of(streams_.begin(), streams_.end(), wants_rewrite)) want_checkpoint_later();
+}
+
+void JetStream::want_checkpoint_later() {
+  checkpoint_wanted_ = true;
+  checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
+  kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
 }
 
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.

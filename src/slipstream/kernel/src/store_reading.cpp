@@ -41,48 +41,77 @@ ReadStatus SegmentStore::decode(const char* p, uint64_t seq, const IndexEntry& e
                                       : ReadStatus::ok;  // erased after the checkpoint that was loaded
 }
 
+namespace {
+
+// A piece of a segment, read from its file; the kernel's thread and the I/O thread do it alike.
+struct PieceRead {
+  std::shared_ptr<OpenFile> file;
+  std::shared_ptr<FramedFile> frames;
+  std::shared_ptr<Buffer> bytes;
+  FramedFile::Span span;  // of plain files: where the piece is, there and here
+  Buffer stored;          // of framed ones
+
+  // Bytes of the segment that are there now, or -errno.
+  ssize_t run(bool may_wait) {
+    Buffer& to = frames ? stored : *bytes;
+    to.resize(span.stored);
+    ssize_t got = may_wait ? file->disk->pread(file->handle, to.data(), span.stored, span.at)
+                           : file->disk->pread_nowait(file->handle, to.data(), span.stored, span.at);
+    if (!frames || got < 0) return got;
+    if ((size_t)got < span.stored) return may_wait ? -EIO : -EAGAIN;
+    bytes->resize(span.end - span.start);
+    return frames->decode(span, stored.view(), bytes->data()) ? (ssize_t)bytes->size() : -EBADMSG;
+  }
+};
+
+}  // namespace
+
 ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer& buffer, bool may_block) {
   if (buffer.failed) {
     buffer.reset();
     return ReadStatus::damaged;
   }
   if (buffer.waiting && !may_block) return ReadStatus::pending;
+  auto piece = std::make_shared<PieceRead>();
   int error = 0;
-  std::shared_ptr<OpenFile> file = segment->file->open(error);
-  if (!file) return ReadStatus::damaged;
-  uint64_t offset = e.offset, need = e.length();
-  uint64_t ask = std::max(need, std::min<uint64_t>(options_.read_ahead_bytes, segment->written() - offset));
-  std::shared_ptr<Buffer> bytes =
-      buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
+  piece->file = segment->file->open(error);
+  if (!piece->file) return ReadStatus::damaged;
+  uint64_t ahead = std::min<uint64_t>(options_.read_ahead_bytes, segment->written() - e.offset);
+  uint32_t need = e.length(), ask = (uint32_t)std::max<uint64_t>(need, ahead);
+  piece->bytes = buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
   buffer.reset();
-  bytes->resize(ask);
-  ssize_t got = may_block ? disk_->pread(file->handle, bytes->data(), ask, offset)
-                          : disk_->pread_nowait(file->handle, bytes->data(), ask, offset);
-  if (got >= (ssize_t)need) {
-    buffer.segment = segment->id;
-    buffer.start = offset;
-    buffer.end = offset + (uint64_t)got;
-    buffer.bytes = std::move(bytes);
+  auto place = [piece, frames = segment->frames, offset = e.offset, need](uint32_t wanted) {
+    piece->frames = frames;
+    piece->span = frames ? frames->span(offset, need, wanted) : FramedFile::Span{offset, wanted, offset, offset + wanted};
+  };
+  // A turn takes no more frames apart than it needs.
+  place(segment->frames && !may_block ? need : ask);
+  auto enough = [piece, end = (uint64_t)e.offset + need](ssize_t got) { return got >= 0 && piece->span.start + (uint64_t)got >= end; };
+  auto use = [piece](ReadBuffer& to, uint64_t id, ssize_t got) {
+    to.segment = id;
+    to.start = piece->span.start;
+    to.end = to.start + (uint64_t)got;
+    to.bytes = piece->bytes;
+  };
+  ssize_t got = piece->run(may_block);
+  if (enough(got)) {
+    use(buffer, segment->id, got);
     return ReadStatus::ok;
   }
   if (may_block || (got < 0 && got != -EAGAIN)) return ReadStatus::damaged;
   buffer.waiting = true;
+  place(ask);
   auto result = std::make_shared<ssize_t>(0);
-  auto job = [file, bytes, result, ask, offset] {
-    *result = file->disk->pread(file->handle, bytes->data(), ask, offset);
-  };
-  auto done = [to = &buffer, alive = buffer.alive, id = segment->id, bytes, result, need, offset] {
+  auto job = [piece, result] { *result = piece->run(true); };
+  auto done = [to = &buffer, alive = buffer.alive, id = segment->id, result, enough, use] {
     if (!*alive) return;
     to->waiting = false;
-    if (*result < (ssize_t)need) {
+    if (enough(*result)) {
+      use(*to, id, *result);
+      to->failed = 0;
+    } else {
       to->reset();
       to->failed = *result < 0 ? (int)*result : -EIO;
-    } else {
-      to->segment = id;
-      to->start = offset;
-      to->end = offset + (uint64_t)*result;
-      to->bytes = bytes;
-      to->failed = 0;
     }
     if (to->ready) to->ready();
   };

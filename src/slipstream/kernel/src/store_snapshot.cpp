@@ -11,7 +11,8 @@
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kSnapshotVersion = 1;
+constexpr uint32_t kSnapshotVersion = 2;  // 1: without kRewrite
+constexpr uint8_t kSparse = 1, kRewrite = 2;
 enum DeadEncoding : uint8_t { kDeadHead, kDeadBitmap, kDeadList };
 
 void put_dead(Buffer& out, const Segment& segment) {
@@ -60,7 +61,7 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
     out.put32(segment.count());
     out.put32(segment.size());
     out.put8(segment.sealed);
-    out.put8(segment.sparse());
+    out.put8((uint8_t)((segment.sparse() ? kSparse : 0) | (segment.rewrite ? kRewrite : 0)));
     put_dead(out, segment);
     segment.named = true;
     if (!segment.dirty) continue;
@@ -106,7 +107,7 @@ struct SegmentStore::SegmentPlan {
   std::string name;
   uint64_t base;
   uint32_t entries, size;
-  bool sealed, sparse;
+  bool sealed, sparse, rewrite;
   uint32_t head = 0;             // entries before it are dead
   std::vector<uint64_t> bitmap;  // if not empty: all dead entries
   std::vector<uint32_t> list;    // dead ones behind head, ascending
@@ -129,7 +130,9 @@ bool SegmentStore::load_segment(Reader& in, std::vector<SegmentPlan>& plans) {
   plan.entries = in.get32();
   plan.size = in.get32();
   plan.sealed = in.get8() != 0;
-  plan.sparse = in.get8() != 0;
+  uint8_t flags = in.get8();
+  plan.sparse = flags & kSparse;
+  plan.rewrite = flags & kRewrite;
   uint8_t encoding = in.get8();
   uint32_t n = in.get32();
   if (encoding == kDeadHead) {
@@ -154,7 +157,7 @@ bool SegmentStore::load_segment(Reader& in, std::vector<SegmentPlan>& plans) {
 bool SegmentStore::load(Reader& in) {
   assert(slots_.empty() && !last_seq_);
   uint32_t version = in.get32();
-  if (version != kSnapshotVersion) return load_failed("the snapshot's format version is unknown");
+  if (version < 1 || version > kSnapshotVersion) return load_failed("the snapshot's format version is unknown");
   last_seq_ = in.get64();
   last_time_ns_ = (int64_t)in.get64();
   empty_first_ = in.get64();
@@ -187,8 +190,9 @@ bool SegmentStore::load(Reader& in) {
     int error = 0;
     std::shared_ptr<OpenFile> file = slot.segment->file->open(error);
     if (!file) return fail("open " + slot.segment->file->path(), error);
-    if (disk_->size(file->handle) == (int64_t)slot.segment->size()) continue;
-    error = disk_->truncate(file->handle, slot.segment->size());
+    uint64_t size = slot.segment->frames ? slot.segment->frames->file_bytes() : slot.segment->size();
+    if (disk_->size(file->handle) == (int64_t)size) continue;
+    error = disk_->truncate(file->handle, size);
     if (error < 0) return fail("truncate " + slot.segment->file->path(), error);
     slot.segment->dirty = true;
   }
@@ -198,7 +202,8 @@ bool SegmentStore::load(Reader& in) {
 // Reads a segment's file in big pieces; the bodies of long records are passed over.
 class SegmentStore::HeadReader {
  public:
-  HeadReader(Disk* disk, int handle, uint32_t size) : disk_(disk), handle_(handle), size_(size) {}
+  HeadReader(Disk* disk, int handle, const FramedFile* frames, uint32_t size)
+      : disk_(disk), handle_(handle), frames_(frames), size_(size) {}
 
   // `n` bytes at `at`, null if they cannot be had. Pointers into earlier pieces go stale when this reads
   // anew.
@@ -214,17 +219,29 @@ class SegmentStore::HeadReader {
  private:
   void read(uint64_t at, uint64_t n) {
     uint64_t ask = std::max(n, std::min(last_length_ > kLongRecord ? kShortPiece : kPiece, size_ - at));
+    if (frames_) return read_frames(frames_->span((uint32_t)at, (uint32_t)n, (uint32_t)ask));
     piece_.resize(ask);
     start_ = at;
     ssize_t got = disk_->pread(handle_, piece_.data(), ask, at);
     if (got < 0) error_ = strerror((int)-got);
     piece_.resize(got < 0 ? 0 : (size_t)got);
   }
+  void read_frames(const FramedFile::Span& span) {
+    stored_.resize(span.stored);
+    piece_.resize(span.end - span.start);
+    start_ = span.start;
+    ssize_t got = disk_->pread(handle_, stored_.data(), span.stored, span.at);
+    if (got < 0) error_ = strerror((int)-got);
+    bool whole = got == (ssize_t)span.stored && frames_->decode(span, stored_.view(), piece_.data());
+    if (!whole) piece_.clear();
+    if (!whole && got >= 0) error_ = "(the frames at byte " + std::to_string(span.at) + " of the file cannot be read)";
+  }
   static constexpr uint64_t kPiece = 1 << 20, kLongRecord = 256 << 10, kShortPiece = 8 << 10;
   Disk* const disk_;
   const int handle_;
+  const FramedFile* const frames_;  // null: a plain file
   const uint64_t size_;
-  Buffer piece_;
+  Buffer piece_, stored_;
   uint64_t start_ = 0, last_length_ = 0;
   std::string error_;
 };
@@ -237,13 +254,22 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   int error = 0;
   std::shared_ptr<OpenFile> file = segment->file->open(error);
   if (!file) return fail("open " + path, error);
-  if (disk_->size(file->handle) < (int64_t)plan.size)
-    return load_failed(path + " is shorter than when it was synced");
-  HeadReader reader(disk_, file->handle, plan.size);
+  char head[kSegmentHead];
   std::string why;
-  const char* head = reader.at(0, kSegmentHead);
-  if (!head) return load_failed(path + " cannot be read: " + reader.error());
-  if (!segment_head_valid(head, plan.base, why)) return load_failed(path + ": " + why);
+  bool framed = false;
+  ssize_t got = disk_->pread(file->handle, head, kSegmentHead, 0);
+  if (got < 0) return load_failed(path + " cannot be read: " + strerror((int)-got));
+  if (got < (ssize_t)kSegmentHead) return load_failed(path + " is shorter than when it was synced");
+  if (!segment_head_valid(head, plan.base, framed, why)) return load_failed(path + ": " + why);
+  if (!framed && disk_->size(file->handle) < (int64_t)plan.size)
+    return load_failed(path + " is shorter than when it was synced");
+  if (framed && !(segment->frames = FramedFile::open(*file, plan.base, plan.size, compressed_, options_.keys, why)))
+    return load_failed(path + ": " + why);
+  // Turning encryption on, or to another key, concerns what is there already; compression does not.
+  uint32_t key = segment->frames ? segment->frames->key_number() : 0, wanted = options_.keys ? options_.keys->current() : 0;
+  segment->rewrite = plan.rewrite || key != wanted;
+  rewrite_wanted_ |= segment->rewrite;
+  HeadReader reader(disk_, file->handle, segment->frames.get(), plan.size);
   if (plan.sparse) segment->make_sparse();
   // In batches, because a subject's place in the table is far away and several can be on their way at once.
   constexpr size_t kBatch = 16;

@@ -3,9 +3,9 @@
 // Of streams in files, the older half of the tail is handed to the I/O thread, which writes it; so a segment
 // that is dead before that never touches the disk, and the kernel's thread does not wait for the page cache.
 // A chunk leaves memory when it is written and its place is needed. If writing is slower than appending, the
-// tail grows to twice its size, and then append() writes itself. While the disk is full the tail grows further: the journal, which
-// has the same messages, cannot be released then either and soon takes no more. A chunk of a memory stream stays until its
-// messages are gone.
+// tail grows to twice its size (of a compressed stream sixteen times), and then append() writes itself. While the
+// disk is full the tail grows further: the journal, which has the same messages, cannot be released then either
+// and soon takes no more. A chunk of a memory stream stays until its messages are gone.
 #include <algorithm>
 #include <cerrno>
 
@@ -22,11 +22,12 @@ struct Piece {
   uint32_t size, offset;
 };
 
-void write_pieces(const OpenFile& file, const std::vector<Piece>& pieces, WriteProgress& progress) {
+void write_pieces(const OpenFile& file, FramedFile* frames, const std::vector<Piece>& pieces, WriteProgress& progress) {
   for (const Piece& piece : pieces) {
     if (progress.error.load() || progress.written.load() < piece.offset)
       return;  // an earlier one failed: no gaps
-    ssize_t n = file.disk->pwrite(file.handle, piece.bytes, piece.size, piece.offset);
+    ssize_t n = frames ? frames->write(file, piece.bytes, piece.size, piece.offset, true)
+                       : file.disk->pwrite(file.handle, piece.bytes, piece.size, piece.offset);
     if (n < 0) {
       progress.error = (int)n;
       return;
@@ -84,7 +85,8 @@ bool SegmentStore::make_room(uint32_t capacity) {
     Chunk& oldest = segment->chunks().front();
     uint32_t end = oldest.start + oldest.size;
     if (segment->written() < end) {
-      if (chunk_bytes_ + capacity <= 2 * options_.tail_bytes) break;
+      // A compressor needs time, and what is written here is not compressed.
+      if (chunk_bytes_ + capacity <= (compressed_ ? 16 : 2) * options_.tail_bytes) break;
       if (!write_now(segment, end)) return !failed_;
     }
     give_back(*segment, oldest);
@@ -114,15 +116,15 @@ bool SegmentStore::hand_over(Segment* segment, uint32_t end) {
   assert(segment->handed == end);
   segment->dirty = true;
   segment->progress->jobs++;
-  auto job = [file, pieces = std::move(pieces), progress = segment->progress] {
-    write_pieces(*file, pieces, *progress);
+  auto job = [file, frames = segment->frames, pieces = std::move(pieces), progress = segment->progress] {
+    write_pieces(*file, frames.get(), pieces, *progress);
     progress->jobs--;
   };
   io_->submit(std::move(job), nullptr);
   return true;
 }
 
-// On this thread: where the I/O thread does not keep up, and to try again after it failed.
+// On this thread: where the I/O thread does not keep up, and to try again after it failed. Not compressed then: that is slow.
 bool SegmentStore::write_now(Segment* segment, uint32_t end) {
   int error = 0;
   std::shared_ptr<OpenFile> file = segment->file->open(error);
@@ -131,7 +133,9 @@ bool SegmentStore::write_now(Segment* segment, uint32_t end) {
   for (const Chunk& chunk : segment->chunks()) {
     uint32_t from = std::max(chunk.start, segment->written()), to = std::min(chunk.start + chunk.size, end);
     if (from >= to) continue;
-    ssize_t n = disk_->pwrite(file->handle, chunk.memory->bytes + (from - chunk.start), to - from, from);
+    const char* bytes = chunk.memory->bytes + (from - chunk.start);
+    ssize_t n = segment->frames ? segment->frames->write(*file, bytes, to - from, from, false)
+                                : disk_->pwrite(file->handle, bytes, to - from, from);
     if (n < 0) return fail("write " + segment->file->path(), (int)n);
     segment->progress->advance(to);
   }
@@ -161,6 +165,7 @@ void SegmentStore::release_chunks(Segment* segment) {
 bool SegmentStore::write_tail() {
   for (Segment* segment : resident_)
     if (!hand_over(segment, segment->size())) return false;
+  queue_rewrites();
   start_compaction();
   return true;
 }

@@ -11,7 +11,7 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
     : js(j), account(a), name(std::move(n)), description(std::move(d)), spec(std::move(s)) {
   group.id = id;
   group.logged = !spec.memory;
-  store.reset(js.new_store(id, spec.memory));
+  store.reset(js.new_store(id, spec));
   std::string quoted;
   append_json_text(quoted, name);
   ack_head_ = "{\"stream\":\"" + quoted + "\",";
@@ -149,6 +149,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
       spec = std::move(next);
       take_spec();
+      store->set_compressed(spec.compress);
       if (begins_interest) begin_interest();
       if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
       if (!spec.allow_batched) fast_.reset();

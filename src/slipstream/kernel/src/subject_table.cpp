@@ -202,7 +202,7 @@ SubjectPattern::SubjectPattern(string_view filter) {
 }
 
 bool SubjectPattern::matches(string_view name) const {
-  if (name.size() < prefix_.size() || memcmp(name.data(), prefix_.data(), prefix_.size()) != 0) return false;
+  if (!name.starts_with(prefix_)) return false;
   const char* p = name.data();
   const char* end = p + name.size();
   for (size_t i = 0; i < tokens_.size(); i++) {
@@ -214,8 +214,7 @@ bool SubjectPattern::matches(string_view name) const {
       if (token_end == p) return false;
       p = token_end;
     } else {
-      if ((size_t)(end - p) < token.text.size() || memcmp(p, token.text.data(), token.text.size()) != 0)
-        return false;
+      if (!string_view(p, (size_t)(end - p)).starts_with(token.text)) return false;
       p += token.text.size();
       if (p != end && *p != '.') return false;
     }

@@ -1,0 +1,209 @@
+"""The keys of an encrypted store: made, sealed with the configuration's key, and opened again.
+
+What encrypts the files are *data keys*, drawn once and kept in the store itself, in the file
+`slipstream.keys`, each sealed (XChaCha20-Poly1305) with a key that Argon2id (RFC 9106) derives from
+the configuration's `key`. So another `key` seals them anew and no file changes; another `cipher`
+adds a data key, and the server writes its files anew with it while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slipstream.kernel import StoreError
+from slipstream.kernel._kernel import (
+    OPEN_CREATE,
+    OPEN_READ,
+    OPEN_TRUNCATE,
+    OPEN_WRITE,
+    Disk,
+    KeyRing,
+)
+from slipstream.kernel.values import StoreCipher, StoreKey, StoreKeys
+
+KEYS_FILE = "slipstream.keys"
+_FORMAT = 1
+_SECRET_BYTES = 32
+_SALT_BYTES = 16
+_NONCE_BYTES = 24
+
+CIPHERS: Mapping[str, StoreCipher] = {
+    "chacha": StoreCipher.CHACHA20_POLY1305,
+    "aes": StoreCipher.AES256_GCM,
+}
+"""By their names in a configuration."""
+
+SHOWN: Mapping[StoreCipher, str] = {
+    StoreCipher.CHACHA20_POLY1305: "ChaCha20-Poly1305",
+    StoreCipher.AES256_GCM: "AES-GCM",
+}
+
+
+@dataclass(frozen=True)
+class Passphrases:
+    """What the configuration says; empty texts are not set."""
+
+    key: str = ""
+    previous_key: str = ""
+    cipher: StoreCipher = StoreCipher.CHACHA20_POLY1305
+
+
+Random = Callable[[int], bytes]
+"""So many unpredictable bytes."""
+
+
+def unlock(disk: Disk, passphrases: Passphrases, random: Random) -> StoreKeys | None:
+    """The keys of the store on `disk`; None when it is not encrypted and is not to be.
+
+    Makes or changes the file where that is called for, durably. Raises StoreError when the store
+    is encrypted and the configuration's keys do not open it; nothing is changed then.
+    """
+    content = _read(disk)
+    if content is None:
+        if not passphrases.key:
+            return None
+        drawn = StoreKeys((StoreKey(1, passphrases.cipher, random(_SECRET_BYTES)),), 1)
+        _refuse_unusable(drawn)
+        _write(disk, drawn, passphrases.key, random)
+        return drawn
+    if not passphrases.key:
+        raise StoreError(
+            f"the store is encrypted (it has a file {KEYS_FILE!r}): "
+            "the jetstream block of the configuration needs its 'key'"
+        )
+    opened = _open(content, passphrases.key)
+    keys = opened or (
+        _open(content, passphrases.previous_key) if passphrases.previous_key else None
+    )
+    if keys is None:
+        raise StoreError(
+            "the store is encrypted and neither 'key' nor 'prev_key' of the configuration opens "
+            "it; it was left untouched"
+            if passphrases.previous_key
+            else "the store is encrypted and the configuration's 'key' does not open it; "
+            "it was left untouched. After a change of the key, 'prev_key' has to name the old one"
+        )
+    changed = _with_cipher(keys, passphrases.cipher, random)
+    _refuse_unusable(changed)
+    if changed is not keys or opened is None:
+        _write(disk, changed, passphrases.key, random)
+    return changed
+
+
+def _refuse_unusable(keys: StoreKeys) -> None:
+    try:
+        KeyRing(keys)
+    except ValueError as error:
+        raise StoreError(str(error)) from None
+
+
+def _with_cipher(keys: StoreKeys, cipher: StoreCipher, random: Random) -> StoreKeys:
+    """With a current key of that cipher. Older keys stay: files may need them."""
+    current = next(key for key in keys.keys if key.number == keys.current)
+    if current.cipher is cipher:
+        return keys
+    added = StoreKey(max(key.number for key in keys.keys) + 1, cipher, random(_SECRET_BYTES))
+    return StoreKeys((*keys.keys, added), added.number)
+
+
+def _sealing_key(passphrase: str, derivation: Mapping[str, Any]) -> bytes:
+    from nacl.pwhash import argon2id  # only an encrypted store needs libsodium
+
+    return bytes(
+        argon2id.kdf(
+            _SECRET_BYTES,
+            passphrase.encode(),
+            bytes.fromhex(derivation["salt"]),
+            opslimit=derivation["operations"],
+            memlimit=derivation["memory"],
+        )
+    )
+
+
+def _context(number: int, cipher: int) -> bytes:
+    return f"slipstream store key {number} {cipher}".encode()
+
+
+def _open(content: Mapping[str, Any], passphrase: str) -> StoreKeys | None:
+    """None: it was sealed with another passphrase, or is damaged."""
+    from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as decrypt
+    from nacl.exceptions import CryptoError
+
+    sealing_key = _sealing_key(passphrase, content["derivation"])
+    keys = []
+    try:
+        for row in content["keys"]:
+            number, cipher = row["number"], StoreCipher(row["cipher"])
+            secret = decrypt(
+                bytes.fromhex(row["sealed"]),
+                _context(number, cipher),
+                bytes.fromhex(row["nonce"]),
+                sealing_key,
+            )
+            keys.append(StoreKey(number, cipher, secret))
+    except CryptoError:
+        return None
+    return StoreKeys(tuple(keys), content["current"])
+
+
+def _seal(keys: StoreKeys, passphrase: str, random: Random) -> dict[str, Any]:
+    from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as encrypt
+    from nacl.pwhash import argon2id
+
+    derivation = {
+        "function": "argon2id",
+        "salt": random(_SALT_BYTES).hex(),
+        "operations": argon2id.OPSLIMIT_INTERACTIVE,
+        "memory": argon2id.MEMLIMIT_INTERACTIVE,
+    }
+    sealing_key = _sealing_key(passphrase, derivation)
+    rows = []
+    for key in keys.keys:
+        nonce = random(_NONCE_BYTES)
+        sealed = encrypt(key.secret, _context(key.number, key.cipher), nonce, sealing_key)
+        rows.append(
+            {
+                "number": key.number,
+                "cipher": int(key.cipher),
+                "nonce": nonce.hex(),
+                "sealed": sealed.hex(),
+            }
+        )
+    return {"format": _FORMAT, "derivation": derivation, "keys": rows, "current": keys.current}
+
+
+def _read(disk: Disk) -> dict[str, Any] | None:
+    try:
+        handle = disk.open(KEYS_FILE, OPEN_READ)
+    except FileNotFoundError:
+        return None
+    try:
+        text = disk.pread(handle, disk.size(handle), 0)
+    finally:
+        disk.close(handle)
+    try:
+        content = json.loads(text)
+        known = content["format"] == _FORMAT and content["keys"] and content["derivation"]
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"the file {KEYS_FILE!r} of the store is damaged") from None
+    if not known:
+        raise StoreError(f"the file {KEYS_FILE!r} of the store has an unknown format")
+    assert isinstance(content, dict)
+    return content
+
+
+def _write(disk: Disk, keys: StoreKeys, passphrase: str, random: Random) -> None:
+    """Whole or not at all, and durable before anything is encrypted with the keys."""
+    text = json.dumps(_seal(keys, passphrase, random), indent=1).encode()
+    unfinished = KEYS_FILE + ".new"
+    handle = disk.open(unfinished, OPEN_WRITE | OPEN_CREATE | OPEN_TRUNCATE)
+    try:
+        disk.pwrite(handle, text, 0)
+        disk.sync(handle)
+    finally:
+        disk.close(handle)
+    disk.rename(unfinished, KEYS_FILE)
+    disk.sync_folder("")

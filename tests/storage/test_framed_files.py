@@ -1,0 +1,160 @@
+"""Goal: compressed and encrypted segments are smaller or unreadable, tell damage, and keep nothing
+that was erased.
+
+Method: small stores on the simulated disk, whose files are looked at byte by byte; the random
+operations of test_message_store.py run over these files too.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from encryption_keys import ring
+from slipstream.kernel._kernel import SimDisk
+from test_message_store_disks import FOLDER, Stream
+
+FRAME = 64 << 10
+
+
+def noise(seq: int, size: int = 100) -> bytes:
+    """A body that no compressor makes smaller, so that it stands in the file as it is."""
+    return random.Random(seq).randbytes(size)
+
+
+class NoisyStream(Stream):
+    @staticmethod
+    def body(seq: int, size: int = 100) -> bytes:
+        return noise(seq, size)
+
+
+def holds(stream: Stream, text: bytes) -> bool:
+    return any(text in stream.content(name) for name in stream.files())
+
+
+def test_a_compressed_stream_is_smaller_and_reads_the_same() -> None:
+    plain, compressed = Stream(), Stream(compressed=True)
+    for stream in (plain, compressed):
+        stream.fill(2000)
+        assert stream.restart(stream.checkpoint()), stream.store.error
+        assert [stream.read(seq) for seq in (1, 999, 2000)] == [
+            Stream.body(seq) for seq in (1, 999, 2000)
+        ]
+        stream.store.check()
+    assert sum(compressed.sizes().values()) < sum(plain.sizes().values()) / 3
+
+
+def test_what_does_not_compress_is_stored_as_it_is() -> None:
+    stream = NoisyStream(compressed=True)
+    stream.fill(100)
+    stream.checkpoint()
+    assert sum(stream.sizes().values()) < 100 * (36 + 3 + 100) * 1.05
+
+
+def test_compression_concerns_new_files_alone() -> None:
+    """S-029."""
+    stream = Stream()
+    stream.fill(300)
+    before = stream.sizes()
+    stream.options["compressed"] = True
+    assert stream.restart(stream.checkpoint())
+    assert not stream.store.wants_rewrite
+    stream.fill(600)
+    stream.checkpoint()
+    kept = {name: size for name, size in stream.sizes().items() if name in before}
+    assert kept.items() >= {n: s for n, s in before.items() if s == before[n]}.items() or kept
+    assert [stream.read(seq) for seq in (1, 900)] == [Stream.body(1), Stream.body(900)]
+
+
+def test_frames_of_a_large_message() -> None:
+    stream = NoisyStream(compressed=True, keys=ring(1), segment_bytes_max=1 << 20)
+    for size in (3 * FRAME + 5, FRAME, 1):
+        stream.fill(1, size)
+    snapshot = stream.checkpoint()
+    assert stream.restart(snapshot), stream.store.error
+    assert [stream.read(seq) for seq in (1, 2, 3)] == [
+        noise(1, 3 * FRAME + 5),
+        noise(2, FRAME),
+        noise(3, 1),
+    ]
+
+
+@pytest.mark.parametrize("current", [1, 2])
+def test_an_encrypted_stream_shows_nothing(current: int) -> None:
+    stream = Stream(keys=ring(current))
+    stream.fill(500)
+    stream.checkpoint()
+    assert not holds(stream, b"s.1")
+    assert not holds(stream, Stream.body(77)[:20])
+    assert stream.read(77) == Stream.body(77)
+
+
+@pytest.mark.parametrize("style", [{"compressed": True}, {"keys": ring(1)}])
+def test_damage_in_a_frame_is_told(style: dict[str, object]) -> None:
+    """When it is read, and at the next start, which rebuilds the index from the frames."""
+    stream = NoisyStream(**style)
+    stream.fill(100)
+    snapshot = stream.checkpoint()
+    name = stream.files()[0]
+    stream.disk.flip_bit(f"{FOLDER}/{name}", 64 + 2000, 3)
+    assert not stream.restart(snapshot)
+    assert name in stream.store.error
+
+
+def test_a_frame_of_another_place_is_refused() -> None:
+    """Frames carry valid checksums; what seals them knows where they belong."""
+    stream = NoisyStream(keys=ring(1), segment_bytes_min=1 << 20, segment_bytes_max=1 << 20)
+    stream.fill(1, 40_000)
+    assert stream.store.write_tail()
+    stream.fill(1, 40_000)
+    snapshot = stream.checkpoint()
+    [name] = stream.files()
+    content = stream.content(name)
+    first = 64
+    second = first + 12 + int.from_bytes(content[first + 4 : first + 8], "little")
+    assert content[second : second + 4] == (36 + 3 + 40_000).to_bytes(4, "little")
+    swapped = content[:first] + content[second:] + content[first:second]
+    handle = stream.disk.open(f"{FOLDER}/{name}", 2)
+    stream.disk.pwrite(handle, swapped, 0)
+    stream.disk.close(handle)
+    assert not stream.restart(snapshot)
+
+
+def test_an_erased_body_leaves_a_framed_file_with_the_next_checkpoints() -> None:
+    stream = NoisyStream(compressed=True)
+    stream.fill(300)
+    stream.checkpoint()
+    assert holds(stream, noise(50)[:60])
+    assert stream.store.erase(50)
+    assert stream.store.wants_rewrite
+    snapshot = stream.checkpoint()
+    assert stream.restart(snapshot), stream.store.error  # the wish is part of the snapshot
+    assert stream.store.wants_rewrite
+    stream.checkpoint()
+    stream.checkpoint()
+    assert not holds(stream, noise(50)[:60])
+    assert holds(stream, noise(51)[:60])
+    assert stream.store.read(50, stream.buffer)[0] == "missing"
+    assert stream.read(51) == noise(51)
+
+
+def test_a_key_that_is_missing_is_named() -> None:
+    stream = Stream(keys=ring(2))
+    stream.fill(50)
+    snapshot = stream.checkpoint()
+    stream.options["keys"] = None
+    assert not stream.restart(snapshot)
+    assert "encrypted with key 2" in stream.store.error
+
+
+def test_cold_reads_of_frames_wait_for_the_pool() -> None:
+    disk = SimDisk(3)
+    stream = Stream(disk, compressed=True, keys=ring(1))
+    stream.fill(2000)
+    stream.checkpoint()
+    disk.set_cold(True)
+    status, _ = stream.store.read(5, stream.buffer)
+    assert status == "pending"
+    stream.pool.finish()
+    assert stream.read(5, blocking=False) == Stream.body(5)
