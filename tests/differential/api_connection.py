@@ -20,6 +20,7 @@ class Message(NamedTuple):
     reply: str
     header: bytes
     body: bytes
+    sid: int = 0  # of the subscription that it came for
 
 
 class Connection:
@@ -130,13 +131,12 @@ class Connection:
         if words[0] == b"MSG":
             size = int(words[-1])
             body = self._exactly(size + 2)[:-2]
-            return Message(words[1].decode(), _reply(words, 5), b"", body)
+            return Message(words[1].decode(), _reply(words, 5), b"", body, int(words[2]))
         if words[0] == b"HMSG":
             header_size, size = int(words[-2]), int(words[-1])
             block = self._exactly(size + 2)[:-2]
-            return Message(
-                words[1].decode(), _reply(words, 6), block[:header_size], block[header_size:]
-            )
+            reply, sid = _reply(words, 6), int(words[2])
+            return Message(words[1].decode(), reply, block[:header_size], block[header_size:], sid)
         if words[0] == b"-ERR":
             raise ConnectionError(line.decode())
         return None

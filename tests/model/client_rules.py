@@ -40,6 +40,11 @@ STREAMS: tuple[dict[str, Any], ...] = (
     {"no_ack": True},
     {"allow_msg_counter": True},
     {"allow_msg_counter": True, "max_msgs_per_subject": 1, "storage": "memory"},
+    {"max_age": 3 * SECOND_NS + 7 * MS, "subject_delete_marker_ttl": 2 * SECOND_NS},
+    {"subject_delete_marker_ttl": SECOND_NS, "max_msgs_per_subject": 1, "storage": "memory"},
+    {"allow_atomic": True, "allow_rollup_hdrs": True, "duplicate_window": 700 * MS},
+    {"allow_atomic": True, "max_msgs": 5, "discard": "new", "storage": "memory"},
+    {"allow_atomic": True, "max_msgs_per_subject": 2, "allow_msg_ttl": True},
     {"retention": "interest"},
     {"retention": "interest", "max_msgs_per_subject": 2, "allow_rollup_hdrs": True},
     {"retention": "interest", "storage": "memory", "max_age": 3 * SECOND_NS + 7 * MS},
@@ -132,6 +137,16 @@ headers = st.fixed_dictionaries(
 )
 plain = st.just({})
 mostly_ids = st.fixed_dictionaries({}, optional={"Nats-Msg-Id": st.sampled_from(("a", "b", "c"))})
+batch_headers = st.fixed_dictionaries(
+    {},
+    optional={
+        "Nats-Msg-Id": st.sampled_from(("a", "b", "c", "d")),
+        "Nats-Expected-Last-Sequence": st.sampled_from(("last", "0", "x")),
+        "Nats-Expected-Last-Subject-Sequence": st.sampled_from(("last", "0")),
+        "Nats-Rollup": st.sampled_from(("sub", "all")),
+        "Nats-TTL": st.sampled_from(("1", "2s", "never", "x")),
+    },
+)
 increments = st.fixed_dictionaries(
     {"Nats-Incr": st.sampled_from(("1", "-20", "+3"))},
     optional={"Nats-Msg-Id": st.sampled_from(("a", "b"))},
@@ -142,7 +157,14 @@ ttls = st.fixed_dictionaries({"Nats-TTL": st.sampled_from(("1", "2s", "never"))}
 def depends_on_time(drawn: Any) -> bool:
     """Whether something happens by itself a while after it was sent."""
     if isinstance(drawn, dict):
-        timed = {"max_age", "duplicate_window", "ack_wait", "backoff", "expires"} & drawn.keys()
+        timed = {
+            "max_age",
+            "subject_delete_marker_ttl",
+            "duplicate_window",
+            "ack_wait",
+            "backoff",
+            "expires",
+        } & drawn.keys()
         by_time = drawn.get("deliver_policy") == "by_start_time"
         return bool(timed) or by_time or drawn.get("Nats-TTL") in ("1", "2s")
     return isinstance(drawn, bytes) and drawn.startswith(b"-NAK ")
@@ -212,6 +234,27 @@ class ClientOperations(RuleBasedStateMachine):
             (f"{name}.{s}", op.filled_headers(model, f"{name}.{s}", h), b) for s, h, b in messages
         ]
         self.do(op.publish, name, filled)
+
+    @rule(
+        name=names,
+        messages=st.lists(
+            st.tuples(
+                st.sampled_from(SUBJECTS), st.one_of(plain, batch_headers), st.sampled_from(BODIES)
+            ),
+            min_size=1,
+            max_size=5,
+        ),
+    )
+    def publish_batch(self, name: str, messages: list[tuple[str, dict[str, str], bytes]]) -> None:
+        model = self.world.model(name)
+        if model is None or not model.spec["allow_atomic"] or model.spec["max_msg_size"] >= 0:
+            return
+        if any(self.omits(drawn) for _, drawn, _ in messages):
+            return
+        filled = [
+            (f"{name}.{s}", op.filled_headers(model, f"{name}.{s}", h), b) for s, h, b in messages
+        ]
+        self.do(op.publish_batch, name, filled)
 
     @rule(name=names, back=st.integers(-1, 6), erase=st.booleans())
     def delete_message(self, name: str, back: int, erase: bool) -> None:

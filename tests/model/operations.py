@@ -17,7 +17,7 @@ from slipstream.testing.model.configuration import (
 )
 from slipstream.testing.model.consumer import Sent
 from slipstream.testing.model.go_text import time_text
-from slipstream.testing.model.publishing import Accepted, acknowledgement
+from slipstream.testing.model.publishing import NO_BATCHES, Accepted, acknowledgement
 from slipstream.testing.model.stream import StreamModel
 from world import API, Answer, Possibility, World
 
@@ -205,6 +205,34 @@ def publish(world: World, name: str, messages: list[tuple[str, dict[str, str], b
                 answers.append(Sent(inbox, inbox, b"", b"", ack))
         p.entry(durable=True)
         p.send(answers, durable=True)
+
+    world.step(name, expect)
+
+
+def publish_batch(
+    world: World, name: str, messages: list[tuple[str, dict[str, str], bytes]]
+) -> None:
+    """An atomic batch, whole, in one turn."""
+    batch, inbox = f"batch{world.numbers}", world.inbox()
+    sent = []
+    for number, (subject, headers, body) in enumerate(messages, 1):
+        last = number == len(messages)
+        own = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+        own |= {"Nats-Batch-Commit": "1"} if last else {}
+        lines = "".join(f"{key}: {value}\r\n" for key, value in {**headers, **own}.items())
+        block = f"NATS/1.0\r\n{lines}\r\n".encode()
+        world.send(subject.encode(), inbox if last else b"", block, body)
+        sent.append((subject.encode(), block, body))
+
+    def expect(p: Possibility) -> None:
+        if p.model is None:
+            return  # nobody answers
+        if not p.model.spec["allow_atomic"]:
+            return p.send([Sent(inbox, inbox, b"", b"", acknowledgement(name, NO_BATCHES, 0))])
+        verdict, seq = p.model.publish_batch(sent, world.clock.now_ns)
+        p.entry(durable=True)
+        ack = acknowledgement(name, verdict, seq, (batch, len(sent)))
+        return p.send([Sent(inbox, inbox, b"", b"", ack)], durable=True)
 
     world.step(name, expect)
 

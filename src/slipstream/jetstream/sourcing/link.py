@@ -121,8 +121,10 @@ class Link:
 
     @property
     def origin_seq(self) -> int:
-        """The last sequence of the origin that is here."""
-        return self.status.origin_seq if self.status is not None else self._known.position
+        """Of the last message of the origin that came; 0 before the first one."""
+        if self.status is not None and self.status.consumer_seq > 0:
+            return self.status.origin_seq
+        return self._known.position
 
     # -- waiting
 

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "jetstream.hpp"
+#include "stream_snapshot.hpp"
 
 namespace slipstream {
 
@@ -29,12 +30,17 @@ Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, Consumer
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
   last_activity_ns_ = js_.kernel.now.wall_ns;
+  snapshots_seen_ = s.snapshots_;
 }
 
 Consumer::~Consumer() {
   *reader_.alive = false;
   js_.kernel.timers.cancel(timer_);
   js_.forget(*this);
+}
+
+void Consumer::before_change() {
+  if (snapshots_seen_ != stream_.snapshots_) [[unlikely]] stream_.snapshot_under_way_->write_first(*this);
 }
 
 Kernel& Consumer::kernel() const { return js_.kernel; }
@@ -50,13 +56,14 @@ void Consumer::start_position() {
     case DeliverPolicy::all:
       break;
     case DeliverPolicy::last: {
-      start = last ? std::max<uint64_t>(last, 1) : 1;
+      start = last;
       if (!spec.filters.empty()) {
         uint64_t newest = 0;
         for (const auto& f : spec.filters)
           m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
-        start = newest ? newest : first;
+        start = newest;
       }
+      start = std::max(start, first);
       break;
     }
     case DeliverPolicy::next:
@@ -67,8 +74,10 @@ void Consumer::start_position() {
       break;
     case DeliverPolicy::by_start_time:
       start = m.messages() ? m.first_at_or_after(spec.opt_start_time_ns, reader_) : last + 1;
+      start = first_filtered(start);
       break;
     case DeliverPolicy::last_per_subject: {
+      if (stream_.spec.max_msgs_per_subject == 1) break;  // there is nothing else
       std::vector<uint64_t> newest;
       std::vector<std::string> all{">"};
       for (const auto& f : spec.filters.empty() ? all : spec.filters)
@@ -85,6 +94,21 @@ void Consumer::start_position() {
   }
   cursor_ = std::max<uint64_t>(start, 1) - 1;
   floor_stream_seq_ = applied_cursor_ = cursor_;
+}
+
+// Where nats-server begins after it found the time: at the first message of a filter, unless that lies before `start`, even
+// if the filter has later ones behind it, or is the newest message.
+uint64_t Consumer::first_filtered(uint64_t start) {
+  MessageStore& m = store();
+  uint64_t nearest = m.last_seq();
+  for (const auto& f : spec.filters) {
+    uint64_t first = kNever;
+    m.match_subjects(f, [&](uint32_t s) {
+      if (m.subject_state(s).count) first = std::min(first, m.subject_state(s).first);
+    });
+    if (first >= start) nearest = std::min(nearest, first);
+  }
+  return nearest < m.last_seq() ? std::max(start, nearest) : start;
 }
 
 void Consumer::attach() {
@@ -117,6 +141,7 @@ void Consumer::detach(const char* farewell) {
 }
 
 void Consumer::update(std::string text, ConsumerSpec next) {
+  before_change();
   description = std::move(text);
   if (pull_subscription_) js_.unregister_consumer(*this, stream_);
   ConsumerSpec old = std::move(spec);
@@ -154,9 +179,11 @@ void Consumer::shift_deadlines(const ConsumerSpec& old) {
 // ------------------------------------------------------------------ messages that go
 
 void Consumer::message_removed(uint64_t seq, uint32_t subject) {
+  before_change();
   if (memo_.valid && seq > cursor_ && seq <= memo_.upto && matches(subject)) memo_.count--;
   if (PendingDelivery* p = pending_.find(seq)) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
+    if (pull_subscription_ && stalled_by_ack_pending()) wake();
     forget(p);
     ack_floor_after(consumer_seq);
     acked_ns_ = std::max(acked_ns_, delivered_ns_);  // what the log knows of the time
@@ -177,10 +204,17 @@ void Consumer::pass_listed() {
   if (applied_cursor_ >= newest_delivered_) applied_cursor_ = std::max(applied_cursor_, resume_after_);
 }
 
+// Of the list of last messages, what the filters do not let through any more.
+void Consumer::narrow_listed() {
+  if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !matches(store().subject_of(s)); })) pass_listed();
+}
+
 void Consumer::many_removed() {
+  before_change();
   memo_ = {};
   ahead_.forget();
   MessageStore& m = store();
+  if (pull_subscription_ && stalled_by_ack_pending()) wake();
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
     if (!m.live(p->stream_seq)) {
@@ -333,6 +367,7 @@ void Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t de
 // ------------------------------------------------------------------ the log
 
 void Consumer::apply_delivered(Reader& in) {
+  before_change();
   int64_t time_ns = (int64_t)in.get64();
   uint32_t ranges = in.get32();
   delivered_ns_ = time_ns;
@@ -384,6 +419,7 @@ void Consumer::ack_floor_after(uint64_t consumer_seq) {
 }
 
 void Consumer::apply_acks(Reader& in) {
+  before_change();
   bool was_stalled = stalled_by_ack_pending();
   while (in.ok()) {
     uint64_t seq = in.get64();
@@ -409,6 +445,7 @@ void Consumer::apply_ack_all(Reader& in) {
 }
 
 void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {
+  before_change();
   acked_ns_ = time_ns;
   if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
   if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
@@ -428,6 +465,7 @@ void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
 }
 
 void Consumer::apply_deadline(Reader& in) {
+  before_change();
   uint64_t stream_seq = in.get64();
   int64_t sent_ns = (int64_t)in.get64(), deadline_ns = (int64_t)in.get64();
   PendingDelivery* p = pending_.find(stream_seq);
@@ -438,6 +476,7 @@ void Consumer::apply_deadline(Reader& in) {
 }
 
 void Consumer::apply_exceeded(Reader& in) {
+  before_change();
   uint64_t stream_seq = in.get64();
   PendingDelivery* p = pending_.find(stream_seq);
   if (!p) return;

@@ -21,34 +21,26 @@ void Stream::remove(uint64_t seq) {
   store->remove(seq);
 }
 
-// After a message on that subject: evicts the oldest of it, then by count, then by size (S-146).
+// Evicts the oldest until every limit holds: of the subject first, then by count, then by size. kNoSubject: of all subjects.
+// Behind a message that was stored: of its subject first. Behind a change of the limits (no subject): the stream's first, as
+// nats-server does. With discard new nothing goes that is there, but for the oldest of a subject.
 void Stream::enforce_limits(uint32_t subject) {
-  enforce_subject_limit(subject);
-  enforce_total_limits();
+  if (subject != kNoSubject) trim_subject(subject);
+  if (spec.max_msgs > 0 && !spec.discard_new)
+    while (store->messages() > (uint64_t)spec.max_msgs) remove(store->first_seq());
+  if (spec.max_bytes > 0 && !spec.discard_new)
+    while (store->bytes() > (uint64_t)spec.max_bytes && store->messages()) remove(store->first_seq());
+  if (subject == kNoSubject && spec.max_msgs_per_subject > 0)
+    for (uint32_t id = 0; id < store->subject_ids(); id++) trim_subject(id);
 }
 
-// After a change of limits, in nats-server's other order: what goes by count is not what a subject had too much.
-void Stream::enforce_changed_limits() {
-  enforce_total_limits();
-  for (uint32_t id = 0; id < store->subject_ids(); id++) enforce_subject_limit(id);
-}
-
-void Stream::enforce_subject_limit(uint32_t subject) {
+void Stream::trim_subject(uint32_t subject) {
   if (spec.max_msgs_per_subject <= 0) return;
   SubjectState state = store->subject_state(subject);
   while (state.count > (uint64_t)spec.max_msgs_per_subject) {
     remove(state.first);
     state = store->subject_state(subject);
   }
-}
-
-// Who discards what is new keeps what is there, also above a limit that became smaller.
-void Stream::enforce_total_limits() {
-  if (spec.discard_new) return;
-  if (spec.max_msgs > 0)
-    while (store->messages() > (uint64_t)spec.max_msgs) remove(store->first_seq());
-  if (spec.max_bytes > 0)
-    while (store->bytes() > (uint64_t)spec.max_bytes && store->messages()) remove(store->first_seq());
 }
 
 uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {

@@ -58,6 +58,8 @@ def shown_stream(asked: Config) -> Config:
         "allow_msg_ttl": False,
         **asked,
     }
+    if shown.get("subject_delete_marker_ttl"):  # S-042
+        shown |= {"allow_msg_ttl": True, "allow_rollup_hdrs": True}
     if shown["sealed"]:  # S-036
         sealed = {"max_age": 0, "discard": "new", "deny_delete": True, "deny_purge": True}
         shown |= sealed | {"allow_rollup_hdrs": False}
@@ -90,6 +92,8 @@ def stream_spec_of(shown: Config) -> StreamSpec:
         republish_destination=shown.get("republish", {}).get("dest", "").encode(),
         republish_headers_only=shown.get("republish", {}).get("headers_only", False),
         counter=shown.get("allow_msg_counter", False),
+        allow_atomic=shown.get("allow_atomic", False),
+        delete_marker_ttl_ns=shown.get("subject_delete_marker_ttl", 0),
         retention=RETENTIONS.index(shown["retention"]),
     )
 

@@ -136,7 +136,9 @@ class ConsumerModel:
 
     # -- where it starts (C-132..C-134)
 
-    def start(self, messages: Messages, first_seq: int, last_seq: int) -> None:
+    def start(
+        self, messages: Messages, first_seq: int, last_seq: int, *, one_per_subject: bool
+    ) -> None:
         spec = self.spec
         wanted = [seq for seq, m in messages.items() if self.wants(m)]
         first = max(first_seq, 1)
@@ -150,8 +152,8 @@ class ConsumerModel:
                 start = spec["opt_start_seq"]
             case policy if policy == BY_TIME:
                 late = [s for s, m in messages.items() if m.time_ns >= spec["opt_start_time_ns"]]
-                start = min(late, default=last_seq + 1)
-            case policy if policy == LAST_PER_SUBJECT:
+                start = self._first_filtered(messages, min(late, default=last_seq + 1), last_seq)
+            case policy if policy == LAST_PER_SUBJECT and not one_per_subject:
                 newest = {messages[seq].subject: seq for seq in wanted}
                 self.listed = sorted(newest.values())
                 self.resume_after = last_seq
@@ -159,6 +161,16 @@ class ConsumerModel:
         start = max(start, first)
         self.cursor = start - 1
         self.floor = (0, start - 1)
+
+    def _first_filtered(self, messages: Messages, start: int, last_seq: int) -> int:
+        """Where nats-server begins when it has found a time: it looks at the first message of each
+        filter alone.
+        """
+        firsts = [
+            min((s for s, m in messages.items() if matching(filter_, m.subject)), default=0)
+            for filter_ in self.spec["filters"]
+        ]
+        return min((seq for seq in firsts if start <= seq < last_seq), default=start)
 
     # -- what it can see
 
@@ -476,9 +488,12 @@ class ConsumerModel:
             self._move_floor(first)
             self.acked_ns = max(self.acked_ns, self.delivered_ns)
         if seq in self.listed:
-            self.listed.remove(seq)
-            if not self.listed:
-                self.cursor = max(self.cursor, self.resume_after)
+            self.drop_listed(seq)
+
+    def drop_listed(self, seq: int) -> None:
+        self.listed.remove(seq)
+        if not self.listed:
+            self.cursor = max(self.cursor, self.resume_after)
 
     def purged(
         self, filter_: bytes, floor: int, first_left: int, first_seq: int, last_seq: int

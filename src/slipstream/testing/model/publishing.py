@@ -57,6 +57,7 @@ NO_SCHEDULES = Refused(400, 10188, "message schedules is disabled")
 SOURCE_HEADER = Refused(400, 10227, "message stream source header is not allowed")
 TOO_LARGE = Refused(400, 10054, "message size exceeds maximum allowed")
 HEADER_TOO_LARGE = Refused(400, 10097, "header size exceeds maximum allowed of 64k")
+ROLLUP_NOT_PERMITTED = Refused(500, 10111, "rollup not permitted")
 FULL_MESSAGES = Refused(503, 10077, "maximum messages exceeded")
 FULL_BYTES = Refused(503, 10077, "maximum bytes exceeded")
 FULL_SUBJECT = Refused(503, 10077, "maximum messages per subject exceeded")
@@ -86,10 +87,12 @@ def seconds_of_ttl(text: str) -> int | None:
     """Whole seconds, NEVER, or None for what is no time to live (S-122)."""
     if text.lower() == "never":
         return NEVER
-    duration_ns = duration_of(text)  # 0 is one, and too short
-    if duration_ns is not None:
-        return duration_ns // SECOND_NS if duration_ns >= SECOND_NS else None
-    return int(text) if _NUMBER.fullmatch(text) else None
+    if _NUMBER.fullmatch(text):
+        return int(text) or None
+    duration_ns = duration_of(text)
+    if duration_ns is None or duration_ns < SECOND_NS:
+        return None
+    return duration_ns // SECOND_NS
 
 
 def sequence_of(text: str) -> int | None:
@@ -97,7 +100,7 @@ def sequence_of(text: str) -> int | None:
 
 
 def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_ns: int) -> Verdict:
-    """In the order of S-130. `header` is without its status."""
+    """In the order of S-130. `header` is without its status. Not of messages in atomic batches."""
     spec, headers = stream.spec, headers_of(header)
     if spec["sealed"]:
         return SEALED
@@ -109,9 +112,8 @@ def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_n
         return refused
     if headers.get("Nats-Expected-Stream", stream.name) != stream.name:
         return WRONG_STREAM
-    ttl_s = seconds_of_ttl(headers["Nats-TTL"]) if "Nats-TTL" in headers else 0
-    if ttl_s and not spec["allow_msg_ttl"]:
-        return TTL_DISABLED
+    if seconds_of_ttl(headers.get("Nats-TTL", "")) and not spec["allow_msg_ttl"]:
+        return TTL_DISABLED  # what is no time to live is refused later
     if "Nats-Batch-Id" in headers:
         return NO_BATCHES
     if refused := _unexpected_sequence(stream, subject, headers):
@@ -128,7 +130,7 @@ def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_n
         return Refused(400, 10070, f"wrong last msg ID: {stream.last_message_id}")
     rollup = headers.get("Nats-Rollup", "")
     if rollup and (not spec["allow_rollup"] or spec["deny_purge"]):
-        return Refused(500, 10111, "rollup not permitted")
+        return ROLLUP_NOT_PERMITTED
     if rollup and rollup.lower() not in ("sub", "all"):
         return Refused(500, 10111, f'rollup value invalid: "{rollup}"')
     total = None
@@ -141,6 +143,7 @@ def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_n
         body = counter_body(total)
     if not stream.keeps(subject):  # S-133
         return Accepted(message_id, rollup.lower())
+    ttl_s = seconds_of_ttl(headers["Nats-TTL"]) if "Nats-TTL" in headers else 0
     if ttl_s is None:
         return TTL_INVALID
     if refused := _no_room(stream, subject, stream.size(subject, header, body), bool(rollup)):
@@ -199,8 +202,10 @@ def _no_room(stream: StreamModel, subject: bytes, size: int, rollup: bool) -> Re
     return None
 
 
-def acknowledgement(name: str, verdict: Verdict, seq: int) -> bytes:
-    """Byte for byte (S-135, S-137)."""
+def acknowledgement(
+    name: str, verdict: Verdict, seq: int, batch: tuple[str, int] = ("", 0)
+) -> bytes:
+    """Byte for byte (S-135..S-137). `batch`: its id, and how many messages it has."""
     if isinstance(verdict, Refused):
         error = {
             "code": verdict.code,
@@ -213,6 +218,8 @@ def acknowledgement(name: str, verdict: Verdict, seq: int) -> bytes:
         tail = b',"duplicate": true'
     elif verdict.total is not None:
         tail = b',"val":"%d"' % verdict.total
+    if batch[0]:
+        tail += b',"batch":%s,"count":%d' % (go_json(batch[0]), batch[1])
     return b'{"stream":%s,"seq":%d%s}' % (go_json(name), seq, tail)
 
 

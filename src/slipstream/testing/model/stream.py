@@ -8,20 +8,23 @@ entries that survived.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 from slipstream.protocol.subjects import subject_matches
+from slipstream.testing.model.batches import BatchMessage, accepted_in_batch, judge_batch
 from slipstream.testing.model.consumer import ConsumerModel, Sent
-from slipstream.testing.model.go_text import SECOND_NS, time_text
+from slipstream.testing.model.go_text import SECOND_NS, duration_text, time_text
 from slipstream.testing.model.publishing import (
     NEVER,
+    SEALED,
     Accepted,
     Duplicate,
     Verdict,
     counter_body,
+    headers_of,
     judge,
     matching,
     without_status,
@@ -132,29 +135,54 @@ class StreamModel:
         self, subject: bytes, header: bytes, body: bytes, now_ns: int
     ) -> tuple[Verdict, int]:
         """The verdict, and the sequence that the acknowledgement names."""
+        return self._publish(self.stored_on(subject), header, body, now_ns)
+
+    def publish_batch(self, messages: Sequence[BatchMessage], now_ns: int) -> tuple[Verdict, int]:
+        """All of them, or none; the sequence of the last one."""
         now_ns = max(now_ns, self.last_time_ns)
-        subject = self.stored_on(subject)
+        stored = [(self.stored_on(subject), header, body) for subject, header, body in messages]
+        verdict: Verdict | None = SEALED if self.spec["sealed"] else None
+        if refused := verdict or judge_batch(self, stored, now_ns):
+            return refused, 0
+        for subject, header, body in stored:
+            verdict = accepted_in_batch(header)
+            self._store(verdict, subject, header, body, now_ns)
+        assert verdict is not None, "no message"
+        return verdict, self.last_seq
+
+    def _publish(
+        self, subject: bytes, header: bytes, body: bytes, now_ns: int
+    ) -> tuple[Verdict, int]:
+        now_ns = max(now_ns, self.last_time_ns)
         header = without_status(header)
         verdict = judge(self, subject, header, body, now_ns)
         if isinstance(verdict, Duplicate):
             return verdict, verdict.seq
         if not isinstance(verdict, Accepted):
             return verdict, 0
+        self._store(verdict, subject, header, body, now_ns)
+        return verdict, self.last_seq
+
+    def _store(
+        self, verdict: Accepted, subject: bytes, header: bytes, body: bytes, now_ns: int
+    ) -> None:
         self.last_seq += 1
         self.used = True
         self.last_time_ns = now_ns
         if verdict.total is not None:
             body = counter_body(verdict.total)
         if kept := self.keeps(subject):
-            self.messages[self.last_seq] = Message(subject, header, body, now_ns, verdict.ttl_s)
+            ttl_s = self.raised(verdict.ttl_s)
+            if ttl_s != verdict.ttl_s:
+                header = with_time_to_live(header, ttl_s)
+            self.messages[self.last_seq] = Message(subject, header, body, now_ns, ttl_s)
         self.last_message_id = verdict.message_id
         if verdict.message_id and self.spec["duplicate_window_ns"] > 0:
             self.ids[verdict.message_id] = (self.last_seq, now_ns)
-        self._enforce_subject_limits()
-        self._enforce_total_limits()
+        self.enforce_subject_limits()
+        self.enforce_limits()
         if verdict.rollup:
             self._purge(subject if verdict.rollup == "sub" else b"", keep=int(kept))
-        return verdict, self.last_seq
 
     def stored_on(self, subject: bytes) -> bytes:
         """S-031."""
@@ -220,8 +248,8 @@ class StreamModel:
             self._settle([seq for seq, m in self.messages.items() if self.keeps(m.subject)])
         elif begins_interest and self.messages:
             self._purge(b"")
-        self._enforce_total_limits()
-        self._enforce_subject_limits()
+        self.enforce_limits()
+        self.enforce_subject_limits()
 
     def create_consumer(
         self, name: str, spec: ConsumerSpec, description: Any, now_ns: int
@@ -229,7 +257,10 @@ class StreamModel:
         if self.spec["memory"]:
             spec = {**spec, "memory": True}
         consumer = ConsumerModel(name, self.name, spec, description)
-        consumer.start(self.messages, self.first_seq, self.last_seq)
+        one_per_subject = self.spec["max_msgs_per_subject"] == 1
+        consumer.start(
+            self.messages, self.first_seq, self.last_seq, one_per_subject=one_per_subject
+        )
         consumer.next_heartbeat_ns = now_ns + spec["idle_heartbeat_ns"]
         self.consumers[name] = consumer
         return consumer
@@ -248,6 +279,8 @@ class StreamModel:
         consumer = self.consumers[name]
         same_filters = consumer.spec["filters"] == spec["filters"]
         consumer.update(spec, description)
+        for seq in [s for s in consumer.listed if not consumer.wants(self.messages[s])]:
+            consumer.drop_listed(seq)
         if self.spec["retention"] == INTEREST and not same_filters:  # C-136
             self._settle(self.messages)
 
@@ -278,9 +311,16 @@ class StreamModel:
 
     # -- limits
 
-    # After a message those of its subject come first, after an update those of all (S-146).
+    def enforce_limits(self) -> None:
+        """By count, then by size (S-146), unless new messages are what is discarded."""
+        if self.spec["discard_new"]:
+            return
+        while 0 < self.spec["max_msgs"] < len(self.messages):
+            self.remove([self.first_seq])
+        while self.messages and 0 < self.spec["max_bytes"] < self.stored_bytes:
+            self.remove([self.first_seq])
 
-    def _enforce_subject_limits(self) -> None:
+    def enforce_subject_limits(self) -> None:
         per_subject = self.spec["max_msgs_per_subject"]
         if per_subject > 0:
             by_subject: dict[bytes, list[int]] = {}
@@ -288,14 +328,6 @@ class StreamModel:
                 by_subject.setdefault(m.subject, []).append(seq)
             for seqs in by_subject.values():
                 self.remove(seqs[:-per_subject])
-
-    def _enforce_total_limits(self) -> None:
-        if self.spec["discard_new"]:  # what is there stays, also when a limit becomes smaller
-            return
-        while 0 < self.spec["max_msgs"] < len(self.messages):
-            self.remove([self.first_seq])
-        while self.messages and 0 < self.spec["max_bytes"] < self.stored_bytes:
-            self.remove([self.first_seq])
 
     def end_ns(self, message: Message) -> int | None:
         """When its age or its time to live ends (S-122, S-155); None: never."""
@@ -308,6 +340,12 @@ class StreamModel:
             ends.append(message.time_ns + message.ttl_s * SECOND_NS)
         return min(ends, default=None)
 
+    def raised(self, ttl_s: int) -> int:
+        """A marker must outlive what it could hide, unless there is only one message (S-155)."""
+        least_s = self.spec["delete_marker_ttl_ns"] // SECOND_NS
+        raises = 0 < ttl_s < least_s and self.spec["max_msgs_per_subject"] != 1
+        return least_s if raises else ttl_s
+
     def deadline_ns(self) -> int | None:
         """When the next message ends."""
         ends = (self.end_ns(m) for m in self.messages.values())
@@ -317,14 +355,33 @@ class StreamModel:
         """True if there was something to remove."""
         ends = ((seq, self.end_ns(m)) for seq, m in self.messages.items())
         over = [seq for seq, end in ends if end is not None and end <= now_ns]
-        self.remove(over)
+        for seq in over:
+            self._leave_marker(seq, now_ns)
+        self.remove(seq for seq in over if seq in self.messages)
         return bool(over)
+
+    def _leave_marker(self, seq: int, now_ns: int) -> None:
+        """In the place of the last message of a subject; it rolls that up (S-156..S-158)."""
+        m, lifetime_ns = self.messages[seq], self.spec["delete_marker_ttl_ns"]
+        alone = sum(m.subject == other.subject for other in self.messages.values()) == 1
+        if not lifetime_ns or not alone or "Nats-Marker-Reason" in headers_of(m.header):
+            return
+        lines = ("MaxAge", duration_text(lifetime_ns), "sub")
+        names = ("Nats-Marker-Reason", "Nats-TTL", "Nats-Rollup")
+        text = "".join(f"{name}: {line}\r\n" for name, line in zip(names, lines, strict=True))
+        self._publish(m.subject, f"NATS/1.0\r\n{text}\r\n".encode(), b"", now_ns)
 
     def remove(self, seqs: Iterable[int]) -> None:
         for seq in seqs:
             del self.messages[seq]
             for consumer in self.consumers.values():
                 consumer.message_removed(seq)
+
+
+def with_time_to_live(header: bytes, ttl_s: int) -> bytes:
+    """In the place of the one it had, at the end."""
+    lines = [line for line in header.split(b"\r\n") if line and not line.startswith(b"Nats-TTL:")]
+    return b"\r\n".join([*lines, b"Nats-TTL: %d" % ttl_s, b"", b""])
 
 
 def transformed(subject: bytes, source: bytes, destination: bytes) -> bytes:
