@@ -17,6 +17,7 @@ from slipstream.config.options import JetStream as JetStreamOptions
 from slipstream.jetstream.api import ClientDescription, JetStreamApi
 from slipstream.jetstream.api import Options as ApiOptions
 from slipstream.jetstream.api.monitoring import ServerStatistics
+from slipstream.jetstream.api_level import LevelError
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel import StoreError
@@ -52,7 +53,10 @@ class JetStreamService:
         limits = server.options.jetstream
         server.kernel.set_storage_limits(limits.max_memory, limits.max_file)
         self._api.add_account(ACCOUNT_GLOBAL, AccountLimits())
-        self._api.recover(records)
+        try:
+            self._api.recover(records)
+        except LevelError as error:
+            raise StartError(str(error)) from None
 
     def reload(self, options: Options) -> None:
         """Limits hold for what is created or updated from now on."""

@@ -266,7 +266,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     next_stream_id_ = std::max(next_stream_id_, id + 1);
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
-    if (s->spec.first_seq > 1) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
+    if (s->spec.first_seq > 0) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
     if (entry) s->attach();
     streams_[id] = std::move(s);
   } else if (kind == EntryKind::stream_delete) {
