@@ -30,7 +30,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    StoreCompression,
+    StreamConfig,
+)
 
 from slipstream.testing.process import PROGRAM, ServerProcess
 
@@ -253,11 +259,15 @@ async def finish_consuming(client: Client, promises: Promises) -> None:
         promises.violations.append("some messages were never delivered")
 
 
-async def rounds(server: ServerProcess, promises: Promises) -> None:
+async def rounds(server: ServerProcess, promises: Promises, compression: StoreCompression) -> None:
     random_ = random.Random(SEED)
     client = await connect(server)
     js = client.jetstream()
-    await js.add_stream(StreamConfig(name=STREAM, subjects=["kill.>"], duplicate_window=120))
+    await js.add_stream(
+        StreamConfig(
+            name=STREAM, subjects=["kill.>"], duplicate_window=120, compression=compression
+        )
+    )
     await js.add_consumer(
         STREAM,
         ConsumerConfig(
@@ -289,12 +299,17 @@ async def rounds(server: ServerProcess, promises: Promises) -> None:
 
 
 @pytest.mark.timeout(180 + 60 * ROUNDS)
-def test_nothing_promised_is_lost() -> None:
+@pytest.mark.parametrize(
+    ("config", "compression"),
+    [("", StoreCompression.NONE), ("jetstream { key: kill9 }", StoreCompression.S2)],
+    ids=["plain", "encrypted"],
+)
+def test_nothing_promised_is_lost(config: str, compression: StoreCompression) -> None:
     print(f"seed {SEED}")
     program = (GIVEN_PROGRAM,) if GIVEN_PROGRAM else PROGRAM
     promises = Promises()
-    with ServerProcess(["-js"], program=program) as server:
-        asyncio.run(rounds(server, promises))
+    with ServerProcess(["-js"], program=program, config=config) as server:
+        asyncio.run(rounds(server, promises, compression))
     assert not promises.violations, "\n".join([f"seed {SEED}", *promises.violations[:20]])
     assert len(promises.acked) > ROUNDS
     assert len(promises.confirmed) > ROUNDS
