@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +35,7 @@ from table import rows_with
 RESULTS = Path(__file__).parent / "results"
 OURS, THEIRS = "slipstream-server", "nats-server"
 QUICK_SCALE, QUICK_RUNS = 0.1, 3
+RUNS_MIN = 2
 WARM_UP = 0.1  # of a sample's size, once per side, not counted
 
 
@@ -42,6 +45,7 @@ class Compared:
     ours: list[Sample] = field(default_factory=list)
     theirs: list[Sample] = field(default_factory=list)
     failure: str = ""
+    seconds: float = 0.0  # that it took
 
     @property
     def ours_median(self) -> float:
@@ -84,6 +88,7 @@ class Compared:
             "remark": self.row.remark,
             "verdict": self.verdict,
             "failure": self.failure,
+            "seconds": round(self.seconds, 1),
         }
         for side, samples, mode in zip(
             ("ours", "theirs"), (self.ours, self.theirs), self.row.modes(), strict=True
@@ -101,9 +106,17 @@ class Compared:
 
 
 def compare(
-    row: Row, ours: Product, theirs: Product, runs: int, scale: float, parent: Path
+    row: Row,
+    ours: Product,
+    theirs: Product,
+    runs: int,
+    scale: float,
+    parent: Path,
+    seconds: float = math.inf,
 ) -> Compared:
-    compared = Compared(row)
+    """Takes fewer runs, but at least two, where all of them would take longer than `seconds`."""
+    compared, start, pair_s = Compared(row), time.monotonic(), 0.0
+    ours, theirs = row.sides(ours, theirs)
     sides = (
         (RunningServer(ours, row.ours, parent), True, compared.ours),
         (RunningServer(theirs, row.theirs, parent), False, compared.theirs),
@@ -114,13 +127,18 @@ def compare(
             if row.warms_up:
                 row.sample(server, is_ours, scale * WARM_UP)
         for run in range(runs):
+            spent, began = time.monotonic() - start, time.monotonic()
+            if run >= RUNS_MIN and spent + pair_s > seconds:
+                break
             for server, is_ours, samples in sides if run % 2 == 0 else sides[::-1]:
                 samples.append(row.sample(server, is_ours, scale))
+            pair_s = time.monotonic() - began
     except (LoadError, NotSupported, ApiError, ServerFailed, OSError) as error:
         compared.failure = f"{server.product.name}: {error}\n{server.log_end()}"
     finally:
         for server, _, _ in sides:
             server.remove()
+    compared.seconds = time.monotonic() - start
     return compared
 
 
@@ -250,6 +268,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rows", nargs="+", metavar="TEXT", help="only rows whose title contains one of these"
     )
+    parser.add_argument(
+        "--minutes", type=float, help="take fewer runs where this would not be enough for all rows"
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the counts, three runs")
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="write the results here")
     parser.add_argument(
@@ -280,10 +301,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "machine": machine(options.store),
     }
     print(json.dumps(about, indent=1))
-    rows = []
+    rows: list[Compared] = []
+    end = time.monotonic() + options.minutes * 60 if options.minutes else math.inf
     for done, row in enumerate(chosen):
         print(f"[{done + 1}/{len(chosen)}] {row.title} ...", file=sys.stderr, flush=True)
-        rows.append(compare(row, ours, theirs, runs, scale, options.store))
+        share = (end - time.monotonic()) / (len(chosen) - done)
+        rows.append(compare(row, ours, theirs, runs, scale, options.store, share))
         print("  ".join(table_cells(rows[-1])), file=sys.stderr, flush=True)
         print(rows[-1].failure, end="", file=sys.stderr, flush=True)
     print_table(rows)

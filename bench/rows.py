@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from servers import DURABLE, RELAXED, THEIR_ALWAYS, THEIR_DEFAULT, Durability, RunningServer
+from servers import (
+    DURABLE,
+    RELAXED,
+    THEIR_ALWAYS,
+    THEIR_DEFAULT,
+    Durability,
+    Product,
+    RunningServer,
+)
 from slipstream.bench.measurement import Measurement
 from slipstream.bench.workload import Workload
 
@@ -33,6 +41,10 @@ class Row:
 
     def modes(self) -> tuple[str, str]:
         return (self.ours.label, self.theirs.label) if self.stores else (NO_STORE, NO_STORE)
+
+    def sides(self, ours: Product, theirs: Product) -> tuple[Product, Product]:
+        """What is compared."""
+        return ours, theirs
 
     def begin(self, server: RunningServer) -> None:
         """Once per side, before its samples."""

@@ -7,12 +7,13 @@ nats-server on both sides for the way from the servers to the written results.
 from __future__ import annotations
 
 import json
+import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
-from compare import Compared, main, picture_row, print_table, table_cells
+from compare import Compared, compare, main, picture_row, print_table, table_cells
 from picture import draw, x_of
 from rows import Row, Sample
 from servers import DURABLE, RELAXED, Product, RunningServer, ServerFailed, product
@@ -56,6 +57,24 @@ def test_a_failed_row_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert failed.as_json()["failure"] == "it broke"
     print_table([failed])
     assert "row: it broke" in capsys.readouterr().out
+
+
+class InstantRow(Row):
+    def begin(self, server: RunningServer) -> None:
+        """Nothing is started."""
+
+    def sample(self, server: RunningServer, ours: bool, scale: float) -> Sample:
+        return Sample(1.0)
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(0.0, 2), (math.inf, 5)])
+def test_where_time_is_short_fewer_runs_are_taken(
+    tmp_path: Path, seconds: float, runs: int
+) -> None:
+    nothing = Product("nothing", ("true",))
+    row = InstantRow(title="row", target=1.0)
+    found = compare(row, nothing, nothing, 5, 1.0, tmp_path, seconds)
+    assert (len(found.ours), len(found.theirs)) == (runs, runs)
 
 
 def test_the_picture() -> None:

@@ -25,11 +25,12 @@ from aftermath import judge
 from ledger import Ledger
 from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
-from slipstream.kernel.values import StoreCipher, StoreKey, StoreKeys
+from slipstream.kernel.values import StoreCipher, StoreKey, StoreKeys, StreamState
 from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, SimulatedNode
 
 SECONDS = float(os.environ.get("SLIPSTREAM_CRASH_SECONDS", "32"))
 LOSSES = tuple(Loss)
+RELAXED_NS = 120_000_000_000
 KEYS = StoreKeys((StoreKey(1, StoreCipher.CHACHA20_POLY1305, b"k" * 32),), 1)
 
 
@@ -164,6 +165,29 @@ def test_crash_points_of_an_encrypted_store(name: str) -> None:
             except Exception as error:
                 error.add_note(f"{name} encrypted, {operation}, {loss!r}")
                 raise
+
+
+@pytest.mark.parametrize("name", ["publishes", "limits"])
+def test_a_relaxed_store_opens_after_every_crash(name: str) -> None:
+    """Its newest messages may be gone; what is left is whole, and stays."""
+    for operation in sample(Life(name, 0, RELAXED_NS).operations, name, SECONDS * 0.05):
+        life = Life(name, operation, RELAXED_NS)
+        assert life.disk.crashed
+        for loss in LOSSES:
+            image, (_, clock) = life.disk.image(loss, operation), life.copy_of_ledger()
+            try:
+                found = states_of(image, clock)
+                assert states_of(image, clock) == found
+            except Exception as error:
+                error.add_note(f"{name} relaxed, {operation}, {loss!r}")
+                raise
+
+
+def states_of(disk: SimDisk, clock: SimulatedClock) -> dict[int, StreamState]:
+    node = SimulatedNode(disk, clock, sync_interval_ns=RELAXED_NS)
+    states = {record.stream: node.kernel.stream_state(record.stream) for record in node.recovered}
+    node.stop()
+    return states
 
 
 def becomes_encrypted(life: Life, crash_at: int) -> SimDisk:

@@ -229,20 +229,22 @@ def single_runs(s: ScheduleSession) -> None:  # S-209, S-210
     past = "@at 2020-01-01T00:00:00Z"
     s.plan("s.past", past, "s.t.past", "", Nats_Msg_Id="x", Own="header", Nats_TTL="1h")
     s.await_on("s.t.past")
-    s.plan("s.at", in_seconds(1.5), "s.t.at")
+    s.plan("s.at", in_seconds(2.5), "s.t.at")
     s.plan("s.ttl", past, "s.t.ttl", Nats_Schedule_TTL="1h", Nats_Expected_Last_Subject_Sequence=0)
     s.plan("s.from", past, "s.t.from", Nats_Schedule_Source="s.source")
     s.plan("s.missing", past, "s.t.missing", Nats_Schedule_Source="s.nothing", Own="own")
     s.say("s.t.rolled", "before")
     s.plan("s.rolls", past, "s.t.rolled", Nats_Schedule_Rollup="sub")
-    s.plan("s.deleted", in_seconds(1.3), "s.t.deleted")
+    s.plan("s.deleted", in_seconds(2.2), "s.t.deleted")
     s.api("STREAM.PURGE.S", {"filter": "s.deleted"}, note=False)
-    s.plan("s.replaced", in_seconds(1.3), "s.t.replaced")
+    s.plan("s.replaced", in_seconds(2.2), "s.t.replaced")
     s.plan("s.replaced", FAR, "s.t.replaced")
-    s.plan("s.covered", in_seconds(1.3), "s.t.covered")
+    s.plan("s.covered", in_seconds(2.2), "s.t.covered")
     s.say("s.covered", "a plain message ends it")
     for name in ("ttl", "from", "missing", "at"):
         s.await_on(f"s.t.{name}")
+    # When the past ones run between the other messages is not the matter.
+    s.notes = [re.sub(r'"seq":\d+', '"seq":N', note) for note in s.notes]
     s.all_subjects()
 
 

@@ -1,27 +1,35 @@
 """Goal: a server that runs out of file descriptors turns new clients away, keeps serving those that
-it has, does not spin, and takes new ones again as soon as it can.
+it has, does not spin, and takes new ones again as soon as it can; streams never need many.
 
-Method: a server process with 64 descriptors and more clients than that.
+Method: a server process with 64 descriptors and more clients than that; a server with fewer
+descriptors than streams, all of which change between two checkpoints.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+import re
+import resource
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from hostile import Crowd
 from raw_client import WAIT_S_MAX, RawClient, bodies, wait_until
-from slipstream.testing import ServerProcess
+from slipstream.testing import ServerProcess, server
+from slipstream.testing.process import PROGRAM
 
 DESCRIPTORS = 64
-PROGRAM = (
-    "sh",
-    "-c",
-    f'ulimit -n {DESCRIPTORS} && exec "$0" "$@"',
-    *(sys.executable, "-m", "slipstream.cli.nats_server"),
-)
+STREAMS = 640
+SEGMENTS_OPEN_MAX = 512  # HandleCache::kOpenMax
+CHECKPOINT_S_MAX = 240.0  # two syncs for each stream
+
+
+def program(limit: str) -> tuple[str, ...]:
+    """With so many descriptors, in the shell's words."""
+    return ("sh", "-c", f'{limit} && exec "$0" "$@"', *PROGRAM)
 
 
 def processor_s(pid: int) -> float:
@@ -30,7 +38,8 @@ def processor_s(pid: int) -> float:
 
 
 def test_server_without_free_descriptors() -> None:
-    with ServerProcess([], program=PROGRAM) as process, RawClient(process.port) as client:
+    limited = program(f"ulimit -n {DESCRIPTORS}")
+    with ServerProcess([], program=limited) as process, RawClient(process.port) as client:
         client.send(b"SUB alive 1\r\n")
         client.flush()
         with Crowd(process.port) as crowd:
@@ -65,3 +74,40 @@ def _can_connect(port: int) -> bool:
             return connection.recv(5) == b"INFO "
         except ConnectionError:
             return False
+
+
+def test_all_that_may_be_had_are_used() -> None:
+    with ServerProcess([], program=program("ulimit -Sn 100 && ulimit -Hn 900")) as process:
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+    assert re.search(r"Max open files +900 +900 ", limits), limits
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    """What is open here, and as many more as a store has for its segments, and some."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + SEGMENTS_OPEN_MAX + 100, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_many_streams_change_between_checkpoints(few_descriptors: None) -> None:
+    with server() as running, RawClient(running.port) as client:
+        client.send(b"SUB answer 1\r\n")
+        for number in range(STREAMS):
+            config = b'{"name":"S%d","subjects":["s.%d"]}' % (number, number)
+            client.publish(b"$JS.API.STREAM.CREATE.S%d" % number, config, b"answer")
+        for _ in range(STREAMS):
+            client.until(b'"did_create":true')
+        for number in range(STREAMS):
+            client.publish(b"s.%d" % number, b"x", b"answer")
+        for _ in range(STREAMS):
+            client.until(b'"seq":1}')
+        kernel = running.server.kernel
+        done = kernel.store_stats().checkpoints
+        kernel.checkpoint()
+        wait_until(
+            lambda: kernel.store_stats().checkpoints > done, "the checkpoint", CHECKPOINT_S_MAX
+        )
+        assert not kernel.store_stats().failed

@@ -79,6 +79,7 @@ class FakeFeed:
         self.open = True
         self.origin_seq = max(spec["after"], spec["delivered"])
         self.lag = 0
+        self.consumer_seq = 0
         self.seen_ns = now_ns
 
 
@@ -249,7 +250,9 @@ class FakeKernel:
         found = self._feeds.get((stream, feed))
         if found is None:
             return None
-        return FeedStatus(found.open, found.origin_seq, 0, found.lag, 0, found.seen_ns)
+        return FeedStatus(
+            found.open, found.origin_seq, found.consumer_seq, found.lag, 0, found.seen_ns
+        )
 
     def source_position(self, stream: int, source: bytes) -> SourcePosition | None:
         if self.unfinished or any(f.source == source for f in self.feeds(stream).values()):

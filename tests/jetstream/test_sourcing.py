@@ -377,7 +377,8 @@ def test_state_of_a_source(talk: Talk) -> None:  # S-066, S-067
         {"name": "O", "lag": 0, "active": -1, "filter_subject": "o.a"}
     ]
     feed = talk.accept(talk.one())
-    feed.origin_seq, feed.lag, feed.seen_ns = 12, 3, talk.kernel.now_ns
+    feed.origin_seq, feed.consumer_seq, feed.lag = 12, 1, 3
+    feed.seen_ns = talk.kernel.now_ns
     talk.kernel.now_ns += 5 * MS
     (state,) = talk.shown("S", "sources")
     assert list(state) == ["name", "lag", "seq", "active", "filter_subject"]

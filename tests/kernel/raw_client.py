@@ -18,9 +18,9 @@ QUIET = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responder
 MESSAGE = re.compile(rb"(H?)MSG ([^\r\n]+)\r\n")
 
 
-def wait_until(condition: Callable[[], Found], what: str) -> Found:
+def wait_until(condition: Callable[[], Found], what: str, timeout_s: float = WAIT_S_MAX) -> Found:
     """Polls a condition that no event announces, and returns what it found in the end."""
-    deadline = time.monotonic() + WAIT_S_MAX
+    deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, f"in vain: {what}"
         time.sleep(0.005)

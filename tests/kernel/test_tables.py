@@ -102,6 +102,7 @@ class DedupeMachine(RuleBasedStateMachine):
         super().__init__()
         self.window = DedupeWindow()
         self.model: dict[bytes, tuple[int, int]] = {}  # id -> (sequence, time)
+        self.cut: dict[bytes, tuple[int, int]] | None = None  # what is being written down
         self.now_ns = self.seq = 0
 
     @rule(first=st.integers(0, 150), count=st.integers(1, 90))
@@ -124,21 +125,33 @@ class DedupeMachine(RuleBasedStateMachine):
             if self.now_ns - time_ns < window_ns
         }
 
+    @precondition(lambda self: self.cut is None)
     @rule()
-    def reload(self) -> None:
-        self.window.reload()
+    def begin_cut(self) -> None:
+        self.window.begin_cut()
+        self.cut = dict(self.model)
 
-    @rule()
-    def clear(self) -> None:
-        self.window.clear()
-        self.model.clear()
+    @precondition(lambda self: self.cut is not None)
+    @rule(ids=st.integers(0, 60))
+    def write_cut(self, ids: int) -> None:
+        """A snapshot is the window as it was when it began, whatever has come and gone since."""
+        if self.window.write_cut(ids):
+            assert self.cut is not None
+            written = self.window.written_window()
+            self.same_as(written, self.cut)
+            if self.cut == self.model:
+                self.window = written  # a loaded one goes on like any other
+            self.cut = None
 
     @invariant()
     def same(self) -> None:
-        assert len(self.window) == len(self.model)
+        self.same_as(self.window, self.model)
+
+    def same_as(self, window: DedupeWindow, model: dict[bytes, tuple[int, int]]) -> None:
+        assert len(window) == len(model)
         for number in range(240):
             id_ = b"id-%d" % number
-            assert self.window.find(id_) == self.model.get(id_, (0, 0))[0]
+            assert window.find(id_) == model.get(id_, (0, 0))[0]
 
 
 for machine in (PendingTableMachine, DedupeMachine):

@@ -286,6 +286,24 @@ def test_a_failed_sync_loses_its_writes_for_good() -> None:
     assert content(disk.image(Loss.all), "a") == b"before"
 
 
+def test_everything_is_synced_at_once_or_nothing(disk: Disk) -> None:
+    disk.make_folder("f")
+    handle = make(disk, "f/a", b"before")
+    make(disk, "b", b"b")
+    disk.sync_everything()
+    assert content(disk, "f/a") == b"before"
+    if not isinstance(disk, SimDisk):
+        return
+    for loss in Loss:
+        assert content(disk.image(loss, 1), "f/a") == b"before"
+        assert disk.image(loss, 1).list("") == ["b", "f"]
+    disk.pwrite(handle, b"during", 0)
+    disk.fail_sync_at(1)
+    assert error_of(disk.sync_everything) == errno.EIO
+    disk.sync_everything()
+    assert content(disk.image(Loss.all), "f/a") == b"before"
+
+
 def test_a_full_disk_refuses_growth_only() -> None:
     disk = SimDisk(3)
     handle = make(disk, "a", b"12345678")

@@ -362,11 +362,11 @@ def test_drop_leaves_nothing() -> None:
 def test_handles_stay_bounded(tmp_path: Path) -> None:
     """More segments than open files are allowed: all can be read, few are open."""
     stream = Stream(RealDisk(str(tmp_path)), segment_bytes_min=1024, segment_bytes_max=1024)
-    stream.fill(8000)
+    stream.fill(4000)
     stream.checkpoint()
-    assert len(list((tmp_path / FOLDER).iterdir())) > 1000
+    assert len(list((tmp_path / FOLDER).iterdir())) > 600
     descriptors = Path("/proc/self/fd")
-    assert all(stream.read(seq) == Stream.body(seq) for seq in range(1, 8001, 5))
+    assert all(stream.read(seq) == Stream.body(seq) for seq in range(1, 4001, 3))
     assert sum(FOLDER in str(f.resolve()) for f in descriptors.iterdir()) <= 512
 
 

@@ -31,6 +31,7 @@ cdef extern from "disk.hpp" namespace "slipstream" nogil:
         int make_folder(const string& path)
         int remove_folder(const string& path)
         int sync_folder(const string& path)
+        int sync_everything()
         int list(const string& path, vector[string]& names)
         int lock(const string& path)
     CDisk* new_real_disk(const string& root)
@@ -254,6 +255,12 @@ cdef class Disk:
         cdef int r
         with nogil:
             r = self.disk.sync_folder(name)
+        checked(r)
+
+    def sync_everything(self):
+        cdef int r
+        with nogil:
+            r = self.disk.sync_everything()
         checked(r)
 
     def list(self, str path):

@@ -6,6 +6,7 @@ from libcpp.string_view cimport string_view as bytes_view
 cdef extern from "message_store.hpp" namespace "slipstream" nogil:
     cdef cppclass CBuffer "slipstream::Buffer":
         bytes_view view()
+        void clear()
     cdef cppclass CReader "slipstream::Reader":
         CReader(bytes_view)
     cdef cppclass CReadBuffer "slipstream::ReadBuffer":
@@ -32,7 +33,7 @@ cdef extern from "message_store.hpp" namespace "slipstream" nogil:
         uint64_t segment_bytes_min, segment_bytes_max, tail_bytes, read_ahead_bytes
         cbool compressed
         const CKeyRing* keys
-    cdef cppclass CSyncStep "slipstream::SyncStep":
+    cdef cppclass CCheckpointSyncs "slipstream::CheckpointSyncs":
         pass
     cdef cppclass CStoreMemory "slipstream::MessageStore::Memory":
         uint64_t index, subjects, tails
@@ -69,7 +70,7 @@ cdef extern from "message_store.hpp" namespace "slipstream" nogil:
         uint64_t first_at_or_after(int64_t, CReadBuffer&)
         cbool wants_rewrite()
         cbool write_tail()
-        cbool snapshot(CBuffer&, vector[CSyncStep]&)
+        cbool snapshot(CBuffer&, CCheckpointSyncs&)
         void checkpoint_durable()
         cbool load(CReader&)
         void drop()
@@ -101,11 +102,10 @@ cdef extern from *:
     }
     static void count_ready(ReadBuffer* buffer, uint64_t* counter) { buffer->ready = [counter] { ++*counter; }; }
     // In one job, as a checkpoint does; waits for it.
-    static int run_sync_steps(IoPool* io, PoolWaker* waker, const std::vector<SyncStep>& steps) {
+    static int run_syncs(Disk* disk, IoPool* io, PoolWaker* waker, const CheckpointSyncs& syncs) {
       int result = 0;
       bool finished = false;
-      io->submit([&result, &steps] { for (const SyncStep& step : steps) if ((result = step()) < 0) return; },
-                 [&finished] { finished = true; });
+      io->submit([&result, &syncs, disk] { result = syncs.run(*disk); }, [&finished] { finished = true; });
       for (io->drain(); !finished; io->drain()) waker->wait();
       return result;
     }
@@ -162,7 +162,7 @@ cdef extern from *:
         void wait() nogil
     unique_ptr[CIoPool] new_io_pool "slipstream::new_io_pool"(cbool threaded, PoolWaker* waker) nogil
     void count_ready "slipstream::count_ready"(CReadBuffer* buffer, uint64_t* counter) nogil
-    int run_sync_steps "slipstream::run_sync_steps"(CIoPool*, PoolWaker*, const vector[CSyncStep]& steps) nogil
+    int run_syncs "slipstream::run_syncs"(CDisk*, CIoPool*, PoolWaker*, const CCheckpointSyncs&) nogil
     void collect_matches "slipstream::collect_matches"(const CMessageStore*, bytes_view, vector[uint32_t]&) nogil
     uint64_t timed_appends "slipstream::timed_appends"(CMessageStore*, uint64_t, const string&, cbool, uint64_t, uint64_t) nogil
     uint64_t timed_reads "slipstream::timed_reads"(CMessageStore*, CIoPool*, PoolWaker*) nogil
@@ -368,15 +368,15 @@ cdef class MessageStore:
     def snapshot(self):
         """The snapshot once all that it needs is synced, or None if the device refused."""
         cdef CBuffer out
-        cdef vector[CSyncStep] steps
+        cdef CCheckpointSyncs syncs
         cdef int error = 0
         cdef cbool taken
         with nogil:
-            taken = self.store.get().snapshot(out, steps)
+            taken = self.store.get().snapshot(out, syncs)
         if not taken:
             return None
         with nogil:
-            error = run_sync_steps(self.pool.pool.get(), &self.pool.waker, steps)
+            error = run_syncs(self.pool.disk.disk, self.pool.pool.get(), &self.pool.waker, syncs)
         if error < 0:
             return None
         return _bytes(out.view())

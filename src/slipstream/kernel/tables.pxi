@@ -26,9 +26,9 @@ cdef extern from "dedupe.hpp" namespace "slipstream":
         uint64_t find(string_view)
         void insert(string_view, uint64_t, int64_t)
         void expire(int64_t, int64_t)
-        void clear()
         size_t size()
-        void snapshot(CBuffer&)
+        void begin_cut(CBuffer&)
+        cbool write_cut(size_t)
         cbool load(CReader&)
 
 
@@ -87,6 +87,7 @@ cdef class PendingTable:
 
 cdef class DedupeWindow:
     cdef CDedupeWindow window
+    cdef CBuffer written
 
     def __cinit__(self, uint64_t a=1, uint64_t b=2):
         self.window.set_key(a, b)
@@ -100,18 +101,24 @@ cdef class DedupeWindow:
     def expire(self, int64_t now_ns, int64_t window_ns):
         self.window.expire(now_ns, window_ns)
 
-    def clear(self):
-        self.window.clear()
+    def begin_cut(self):
+        """Begins to write down the window as it is now."""
+        self.written.clear()
+        self.window.begin_cut(self.written)
 
-    def reload(self):
-        """What a checkpoint keeps of it."""
-        cdef CBuffer out
-        self.window.snapshot(out)
-        cdef CReader* reader = new CReader(out.view())
+    def write_cut(self, size_t ids):
+        """Writes at most so many more; True when nothing is left."""
+        return self.window.write_cut(ids)
+
+    def written_window(self):
+        """A window made of what was written."""
+        cdef DedupeWindow loaded = DedupeWindow()
+        cdef CReader* reader = new CReader(self.written.view())
         try:
-            assert self.window.load(reader[0])
+            assert loaded.window.load(reader[0])
         finally:
             del reader
+        return loaded
 
     def __len__(self):
         return self.window.size()

@@ -7,6 +7,7 @@ main thread sits in the kernel's wait, where Python's own handlers would not run
 from __future__ import annotations
 
 import gc
+import resource
 import signal
 import sys
 import threading
@@ -34,6 +35,7 @@ NAMES = {
 def run(options: Options, *, flags: Mapping[str, Any], program: str, announce: bool = False) -> int:
     """Serves until a signal ends it; `announce` says on stdout where. Returns the exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # before any thread exists
+    _use_all_descriptors()
     log = ServerLog()
     try:
         configure_log(log, options)
@@ -53,6 +55,15 @@ def run(options: Options, *, flags: Mapping[str, Any], program: str, announce: b
     server.run()
     log.close()
     return 0
+
+
+def _use_all_descriptors() -> None:
+    """As programs in Go do: clients and segments need more than the usual thousand, which is there
+    for the sake of programs that call select().
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard and hard != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _settle() -> None:

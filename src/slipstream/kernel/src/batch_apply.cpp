@@ -211,7 +211,7 @@ void Stream::store_batch(string_view messages, uint32_t messages_count, int64_t 
       if ((verdict.error = count(m.subject, m.header, m.body, h, counted))) return;
       m.header = counted.header, m.body = counted.body;
     }
-    if (!skipped(time_ns, m, h, verdict)) store_one(time_ns, m, h, verdict);
+    if (!skipped(time_ns, m, h, verdict)) store_one(time_ns, m, h, m.header, m.body, verdict);
   }
 }
 

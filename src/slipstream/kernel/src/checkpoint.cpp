@@ -30,7 +30,7 @@ constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
 constexpr uint32_t kVersion = 2;
 constexpr size_t kHeaderBytes = 48, kHeaderBytesBefore = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
 constexpr size_t kFilesMax = 64;         // above it the file with the least in it is emptied
-constexpr size_t kWriteBytes = 1 << 20;  // of one pwrite
+constexpr size_t kWriteBytes = 2 << 20;  // synced one by one: a publish's sync waits behind one, not behind all of them
 constexpr size_t kBufferKeptBytes = 1 << 20;
 
 struct Place {  // of a group's newest snapshot
@@ -61,6 +61,7 @@ uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
 
 // Appends to a round in memory and says where it will lie.
 Place put_snapshot(Buffer& to, uint64_t round, FileCipher* cipher, uint64_t group, uint64_t applied, string_view payload) {
+  assert(payload.size() < (1u << 31));
   Buffer sealed;
   if (cipher) {
     sealed.resize(payload.size() + kSealBytes);
@@ -75,6 +76,16 @@ Place put_snapshot(Buffer& to, uint64_t round, FileCipher* cipher, uint64_t grou
   to.append(payload);
   while (to.size() % 8) to.put8(0);
   return place;
+}
+
+// Gathers a payload that comes in pieces, and gives them back one by one.
+string_view gather(std::vector<Buffer>& pieces, Buffer& whole) {
+  whole.clear();
+  for (Buffer& piece : pieces) {
+    whole.append(piece.view());
+    piece.release();
+  }
+  return whole.view();
 }
 
 class CheckpointsImpl final : public Checkpoints {
@@ -135,14 +146,15 @@ class CheckpointsImpl final : public Checkpoints {
     begun_ = true;
   }
 
-  void add(uint64_t group, uint64_t applied, string_view payload) override {
-    assert(begun_ && !writing_ && payload.size() < (1u << 31));
-    changes_[group] = {true, put_snapshot(round_, round_max_, round_cipher_.get(), group, applied, payload)};
+  using Checkpoints::add;
+  void add(uint64_t group, uint64_t applied, std::vector<Buffer>&& payload) override {
+    assert(begun_ && !writing_);
+    changes_[group] = {true, applied, std::move(payload)};
   }
 
   void drop(uint64_t group) override {
     assert(begun_ && !writing_);
-    changes_[group] = {false, {}};
+    changes_[group] = {false, 0, {}};
   }
 
   bool write() override {
@@ -150,6 +162,7 @@ class CheckpointsImpl final : public Checkpoints {
     begun_ = false;
     writing_ = true;
     bool written = write_round();
+    changes_.clear();
     writing_ = false;
     return written;
   }
@@ -163,7 +176,8 @@ class CheckpointsImpl final : public Checkpoints {
  private:
   struct Change {
     bool live;
-    Place place;
+    uint64_t applied;
+    std::vector<Buffer> payload;
   };
 
   // Keeps the file of one round open while snapshots are read from it in order.
@@ -298,9 +312,10 @@ class CheckpointsImpl final : public Checkpoints {
 
   bool write_round() {
     std::map<uint64_t, Place> index = index_;
-    for (const auto& [group, change] : changes_) {
+    Buffer whole;
+    for (auto& [group, change] : changes_) {
       if (change.live)
-        index[group] = change.place;
+        index[group] = put_snapshot(round_, round_max_, round_cipher_.get(), group, change.applied, gather(change.payload, whole));
       else
         index.erase(group);
     }
@@ -378,9 +393,10 @@ class CheckpointsImpl final : public Checkpoints {
     if (handle < 0) return fail("cannot make " + unfinished, handle);
     unfinished_.push_back(unfinished);
     int r = 0;
-    for (size_t at = 0; at < round_.size() && r >= 0; at += kWriteBytes)
+    for (size_t at = 0; at < round_.size() && r >= 0; at += kWriteBytes) {
       r = (int)disk_.pwrite(handle, round_.data() + at, std::min(kWriteBytes, round_.size() - at), at);
-    if (r >= 0) r = disk_.sync(handle);
+      if (r >= 0) r = disk_.sync(handle);
+    }
     disk_.close(handle);
     if (r < 0) {
       fail("cannot write " + unfinished, r);

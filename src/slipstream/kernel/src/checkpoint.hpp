@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bytes.hpp"
 #include "cipher.hpp"
@@ -29,11 +30,16 @@ class Checkpoints {
   virtual bool load(
       const std::function<void(uint64_t group, uint64_t applied, string_view payload)>& each) = 0;
 
-  // One round: begin, add and drop in any order (all in memory), then write() may run on another thread,
-  // once; it blocks. After a failed write() the last durable round still holds and another round may be
+  // One round: begin, add and drop in any order (all in memory, nothing is copied), then write() may run on
+  // another thread, once; it blocks. After a failed write() the last durable round still holds and another round may be
   // tried; it must add again what the failed one had.
   virtual void begin() = 0;
-  virtual void add(uint64_t group, uint64_t applied, string_view payload) = 0;
+  virtual void add(uint64_t group, uint64_t applied, std::vector<Buffer>&& payload) = 0;  // the pieces one behind the other
+  void add(uint64_t group, uint64_t applied, string_view payload) {
+    std::vector<Buffer> pieces(1);
+    pieces[0].append(payload);
+    add(group, applied, std::move(pieces));
+  }
   virtual void drop(uint64_t group) = 0;
   virtual bool write() = 0;  // true: the round is durable and files no longer needed are gone
   // A file in use is encrypted with another key than new ones are, or is not: the next round has its content.

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "jetstream.hpp"
+#include "stream_snapshot.hpp"
 
 namespace slipstream {
 
@@ -29,12 +30,17 @@ Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, Consumer
   push_target_.subject = spec.deliver_subject;
   push_target_.queue = spec.deliver_group;
   last_activity_ns_ = js_.kernel.now.wall_ns;
+  snapshots_seen_ = s.snapshots_;
 }
 
 Consumer::~Consumer() {
   *reader_.alive = false;
   js_.kernel.timers.cancel(timer_);
   js_.forget(*this);
+}
+
+void Consumer::before_change() {
+  if (snapshots_seen_ != stream_.snapshots_) [[unlikely]] stream_.snapshot_under_way_->write_first(*this);
 }
 
 Kernel& Consumer::kernel() const { return js_.kernel; }
@@ -135,6 +141,7 @@ void Consumer::detach(const char* farewell) {
 }
 
 void Consumer::update(std::string text, ConsumerSpec next) {
+  before_change();
   description = std::move(text);
   if (pull_subscription_) js_.unregister_consumer(*this, stream_);
   ConsumerSpec old = std::move(spec);
@@ -172,6 +179,7 @@ void Consumer::shift_deadlines(const ConsumerSpec& old) {
 // ------------------------------------------------------------------ messages that go
 
 void Consumer::message_removed(uint64_t seq, uint32_t subject) {
+  before_change();
   if (memo_.valid && seq > cursor_ && seq <= memo_.upto && matches(subject)) memo_.count--;
   if (PendingDelivery* p = pending_.find(seq)) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
@@ -202,6 +210,7 @@ void Consumer::narrow_listed() {
 }
 
 void Consumer::many_removed() {
+  before_change();
   memo_ = {};
   ahead_.forget();
   MessageStore& m = store();
@@ -357,6 +366,7 @@ void Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t de
 // ------------------------------------------------------------------ the log
 
 void Consumer::apply_delivered(Reader& in) {
+  before_change();
   int64_t time_ns = (int64_t)in.get64();
   uint32_t ranges = in.get32();
   delivered_ns_ = time_ns;
@@ -408,6 +418,7 @@ void Consumer::ack_floor_after(uint64_t consumer_seq) {
 }
 
 void Consumer::apply_acks(Reader& in) {
+  before_change();
   bool was_stalled = stalled_by_ack_pending();
   while (in.ok()) {
     uint64_t seq = in.get64();
@@ -433,6 +444,7 @@ void Consumer::apply_ack_all(Reader& in) {
 }
 
 void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {
+  before_change();
   acked_ns_ = time_ns;
   if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
   if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
@@ -452,6 +464,7 @@ void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
 }
 
 void Consumer::apply_deadline(Reader& in) {
+  before_change();
   uint64_t stream_seq = in.get64();
   int64_t sent_ns = (int64_t)in.get64(), deadline_ns = (int64_t)in.get64();
   PendingDelivery* p = pending_.find(stream_seq);
@@ -462,6 +475,7 @@ void Consumer::apply_deadline(Reader& in) {
 }
 
 void Consumer::apply_exceeded(Reader& in) {
+  before_change();
   uint64_t stream_seq = in.get64();
   PendingDelivery* p = pending_.find(stream_seq);
   if (!p) return;

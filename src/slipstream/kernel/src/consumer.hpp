@@ -117,6 +117,8 @@ class Consumer {
 
  private:
   friend class Stream;
+  friend class StreamSnapshot;
+  void before_change();  // of anything that snapshot() writes
   bool matches(uint32_t subject);
   void take_filters();
   bool few_subjects(uint64_t messages, std::vector<uint32_t>& ids);
@@ -191,6 +193,7 @@ class Consumer {
   uint64_t scanned_ = 0;        // nothing that matches lies in (cursor_, scanned_]; spares a second search
   uint64_t resume_after_ = 0;   // where the cursor goes when last_per_subject_ is used up
   uint64_t newest_delivered_ = 0;
+  uint64_t snapshots_seen_;     // of the stream's: it was written in so many, or came later
 
   // Derived, and of the leader alone.
   std::deque<uint64_t> redelivery_;

@@ -30,6 +30,7 @@ uint64_t Consumer::apply_reset(Reader& in) {
 }
 
 uint64_t Consumer::reset_to(uint64_t seq) {
+  before_change();
   if (resets_under_way_) resets_under_way_--;
   if (seq == 0) seq = floor_stream_seq_ + 1;
   // Of the newest messages of each subject, those that were delivered and not acknowledged come again.

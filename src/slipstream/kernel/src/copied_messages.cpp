@@ -170,7 +170,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
     return;
   }
   ttls_.add(seq, time_ns, ttl_s);
-  stored(seq, subject, h);
+  stored(subject, h);
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
   if (republishes) republish(seq, time_ns, subject, header, body, previous);
 }

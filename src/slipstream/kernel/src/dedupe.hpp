@@ -3,6 +3,7 @@
 // An id is remembered as a 128-bit keyed hash; the key is drawn when the stream is created and is part of its log, so that
 // every replica agrees and nobody can aim for a collision.
 #pragma once
+#include <cassert>
 #include <vector>
 
 #include "bytes.hpp"
@@ -27,27 +28,39 @@ class DedupeWindow {
   void insert(string_view id, uint64_t seq, int64_t time_ns) { insert({hash_bytes(id, key_a_), hash_bytes(id, key_b_), seq, time_ns}); }
 
   void expire(int64_t now_ns, int64_t window_ns) {
-    while (count_ && now_ns - ring_[head_].time_ns >= window_ns) drop_oldest();
+    while (count_ && now_ns - ring_[head_].time_ns >= window_ns) {
+      if (cut_left_ && !cut_at_) write_cut(kCutIds);  // what is about to go belongs to the snapshot under way
+      if (cut_left_) cut_at_--;
+      drop_oldest();
+    }
   }
 
-  void clear() {
-    ring_.clear();
-    slots_.clear();
-    head_ = count_ = 0;
-    first_number_ = 1;
-  }
   size_t size() const { return count_; }
   size_t memory() const { return ring_.capacity() * sizeof(Id) + slots_.capacity() * 4; }
 
-  void snapshot(Buffer& out) const {
+  // A snapshot of the window as it is now, written to `out` piece by piece with write_cut(), whatever comes and goes meanwhile.
+  // `out` must stay where it is until everything is written, or end_cut().
+  void begin_cut(Buffer& out) {
     out.put64(key_a_), out.put64(key_b_), out.put64(count_);
-    for (size_t i = 0; i < count_; i++) {
-      const Id& e = ring_[(head_ + i) & (ring_.size() - 1)];
-      out.put64(e.a), out.put64(e.b), out.put64(e.seq), out.put64((uint64_t)e.time_ns);
-    }
+    cut_ = &out;
+    cut_at_ = 0;
+    cut_left_ = count_;
   }
-  bool load(Reader& in) {
-    clear();
+  // At most `ids` more; true when nothing is left.
+  bool write_cut(size_t ids) {
+    for (; ids && cut_left_; ids--, cut_at_++, cut_left_--) {
+      const Id& e = ring_[(head_ + cut_at_) & (ring_.size() - 1)];
+      char* to = cut_->room(sizeof(Id));
+      store64(to, e.a), store64(to + 8, e.b), store64(to + 16, e.seq), store64(to + 24, (uint64_t)e.time_ns);
+      cut_->grow(sizeof(Id));
+    }
+    return !cut_left_;
+  }
+  void end_cut() { cut_left_ = 0; }
+  static constexpr size_t kCutIds = 1024;
+
+  bool load(Reader& in) {  // into an empty one
+    assert(!count_);
     key_a_ = in.get64(), key_b_ = in.get64();
     uint64_t n = in.get64();
     for (uint64_t i = 0; i < n && in.ok(); i++) {
@@ -113,6 +126,8 @@ class DedupeWindow {
   std::vector<Id> ring_;
   std::vector<uint32_t> slots_;
   size_t head_ = 0, count_ = 0;
+  Buffer* cut_ = nullptr;
+  size_t cut_at_ = 0, cut_left_ = 0;  // still to be written: so many, from this place behind the oldest on
   uint32_t first_number_ = 1;
   uint64_t key_a_ = 1, key_b_ = 2;
 };

@@ -274,6 +274,7 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
 }
 
 void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t deliveries) {
+  before_change();
   int64_t now = kernel().now.wall_ns;
   consumer_seq_++;
   delivered_ns_ = last_activity_ns_ = now;
@@ -332,6 +333,7 @@ void Consumer::propose_delivered() {
 // ------------------------------------------------------------------ time
 
 void Consumer::expire_deliveries() {
+  before_change();
   int64_t now = kernel().now.wall_ns;
   std::vector<uint64_t> due;
   for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now; p = pending_.earliest()) {

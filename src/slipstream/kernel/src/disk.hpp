@@ -4,6 +4,7 @@
 // Paths are relative to the store folder, with '/' between parts. Every operation returns a value >= 0, or -errno.
 // Handles are small integers >= 0. All operations may be called from any thread.
 #pragma once
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <sys/types.h>
@@ -29,6 +30,9 @@ class Disk {
   virtual int make_folder(const std::string& path) = 0;   // 0 also where it exists
   virtual int remove_folder(const std::string& path) = 0; // must be empty
   virtual int sync_folder(const std::string& path) = 0;   // makes creations, renames and unlinks in it durable
+  virtual int allocate(int, uint64_t) { return -EOPNOTSUPP; }  // (handle, size): room for so much, which reads as zeros
+  // All files and folders at once; -ENOSYS where that cannot be done, or does not tell of failed writes.
+  virtual int sync_everything() { return -ENOSYS; }
   virtual int list(const std::string& path, std::vector<std::string>& names) = 0;  // sorted, without . and ..
   virtual int lock(const std::string& path) = 0;          // creates and locks a file against other processes; -EWOULDBLOCK if held
 };

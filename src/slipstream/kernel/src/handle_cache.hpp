@@ -1,10 +1,12 @@
 // Bounds the open files of all stores on one disk: the least recently used handle is closed when there are
 // too many.
 //
-// A handle in use (a read or a sync on the I/O thread) is a shared pointer: taking it out of the cache,
-// dropping its store or unlinking its path leaves it open until the last user is done. The cache itself
-// belongs to the kernel's thread.
+// A handle in use is a shared pointer: taking it out of the cache, dropping its store or unlinking its path
+// leaves it open until the last user is done. The cache itself belongs to the kernel's thread. Jobs of the
+// I/O thread, and what a checkpoint has to sync, wait in queues without a bound: they open their file when it
+// is their turn. An unlink is a job too, and comes later, so the file is still in its place.
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -16,6 +18,12 @@ struct OpenFile {
   OpenFile(Disk* d, int h) : disk(d), handle(h) {}
   OpenFile(const OpenFile&) = delete;
   ~OpenFile() { disk->close(handle); }
+  // For a job; null with -errno.
+  static std::shared_ptr<OpenFile> at(Disk* disk, const std::string& path, int& error) {
+    int handle = disk->open(path, kOpenWrite);
+    error = std::min(handle, 0);
+    return handle < 0 ? nullptr : std::make_shared<OpenFile>(disk, handle);
+  }
   Disk* const disk;
   const int handle;
 };

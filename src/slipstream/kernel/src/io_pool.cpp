@@ -94,7 +94,7 @@ class ThreadPool final : public IoPool {
       job.job = nullptr;  // what the job held open is let go here, not on the kernel's thread
       lock.lock();
       done_.push_back(std::move(job.done));
-      if (wake_) {
+      if (wake_ && done_.size() == 1) {  // else it was woken for an earlier one, and has not come yet
         lock.unlock();
         wake_();
         lock.lock();

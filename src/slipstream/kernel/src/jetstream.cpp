@@ -16,9 +16,11 @@ JetStream::JetStream(Kernel& k) : kernel(k) { meta_.id = 0; }
 
 JetStream::~JetStream() {
   stop();
+  snapshot_.reset();
   for (auto& [id, s] : streams_) s->consumers.clear();
   streams_.clear();
   dropped_.clear();
+  checkpoint_io_.reset();
   io_.reset();
 }
 
@@ -115,7 +117,7 @@ void JetStream::on_timer(Timer& t) {
 
 void JetStream::end_of_turn() {
   busy_ = false;
-  if (io_) io_->drain();
+  if (io_) drain_io();
   for (size_t i = 0; i < dirty_streams_.size(); i++) {
     dirty_streams_[i]->dirty = false;
     dirty_streams_[i]->seal();
@@ -283,6 +285,7 @@ void JetStream::drop_stream(uint64_t id) {
   auto it = streams_.find(id);
   if (it == streams_.end()) return;
   Stream& s = *it->second;
+  if (snapshot_ && &snapshot_->stream() == &s) snapshot_.reset();
   s.detach();
   s.consumers.clear();
   std::erase(active_, &s.group);

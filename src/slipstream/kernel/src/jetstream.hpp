@@ -12,8 +12,9 @@
 #include "journal.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
-#include "time_zone.hpp"
 #include "stream_restore.hpp"
+#include "stream_snapshot.hpp"
+#include "time_zone.hpp"
 
 namespace slipstream {
 
@@ -114,7 +115,12 @@ class JetStream {
   void begin_checkpoint();
   void begin_round();
   bool in_checkpoint(uint64_t id) const;
-  bool snapshot_groups();
+  bool begin_snapshot(Stream& s);
+  bool snapshot_groups(bool at_once);
+  void abandon_round();
+  bool tell_groups(bool at_once);
+  void write_round();
+  bool drain_io();
   void drop_stream(uint64_t id);
 
   OpenOptions options_;
@@ -124,6 +130,7 @@ class JetStream {
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<IoPool> io_;
+  std::unique_ptr<IoPool> checkpoint_io_;  // syncs take long: reads and tails do not wait for them
   Group meta_;
   uint64_t next_stream_id_ = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
@@ -141,17 +148,18 @@ class JetStream {
   std::vector<Consumer*> ready_, acked_, delivered_, parked_;
   std::vector<Buffer> spare_buffers_;
   std::string failed_;
-  bool busy_ = false, recovering_ = false, opened_ = false, stopped_ = false, reported_ = false;
+  bool busy_ = false, recovering_ = false, opened_ = false, stopping_ = false, stopped_ = false, reported_ = false;
   int lock_handle_ = -1;  // of the store's LOCK; held from open to stop
   Timer journal_timer_{TimerKind::journal, this};
 
-  enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing };
+  enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing, finishing };
   CheckpointPhase phase_ = CheckpointPhase::idle;
   bool checkpoint_wanted_ = false;
   uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;
   std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
-  std::vector<SyncStep> checkpoint_syncs_;
+  CheckpointSyncs checkpoint_syncs_;
+  std::unique_ptr<StreamSnapshot> snapshot_;         // of the group that is being serialized
   enum class RoundOutcome : uint8_t { sync_failed, write_failed, no_room, durable };
   std::shared_ptr<RoundOutcome> round_outcome_;
   int64_t checkpoint_retry_ns_ = 0;

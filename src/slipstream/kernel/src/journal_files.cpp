@@ -123,7 +123,13 @@ int JournalFiles::create_piece() {
     bytes_ += file_bytes_;
   }
   uint64_t end = std::min(file_bytes_, filled_ + kZeroPieceBytes);
-  int r = fill_with_zeros(creating_.handle, filled_, end);
+  int r = allocates_ && !filled_ ? disk_.allocate(creating_.handle, file_bytes_) : -EOPNOTSUPP;
+  if (r == 0) {
+    end = file_bytes_;
+    r = disk_.sync(creating_.handle);
+  } else if (r == -EOPNOTSUPP) {
+    r = fill_with_zeros(creating_.handle, filled_, end);
+  }
   if (r < 0) {
     int discarded = discard(creating_);
     creating_ = {};

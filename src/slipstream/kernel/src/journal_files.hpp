@@ -17,7 +17,7 @@ class JournalFiles {
  public:
   JournalFiles(Disk& disk, const JournalOptions& options)
       : disk_(disk), folder_(options.folder), file_bytes_(options.file_bytes), salt_(options.salt),
-        key_number_(options.keys ? options.keys->current() : 0) {}
+        key_number_(options.keys ? options.keys->current() : 0), allocates_(options.mode == SyncMode::relaxed) {}
   JournalFiles(const JournalFiles&) = delete;
   JournalFiles& operator=(const JournalFiles&) = delete;
   ~JournalFiles();
@@ -57,6 +57,7 @@ class JournalFiles {
   const std::string folder_;
   const uint64_t file_bytes_, salt_;
   const uint32_t key_number_;  // of files that are made or used again
+  const bool allocates_;       // rather than fills with zeros: nobody waits for syncs, which that makes faster
   std::vector<JournalFile> spares_;
   JournalFile creating_;
   uint64_t filled_ = 0;  // bytes of creating_ that are on stable storage

@@ -42,13 +42,18 @@ struct LoggedMessage {
   bool is_schedule() const { return with_schedule && !schedule.seq && schedule.next_ns != ScheduleMark::kNever; }
   size_t size() const { return kHeadBytes + subject.size() + header.size() + body.size() + kMarksBytes; }  // at most
   void encode(Buffer& out) const {
-    out.put16((uint16_t)subject.size());
     bool marked = in_fast_batch || with_schedule;
-    out.put32((uint32_t)header.size() | flags | (marked ? kMarked : 0));
-    out.put32((uint32_t)body.size());
-    out.append(subject);
-    out.append(header);
-    out.append(body);
+    char* to = out.room(size());
+    store16(to, (uint16_t)subject.size());
+    store32(to + 2, (uint32_t)header.size() | flags | (marked ? kMarked : 0));
+    store32(to + 6, (uint32_t)body.size());
+    to += kHeadBytes;
+    for (string_view part : {subject, header, body}) {
+      if (part.empty()) continue;
+      memcpy(to, part.data(), part.size());
+      to += part.size();
+    }
+    out.grow(kHeadBytes + subject.size() + header.size() + body.size());
     if (!marked) return;
     out.put8((uint8_t)((uint8_t)in_fast_batch | (uint8_t)with_schedule << 1));
     if (in_fast_batch) out.put64(fast.number), out.put64(fast.applied), out.put8(fast.gap_fail);

@@ -54,7 +54,7 @@ bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, st
   uint32_t offset = segment->size() - (uint32_t)length;
   subjects_.expect(subject);  // its cache miss passes while the record is written
   encode_record(to, (uint32_t)length, seq, time_ns, subject, header, body, !options_.memory);
-  uint32_t id = subjects_.intern(subject);
+  uint32_t id = appended_subject_ = subjects_.intern(subject);
   link(id, seq);
   segment->push(seq, {offset, pack_length((uint32_t)length, !header.empty()), id, 0}, time_ns);
   last_seq_ = seq;

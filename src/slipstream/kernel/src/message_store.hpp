@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bytes.hpp"
+#include "checkpoint_syncs.hpp"
 #include "cipher.hpp"
 #include "disk.hpp"
 
@@ -57,11 +58,6 @@ struct ReadBuffer {
   ~ReadBuffer() { *alive = false; }
   void reset() { segment = start = end = 0; bytes.reset(); failed = 0; }
 };
-
-// One blocking step of a checkpoint (sync of a segment, of the folder): 0 or -errno. For the I/O pool; keeps open what it needs.
-// kNoRoom: something could not be written because the disk is full, which is not for good.
-using SyncStep = std::function<int()>;
-constexpr int kNoRoom = 1;
 
 struct StoreOptions {
   std::string folder;              // "streams/<group>"; unused when memory
@@ -106,6 +102,7 @@ class MessageStore {
   virtual uint64_t previous_live(uint64_t seq) const = 0;      // greatest live sequence <= seq, 0 if none
   virtual uint64_t live_above(uint64_t seq) const = 0;         // number of live messages with sequence > seq; O(segments)
   virtual uint32_t subject_of(uint64_t seq) const = 0;         // kNoSubject if not live
+  virtual uint32_t appended_subject() const = 0;               // of the message that was appended last
   virtual uint64_t size_of(uint64_t seq) const = 0;            // message_bytes of a live message
   virtual uint32_t find_subject(string_view subject) const = 0;  // kNoSubject without a live message
   virtual string_view subject_name(uint32_t id) const = 0;
@@ -124,14 +121,14 @@ class MessageStore {
   // The same without blocking. `seq` is 0 at first, then where the last call had to wait; with `ok` it is the answer.
   virtual ReadStatus seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) = 0;
 
-  // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after every
-  // step added to `sync` has answered 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the
+  // Durability. A checkpoint: snapshot() hands the tail to the I/O pool and describes the store as of now into `out`; after
+  // `syncs` ran with result 0, in a job submitted to the same pool afterwards, the snapshot may be made durable. False: the
   // device refused before (error()). Files that no durable snapshot names any more are unlinked by checkpoint_durable().
   virtual void set_compressed(bool compressed) = 0;  // files that are made from now on
   // A checkpoint would begin to write files anew whose bytes must not stay as they are: erased, or encrypted otherwise than now.
   virtual bool wants_rewrite() const = 0;
   virtual bool write_tail() = 0;            // hands the tail to the I/O pool; begins a rewriting of mostly dead segments
-  virtual bool snapshot(Buffer& out, std::vector<SyncStep>& sync) = 0;
+  virtual bool snapshot(Buffer& out, CheckpointSyncs& syncs) = 0;
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
   virtual void snapshot_abandoned() = 0;    // its steps may not have run: the next one has them all
   virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index

@@ -118,6 +118,7 @@ class OverlayDiskImpl final : public OverlayDisk {
     return 0;
   }
   int sync_folder(const std::string&) override { return 0; }
+  int sync_everything() override { return 0; }
   int list(const std::string& path, std::vector<std::string>& names) override {
     int error = base_.list(path, names);
     if (error < 0 && !(error == -ENOENT && folders_.count(path))) return error;

@@ -268,51 +268,53 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
       }
     }
   }
-  CounterMessage counted;
-  LoggedMessage kept = m;
+  std::optional<CounterMessage> counted;
+  string_view header = m.header, body = m.body;  // what is stored
   if (spec.counter) {
-    if ((v.error = count(m.subject, m.header, m.body, h, counted))) return;
-    kept.header = counted.header, kept.body = counted.body;
+    counted.emplace();
+    if ((v.error = count(m.subject, m.header, m.body, h, *counted))) return;
+    header = counted->header, body = counted->body;
+    v.error = check_size(header.size(), body.size());  // counting may have made it larger
   }
   int64_t ttl_s = kTtlNone;
-  v.error = check_size(kept.header.size(), kept.body.size());  // counting may have made it larger
   if (!v.error && m.flags & kServerFull) v.error = &kServerLimit;
   if (!v.error && skipped(time_ns, m, h, v)) return;
   if (!v.error && m.flags & kAccountFull) v.error = &kAccountLimit;
   if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
-  if (!v.error) v.error = check_room(m.subject, kept.header.size(), kept.body.size(), !h.rollup.empty());
-  if (!v.error) store_one(time_ns, kept, h, v);
+  if (!v.error) v.error = check_room(m.subject, header.size(), body.size(), !h.rollup.empty());
+  if (!v.error) store_one(time_ns, m, h, header, body, v);
   if (v.error && m.schedule.seq) schedule_refused(m, h, time_ns);
-  if (spec.counter && !v.error) v.ack_fields = ",\"val\":\"" + counted.total + "\"";
+  if (counted && !v.error) v.ack_fields = ",\"val\":\"" + counted->total + "\"";
 }
 
-// Nothing is wrong with it any more: it goes into the store, and what its headers ask for is done.
-void Stream::store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& v) {
+// Nothing is wrong with it any more: it goes into the store with this header and body, and what its headers ask for is done.
+void Stream::store_one(int64_t time_ns, const LoggedMessage& m, const PublishHeaders& h, string_view header, string_view body,
+                       Verdict& v) {
   bool is_schedule = m.is_schedule() && !h.schedule.empty();
   std::string with_rollup, with_ttl;
-  if (is_schedule && h.rollup.empty()) m.header = with_rollup = with_header_appended(m.header, "Nats-Rollup", "sub");  // S-208
+  if (is_schedule && h.rollup.empty()) header = with_rollup = with_header_appended(header, "Nats-Rollup", "sub");  // S-208
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty()) parse_ttl(h.ttl, ttl_s);
-  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, m.header, with_ttl);
+  if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, header, with_ttl);
   bool republishes = republish_ && leading_;
   uint64_t previous = republishes ? last_on_literal(m.subject) : 0;
   v.seq = store->last_seq() + 1;
-  if (!store->append(v.seq, time_ns, m.subject, m.header, m.body)) {
+  if (!store->append(v.seq, time_ns, m.subject, header, body)) {
     js.fail(store->error());
     v.error = &kStoreFailed;
     return;
   }
   ttls_.add(v.seq, time_ns, ttl_s);
   if (with_rollup.empty()) {
-    stored(v.seq, m.subject, h);
+    stored(m.subject, h);
   } else {
     PublishHeaders rolls_up = h;
     rolls_up.rollup = "sub";
-    stored(v.seq, m.subject, rolls_up);
+    stored(m.subject, rolls_up);
   }
   if (spec.allow_schedules) schedule_stored(v.seq, m, h);
   if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, v.seq, time_ns);
-  if (republishes) republish(v.seq, time_ns, m.subject, m.header, m.body, previous);
+  if (republishes) republish(v.seq, time_ns, m.subject, header, body, previous);
 }
 
 const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedMessage& m, Verdict& v) {
@@ -368,16 +370,17 @@ const PublishError* Stream::check_room(string_view subject, size_t header, size_
   return nullptr;
 }
 
-void Stream::stored(uint64_t seq, string_view name, const PublishHeaders& h) {
+// The message that was appended last.
+void Stream::stored(string_view name, const PublishHeaders& h) {
   if (!h.any || h.msg_id.empty()) {
     if (!last_msg_id_.empty()) last_msg_id_.clear();
   } else {
     last_msg_id_ = h.msg_id;
   }
-  uint32_t subject = store->subject_of(seq);
+  uint32_t subject = store->appended_subject();
   if (!index.empty()) {
     if (store->subject_state(subject).count == 1) index.subject_renewed(subject);
-    index.arrived(subject, seq);
+    index.arrived(subject, store->last_seq());
   }
   enforce_limits(subject);
   if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : name, 0, 1);

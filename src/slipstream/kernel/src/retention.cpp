@@ -40,6 +40,7 @@ uint64_t Consumer::settled_upto() const {
 }
 
 void Consumer::follow_delivered(Reader& in) {
+  before_change();
   in.get64();
   bool settles = !stream_.spec.keeps_all();
   uint64_t before = applied_cursor_;
@@ -106,6 +107,7 @@ void Stream::remove_consumer(Consumer& c) {
   bool visit_each = c.spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
   if (interest && !visit_each)
     for (uint64_t s = c.next_match(from); s; s = c.next_match(s + 1)) own.push_back(s);
+  c.before_change();
   c.detach("409 Consumer Deleted");
   index.remove(c);
   consumers.erase(c.id);
@@ -150,14 +152,10 @@ void Stream::begin_interest() {
 
 constexpr uint16_t kRetentionFormat = 1;
 
+// Behind it follow the number of consumers, their ids and applied cursors.
 void Stream::snapshot_retention(Buffer& out) {
   out.put16(kRetentionFormat);
   out.put64(lingering_upto_);
-  out.put32((uint32_t)consumers.size());
-  for (auto& [id, c] : consumers) {
-    out.put32(id);
-    out.put64(c->applied_cursor_);
-  }
 }
 
 bool Stream::load_retention(Reader& in) {

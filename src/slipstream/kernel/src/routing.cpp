@@ -300,6 +300,13 @@ size_t Kernel::publish(Account& a, string_view subject, string_view reply, strin
 
 size_t Kernel::route(Account& account, const MatchResult& match, string_view subject, string_view reply, string_view header,
                      string_view body, Connection* from) {
+  if (match.plain.size() == 1 && match.queues.empty() && match.plain[0]->kind == SubscriptionKind::client) {
+    Subscription* only = match.plain[0];
+    bool echo = only->connection != from || from->options.echo;
+    if (only->dead || exhausted(*only) || only->connection->doomed || !echo) return 0;
+    deliver(only, subject, reply, header, body);
+    return 1;
+  }
   // Receivers that may answer at once would match again and so overwrite `match`: they come last, from a list of
   // their own. And no subscription leaves the trie (nor a vector of `match`) while it is walked.
   Subscription* few[8];

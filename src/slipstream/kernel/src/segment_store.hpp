@@ -46,6 +46,7 @@ class SegmentStore final : public MessageStore {
   uint64_t previous_live(uint64_t seq) const override;
   uint64_t live_above(uint64_t seq) const override;
   uint32_t subject_of(uint64_t seq) const override;
+  uint32_t appended_subject() const override { return appended_subject_; }
   uint64_t size_of(uint64_t seq) const override;
   uint32_t find_subject(string_view subject) const override;
   string_view subject_name(uint32_t id) const override { return subjects_.name(id); }
@@ -62,7 +63,7 @@ class SegmentStore final : public MessageStore {
   void set_compressed(bool compressed) override { compressed_ = compressed; }
   bool wants_rewrite() const override { return rewrite_wanted_; }
   bool write_tail() override;
-  bool snapshot(Buffer& out, std::vector<SyncStep>& sync) override;
+  bool snapshot(Buffer& out, CheckpointSyncs& syncs) override;
   void checkpoint_durable() override;
   void snapshot_abandoned() override;
   bool load(Reader& in) override;
@@ -174,6 +175,7 @@ class SegmentStore final : public MessageStore {
   std::shared_ptr<ChunkMemory> spare_chunk_;  // kept warm: its pages are there already
   uint32_t chunk_bytes_max_;
   bool appended_since_snapshot_ = false;
+  uint32_t appended_subject_ = kNoSubject;
 
   bool folder_ready_ = false, folder_dirty_ = false;
   uint32_t generation_ = 0;           // part of new files' names: above that of any file found in the folder

@@ -226,6 +226,24 @@ class SimDiskImpl final : public SimDisk {
     return failed ? -EIO : 0;
   }
 
+  int sync_everything() override {
+    std::lock_guard guard(mutex_);
+    if (!step()) return -EIO;
+    bool failed = sync_fails();
+    for (auto& [path, file] : names_) {
+      if (!file) continue;
+      if (!failed)
+        for (const Change& c : file->unsynced) file->apply(file->stable, c);
+      file->unsynced.clear();
+    }
+    for (auto& [folder, changes] : unsynced_names_) {
+      if (!failed)
+        for (const NameChange& c : changes) apply_names(stable_names_, c);
+      changes.clear();
+    }
+    return failed ? -EIO : 0;
+  }
+
   int list(const std::string& path, std::vector<std::string>& names) override {
     std::lock_guard guard(mutex_);
     names.clear();

@@ -177,13 +177,12 @@ bool SegmentStore::erase(uint64_t seq) {
     segment->rewrite = rewrite_wanted_ = true;
     segment->erasures++;
   } else if (segment->file && e.offset < segment->handed) {
-    int error = 0;
-    std::shared_ptr<OpenFile> file = segment->file->open(error);
-    if (!file) return fail("open " + segment->file->path(), error);
     auto result = std::make_shared<int>(0);
-    auto job = [file, result, progress = segment->progress, offset = e.offset, length = e.length(), seq] {
-      if ((*result = erase_in_file(*file, offset, length, seq)))
-        progress->error = *result;  // no checkpoint may follow
+    auto job = [disk = disk_, path = segment->file->path(), result, progress = segment->progress, offset = e.offset,
+                length = e.length(), seq] {
+      std::shared_ptr<OpenFile> file = OpenFile::at(disk, path, *result);
+      if (file) *result = erase_in_file(*file, offset, length, seq);
+      if (*result) progress->error = *result;  // no checkpoint may follow
     };
     auto done = [self = self_, result, path = segment->file->path()] {
       if (*result && *self) (*self)->fail("erase in " + path, *result);

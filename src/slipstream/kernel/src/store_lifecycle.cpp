@@ -16,7 +16,29 @@ namespace {
 constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
 constexpr int64_t kCheckpointRetryNs = 1'000'000'000;
-constexpr int64_t kSerializeNs = 500'000;  // of one turn
+constexpr int64_t kSerializeNs = 100'000;  // of one turn: about what a sync takes, which a publish waits for anyway
+struct Slice {  // what is done before the clock is looked at again
+  size_t consumers, ids, groups;
+};
+constexpr Slice kSlice{8, 512, 16};
+// Without a clock, so that a simulated run repeats; small, so that little is enough to be written over several turns.
+constexpr Slice kSliceUnthreaded{1, 4, 1};
+constexpr int kSlicesUnthreaded = 4;  // of one turn
+
+// When a turn's share of work on a checkpoint is done: asked after each slice.
+class SlicePause {
+ public:
+  SlicePause(bool at_once, bool by_clock) : at_once_(at_once), by_clock_(by_clock) {}
+  bool operator()() {
+    if (at_once_) return false;
+    return by_clock_ ? Kernel::clock().monotonic_ns - began_ns_ > kSerializeNs : ++slices_ > kSlicesUnthreaded;
+  }
+
+ private:
+  const bool at_once_, by_clock_;
+  const int64_t began_ns_ = Kernel::clock().monotonic_ns;
+  int slices_ = 0;
+};
 
 // nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
 // here by mistake. Empty when there is no such sign.
@@ -116,6 +138,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   if (options.unlock && !options.unlock(*disk_, keys_, error)) return false;
   auto wake = [this] { kernel.wake(); };
   io_ = IoPool::create(options.threads, wake);
+  checkpoint_io_ = IoPool::create(options.threads, wake);
   checkpoints_ = Checkpoints::open(*disk_, "checkpoints", &keys_, error);
   if (!checkpoints_) return false;
   JournalOptions jo;
@@ -232,30 +255,44 @@ void JetStream::checkpoint_step() {
     }
     case CheckpointPhase::serializing:
       busy_ = true;
-      if (!snapshot_groups()) return;
+      if (!snapshot_groups(stopping_)) return;
       phase_ = CheckpointPhase::writing;
-      round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
-      io_->submit(
-          [this, outcome = round_outcome_, steps = checkpoint_syncs_] {
-            for (const SyncStep& sync : steps) {
-              int result = sync();
-              if (result == kNoRoom) *outcome = RoundOutcome::no_room;
-              if (result) return;
-            }
-            *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
-          },
-          [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
+      // Behind the jobs that write what the round names.
+      io_->submit([] {}, [this] { write_round(); });
       return;
     case CheckpointPhase::writing:
       return;
+    case CheckpointPhase::finishing:
+      busy_ = true;
+      if (tell_groups(stopping_)) phase_ = CheckpointPhase::idle;
+      return;
   }
+}
+
+void JetStream::write_round() {
+  round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
+  checkpoint_io_->submit(
+      [this, outcome = round_outcome_, syncs = std::move(checkpoint_syncs_)] {
+        int result = syncs.run(*disk_);
+        if (result == CheckpointSyncs::kNoRoom) *outcome = RoundOutcome::no_room;
+        if (result) return;
+        *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
+      },
+      [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
+}
+
+// Lets what the threads have finished take effect; true when nothing is under way.
+bool JetStream::drain_io() {
+  io_->drain();
+  checkpoint_io_->drain();
+  return io_->idle() && checkpoint_io_->idle();
 }
 
 void JetStream::begin_checkpoint() {
   checkpoint_wanted_ = false;
   checkpoint_position_ = journal_->position();
   phase_ = CheckpointPhase::waiting;
-  journal_->sync_now();
+  if (!relaxed()) journal_->sync_now();  // else what was written counts, and a released part need never reach the disk
 }
 
 // Which streams there are is described at one moment: meta's snapshot, the streams that it knows of, and those that it knows
@@ -287,55 +324,81 @@ bool JetStream::in_checkpoint(uint64_t id) const {
   return std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), [&](const auto& taken) { return taken.first == id; });
 }
 
+// False when the device refused: the round is over.
+bool JetStream::begin_snapshot(Stream& s) {
+  checkpoint_taken_.emplace_back(s.group.id, s.group.applied);
+  snapshot_ = std::make_unique<StreamSnapshot>(s, checkpoint_syncs_);
+  if (!snapshot_->refused()) return true;
+  snapshot_.reset();
+  if (s.store->failed()) fail(s.store->error());
+  else abandon_round();
+  return false;
+}
+
 // Serializes for a bounded time; true when nothing is left.
-bool JetStream::snapshot_groups() {
-  int64_t began = Kernel::clock().monotonic_ns;
-  while (!checkpoint_groups_.empty()) {
-    if (options_.threads && Kernel::clock().monotonic_ns - began > kSerializeNs) return false;
-    uint64_t id = checkpoint_groups_.back();
-    checkpoint_groups_.pop_back();
-    Buffer out;
-    Stream* s = stream(id);
-    if (!s) continue;  // its deletion is in the journal
-    if (!s->snapshot(out, checkpoint_syncs_)) {
-      if (s->store->failed()) fail(s->store->error());
-      else finish_checkpoint(RoundOutcome::no_room);
-      return false;
+bool JetStream::snapshot_groups(bool at_once) {
+  SlicePause pauses(at_once, options_.threads);
+  const Slice& slice = options_.threads ? kSlice : kSliceUnthreaded;
+  while (snapshot_ || !checkpoint_groups_.empty()) {
+    if (pauses()) return false;
+    if (!snapshot_) {
+      Stream* s = stream(checkpoint_groups_.back());
+      checkpoint_groups_.pop_back();
+      if (s && !begin_snapshot(*s)) return false;
+      if (!s) continue;  // its deletion is in the journal
     }
-    checkpoints_->add(id, s->group.applied, out.view());
-    checkpoint_taken_.emplace_back(id, s->group.applied);
+    if (!snapshot_->write(slice.consumers, slice.ids)) continue;
+    checkpoints_->add(snapshot_->stream().group.id, snapshot_->applied(), snapshot_->take());
+    snapshot_.reset();
   }
   return true;
+}
+
+// The last round still holds and the journal has everything since.
+void JetStream::abandon_round() {
+  phase_ = CheckpointPhase::idle;
+  snapshot_.reset();
+  for (auto [id, applied] : checkpoint_taken_)
+    if (Stream* s = stream(id)) s->store->snapshot_abandoned();
+  checkpoint_taken_.clear();
+  for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
+  leaving_stores_.clear();
+  want_checkpoint_later();  // a full disk is tried again, after a while
 }
 
 void JetStream::finish_checkpoint(RoundOutcome outcome) {
   phase_ = CheckpointPhase::idle;
   if (outcome == RoundOutcome::sync_failed) return fail("a segment could not be synced");
-  if (outcome != RoundOutcome::durable) {
-    // The last round still holds and the journal has everything since: a full disk is tried again, after a while.
-    for (auto [id, applied] : checkpoint_taken_)
-      if (Stream* s = stream(id)) s->store->snapshot_abandoned();
-    checkpoint_taken_.clear();
-    want_checkpoint_later();
-    for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
-    leaving_stores_.clear();
-    return;
-  }
-  checkpoints_done_++;
-  for (auto [id, applied] : checkpoint_taken_) {
-    if (id == 0) {
-      meta_.checkpointed = applied;
-    } else if (Stream* s = stream(id)) {
+  if (outcome != RoundOutcome::durable) return abandon_round();
+  journal_->release(checkpoint_position_);
+  for (auto& left : leaving_stores_) left.store->drop();
+  leaving_stores_.clear();
+  if (tell_groups(stopping_)) return;
+  phase_ = CheckpointPhase::finishing;
+  busy_ = true;
+}
+
+// The round is durable: files that it does not name go, for a bounded time; true when all groups have been told.
+bool JetStream::tell_groups(bool at_once) {
+  SlicePause pauses(at_once, options_.threads);
+  const Slice& slice = options_.threads ? kSlice : kSliceUnthreaded;
+  while (!checkpoint_taken_.empty()) {
+    for (size_t n = 0; n < slice.groups && !checkpoint_taken_.empty(); n++) {
+      auto [id, applied] = checkpoint_taken_.back();
+      checkpoint_taken_.pop_back();
+      Stream* s = id ? stream(id) : nullptr;
+      if (!id) meta_.checkpointed = applied;
+      if (!s) continue;
       s->group.checkpointed = applied;
       s->store->checkpoint_durable();
     }
+    if (pauses()) break;
   }
-  checkpoint_taken_.clear();
-  for (auto& left : leaving_stores_) left.store->drop();
-  leaving_stores_.clear();
-  journal_->release(checkpoint_position_);
+  if (!checkpoint_taken_.empty()) return false;
+  checkpoints_done_++;
   auto wants_rewrite = [](const auto& s) { return s.second->store->wants_rewrite(); };
   if (std::any_of(streams_.begin(), streams_.end(), wants_rewrite)) want_checkpoint_later();
+  return true;
 }
 
 void JetStream::want_checkpoint_later() {
@@ -356,16 +419,17 @@ void JetStream::stop() {
     append_unwritten();
     if (journal_->wait_synced()) {
       apply_committed();
-      while (!io_->idle() || phase_ == CheckpointPhase::writing) io_->drain();
+      while (!drain_io() || phase_ == CheckpointPhase::writing) {}
+      stopping_ = true;
+      if (phase_ == CheckpointPhase::serializing) abandon_round();
+      if (phase_ == CheckpointPhase::finishing) tell_groups(true);
       phase_ = CheckpointPhase::idle;
       checkpoint_wanted_ = true;
-      bool threads = options_.threads;
-      options_.threads = false;
+      checkpoint_retry_ns_ = 0;
       for (int i = 0; i < 8 && (checkpoint_wanted_ || phase_ != CheckpointPhase::idle); i++) {
         checkpoint_step();
-        while (phase_ == CheckpointPhase::writing && failed_.empty()) io_->drain();
+        while (phase_ == CheckpointPhase::writing && failed_.empty()) drain_io();
       }
-      options_.threads = threads;
     }
   }
   stopped_ = true;

@@ -102,7 +102,13 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
   buffer.waiting = true;
   place(ask);
   auto result = std::make_shared<ssize_t>(0);
-  auto job = [piece, result] { *result = piece->run(true); };
+  piece->file.reset();
+  auto job = [piece, result, disk = disk_, path = segment->file->path()] {
+    int failed = 0;
+    piece->file = OpenFile::at(disk, path, failed);
+    *result = piece->file ? piece->run(true) : failed;
+    piece->file.reset();
+  };
   auto done = [to = &buffer, alive = buffer.alive, id = segment->id, result, enough, use] {
     if (!*alive) return;
     to->waiting = false;

@@ -38,7 +38,7 @@ void put_dead(Buffer& out, const Segment& segment) {
 
 }  // namespace
 
-bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
+bool SegmentStore::snapshot(Buffer& out, CheckpointSyncs& syncs) {
   if (failed_ || !write_tail()) return false;
   appended_since_snapshot_ = false;
   bool keeps = !options_.memory && messages_;
@@ -65,22 +65,13 @@ bool SegmentStore::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
     put_dead(out, segment);
     segment.named = true;
     if (!segment.dirty) continue;
-    int error = 0;
-    std::shared_ptr<OpenFile> file = segment.file->open(error);
-    if (!file) return fail("open " + segment.file->path(), error);
-    sync.push_back([file, progress = segment.progress, size = segment.size()] {
-      if (int failed = progress->error.load()) return failed == -ENOSPC || failed == -EDQUOT ? kNoRoom : failed;
-      return progress->written.load() < size ? -EIO : file->disk->sync(file->handle);
-    });
+    syncs.add_file(segment.file->path(), segment.progress, segment.size());
     segment.dirty = false;
   }
   if (folder_dirty_) {
-    for (size_t at = 0; at != std::string::npos;) {
-      sync.push_back(
-          [disk = disk_, path = options_.folder.substr(0, at)] { return disk->sync_folder(path); });
-      at = options_.folder.find('/', at + 1);
-    }
-    sync.push_back([disk = disk_, path = options_.folder] { return disk->sync_folder(path); });
+    for (size_t at = 0; at != std::string::npos; at = options_.folder.find('/', at + 1))
+      syncs.add_folder(options_.folder.substr(0, at));
+    syncs.add_folder(options_.folder);
     folder_dirty_ = false;
   }
   unnamed_.insert(unnamed_.end(), retired_.begin(), retired_.end());

@@ -22,12 +22,19 @@ struct Piece {
   uint32_t size, offset;
 };
 
-void write_pieces(const OpenFile& file, FramedFile* frames, const std::vector<Piece>& pieces, WriteProgress& progress) {
+void write_pieces(Disk* disk, const std::string& path, FramedFile* frames, const std::vector<Piece>& pieces, WriteProgress& progress) {
+  if (progress.error.load()) return;
+  int error = 0;
+  std::shared_ptr<OpenFile> file = OpenFile::at(disk, path, error);
+  if (!file) {
+    progress.error = error;
+    return;
+  }
   for (const Piece& piece : pieces) {
     if (progress.error.load() || progress.written.load() < piece.offset)
       return;  // an earlier one failed: no gaps
-    ssize_t n = frames ? frames->write(file, piece.bytes, piece.size, piece.offset, true)
-                       : file.disk->pwrite(file.handle, piece.bytes, piece.size, piece.offset);
+    ssize_t n = frames ? frames->write(*file, piece.bytes, piece.size, piece.offset, true)
+                       : disk->pwrite(file->handle, piece.bytes, piece.size, piece.offset);
     if (n < 0) {
       progress.error = (int)n;
       return;
@@ -102,9 +109,6 @@ bool SegmentStore::hand_over(Segment* segment, uint32_t end) {
   segment->handed = std::max(segment->handed, segment->written());
   if (segment->handed >= end) return true;
   if (!segment->file && !create_file(segment)) return false;
-  int error = 0;
-  std::shared_ptr<OpenFile> file = segment->file->open(error);
-  if (!file) return fail("open " + segment->file->path(), error);
   std::vector<Piece> pieces;
   for (const Chunk& chunk : segment->chunks()) {
     uint32_t from = std::max(chunk.start, segment->handed), to = std::min(chunk.start + chunk.size, end);
@@ -116,8 +120,9 @@ bool SegmentStore::hand_over(Segment* segment, uint32_t end) {
   assert(segment->handed == end);
   segment->dirty = true;
   segment->progress->jobs++;
-  auto job = [file, frames = segment->frames, pieces = std::move(pieces), progress = segment->progress] {
-    write_pieces(*file, frames.get(), pieces, *progress);
+  auto job = [disk = disk_, path = segment->file->path(), frames = segment->frames, pieces = std::move(pieces),
+              progress = segment->progress] {
+    write_pieces(disk, path, frames.get(), pieces, *progress);
     progress->jobs--;
   };
   io_->submit(std::move(job), nullptr);

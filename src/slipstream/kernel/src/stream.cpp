@@ -255,6 +255,7 @@ constexpr uint16_t kPlainFormat = 2, kSectionsFormat = 3;
 }  // namespace
 
 void Stream::snapshot_sections(Buffer& out) {
+  if (!has_sections()) return;
   uint16_t count = 0;
   size_t count_at = out.size();
   out.put16(0);
@@ -294,31 +295,23 @@ bool Stream::load_sections(Reader& in) {
   return in.ok();
 }
 
-bool Stream::snapshot(Buffer& out, std::vector<SyncStep>& sync) {
+bool Stream::has_sections() const { return batch_part_count_ || !ended_fast_batches_.empty() || !schedules_.empty(); }
+
+void Stream::snapshot_head(Buffer& out) {
   schedules_.prune([this](uint64_t seq) { return store->live(seq); });
-  bool sections = batch_part_count_ || !ended_fast_batches_.empty() || !schedules_.empty();
-  out.put16(sections ? kSectionsFormat : kPlainFormat);
+  out.put16(has_sections() ? kSectionsFormat : kPlainFormat);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
   spec.encode(out);
   out.put_text(last_msg_id_);
-  dedupe_.snapshot(out);
+}
+
+void Stream::snapshot_middle(Buffer& out) {
   ttls_.prune([this](uint64_t seq) { return store->live(seq); });
   ttls_.snapshot(out);
   snapshot_sources(out);
   out.put32(next_consumer_id);
-  uint32_t logged = 0;
-  // What others retain a message for is in the log, wherever the consumer's own storage is.
-  auto in_log = [this](const Consumer& c) { return !c.spec.memory || !spec.keeps_all(); };
-  for (auto& [id, c] : consumers) logged += in_log(*c);
-  out.put32(logged);
-  for (auto& [id, c] : consumers)
-    if (in_log(*c)) c->snapshot(out);
-  if (sections) snapshot_sections(out);
-  if (!store->snapshot(out, sync)) return false;
-  snapshot_retention(out);
-  return true;
 }
 
 bool Stream::load(Reader& in, uint16_t format) {

@@ -49,6 +49,8 @@ std::string error_json(const PublishVerdict& verdict);
 bool equals_ignoring_case(string_view a, string_view lower);
 std::string lower(string_view text);
 
+class StreamSnapshot;
+
 class Stream {
  public:
   Stream(JetStream& js, uint64_t id, Account& account, std::string name, std::string description, StreamSpec spec);
@@ -70,7 +72,6 @@ class Stream {
   void answer_error(string_view reply, const PublishError& error);
   void count_bytes();  // keeps the account's and the server's sums; after every change
   static constexpr uint16_t kFormat = 3;  // of snapshots; the newest that load() knows
-  bool snapshot(Buffer& out, std::vector<SyncStep>& sync);
   bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view header, string_view body);
   void mirror_caught_up();  // from now on direct gets of the origin's messages may be answered here (mirror_direct)
@@ -110,6 +111,7 @@ class Stream {
   friend class BatchStaging;
   friend class Feed;
   friend class FastIngest;
+  friend class StreamSnapshot;
   using Verdict = PublishVerdict;
   class BatchJudge;
   void append(LoggedMessage& m, string_view reply);
@@ -127,7 +129,8 @@ class Stream {
   void snapshot_sources(Buffer& out) const;
   bool load_sources(Reader& in);
   void apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& verdict);
-  void store_one(int64_t time_ns, LoggedMessage& m, const PublishHeaders& h, Verdict& verdict);
+  void store_one(int64_t time_ns, const LoggedMessage& m, const PublishHeaders& h, string_view header, string_view body,
+                 Verdict& verdict);
   bool ended_fast_batch(const LoggedMessage& m);
   void answer_verdict(string_view reply, const Verdict& verdict);
   void answer_stored(string_view reply, uint64_t seq, const std::string& fields);
@@ -141,7 +144,7 @@ class Stream {
   const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
   const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
-  void stored(uint64_t seq, string_view subject, const PublishHeaders& h);
+  void stored(string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
   void trim_subject(uint32_t subject);
   void remove(uint64_t seq);
@@ -190,7 +193,14 @@ class Stream {
   bool forget_schedule(uint64_t seq);
   void schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t time_ns, int64_t now_ns);
 
+  // stream_snapshot.cpp
+  bool has_sections() const;
+  void snapshot_head(Buffer& out);
+  void snapshot_middle(Buffer& out);
   void snapshot_sections(Buffer& out);
+  StreamSnapshot* snapshot_under_way_ = nullptr;
+  uint64_t snapshots_ = 0;  // begun; a consumer that has not seen the newest one has yet to be written
+
   bool load_sections(Reader& in);
 
   bool mirror_caught_up_ = false;

@@ -144,6 +144,7 @@ bool Consumer::restore(Reader& in) {
 
 // All messages are there now: what waits for one that is not is forgotten, and nobody stands beyond the end.
 void Consumer::restored() {
+  before_change();
   cursor_ = std::min(cursor_, store().last_seq());
   floor_stream_seq_ = std::min(floor_stream_seq_, cursor_);
   bool forgotten = false;

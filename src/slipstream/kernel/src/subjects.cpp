@@ -191,7 +191,8 @@ void SubjectTrie::collect(const Node& node, MatchResult& out, std::vector<string
   }
 }
 
-void SubjectTrie::walk(const Node& start, string_view rest, MatchResult& out, std::vector<string_view>& names) {
+// `by_last_token` becomes true where the result would be another one with another last token.
+void SubjectTrie::walk(const Node& start, string_view rest, MatchResult& out, std::vector<string_view>& names, bool& by_last_token) {
   const Node* node = &start;
   for (;;) {
     if (node->rest) collect(*node->rest, out, names);
@@ -199,9 +200,10 @@ void SubjectTrie::walk(const Node& start, string_view rest, MatchResult& out, st
     string_view token = take_token(rest, last);
     if (node->one) {
       if (last) collect(*node->one, out, names);
-      else walk(*node->one, rest, out, names);
+      else walk(*node->one, rest, out, names, by_last_token);
     }
     if (node->children.empty()) return;
+    if (last) by_last_token = true;
     auto it = node->children.find(token);
     if (it == node->children.end()) return;
     node = it->second.get();
@@ -209,18 +211,36 @@ void SubjectTrie::walk(const Node& start, string_view rest, MatchResult& out, st
   }
 }
 
-void SubjectTrie::match_uncached(string_view literal, MatchResult& out) const {
+void SubjectTrie::match_uncached(string_view literal, MatchResult& out) const { match_new(literal, out); }
+
+// True if the result is the same whatever the last token is.
+bool SubjectTrie::match_new(string_view literal, MatchResult& out) const {
   out.clear();
   names_.clear();
-  if (has_empty_token(literal)) return;  // no token of a subscription stands for nothing
-  walk(root_, literal, out, names_);
+  if (has_empty_token(literal)) return false;  // no token of a subscription stands for nothing
+  bool by_last_token = false;
+  walk(root_, literal, out, names_, by_last_token);
+  return !by_last_token;
 }
 
-const MatchResult& SubjectTrie::match(string_view literal) {
-  if (bypasses_cache(literal)) {
+const MatchResult& SubjectTrie::match_reply(string_view literal) {
+  string_view prefix = literal.substr(0, literal.rfind('.') + 1);
+  if (prefix.size() == literal.size()) {
     match_uncached(literal, scratch_);
     return scratch_;
   }
+  if (reply_slots_.empty()) reply_slots_.resize(kReplySlots);
+  ReplySlot& slot = reply_slots_[hash_bytes(prefix) & (kReplySlots - 1)];
+  if (slot.changes == changes_ && slot.prefix == prefix) return slot.result;
+  if (!match_new(literal, scratch_)) return scratch_;
+  slot.prefix.assign(prefix);
+  slot.changes = changes_;
+  slot.result = scratch_;
+  return slot.result;
+}
+
+const MatchResult& SubjectTrie::match(string_view literal) {
+  if (bypasses_cache(literal)) return match_reply(literal);
   if (slots_.empty()) slots_.resize(kSlots);
   uint64_t h = hash_bytes(literal);
   Slot& slot = slots_[h & (kSlots - 1)];

@@ -82,14 +82,20 @@ class SubjectTrie {
   };
   struct Slot { uint64_t hash = 0, generation = 0; std::string subject; MatchResult result; };
   static constexpr size_t kSlots = 8192;
+  // A client's requests have reply subjects that differ in their last token alone, and match its one wildcard.
+  struct ReplySlot { uint64_t changes = 0; std::string prefix; MatchResult result; };
+  static constexpr size_t kReplySlots = 256;
 
   static void collect(const Node& node, MatchResult& out, std::vector<string_view>& names);
-  static void walk(const Node& node, string_view rest, MatchResult& out, std::vector<string_view>& names);
+  static void walk(const Node& node, string_view rest, MatchResult& out, std::vector<string_view>& names, bool& by_last_token);
+  bool match_new(string_view literal, MatchResult& out) const;
+  const MatchResult& match_reply(string_view literal);
   bool remove_below(Node& node, string_view rest, Subscription* s);
   void invalidate(const Subscription& s);
 
   Node root_;
   std::vector<Slot> slots_;  // made for the first match()
+  std::vector<ReplySlot> reply_slots_;
   mutable std::vector<string_view> names_;
   MatchResult scratch_;
   uint64_t generation_ = 1, changes_ = 0;

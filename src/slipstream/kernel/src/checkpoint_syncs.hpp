@@ -1,0 +1,40 @@
+// What must be on stable storage before a checkpoint may name it: segments up to a size, and folders.
+//
+// Collected by the kernel's thread, done by the I/O thread. A few files are synced one by one. Many (every stream of ten
+// thousand has changed a little) would be as many commits of the file system's own journal, and every publish's sync waits
+// behind them: those are synced together, where the disk can. Files are opened here, so that a round holds one
+// descriptor and not one for each stream.
+#pragma once
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "disk.hpp"
+
+namespace slipstream {
+
+struct WriteProgress;
+
+class CheckpointSyncs {
+ public:
+  static constexpr int kNoRoom = 1;        // something could not be written because the disk is full, which is not for good
+  static constexpr size_t kOneByOneMax = 64;
+
+  // The first `size` bytes of a file, which jobs of the I/O thread that were submitted before have written.
+  void add_file(std::string path, std::shared_ptr<WriteProgress> progress, uint32_t size);
+  void add_folder(const std::string& path) { folders_.insert(path); }
+  int run(Disk& disk) const;  // blocks; 0, kNoRoom or -errno
+  void clear();
+
+ private:
+  struct File {
+    std::string path;
+    std::shared_ptr<WriteProgress> progress;
+    uint32_t size;
+  };
+  std::vector<File> files_;
+  std::set<std::string> folders_;
+};
+
+}  // namespace slipstream
