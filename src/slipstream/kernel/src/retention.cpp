@@ -102,7 +102,7 @@ void Stream::settle_from(uint64_t seq) {
 
 void Stream::remove_consumer(Consumer& c) {
   bool interest = spec.retention == Retention::interest;
-  uint64_t from = c.settled_upto() + 1;
+  uint64_t from = std::max<uint64_t>(c.settled_upto(), 1);  // as nats-server, which looks at the message at the floor as well
   std::vector<uint64_t> own;
   bool visit_each = c.spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
   if (interest && !visit_each)
@@ -123,7 +123,7 @@ void Stream::remove_consumer(Consumer& c) {
 
 void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   bool same_filters = next.filters == c.spec.filters;
-  uint64_t from = c.settled_upto() + 1;
+  uint64_t from = std::max<uint64_t>(c.settled_upto(), 1);
   if (!same_filters) index.remove(c);
   c.update(std::move(text), std::move(next));
   if (same_filters) return;
@@ -134,9 +134,10 @@ void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   lingering_upto_ = store->last_seq();  // what a wider filter lets through was passed already
 }
 
-// A consumer has passed messages without a delivery.
-void Stream::settle_behind_reset(uint64_t from) {
-  if (spec.retention == Retention::interest) settle_from(from);
+// A consumer goes on at `seq`: it has passed what its filters let through before.
+void Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
+  if (spec.retention == Retention::interest)
+    for (uint64_t s = c.next_match(1); s && s < seq; s = c.next_match(s + 1)) settle(s);
   lingering_upto_ = store->last_seq();
 }
 
