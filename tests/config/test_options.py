@@ -75,7 +75,9 @@ def test_everything_that_is_supported() -> None:  # K-313, K-314
         pidfile: p, ports_file_dir: d, logfile: l, log_size_limit: 1m, debug: true, trace: yes
         logtime: off, server_tags: [x, "y:1"], server_metadata { k: v }
         jetstream { store_dir: s, max_mem: "1G", max_file: 10GB, sync_interval: "2m", strict: off
-            limits { max_ack_pending: 7, max_request_batch: 8, duplicate_window: "1m"
+            request_queue_limit: 20, info_queue_limit: 30
+            limits { default_max_consumers: 6
+                max_ack_pending: 7, max_request_batch: 8, duplicate_window: "1m"
                 batch { max_inflight_per_stream: 3, max_inflight_total: 4, max_msgs: 5
                     timeout: "2s" } } }
     """)
@@ -97,7 +99,8 @@ def test_everything_that_is_supported() -> None:  # K-313, K-314
         store_dir="s",
         jetstream=JetStream(
             enabled=True, max_memory=1 << 30, max_file=10 << 30, sync_interval_ns=120 * S,
-            strict=False, limits=JetStreamLimits(7, 8, 60 * S, BatchLimits(3, 4, 5, 2 * S)),
+            strict=False, request_queue_limit=20, info_queue_limit=30,
+            limits=JetStreamLimits(6, 7, 8, 60 * S, BatchLimits(3, 4, 5, 2 * S)),
         ),
     )  # fmt: skip
 
@@ -238,3 +241,11 @@ def test_the_table_is_whole() -> None:
     for block, unbuilt in UNBUILT.items():
         assert specs(block)
         assert not set(unbuilt) & set(fields_by_key(block)), "both supported and refused"
+
+
+def test_secrets_are_not_in_the_text_of_options() -> None:
+    secret = "open sesame"
+    jetstream = JetStream(encryption_key=secret, previous_encryption_key=secret)
+    options = Options(jetstream=jetstream, authorization=Authorization(password=secret))
+    assert options.jetstream.encryption_key == secret
+    assert secret not in repr(options)

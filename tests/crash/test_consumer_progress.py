@@ -18,7 +18,7 @@ from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.kernel.values import ConsumerState
 from slipstream.testing.simulated_node import (
-    INBOX,
+    PUSH_INBOX,
     PowerLoss,
     SimulatedClock,
     SimulatedNode,
@@ -27,11 +27,10 @@ from slipstream.testing.simulated_node import (
 )
 
 SECOND_NS = 1_000_000_000
-DELIVER = 1  # the number of the inbox to which the consumer delivers
 FLOW_CONTROL = consumer_spec(
     ack_policy=3,
     ack_wait_ns=0,
-    deliver_subject=INBOX + b"1",
+    deliver_subject=PUSH_INBOX,
     flow_control=True,
     idle_heartbeat_ns=SECOND_NS,
     max_ack_pending=4,
@@ -55,7 +54,6 @@ class Run:
 
     def drive(self) -> None:
         node = self.node
-        assert node.next_number() == DELIVER
         stream = self._commit(
             lambda token: node.kernel.propose_stream_create(
                 token, node.account, b"S", b"S", stream_spec(subjects=[b"s"])
@@ -100,7 +98,7 @@ class Run:
         self._promise(messages=self.promises.messages + 1)
 
     def _acknowledge(self, consumer_seq: int, stream_seq: int) -> None:
-        asked = [event for event in self.node.replies[DELIVER] if event.reply]
+        asked = [event for event in self.node.push_statuses if event.reply]
         header = f"NATS/1.0\r\nNats-Last-Consumer: {consumer_seq}\r\nNats-Last-Stream: {stream_seq}"
         subject = asked[-1].reply
         self.node.kernel.publish(
@@ -143,7 +141,6 @@ def judge(disk: SimDisk, clock: SimulatedClock, promises: Promises) -> None:
     (consumer,) = [record.consumer for record in node.kernel.consumers(stream)]
     state = node.kernel.consumer_state(stream, consumer)
     judge_state(state, promises)
-    assert node.next_number() == DELIVER
     drain(node, stream, consumer, first=state.ack_floor_stream_seq + 1, last=promises.messages)
 
 
@@ -190,7 +187,6 @@ def test_a_consumer_of_a_source_goes_back_to_its_floor_at_a_restart() -> None:  
     disk, clock = SimDisk(0), SimulatedClock()
     node = SimulatedNode(disk, clock)
     life = Run(node)
-    assert node.next_number() == DELIVER
     stream = life._commit(
         lambda token: node.kernel.propose_stream_create(
             token, node.account, b"S", b"S", stream_spec(subjects=[b"s"])

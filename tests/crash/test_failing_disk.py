@@ -21,7 +21,7 @@ from slipstream.testing.simulated_node import SimulatedClock, SimulatedNode, str
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3, 5, 8, 13, 21])
-def test_a_failed_sync_is_final(nth: int) -> None:
+def test_a_failed_sync_is_final(nth: int) -> None:  # S-239, decided otherwise
     """Of a file or a folder, at any place: from there on nothing is acknowledged, and what was is
     found again.
     """

@@ -162,6 +162,18 @@ def watched(s: Session, count: int) -> None:
 
 
 @scenario
+def audit_of_a_client(s: Session) -> None:  # S-246
+    sid = s.connection.subscribe("$JS.EVENT.ADVISORY.API")
+    s.api("CONSUMER.INFO.S.C")
+    audit = s.connection.next_of_any(2)
+    s.connection.unsubscribe(sid)
+    assert audit is not None, "no audit"
+    client = json.loads(audit.body)["client"]
+    unlike = dict.fromkeys(("start", "id", "rtt", "server"), "its own")
+    s.notes.append(json.dumps({name: unlike.get(name, client[name]) for name in client}))
+
+
+@scenario
 def consumer_advisories(s: Session) -> None:  # C-119, C-122, C-125, C-129, C-143..C-151
     s.stream()
     s.store(*"12345")

@@ -142,7 +142,7 @@ def normal_json(value: object) -> str:
 
 
 @scenario
-def pull_batch_and_timeout(s: Session) -> None:  # C-067, C-070, C-079
+def pull_batch_and_timeout(s: Session) -> None:  # C-067, C-070, C-079, C-090, C-110
     s.stream()
     s.store("1", "2", "3")
     s.consumer()
@@ -152,7 +152,7 @@ def pull_batch_and_timeout(s: Session) -> None:  # C-067, C-070, C-079
 
 
 @scenario
-def pull_bodies(s: Session) -> None:  # C-067, C-069
+def pull_bodies(s: Session) -> None:  # C-067, C-069, C-071
     s.stream()
     s.store(*"12345678")
     s.consumer()
@@ -288,7 +288,7 @@ def pull_and_delete(s: Session) -> None:  # C-083
 
 
 @scenario
-def acks(s: Session) -> None:  # C-114..C-116, C-126
+def acks(s: Session) -> None:  # C-114..C-116, C-126, C-130
     s.stream()
     s.store(*"123456")
     s.consumer()

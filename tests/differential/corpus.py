@@ -65,7 +65,8 @@ HEADER = b"NATS/1.0\r\nA: b\r\n\r\n"
 MS, SECOND = 1_000_000, 1_000_000_000
 
 # Every step is one attempt to create a stream, deleted again before the next. What leaves traces
-# has a name of its own: nats-server 2.15.1 may find old files when a name is used again.  # S-001
+# has a name of its own: nats-server 2.15.1 may find old files when a name is used again.
+# S-001..S-009, S-011, S-026, S-049, S-052..S-054, S-072
 STREAM_ATTEMPTS: list[Call] = [
     stream(),
     stream(subjects=["a", "b.*", "c.>"]),
@@ -190,7 +191,7 @@ STREAM_ATTEMPTS: list[Call] = [
     Call("STREAM.CREATE.S", b'{"NAME":"S","Max_Msgs":5}'),
 ]
 
-# Each after S was created with subject s.> and with the fields of the first element.
+# Each after S was created with subject s.> and with the fields of the first element. S-073
 STREAM_UPDATES: list[tuple[dict[str, Any], Call]] = [
     ({}, update(subjects=["s.>", "t"])),
     ({}, update()),
@@ -443,6 +444,7 @@ _MESSAGES: list[Step] = [
     Store("s.c", b"x" * 300),
 ]
 
+# S-055, S-056, S-061, S-065, S-074, S-079, S-103
 MESSAGE_READS: list[Step] = [
     call("STREAM.MSG.GET.S", seq=1),
     call("STREAM.MSG.GET.S", seq=2),
@@ -481,6 +483,7 @@ MESSAGE_READS: list[Step] = [
     Call("STREAM.INFO.X"),
 ]
 
+# S-060, S-080, S-104
 _DELETES: list[Step] = [
     call("STREAM.MSG.DELETE.S", seq=2),
     call("STREAM.MSG.DELETE.S", seq=2),
@@ -498,6 +501,7 @@ _DELETES: list[Step] = [
     Call("STREAM.INFO.S"),
 ]
 
+# S-078, S-105, S-106
 _PURGES: list[Step] = [
     call("STREAM.PURGE.S", filter="s.b"),
     call("STREAM.PURGE.S", filter="zzz"),
@@ -532,6 +536,7 @@ _PROTECTED: list[Step] = [
     Call("STREAM.DELETE.S"),
 ]
 
+# S-071, S-075..S-077, S-099..S-102
 _LISTS: list[Step] = [
     Call("STREAM.NAMES"),
     Call("STREAM.LIST"),
@@ -645,6 +650,7 @@ _LIMITED: list[Step] = [
     update(subjects=["s.>"], max_consumers=1),
 ]
 
+# S-083..S-086, S-089..S-096: what a single server says of clusters, if anything
 _ODD: list[Step] = [
     stream(subjects=["s.>"]),
     *(
@@ -660,11 +666,16 @@ _ODD: list[Step] = [
             "CONSUMER.DURABLE.CREATE.S.C.D",
             "META.LEADER.STEPDOWN",
             "SERVER.REMOVE",
+            "SERVER.EVACUATE",
+            "META.RESCUE",
             "ACCOUNT.PURGE.X",
+            "ACCOUNT.STREAM.MOVE.X.S",
+            "ACCOUNT.STREAM.CANCEL_MOVE.X.S",
             "CONSUMER.RESET.S.zzz",
             "STREAM.LEADER.STEPDOWN.S",
             "STREAM.LEADER.STEPDOWN.X",
             "STREAM.PEER.REMOVE.S",
+            "STREAM.PEER.EVACUATE.S",
             "STREAM.CANCEL_MOVE.S",
             "CONSUMER.LEADER.STEPDOWN.S.C",
             "STREAM.SNAPSHOT.S",

@@ -100,7 +100,7 @@ def of_api() -> list[tuple[str, bytes]]:
     return [(p.subject.decode(), p.body) for p in published if p.subject.startswith(b"$JS.EVENT.")]
 
 
-def test_same_advisories(fresh_oracle: LiveTarget) -> None:
+def test_same_advisories(fresh_oracle: LiveTarget) -> None:  # S-247
     expected, got = by_subject(of_oracle(fresh_oracle)), by_subject(of_api())
     assert sorted(got) == sorted(expected)
     del expected[AUDIT_SUBJECT]
@@ -108,7 +108,7 @@ def test_same_advisories(fresh_oracle: LiveTarget) -> None:
         assert got[subject] == bodies, subject
 
 
-def test_same_audits(fresh_oracle: LiveTarget) -> None:
+def test_same_audits(fresh_oracle: LiveTarget) -> None:  # S-246
     """In any order: nats-server has several workers for the API."""
     expected, got = by_subject(of_oracle(fresh_oracle)), by_subject(of_api())
     assert sorted(got[AUDIT_SUBJECT]) == sorted(expected[AUDIT_SUBJECT])

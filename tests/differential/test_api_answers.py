@@ -11,9 +11,10 @@ import pytest
 from answer_comparison import differences
 from corpus import CONVERSATIONS, Conversation
 from origin_corpus import ORIGIN_CONVERSATIONS
+from stream_corpus import STREAM_CONVERSATIONS
 from targets import ApiTarget, KernelTarget, LiveTarget
 
-TALKS = [*CONVERSATIONS, *ORIGIN_CONVERSATIONS]
+TALKS = [*CONVERSATIONS, *ORIGIN_CONVERSATIONS, *STREAM_CONVERSATIONS]
 
 
 @pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.name)

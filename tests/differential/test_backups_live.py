@@ -217,6 +217,7 @@ def advisories_of(target: LiveTarget) -> list[str]:
         return sorted(heard)
 
 
+# S-227, S-230
 REFUSALS: list[tuple[str, bytes]] = [
     ("STREAM.SNAPSHOT.S", b""),
     ("STREAM.SNAPSHOT.S", b"{}"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from conversation import Conversation
 from slipstream.jetstream.limits import AccountLimits, TieredLimits
-from slipstream.kernel.events import RequestsDroppedEvent
+from slipstream.kernel.events import RequestQueue, RequestsDroppedEvent
 
 
 def create(talk: Conversation, name: str, **config: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_without_a_tier_there_is_nothing() -> None:  # S-240
 def test_dropped_requests_are_announced() -> None:  # S-109, S-257
     talk = Conversation()
     talk.kernel.subscriptions.add(b"$JS.EVENT.>")
-    talk.api.handle(RequestsDroppedEvent(12), talk.kernel.now_ns)
+    talk.api.handle(RequestsDroppedEvent(12, RequestQueue.API), talk.kernel.now_ns)
     (event,) = talk.kernel.take_published()
     assert event.subject == b"$JS.EVENT.ADVISORY.API.LIMIT_REACHED"
     fields = json.loads(event.body)

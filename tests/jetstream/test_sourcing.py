@@ -202,6 +202,19 @@ def test_a_durable_consumer_is_reset(talk: Talk) -> None:  # S-193
     assert feed.spec["consumer"] == b"D"
 
 
+def test_a_durable_consumer_of_a_mirror_too(talk: Talk) -> None:  # S-193
+    mirror(talk, consumer={"name": "D", "deliver_subject": "to.m"})
+    answer = {
+        "name": "D",
+        "config": {"deliver_subject": "to.m", "ack_policy": "none"},
+        "delivered": {"stream_seq": 0},
+    }
+    talk.answer(talk.one(), answer)
+    error = talk.shown("M", "mirror")["error"]
+    assert error["err_code"] == 10214
+    assert error["description"] == "stream mirror consumer requires flow control ack policy"
+
+
 # -- where it begins
 
 

@@ -127,7 +127,7 @@ def test_disabling_drops_what_is_open():  # S-044
     assert p.bodies() == []
 
 
-def test_a_restart_forgets_what_was_not_committed():
+def test_a_restart_forgets_what_was_not_committed():  # S-221, decided otherwise
     p = atomic()
     p.staged("b", 1)
     again = p.restarted()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import CommittedEvent, InactiveEvent, RequestEvent
 from slipstream.testing.simulated_node import (
-    INBOX,
+    PUSH_INBOX,
     SimulatedClock,
     SimulatedNode,
     consumer_spec,
@@ -21,14 +21,13 @@ from slipstream.testing.simulated_node import (
 
 MS = 1_000_000
 SECOND = 1_000 * MS
-DELIVER = INBOX + b"1"
+DELIVER = PUSH_INBOX
 
 
 class Pace:
     def __init__(self, **stream: object) -> None:
         self.disk, self.clock = SimDisk(1), SimulatedClock()
         self.node = SimulatedNode(self.disk, self.clock)
-        assert self.node.next_number() == 1  # where push consumers deliver
         spec = stream_spec(subjects=[b"s"], **stream)
         self.stream = self.commit(
             lambda token: self.node.kernel.propose_stream_create(
@@ -92,10 +91,16 @@ class Pace:
         self.node.deliveries.clear()
         return found
 
+    def checkpoint(self) -> None:
+        kernel = self.node.kernel
+        written = kernel.store_stats().checkpoints
+        kernel.checkpoint()
+        while kernel.store_stats().checkpoints == written:
+            self.turn()
+
     def restart(self) -> None:
         self.node.stop()
         self.node = SimulatedNode(self.disk, self.clock)
-        self.node.next_number()
         self.pass_time(0)
 
 
@@ -259,3 +264,23 @@ def test_a_push_consumer_without_a_listener_ends() -> None:  # C-108
     assert pace.inactive == []
     pace.pass_time(2 * SECOND)
     assert pace.inactive == [pace.consumer]
+
+
+# -- across a restart
+
+
+def test_what_is_due_is_due_after_a_restart_too() -> None:  # C-123
+    """Nobody pulled between the end of the ack wait and the checkpoint."""
+    pace = Pace()
+    pace.store(b"1", b"2")
+    pace.create(ack_wait_ns=10 * SECOND)
+    pace.node.pull("S", "C", 2)
+    pace.pass_time(0)
+    assert pace.taken() == [1, 2]
+    pace.pass_time(11 * SECOND)
+    pace.checkpoint()
+    pace.restart()
+    pace.node.pull("S", "C", 2)
+    pace.pass_time(0)
+    assert pace.taken() == [1, 2]
+    pace.node.kernel.check()

@@ -20,7 +20,9 @@ deadlines = st.integers(0, 30)
 
 
 class Pending:
-    """Insertion and change are numbered: what is equal stands in the order in which it came."""
+    """Insertion and change are numbered: what is equal stands in the order in which it came. One
+    whose time is not watched has no number for it.
+    """
 
     def __init__(self, consumer_seq: int, deadline_ns: int, deliveries: int, number: int) -> None:
         self.consumer_seq = consumer_seq
@@ -64,6 +66,13 @@ class PendingTableMachine(RuleBasedStateMachine):
         self.model[seq].deadline_ns, self.model[seq].timed = deadline_ns, self.next_number()
 
     @precondition(lambda self: self.model)
+    @rule(draw=st.data())
+    def stop_timing(self, draw: st.DataObject) -> None:
+        seq = draw.draw(st.sampled_from(sorted(self.model)))
+        self.table.stop_timing(seq)
+        self.model[seq].timed = 0
+
+    @precondition(lambda self: self.model)
     @rule(draw=st.data(), deliveries=st.integers(1, 4))
     def set_deliveries(self, draw: st.DataObject, deliveries: int) -> None:
         seq = draw.draw(st.sampled_from(sorted(self.model)))
@@ -89,7 +98,8 @@ class PendingTableMachine(RuleBasedStateMachine):
         assert self.table.redelivered == sum(p.deliveries > 1 for p in model.values())
         in_order = sorted(model, key=lambda s: (model[s].consumer_seq, model[s].inserted))
         assert self.table.in_order() == in_order
-        by_deadline = sorted(model, key=lambda s: (model[s].deadline_ns, model[s].timed))
+        timed = (seq for seq in model if model[seq].timed)
+        by_deadline = sorted(timed, key=lambda s: (model[s].deadline_ns, model[s].timed))
         assert self.table.by_deadline() == by_deadline
         for seq in range(1, 82):
             p = model.get(seq)

@@ -16,9 +16,18 @@ from typing import Any
 
 from slipstream.kernel.events import RequestEvent
 from slipstream.testing.simulated_node import SimulatedClock
-from world import API, FIRST_SERVICE, INBOX, INBOXES, Answer, Expected, Possibility, World
+from world import (
+    API,
+    FIRST_SERVICE,
+    INBOX,
+    INBOXES,
+    Answer,
+    Expected,
+    Possibility,
+    World,
+    inbox_subjects,
+)
 
-PUSH_CONSUMERS = 8
 QUIET_S = 0.02
 ANSWER_S = 30.0
 _ACK_TIME = re.compile(rb"^(\$JS\.ACK\.(?:[^.]+\.){5})[^.]+")
@@ -40,10 +49,8 @@ class NatsWorld(World):
         self._pongs = 0
         options = {"verbose": False, "headers": True, "no_responders": False, "protocol": 1}
         self._write(b"CONNECT " + json.dumps(options).encode() + b"\r\n")
-        for i in range(INBOXES):
-            # nats-server finds nobody at a deliver subject who listens to a wildcard.
-            last = b"%d" % (i - INBOXES // 2) if 0 <= i - INBOXES // 2 < PUSH_CONSUMERS else b">"
-            self._write(b"SUB _BOX.%d.%b %d\r\n" % (i, last, i + 1))
+        for i, subject in enumerate(inbox_subjects()):
+            self._write(b"SUB %b %d\r\n" % (subject, i + 1))
 
     def close(self) -> None:
         """Its interest is gone when this returns; the next one begins without it."""

@@ -32,12 +32,21 @@ from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, Simulat
 API = b"$JS.API."
 INBOX = b"_BOX."
 INBOXES = 64  # of the pulls and requests of one step, each has one of its own
+PUSH_CONSUMERS = 8
 FIRST_SERVICE = 100
 QUIET_TURNS = 2
 TURNS_MAX = 200
 MOMENT_NS = 2_000_000  # between two steps: timers of the kernel are not finer than half of it
 
 Answer = dict[str, Any]
+
+
+def inbox_subjects() -> list[bytes]:
+    """What is subscribed to. A push consumer is active for a literal subscription only (C-100)."""
+    push = range(INBOXES // 2, INBOXES // 2 + PUSH_CONSUMERS)
+    return [
+        INBOX + (b"%d.%d" % (i, i - push[0]) if i in push else b"%d.>" % i) for i in range(INBOXES)
+    ]
 
 
 @dataclass
@@ -152,7 +161,7 @@ class World:
             self.clock,
             seed=self.seed,
             sync_interval_ns=self.sync_interval_ns,
-            services={INBOX + b"%d.>" % i: FIRST_SERVICE + i for i in range(INBOXES)},
+            services={s: FIRST_SERVICE + i for i, s in enumerate(inbox_subjects())},
         )
         options = Options("model", "2.15.1", ServerLimits(1 << 40, 1 << 40))
         ids = IdSource(random.Random(self.seed).getrandbits)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +105,24 @@ def test_a_store_becomes_encrypted_and_its_old_files_go(tmp_path: Path) -> None:
     with running(tmp_path, "key: k1") as started:
         wait_until(lambda: not readable(tmp_path), "nothing readable is left")
         check(started)
+
+
+def test_files_of_a_deleted_stream_go_with_the_next_start(tmp_path: Path) -> None:
+    """A crash came between the checkpoint that no longer names them and their end."""
+    with running(tmp_path) as started:
+        fill(started)
+        folders = started.server.store_path / "streams"
+    [folder] = folders.iterdir()
+    shutil.copytree(folder, tmp_path / "kept")
+    with running(tmp_path) as started, Asker(started.port) as client:
+        assert client.ask("$JS.API.STREAM.DELETE.RECIPES")["success"]
+        wait_until(lambda: not folder.exists(), "the stream's files are gone")
+    shutil.copytree(tmp_path / "kept", folder)
+    unknown = folders / "00000000000000ff"  # no stream ever had this number
+    (tmp_path / "kept").rename(unknown)
+    with running(tmp_path, "key: k1"):
+        wait_until(lambda: not folder.exists(), "what was left of the stream is gone")
+    assert list(unknown.iterdir())
 
 
 def test_another_cipher_writes_the_files_anew(tmp_path: Path) -> None:
@@ -220,6 +240,59 @@ def test_a_damaged_file_of_keys_is_refused(tmp_path: Path) -> None:
     path.write_text(whole.replace('"format": 1', '"format": 9'))
     with pytest.raises(StoreError, match="unknown format"):
         unlock(disk, Passphrases("k1"), Source())
-    path.write_text(whole.replace('"number": 1', '"number": 2'))
+    path.write_text(re.sub('"number": 1|"current": 1', lambda found: found[0][:-1] + "2", whole))
     with pytest.raises(StoreError, match="does not open it"):
         unlock(disk, Passphrases("k1"), Source())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"current": 2},
+        {"current": "1"},
+        {"keys": []},
+        {"keys": {"1": 1}},
+        {"number": 0},
+        {"number": 1 << 32},
+        {"cipher": 3},
+        {"nonce": "00" * 23},
+        {"sealed": "0" * 95 + "g"},
+        {"sealed": None},
+        {"salt": ""},
+        {"operations": 1 << 40},
+        {"memory": 1 << 50},
+        {"function": "argon2d"},
+    ],
+    ids=str,
+)
+def test_every_part_of_the_file_of_keys_is_looked_at(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """The server refuses it by name, and verify says the same instead of falling over it."""
+    with running(tmp_path, "key: k1") as started:
+        folder = started.server.store_path
+    path = folder / KEYS_FILE
+    content = json.loads(path.read_text())
+    for part in (content, content["derivation"], content["keys"][0]):
+        part.update({name: value for name, value in change.items() if name in part})
+    path.write_text(json.dumps(content))
+    with pytest.raises(StartError, match="of the store is damaged"):
+        running(tmp_path, "key: k1").__enter__()
+    report = verify.verify(RealDisk(str(folder)), Passphrases("k1"))
+    assert report.outcome is Outcome.NOT_A_STORE
+    assert "'slipstream.keys' of the store is damaged" in report.lines[-1]
+    assert json.loads(path.read_text()) == content
+
+
+def test_an_encrypted_store_without_its_file_of_keys_gets_no_new_ones(tmp_path: Path) -> None:
+    with running(tmp_path, "key: k1") as started:
+        fill(started, 8)
+        path = started.server.store_path / KEYS_FILE
+    kept = path.read_bytes()
+    path.unlink()
+    with pytest.raises(StartError, match="is missing"):
+        running(tmp_path, "key: k1").__enter__()
+    assert not path.exists()
+    path.write_bytes(kept)
+    with running(tmp_path, "key: k1") as started:
+        check(started, 8)

@@ -106,7 +106,9 @@ async def test_varz(both: StartBoth) -> None:  # K-231
         "store_dir": ours["jetstream"]["config"]["store_dir"],
         "sync_always": True, "sync_interval": 0, "strict": True,
     }  # fmt: skip
-    assert ours["jetstream"]["limits"] == {"max_ack_pending": 5000}
+    limits = ours["jetstream"]["limits"]
+    assert limits == {"max_ack_pending": 5000, "default_max_consumers": 1000}
+    assert limits == theirs["jetstream"]["limits"]
     own = ours["slipstream"]
     assert own["turns"] > 0
     assert own["python_steps"] > 0

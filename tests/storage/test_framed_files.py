@@ -8,11 +8,12 @@ operations of test_message_store.py run over these files too.
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from encryption_keys import ring
-from slipstream.kernel._kernel import SimDisk
+from slipstream.kernel._kernel import OPEN_CREATE, OPEN_WRITE, SimDisk
 from test_message_store_disks import FOLDER, Stream
 
 FRAME = 64 << 10
@@ -158,3 +159,84 @@ def test_cold_reads_of_frames_wait_for_the_pool() -> None:
     assert status == "pending"
     stream.pool.finish()
     assert stream.read(5, blocking=False) == Stream.body(5)
+
+
+@pytest.mark.parametrize("options", [{"compressed": True}, {"keys": ring(1)}], ids=["s2", "keys"])
+def test_what_is_written_behind_a_snapshot_is_in_frames_of_its_own(options: dict[str, Any]) -> None:
+    """Where the I/O thread failed, the kernel's writes what it was given and what came since."""
+    stream = Stream(**options)
+    stream.fill(20)
+    disk = stream.disk
+    assert isinstance(disk, SimDisk)
+    disk.set_capacity(1)
+
+    def go_on() -> None:
+        disk.set_capacity(0)
+        stream.fill(5)
+        assert stream.store.write_tail()
+
+    snapshot = stream.store.snapshot(before_sync=go_on)
+    assert snapshot is not None, stream.store.error
+    assert stream.restart(snapshot), stream.store.error
+    stream.store.check()
+    assert stream.store.last_seq == 20
+    stream.fill(5)
+    assert stream.restart(stream.checkpoint()), stream.store.error
+    assert [stream.read(seq) for seq in (1, 20, 25)] == [Stream.body(seq) for seq in (1, 20, 25)]
+
+
+@pytest.mark.parametrize("options", [{"compressed": True}, {"keys": ring(1)}], ids=["s2", "keys"])
+def test_a_file_whose_last_frame_is_damaged_is_not_cut(options: dict[str, Any]) -> None:
+    """Long bodies are passed over at the start, but where the file ends is in that frame's head."""
+    stream = NoisyStream(segment_bytes_min=4 << 20, segment_bytes_max=4 << 20, **options)
+    stream.fill(5, 300_000)
+    snapshot = stream.checkpoint()
+    [name] = stream.files()
+    content = stream.content(name)
+    last = at = 64
+    while at < len(content):
+        last, at = at, at + 12 + int.from_bytes(content[at + 4 : at + 8], "little")
+    for offset, bit in ((4, 3), (5, 3), (7, 6), (0, 2), (8, 1), (12, 0)):
+        stream.disk.flip_bit(f"{FOLDER}/{name}", last + offset, bit)
+        damaged = stream.content(name)
+        assert not stream.restart(snapshot)
+        assert "is damaged or missing" in stream.store.error
+        assert stream.content(name) == damaged
+        stream.disk.flip_bit(f"{FOLDER}/{name}", last + offset, bit)
+    assert stream.restart(snapshot), stream.store.error
+
+
+def test_readable_files_that_nothing_names_go_from_an_idle_stream() -> None:
+    """A crash before the old files were unlinked; nobody may ever publish to the stream again."""
+    stream = Stream(keys=ring(1))
+    stream.fill(10)
+    stream.checkpoint()
+    stream.store.remove_below(11)
+    snapshot = stream.checkpoint()
+    handle = stream.disk.open(f"{FOLDER}/00000000000000ff.segment", OPEN_WRITE | OPEN_CREATE)
+    stream.disk.pwrite(handle, b"readable", 0)
+    stream.disk.close(handle)
+    assert stream.restart(snapshot), stream.store.error
+    assert stream.store.wants_rewrite
+    stream.checkpoint()
+    assert not stream.files()
+    assert not stream.store.wants_rewrite
+
+
+def test_a_damaged_body_does_not_keep_its_neighbours_readable() -> None:
+    """It is encrypted as it is, and told as before when it is read."""
+    stream = NoisyStream(segment_bytes_min=1 << 20, segment_bytes_max=1 << 20)
+    stream.fill(100)
+    snapshot = stream.checkpoint()
+    [name] = stream.files()
+    stream.disk.flip_bit(f"{FOLDER}/{name}", stream.content(name).index(noise(7)) + 30, 1)
+    stream.options["keys"] = ring(1)
+    assert stream.restart(snapshot), stream.store.error
+    for _ in range(3):
+        snapshot = stream.checkpoint()
+    assert not stream.store.wants_rewrite
+    assert not holds(stream, noise(50)[:60])
+    assert stream.restart(snapshot), stream.store.error
+    stream.store.check()
+    assert stream.store.read(7, stream.buffer, True)[0] == "damaged"
+    assert [stream.read(seq) for seq in (6, 8)] == [noise(6), noise(8)]

@@ -669,7 +669,9 @@ def test_an_encryption_that_changes_between_lives(script: list[Step], lives: lis
         journal.close()
 
 
-def test_nothing_readable_is_left_when_encryption_is_turned_on() -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_nothing_readable_is_left_when_encryption_is_turned_on(damaged: bool) -> None:
+    """Also in spare files of which nobody can tell what they hold."""
     disk = SimDisk(1)
     journal = open_journal(disk)
     journal.recover()
@@ -680,6 +682,9 @@ def test_nothing_readable_is_left_when_encryption_is_turned_on() -> None:
     journal.release(journal.synced - 1)
     journal.close()
     assert contains(disk, b"plain text")
+    for name in disk.list("journal"):
+        if damaged and name.endswith(".spare"):
+            disk.flip_bit(f"journal/{name}", 20, 1)
     journal = open_journal(disk, keys=ring(1))
     journal.recover()
     model = Model(journal)

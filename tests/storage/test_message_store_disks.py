@@ -277,7 +277,7 @@ def test_removals_during_a_rewrite_hold() -> None:
     assert stream.read(110) == Stream.body(110)
 
 
-def test_an_erased_body_does_not_live_on_in_a_rewritten_segment() -> None:
+def test_an_erased_body_does_not_live_on_in_a_rewritten_segment() -> None:  # S-177
     stream = Stream()
     stream.fill(1000)
     stream.checkpoint()

@@ -17,6 +17,7 @@ DEFAULT_PORT = 4222
 CLOSED_CONNECTIONS_MAX = 10_000
 ACCOUNT_GLOBAL = "$G"
 ACCOUNT_SYSTEM = "$SYS"
+API_REQUESTS_QUEUED = 10_000
 CONNECTION_TYPES = frozenset(
     {"STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "INPROCESS"}
 )
@@ -128,24 +129,37 @@ class BatchLimits:
 
 @dataclass(frozen=True, slots=True)
 class JetStreamLimits:
-    """Server-wide caps on what streams and consumers may ask for; 0 is no cap."""
+    """Server-wide caps on what streams and consumers may ask for; 0 is no cap. After a reload they
+    hold for what is created or updated from then on.
+    """
 
+    default_max_consumers: int = option(
+        1000,
+        keys=("default_max_consumers",),
+        read=readers.integer,
+        zero_is_default=True,
+        reloadable=True,
+        help="Consumers of a stream when neither it nor its account has a limit; -1 is no cap",
+    )
     max_ack_pending: int = option(
         0,
         keys=("max_ack_pending",),
         read=readers.integer,
+        reloadable=True,
         help="Highest max_ack_pending of a consumer",
     )
     max_request_batch: int = option(
         0,
         keys=("max_request_batch",),
         read=readers.integer,
+        reloadable=True,
         help="Highest batch of a pull request",
     )
     duplicate_window_ns: int = option(
         0,
         keys=("duplicate_window",),
         read=readers.duration,
+        reloadable=True,
         help="Longest duplicate window of a stream",
     )
     batch: BatchLimits = option(
@@ -196,6 +210,19 @@ class JetStream:
         read=readers.string,
         help="Another name of this JetStream: its API is at $JS.<domain>.API too",
     )
+    request_queue_limit: int = option(
+        API_REQUESTS_QUEUED,
+        keys=("request_queue_limit",),
+        read=readers.integer,
+        zero_is_default=True,
+        help="Requests to the API that may wait; further ones are not answered",
+    )
+    info_queue_limit: int = option(
+        0,
+        keys=("info_queue_limit",),
+        read=readers.integer,
+        help="The same for questions (INFO, NAMES, LIST); by default request_queue_limit",
+    )
     encryption_key: str = option(
         "",
         keys=("key", "ek", "encryption_key"),
@@ -222,6 +249,14 @@ class JetStream:
     limits: JetStreamLimits = option(
         JetStreamLimits(), keys=("limits",), help="Caps on what clients may ask for"
     )
+
+    @property
+    def api_requests_queued(self) -> int:
+        return self.request_queue_limit if self.request_queue_limit > 0 else API_REQUESTS_QUEUED
+
+    @property
+    def api_info_requests_queued(self) -> int:
+        return self.info_queue_limit if self.info_queue_limit > 0 else self.api_requests_queued
 
     @property
     def durable(self) -> bool:

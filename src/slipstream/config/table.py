@@ -53,7 +53,8 @@ class Row:
 
 def option(default: T, **spec: Any) -> T:
     """A field of an options dataclass, with its row of the table."""
-    return dataclasses.field(default=default, metadata={"spec": OptionSpec(**spec)})
+    shown = not spec.get("secret", False)
+    return dataclasses.field(default=default, repr=shown, metadata={"spec": OptionSpec(**spec)})
 
 
 def dashed(flag: str) -> str:

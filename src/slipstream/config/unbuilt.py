@@ -73,7 +73,6 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
         **dict.fromkeys(
             ("max_buffered_size", "max_buffered_msgs", "max_concurrent_io"), _OWN_LIMIT
         ),
-        **dict.fromkeys(("request_queue_limit", "info_queue_limit"), _OWN_LIMIT),
     },
     FeatureFlags: {
         **dict.fromkeys(("js_raft_delete_range", "js_snapshot_sources"), _ALONE),

@@ -15,6 +15,17 @@ SERVER_LEVEL_KEY = "_nats.level"
 SERVER_VERSION_KEY = "_nats.ver"
 
 
+class LevelError(Exception):
+    """What a later version stored needs more than this one has; str() names it."""
+
+
+def require_known_level(what: str, metadata: dict[str, str]) -> None:
+    """To serve it as if its features were not there could lose messages (S-245)."""
+    level = metadata.get(REQUIRED_LEVEL_KEY, "0")
+    if not level.isdecimal() or int(level) > API_LEVEL:
+        raise LevelError(f"{what} needs JetStream API level {level}, this server has {API_LEVEL}")
+
+
 def stored_metadata(metadata: dict[str, str], required_level: int) -> dict[str, str]:
     """What is kept: the sender's own keys and the level that the configuration needs."""
     kept = without_server_keys(metadata)

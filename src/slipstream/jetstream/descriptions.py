@@ -2,7 +2,7 @@
 see it, and when it was made.
 
 JSON, read with tolerance for unknown fields, so that an older server can read what a newer one
-wrote.
+wrote, as far as its API level allows.
 """
 
 from __future__ import annotations

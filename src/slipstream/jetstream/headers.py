@@ -9,4 +9,4 @@ def header_value(header: bytes, name: bytes) -> bytes:
     if start < 0:
         return b""
     value, _, _ = header[start + len(name) + 3 :].partition(b"\r\n")
-    return value.strip(b" \t")
+    return value.lstrip(b" ")

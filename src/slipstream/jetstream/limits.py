@@ -9,13 +9,16 @@ from typing import NamedTuple
 
 
 class ServerLimits(NamedTuple):
-    """The server's own; 0 means no limit. Sizes in bytes, durations in ns."""
+    """The server's own; 0 means no limit. Sizes in bytes, durations in ns. `default_max_consumers`
+    is of a stream when neither it nor its account has a limit; there -1 means none too.
+    """
 
     max_memory: int
     max_store: int
     max_ack_pending: int = 0
     max_request_batch: int = 0
     duplicate_window_ns: int = 0
+    default_max_consumers: int = 0
 
 
 class AccountLimits(NamedTuple):

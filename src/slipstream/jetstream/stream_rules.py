@@ -76,6 +76,9 @@ def normalise(config: StreamConfig, rules: StreamRules) -> StreamConfig:
 
 def check_update(old: StreamConfig, new: StreamConfig) -> StreamConfig:
     """What `old` becomes when it is updated to `new` (both normalised). Raises ApiError."""
+    if new.allow_msg_counter and new.allow_msg_ttl:
+        # Delete markers switch it on; nats-server looks at an update twice, at a create once.
+        raise invalid("counter stream cannot use message TTLs")
     if new.name != old.name:
         raise invalid("stream configuration name must match original")
     if new.num_replicas > 1:

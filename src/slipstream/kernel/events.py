@@ -6,6 +6,7 @@ message: only connects, service requests, commits that Python waits for, advisor
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import NamedTuple
 
 
@@ -108,10 +109,19 @@ class FailedEvent(NamedTuple):
     text: str
 
 
+class RequestQueue(IntEnum):
+    """Where a request waits for Python."""
+
+    API = 0  # of the JetStream API, to change something or to get a message
+    API_INFO = 1  # of the JetStream API, a question
+    OTHER = 2
+
+
 class RequestsDroppedEvent(NamedTuple):
     """More requests waited for Python than the kernel keeps; those behind were dropped (S-109)."""
 
     dropped: int
+    queue: RequestQueue
 
 
 class TraceEvent(NamedTuple):

@@ -64,6 +64,8 @@ cdef class Kernel:
             elif name == "trace": l.trace = value
             elif name == "traced_payload_max": l.traced_payload_max = value
             elif name == "api_level": l.api_level = value
+            elif name == "api_requests_queued": l.api_requests_queued = value
+            elif name == "api_info_requests_queued": l.api_info_requests_queued = value
             elif name == "batches_per_stream": l.batches_per_stream = value
             elif name == "batches_total": l.batches_total = value
             elif name == "batch_messages": l.batch_messages = value
@@ -175,6 +177,12 @@ cdef class Kernel:
             for r in rows
         ]
 
+    def rtt_ns(self, uint64_t cid):
+        cdef int64_t found
+        with nogil:
+            found = kc_rtt_ns(self.k[0], cid)
+        return found
+
     def subscriptions(self, uint64_t cid=0):
         cdef vector[SubscriptionRow] rows
         with nogil:
@@ -198,16 +206,25 @@ cdef class Kernel:
 
     def account(self, bytes name):
         cdef bytes hashed = short_hash(name.decode()).encode()
-        return kc_account(self.k[0], _view(name), _view(hashed))
+        cdef string_view n = _view(name), h = _view(hashed)
+        cdef uint32_t number
+        with nogil:
+            number = kc_account(self.k[0], n, h)
+        return number
 
     def set_long_ack_subjects(self, bint wanted):
-        kc_set_long_ack_subjects(self.k[0], wanted)
+        with nogil:
+            kc_set_long_ack_subjects(self.k[0], wanted)
 
     def serve(self, uint32_t account, bytes subject, uint32_t service):
-        kc_serve(self.k[0], account, _view(subject), service)
+        cdef string_view s = _view(subject)
+        with nogil:
+            kc_serve(self.k[0], account, s, service)
 
     def unserve(self, uint32_t account, bytes subject):
-        kc_unserve(self.k[0], account, _view(subject))
+        cdef string_view s = _view(subject)
+        with nogil:
+            kc_unserve(self.k[0], account, s)
 
     def publish(self, uint32_t account, bytes subject, bytes reply, bytes header, bytes body):
         cdef string_view s = _view(subject), r = _view(reply), h = _view(header), b = _view(body)
@@ -288,7 +305,8 @@ cdef class Kernel:
 
     def check(self):
         """Asserts the invariants of every stream and consumer; slow, for tests."""
-        kc_check_all(self.k[0])
+        with nogil:
+            kc_check_all(self.k[0])
 
     def propose_stream_create(self, uint64_t token, uint32_t account, bytes name, bytes description, spec):
         cdef CStreamSpec s = _stream_spec(spec)

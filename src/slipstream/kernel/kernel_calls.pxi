@@ -65,6 +65,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
         int64_t write_deadline_ns, auth_timeout_ns, api_level, traced_payload_max
         cbool auth_required, headers, trace
+        int64_t api_requests_queued, api_info_requests_queued
         int64_t batches_per_stream, batches_total, batch_messages, batch_timeout_ns
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
@@ -201,6 +202,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
 
 cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[ConnectionRow] kc_connections "slipstream::KernelCalls::connections"(CKernel&)
+    int64_t kc_rtt_ns "slipstream::KernelCalls::rtt_ns"(CKernel&, uint64_t)
     vector[SubscriptionRow] kc_subscriptions "slipstream::KernelCalls::subscriptions"(CKernel&, uint64_t)
     KernelCounters kc_counters "slipstream::KernelCalls::counters"(CKernel&, uint64_t&, uint64_t&, uint64_t&, uint64_t&)
     uint32_t kc_account "slipstream::KernelCalls::account"(CKernel&, string_view, string_view)
@@ -338,7 +340,7 @@ cdef object _event(EventRecord& e):
     if e.type == EventType.inactive:
         return _events.InactiveEvent(e.a, e.b)
     if e.type == EventType.requests_dropped:
-        return _events.RequestsDroppedEvent(e.a)
+        return _events.RequestsDroppedEvent(e.a, _events.RequestQueue(e.b))
     if e.type == EventType.trace:
         return _events.TraceEvent(
             e.a, (<bytes>e.s1).decode(), e.b, <bytes>e.s0, <bytes>e.s2, e.d != 0, e.c

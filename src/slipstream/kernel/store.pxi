@@ -365,8 +365,11 @@ cdef class MessageStore:
             taken = self.store.get().write_tail()
         return taken
 
-    def snapshot(self):
-        """The snapshot once all that it needs is synced, or None if the device refused."""
+    def snapshot(self, before_sync=None):
+        """The snapshot once all that it needs is synced, or None if the device refused.
+
+        `before_sync` is called in between, as a kernel goes on with its turns then.
+        """
         cdef CBuffer out
         cdef CCheckpointSyncs syncs
         cdef int error = 0
@@ -375,6 +378,8 @@ cdef class MessageStore:
             taken = self.store.get().snapshot(out, syncs)
         if not taken:
             return None
+        if before_sync is not None:
+            before_sync()
         with nogil:
             error = run_syncs(self.pool.disk.disk, self.pool.pool.get(), &self.pool.waker, syncs)
         if error < 0:

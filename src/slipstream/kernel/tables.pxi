@@ -15,6 +15,7 @@ cdef extern from "pending_table.hpp" namespace "slipstream":
         CPendingDelivery* later(CPendingDelivery*)
         CPendingDelivery* insert(uint64_t, uint64_t, int64_t, int64_t, uint32_t)
         void set_deadline(CPendingDelivery*, int64_t)
+        void stop_timing(CPendingDelivery*)
         void set_deliveries(CPendingDelivery*, uint32_t)
         void erase(CPendingDelivery*)
         void clear()
@@ -47,6 +48,9 @@ cdef class PendingTable:
 
     def set_deadline(self, uint64_t stream_seq, int64_t deadline_ns):
         self.table.set_deadline(self.held(stream_seq), deadline_ns)
+
+    def stop_timing(self, uint64_t stream_seq):
+        self.table.stop_timing(self.held(stream_seq))
 
     def set_deliveries(self, uint64_t stream_seq, uint32_t deliveries):
         self.table.set_deliveries(self.held(stream_seq), deliveries)

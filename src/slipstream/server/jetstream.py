@@ -17,16 +17,24 @@ from slipstream.config.options import JetStream as JetStreamOptions
 from slipstream.jetstream.api import ClientDescription, JetStreamApi
 from slipstream.jetstream.api import Options as ApiOptions
 from slipstream.jetstream.api.monitoring import ServerStatistics
+from slipstream.jetstream.api_level import LevelError
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel import StoreError
-from slipstream.kernel.events import Event
+from slipstream.kernel.events import Event, RequestQueue, RequestsDroppedEvent
 from slipstream.server.errors import StartError
 from slipstream.server.store_keys import CIPHERS, Passphrases, unlock
 from slipstream.version import NATS_VERSION
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server
+
+
+_QUEUE_NAMES = {
+    RequestQueue.API: "JetStream API queue",
+    RequestQueue.API_INFO: "JetStream API info queue",
+    RequestQueue.OTHER: "Service queue",
+}
 
 
 class JetStreamService:
@@ -45,9 +53,19 @@ class JetStreamService:
         limits = server.options.jetstream
         server.kernel.set_storage_limits(limits.max_memory, limits.max_file)
         self._api.add_account(ACCOUNT_GLOBAL, AccountLimits())
-        self._api.recover(records)
+        try:
+            self._api.recover(records)
+        except LevelError as error:
+            raise StartError(str(error)) from None
+
+    def reload(self, options: Options) -> None:
+        """Limits hold for what is created or updated from now on."""
+        self._api.set_limits(_server_limits(options))
 
     def handle(self, event: Event) -> None:
+        if isinstance(event, RequestsDroppedEvent):
+            queue, count = _QUEUE_NAMES[event.queue], event.dropped
+            self._server.log.warn(f"{queue} limit reached, dropping {count} requests")
         self._api.handle(event, time.time_ns())
 
     def work(self) -> float | None:
@@ -86,6 +104,7 @@ class JetStreamService:
             name=client.connect.name,
             lang=client.connect.lang,
             version=client.connect.version,
+            rtt_ns=self._server.kernel.rtt_ns(cid),
         )
 
 
@@ -116,18 +135,24 @@ def passphrases_of(options: JetStreamOptions) -> Passphrases:
     )
 
 
-def _api_options(name: str, options: Options) -> ApiOptions:
+def _server_limits(options: Options) -> ServerLimits:
     jetstream, limits = options.jetstream, options.jetstream.limits
+    return ServerLimits(
+        max_memory=jetstream.max_memory,
+        max_store=jetstream.max_file,
+        max_ack_pending=limits.max_ack_pending,
+        max_request_batch=limits.max_request_batch,
+        duplicate_window_ns=limits.duplicate_window_ns,
+        default_max_consumers=limits.default_max_consumers,
+    )
+
+
+def _api_options(name: str, options: Options) -> ApiOptions:
+    jetstream = options.jetstream
     return ApiOptions(
         server_name=name,
         server_version=NATS_VERSION,
-        limits=ServerLimits(
-            max_memory=jetstream.max_memory,
-            max_store=jetstream.max_file,
-            max_ack_pending=limits.max_ack_pending,
-            max_request_batch=limits.max_request_batch,
-            duplicate_window_ns=limits.duplicate_window_ns,
-        ),
+        limits=_server_limits(options),
         strict=jetstream.strict,
         domain=jetstream.domain,
         max_payload=options.max_payload,

@@ -11,7 +11,8 @@ from slipstream.jetstream.api_level import API_LEVEL
 
 def kernel_limits(options: Options) -> dict[str, Any]:
     """By the names of the kernel's constructor; all of them can change while it runs."""
-    batch = options.jetstream.limits.batch
+    jetstream = options.jetstream
+    batch = jetstream.limits.batch
     return {
         "max_payload": options.max_payload,
         "max_control_line": options.max_control_line,
@@ -26,6 +27,8 @@ def kernel_limits(options: Options) -> dict[str, Any]:
         "trace": options.trace,
         "traced_payload_max": options.max_traced_msg_len,
         "api_level": API_LEVEL,
+        "api_requests_queued": jetstream.api_requests_queued,
+        "api_info_requests_queued": jetstream.api_info_requests_queued,
         "batches_per_stream": batch.max_inflight_per_stream,
         "batches_total": batch.max_inflight_total,
         "batch_messages": batch.max_msgs,

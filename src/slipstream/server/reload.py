@@ -89,6 +89,8 @@ class Reloader:
         server.options = options
         server.config_loaded_ns = time.time_ns()
         server.kernel.set_limits(**kernel_limits(options))
+        if server.jetstream is not None:
+            server.jetstream.reload(options)
         if paths & _FILE_OPTIONS:
             server.rewrite_files()
         if any(path.startswith("authorization") for path in paths):

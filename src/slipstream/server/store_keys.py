@@ -29,6 +29,7 @@ _FORMAT = 1
 _SECRET_BYTES = 32
 _SALT_BYTES = 16
 _NONCE_BYTES = 24
+_TAG_BYTES = 16
 
 CIPHERS: Mapping[str, StoreCipher] = {
     "chacha": StoreCipher.CHACHA20_POLY1305,
@@ -65,6 +66,7 @@ def unlock(disk: Disk, passphrases: Passphrases, random: Random) -> StoreKeys | 
     if content is None:
         if not passphrases.key:
             return None
+        _refuse_lost(disk)
         drawn = StoreKeys((StoreKey(1, passphrases.cipher, random(_SECRET_BYTES)),), 1)
         _refuse_unusable(drawn)
         _write(disk, drawn, passphrases.key, random)
@@ -91,6 +93,25 @@ def unlock(disk: Disk, passphrases: Passphrases, random: Random) -> StoreKeys | 
     if changed is not keys or opened is None:
         _write(disk, changed, passphrases.key, random)
     return changed
+
+
+def _refuse_lost(disk: Disk) -> None:
+    """New keys would open nothing of a store that has a journal under older ones."""
+    try:
+        names = [name for name in disk.list("journal") if name.endswith(".journal")]
+    except FileNotFoundError:
+        return
+    for name in names:
+        handle = disk.open(f"journal/{name}", OPEN_READ)
+        try:
+            head = disk.pread(handle, 52, 0)  # journal_format.hpp
+        finally:
+            disk.close(handle)
+        if head[8:12] == b"\2\0\0\0" and any(head[48:52]):
+            raise StoreError(
+                f"the store is encrypted and its file {KEYS_FILE!r} is missing; "
+                "it was left untouched"
+            )
 
 
 def _refuse_unusable(keys: StoreKeys) -> None:
@@ -186,13 +207,39 @@ def _read(disk: Disk) -> dict[str, Any] | None:
         disk.close(handle)
     try:
         content = json.loads(text)
-        known = content["format"] == _FORMAT and content["keys"] and content["derivation"]
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"the file {KEYS_FILE!r} of the store is damaged") from None
+        known = content["format"] == _FORMAT
+        whole = known and _is_whole(content)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        known, whole = True, False
     if not known:
         raise StoreError(f"the file {KEYS_FILE!r} of the store has an unknown format")
+    if not whole:
+        raise StoreError(f"the file {KEYS_FILE!r} of the store is damaged; it was left untouched")
     assert isinstance(content, dict)
     return content
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    """Whether everything is there and has its size; what is sealed shows only when it is opened.
+
+    Raises ValueError, KeyError, TypeError or AttributeError for something of another type.
+    """
+    from nacl.pwhash import argon2id
+
+    derivation, rows = content["derivation"], content["keys"]
+    numbers = [row["number"] for row in rows]
+    return (
+        derivation["function"] == "argon2id"
+        and len(bytes.fromhex(derivation["salt"])) == _SALT_BYTES
+        and argon2id.OPSLIMIT_MIN <= derivation["operations"] <= argon2id.OPSLIMIT_SENSITIVE
+        and argon2id.MEMLIMIT_MIN <= derivation["memory"] <= argon2id.MEMLIMIT_SENSITIVE
+        and all(type(number) is int and 0 < number < 1 << 32 for number in numbers)
+        and len(set(numbers)) == len(numbers)
+        and content["current"] in numbers
+        and all(StoreCipher(row["cipher"]) for row in rows)
+        and all(len(bytes.fromhex(row["nonce"])) == _NONCE_BYTES for row in rows)
+        and all(len(bytes.fromhex(row["sealed"])) == _SECRET_BYTES + _TAG_BYTES for row in rows)
+    )
 
 
 def _write(disk: Disk, keys: StoreKeys, passphrase: str, random: Random) -> None:

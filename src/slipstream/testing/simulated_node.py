@@ -23,6 +23,7 @@ from slipstream.kernel.values import StoreKeys
 
 ACCOUNT = b"$G"
 INBOX = b"_SIM."
+PUSH_INBOX = b"_PUSH"  # where push consumers find somebody
 ACK_PREFIX = b"$JS.ACK."
 START_NS = 1_900_000_000_000_000_000  # the simulated clock's beginning
 TURN_NS = 1_000_000
@@ -191,11 +192,12 @@ class SimulatedNode:
         self.replies: dict[int, list[RequestEvent]] = {}
         self.committed: dict[int, int] = {}
         self.deliveries: list[Delivery] = []
+        self.push_statuses: list[RequestEvent] = []
         self.stopped_feeds: list[FeedEvent] = []
         sizes = sizes or StoreSizes()
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
-        for subject, service in (services or {INBOX + b">": 1}).items():
+        for subject, service in (services or {INBOX + b">": 1, PUSH_INBOX: 1}).items():
             self.kernel.serve(self.account, subject, service)
         self.kernel.turn(
             clock.now_ns, clock.monotonic_ns
@@ -281,6 +283,9 @@ class SimulatedNode:
         if event.subject.startswith(INBOX):
             number = int(event.subject[len(INBOX) :])
             self.replies.setdefault(number, []).append(event)
+            return
+        if event.subject == PUSH_INBOX:
+            self.push_statuses.append(event)
             return
         assert event.reply.startswith(ACK_PREFIX), event
         token = event.reply.decode().split(".")

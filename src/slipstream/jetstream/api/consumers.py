@@ -119,7 +119,8 @@ def _create_or_update(
         return
     if wanted.action is Action.UPDATE:
         raise ApiError(ErrorCode.CONSUMER_DOES_NOT_EXIST)
-    _check_count(stream)
+    if not config.is_internal:
+        _check_count(api, stream)
     check_work_queue(config, stream.config, others=stream.limited_consumer_count)
     _check_partition(stream, config, "")
     if len(config.durable_name.encode()) > NAME_BYTES_MAX:
@@ -140,17 +141,20 @@ def restored_config(
     limits = stream.account.limits_of(stream.config.num_replicas)
     rules = ConsumerRules(stream.config, api.options.limits, limits, pedantic=False)
     config = normalise(config, rules)
-    _check_count(stream)
+    _check_count(api, stream)
     if not is_valid_name(name) or len(name.encode()) > NAME_BYTES_MAX or name in stream.consumers:
         raise ApiError(ErrorCode.CONSUMER_CREATE, err=f"invalid consumer name '{name}'")
     return with_ephemeral_threshold(config)
 
 
-def _check_count(stream: Stream) -> None:
-    """The smaller of the stream's and the account's limit counts (C-056)."""
+def _check_count(api: ApiCore, stream: Stream) -> None:
+    """The smaller of the stream's and the account's limit counts, without either the server's own:
+    a stream that says "unlimited" is under that as well (C-056).
+    """
     of_account = stream.account.limits_of(stream.config.num_replicas)
     limits = (stream.config.max_consumers, of_account.max_consumers)
-    limit = min((limit for limit in limits if limit > 0), default=0)
+    of_server = api.options.limits.default_max_consumers
+    limit = min((limit for limit in limits if limit > 0), default=of_server)
     if 0 < limit <= stream.limited_consumer_count:
         raise ApiError(ErrorCode.MAXIMUM_CONSUMERS_LIMIT)
 

@@ -9,6 +9,7 @@ ApiError is the answer.
 from __future__ import annotations
 
 import heapq
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -27,6 +28,7 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 
 # Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
 LONG_ANSWERS_MAX = 10_000
+_INTEGER = re.compile(rb"[+-]?[0-9]+")
 _REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
 
 
@@ -263,11 +265,7 @@ class ApiCore:
         wanted = header_value(request.header, _REQUIRED_LEVEL_HEADER)
         if not wanted:
             return
-        try:
-            enough = int(wanted) <= API_LEVEL
-        except ValueError:
-            enough = False
-        if not enough:
+        if not _INTEGER.fullmatch(wanted) or int(wanted) > API_LEVEL:
             raise ApiError(ErrorCode.REQUIRED_API_LEVEL)
 
     # -- pauses

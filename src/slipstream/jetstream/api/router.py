@@ -28,10 +28,11 @@ from slipstream.jetstream.api.core import (
     Request,
 )
 from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
+from slipstream.jetstream.api_level import require_known_level
 from slipstream.jetstream.descriptions import read_consumer, read_stream
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.json.times import ZERO_TIME
-from slipstream.jetstream.limits import AccountLimits, TieredLimits, tier_name
+from slipstream.jetstream.limits import AccountLimits, ServerLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.kernel.events import (
@@ -116,7 +117,7 @@ ROUTES = {
             ("STREAM.LEADER.STEPDOWN", "stream_leader_stepdown", _ONE),
             ("CONSUMER.LEADER.STEPDOWN", "consumer_leader_stepdown", _TWO),
             ("STREAM.PEER.REMOVE", "stream_remove_peer", _ONE),
-            ("STREAM.PEER.EVACUATE", "stream_remove_peer", _ONE),
+            ("STREAM.PEER.EVACUATE", "stream_evacuate_peer", _ONE),
             ("STREAM.CANCEL_MOVE", "stream_cancel_move", _ONE),
         )
     },
@@ -159,18 +160,25 @@ class JetStreamApi:
         if own is not None:
             self._kernel.set_account_storage_limits(id_, own.max_memory, own.max_store)
 
+    def set_limits(self, limits: ServerLimits) -> None:
+        """For what is created or updated from now on."""
+        self._core.options = self._core.options._replace(limits=limits)
+
     def recover(self, records: Sequence[Any]) -> None:
-        """`records` are the kernel's StreamRecords. Raises DecodeError or KeyError for what no
-        server of ours wrote.
+        """`records` are the kernel's StreamRecords. Raises LevelError for what needs a later
+        version, DecodeError or KeyError for what no server of ours wrote.
         """
         accounts = {a.name: a for a in self._core.registry.accounts.values()}
         for record in records:
             description = read_stream(record.description)
+            named = f'stream "{description.config.name}"'
+            require_known_level(named, description.config.metadata)
             owner = accounts[record.account.decode()]
             stream = Stream(owner, record.stream, description.config, description.created_ns)
             self._core.registry.add_stream(stream)
             for found in self._kernel.consumers(record.stream):
                 known = read_consumer(found.description)
+                require_known_level(f'consumer "{known.name}" of {named}', known.config.metadata)
                 consumer = Consumer(
                     stream, found.consumer, known.name, known.config, known.created_ns
                 )

@@ -8,6 +8,7 @@ the text is not JSON at all.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Never, TypeVar
 
@@ -78,10 +79,22 @@ _decoder = json.JSONDecoder(
 )
 
 
+# A pair of surrogates, one that is alone, or another escape.
+_ESCAPE = re.compile(
+    r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)", re.IGNORECASE
+)
+
+
+def _without_lone_surrogate(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape[1] else escape[0]
+
+
 def _values(text: bytes) -> Iterator[Any]:
     """One value after the other; a fault in a later one counts only after the earlier were read."""
     # Go replaces bytes that are not UTF-8 inside strings; elsewhere they are no JSON either way.
     characters = text.decode("utf-8", "replace")
+    if "\\u" in characters:
+        characters = _ESCAPE.sub(_without_lone_surrogate, characters)
     position, end = 0, len(characters)
     while position < end:
         if characters[position] in _SPACE:

@@ -133,9 +133,13 @@ def fields_of(struct: type[GoStruct]) -> tuple[Field, ...]:
 
 @cache
 def field_index(struct: type[GoStruct]) -> dict[str, Field]:
-    """By name and by lower-case name: Go matches names without regard to case."""
+    """By name and by folded name: Go matches names without regard to case."""
     fields = fields_of(struct)
-    return {f.name.lower(): f for f in fields} | {f.name: f for f in fields}
+    return {_folded(f.name): f for f in fields} | {f.name: f for f in fields}
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("\u017f", "s")  # the long s is the one letter that lower() misses
 
 
 def to_json(value: GoStruct) -> dict[str, Any]:
@@ -150,8 +154,24 @@ def to_json(value: GoStruct) -> dict[str, Any]:
 
 
 def quote(text: str) -> str:
-    """Go's %q for the texts that occur here."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Go's %q."""
+    return '"' + "".join(_quoted(c) for c in text) + '"'
+
+
+_QUOTED = {'"': '\\"', "\\": "\\\\"} | dict(
+    zip("\a\b\f\n\r\t\v", ("\\" + c for c in "abfnrtv"), strict=True)
+)
+
+
+def _quoted(character: str) -> str:
+    if character in _QUOTED:
+        return _QUOTED[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def bind_struct(
@@ -164,13 +184,13 @@ def bind_struct(
     target = struct() if present is None else present
     index = field_index(struct)
     for name, member in value:
-        field = index.get(name) or index.get(name.lower())
+        field = index.get(name) or index.get(_folded(name))
         if field is None:
             if strict:
                 raise BindFault(f"json: unknown field {quote(name)}")
             continue
         now = getattr(target, field.attribute)
-        setattr(target, field.attribute, field.bind(member, place.member(field.name), now, strict))
+        setattr(target, field.attribute, field.bind(member, place.member(name), now, strict))
     return target
 
 

@@ -28,7 +28,6 @@ Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, Consumer
   if (s.spec.memory) spec.memory = true;
   take_filters();
   push_target_.subject = spec.deliver_subject;
-  push_target_.queue = spec.deliver_group;
   last_activity_ns_ = js_.kernel.now.wall_ns;
   snapshots_seen_ = s.snapshots_;
 }
@@ -153,7 +152,6 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
-  push_target_.queue = spec.deliver_group;
   if (!same_filters) take_filters();
   if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering
@@ -231,19 +229,20 @@ void Consumer::many_removed() {
 
 // A purge of `filter` (empty: of everything) moves on the consumers whose messages it may have removed, as in nats-server: to the
 // first message that matches `filter` and was left (0: there is none) where all that they want matches it, else to the
-// beginning of the stream.
-void Consumer::purged(string_view filter, uint64_t first_left) {
+// beginning of the stream. `untold`: they have not heard of each message that went.
+void Consumer::purged(string_view filter, uint64_t first_left, bool untold) {
   uint64_t floor = floor_stream_seq_;
-  many_removed();
-  auto any_filter = [&](auto holds) { return std::any_of(spec.filters.begin(), spec.filters.end(), holds); };
-  bool within = !spec.filters.empty() &&
-                std::all_of(spec.filters.begin(), spec.filters.end(), [&](const std::string& f) { return subject_is_subset(f, filter); });
-  bool around = spec.filters.empty() || any_filter([&](const std::string& f) { return subject_is_subset(filter, f); });
-  bool partly = any_filter([&](const std::string& f) { return subject_is_subset(f, filter); });
-  if (!filter.empty() && !partly && !around) return;
+  if (untold) many_removed();
+  bool within = false;
+  if (!filter.empty() && !spec.filters.empty()) {
+    auto is_within = [&](const std::string& f) { return subject_is_subset(f, filter); };
+    auto is_concerned = [&](const std::string& f) { return is_within(f) || subject_is_subset(filter, f); };
+    within = std::all_of(spec.filters.begin(), spec.filters.end(), is_within);
+    if (!within && std::none_of(spec.filters.begin(), spec.filters.end(), is_concerned)) return;
+  }
   MessageStore& m = store();
   uint64_t start = std::max<uint64_t>(m.first_seq(), 1);
-  if (!filter.empty() && within) start = first_left ? first_left : m.last_seq() + 1;
+  if (within) start = first_left ? first_left : m.last_seq() + 1;
   cursor_ = std::max(cursor_, start - 1);
   if (pending_.empty()) floor_consumer_seq_ = consumer_seq_, floor_stream_seq_ = cursor_;
   else floor_stream_seq_ = std::max(filter.empty() ? floor : floor_stream_seq_, start - 1);
@@ -441,6 +440,10 @@ void Consumer::apply_ack_all(Reader& in) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
   acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+  if (PendingDelivery* p = pending_.find(stream_seq); p && p->acking) {  // by the number of no delivery: it was no acknowledgement
+    p->acking = false;
+    pending_.set_deadline(p, p->deadline_ns);
+  }
 }
 
 void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {

@@ -74,8 +74,8 @@ class Consumer {
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
-  void many_removed();                                   // after an expiry
-  void purged(string_view filter, uint64_t first_left);
+  void many_removed();                                   // after an expiry or a purge
+  void purged(string_view filter, uint64_t first_left, bool untold);
 
   // --- what the stream's index of consumers goes by
   bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
@@ -159,6 +159,7 @@ class Consumer {
   void status(string_view to, const std::string& line, const PullRequest* left = nullptr, string_view reply = {});
   void heartbeat(string_view to);
   void serve_requests(bool end_of_stream);
+  bool has_push_receiver() const;
   void flow_control(size_t bytes);
   void open_window();
   void forget_flow();

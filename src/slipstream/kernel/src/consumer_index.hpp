@@ -39,6 +39,15 @@ class ConsumerIndex {
     return filtered_ && visit_until(sets_[set_of(subject)].order, visit);
   }
 
+  // Whose filters let the subject through, whether or not a message of it is there.
+  template <class F>
+  void each_wanting(string_view subject, F visit) {
+    for (Consumer* c : unfiltered_) visit(*c);
+    if (!filtered_) return;
+    uint32_t id = store_->find_subject(subject);
+    for (Consumer* c : sets_[id == kNoSubject ? set_named(subject) : set_of(id)].members) visit(*c);
+  }
+
   // --- who listens
   void listen(Consumer& c);                // may now have somebody to deliver to
   void arrived(uint32_t subject, uint64_t seq);  // a message was stored

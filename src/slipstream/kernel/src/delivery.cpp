@@ -84,17 +84,22 @@ void Consumer::heartbeat(string_view to) {
   status(to, line);
 }
 
-// Push: is there somebody to deliver to? With a group, only members of that queue group count.
+// Push: is there somebody to deliver to? That takes a subscription on exactly the deliver subject: a plain one, or, with a
+// group, a member of that queue group. Once there is one, everybody else who listens hears what is delivered.
+bool Consumer::has_push_receiver() const {
+  auto literal = [&](const Subscription* s) { return s->subject == spec.deliver_subject; };
+  const MatchResult& m = push_target_.match;
+  if (spec.deliver_group.empty()) return std::any_of(m.plain.begin(), m.plain.end(), literal);
+  for (auto& members : m.queues)
+    if (!members.empty() && members[0]->queue == spec.deliver_group) return std::any_of(members.begin(), members.end(), literal);
+  return false;
+}
+
+// On the deliver subject; wildcard subscriptions that come and go are noticed before a delivery.
 void Consumer::interest_changed() {
   if (!spec.push()) return;
   resolve(push_target_);
-  MatchResult& m = push_target_.match;
-  bool now_active = !m.empty();
-  if (!spec.deliver_group.empty()) {
-    m.plain.clear();
-    std::erase_if(m.queues, [&](auto& q) { return q.empty() || q[0]->queue != spec.deliver_group; });
-    now_active = !m.queues.empty();
-  }
+  bool now_active = has_push_receiver();
   if (now_active != active_) last_activity_ns_ = kernel().now.wall_ns;
   active_ = now_active;
   inactive_reported_ = false;
@@ -338,7 +343,7 @@ void Consumer::expire_deliveries() {
   std::vector<uint64_t> due;
   for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now; p = pending_.earliest()) {
     if (!p->queued && !p->acking) due.push_back(p->stream_seq);
-    pending_.set_deadline(p, now + std::max<int64_t>(wait_ns(p->deliveries), kMillisecond));
+    pending_.stop_timing(p);
   }
   std::sort(due.begin(), due.end());
   for (uint64_t seq : due) queue_redelivery(pending_.find(seq));

@@ -40,7 +40,6 @@ void Feed::open() {
   skips_ = mirror() && spec.delivered > spec.after;
   if (skips_) begin_entry();
   subscription_ = js.kernel.add_subscription(stream_.account, SubscriptionKind::feed, spec.deliver_subject, {}, this);
-  js.interest_changed(stream_.account, spec.deliver_subject);
 }
 
 void Feed::close() {
@@ -52,7 +51,6 @@ void Feed::close() {
   if (!subscription_) return;
   stream_.js.kernel.remove_subscription(stream_.account, subscription_);
   subscription_ = nullptr;
-  stream_.js.interest_changed(stream_.account, spec.deliver_subject);
 }
 
 bool Feed::behind() const { return stream_.bytes_in_flight() + open_.size() >= kFeedBehindBytes; }

@@ -2,6 +2,7 @@
 // taken what came before them (C-103, C-104). With the flow_control ack policy such an answer also says how far the receiver
 // has stored what it got (C-117).
 #include "consumer.hpp"
+#include "header_block.hpp"
 #include "jetstream.hpp"
 #include "message_headers.hpp"
 
@@ -47,8 +48,8 @@ void Consumer::on_flow_reply(string_view subject, string_view header) {
 }
 
 void Consumer::propose_ack_flow(string_view header) {
-  int64_t consumer_seq = parse_number(header_value(header, "Nats-Last-Consumer"));
-  int64_t stream_seq = parse_number(header_value(header, "Nats-Last-Stream"));
+  int64_t consumer_seq = parse_number(find_header(header, "Nats-Last-Consumer").value);
+  int64_t stream_seq = parse_number(find_header(header, "Nats-Last-Stream").value);
   if (stream_seq <= 0 || (uint64_t)stream_seq > store().last_seq()) return;
   Buffer payload = js_.buffer();
   payload.put32(id);

@@ -148,20 +148,43 @@ std::shared_ptr<FramedFile> FramedFile::open(const OpenFile& file, uint64_t base
     why = "it is encrypted with key " + std::to_string(key) + ", which the store does not have";
     return nullptr;
   }
-  framed->end_ = framed->length_ = kSegmentHead;
-  while (framed->length_ < size) {
-    char frame[kFrameHead];
-    n = file.disk->pread(file.handle, frame, sizeof frame, framed->end_);
-    uint32_t length = n == (ssize_t)sizeof frame ? load32(frame) & ~kCompressedBit : 0;
-    if (!length || length > kFrameBytes || length > size - framed->length_) {
-      why = n < 0 ? strerror((int)-n) : "the frame at byte " + std::to_string(framed->end_) + " is damaged or missing";
-      return nullptr;
+  return framed->find_frames(file, size, why) ? framed : nullptr;
+}
+
+// The last frame is read as a whole: what lies behind it is cut off, and only its head says where that is.
+bool FramedFile::find_frames(const OpenFile& file, uint32_t size, std::string& why) {
+  int64_t file_size = file.disk->size(file.handle);
+  end_ = length_ = kSegmentHead;
+  Buffer frame;
+  while (length_ < size) {
+    frame.resize(kFrameHead);
+    ssize_t n = file.disk->pread(file.handle, frame.data(), kFrameHead, end_);
+    uint32_t length = 0, stored = 0;
+    bool whole = n == (ssize_t)kFrameHead && head_plausible(frame.data(), length, stored) && length <= size - length_ &&
+                 end_ + kFrameHead + stored <= (uint64_t)std::max<int64_t>(file_size, 0);
+    if (whole && length_ + length == size) {
+      frame.resize(kFrameHead + stored);
+      n = file.disk->pread(file.handle, frame.data(), frame.size(), end_);
+      whole = n == (ssize_t)frame.size() && load32(frame.data() + 8) == frame_crc(frame.data(), {frame.data() + kFrameHead, stored});
     }
-    framed->frames_.push_back({framed->length_, framed->end_});
-    framed->length_ += length;
-    framed->end_ += kFrameHead + load32(frame + 4);
+    if (!whole) {
+      why = n < 0 ? strerror((int)-n) : "the frame at byte " + std::to_string(end_) + " is damaged or missing";
+      return false;
+    }
+    frames_.push_back({length_, end_});
+    length_ += length;
+    end_ += kFrameHead + stored;
   }
-  return framed;
+  return true;
+}
+
+// What is stored is as long as what it holds, with its seal, or shorter where it is compressed.
+bool FramedFile::head_plausible(const char* head, uint32_t& length, uint32_t& stored) const {
+  length = load32(head) & ~kCompressedBit;
+  stored = load32(head + 4);
+  uint32_t uncompressed = length + (cipher_ ? (uint32_t)kSealBytes : 0);
+  if (!length || length > kFrameBytes) return false;
+  return load32(head) & kCompressedBit ? stored < uncompressed : stored == uncompressed;
 }
 
 }  // namespace slipstream

@@ -30,7 +30,8 @@ class FramedFile {
 
   // Of a file that does not exist yet.
   FramedFile(uint64_t base, bool compressed, const KeyRing* keys);
-  // Of one that does: reads its head, and the heads of the frames up to `size` of the segment. `compressed`: what is appended.
+  // Of one that does: reads its head, the heads of the frames up to `size` of the segment, and the last of these frames.
+  // `compressed`: what is appended.
   // Null with `why`.
   static std::shared_ptr<FramedFile> open(const OpenFile& file, uint64_t base, uint32_t size, bool compressed, const KeyRing* keys,
                                           std::string& why);
@@ -58,6 +59,8 @@ class FramedFile {
     uint64_t at;     // in the file
   };
   FramedFile(uint64_t base, bool compressed) : base_(base), compressed_(compressed) {}
+  bool find_frames(const OpenFile& file, uint32_t size, std::string& why);
+  bool head_plausible(const char* head, uint32_t& length, uint32_t& stored) const;
   void put_head(Buffer& out) const;
   void put_frame(Buffer& out, string_view bytes, uint32_t offset, bool compress);
   std::string context(uint32_t offset, uint32_t length_word) const;

@@ -8,13 +8,6 @@
 namespace slipstream {
 namespace {
 
-bool read_sequence(JsonObjectReader& in, uint64_t& out) {
-  int64_t v = 0;
-  if (!in.number(v) || v < 0) return false;
-  out = (uint64_t)v;
-  return true;
-}
-
 bool read_time(JsonObjectReader& in, std::optional<int64_t>& out) {
   std::string text;
   return in.text(text) && parse_rfc3339(text, out.emplace());
@@ -24,16 +17,16 @@ bool read_fields(string_view body, GetRequest& out) {
   JsonObjectReader in(body);
   return in.read([&](const std::string& key) {
     if (in.null()) return true;
-    if (key == "seq") return read_sequence(in, out.seq);
-    if (key == "last_by_subj") return in.text(out.last_by_subject = {});
-    if (key == "next_by_subj") return in.text(out.next_by_subject = {});
-    if (key == "batch") return in.number(out.batch);
-    if (key == "max_bytes") return in.number(out.max_bytes);
-    if (key == "start_time") return read_time(in, out.start_time_ns);
-    if (key == "multi_last") return out.multi_last.clear(), in.texts(out.multi_last);
-    if (key == "up_to_seq") return read_sequence(in, out.up_to_seq);
-    if (key == "up_to_time") return read_time(in, out.up_to_time_ns);
-    if (key == "no_hdr") return in.boolean(out.no_header);
+    if (same_key(key, "seq")) return in.number(out.seq);
+    if (same_key(key, "last_by_subj")) return in.text(out.last_by_subject = {});
+    if (same_key(key, "next_by_subj")) return in.text(out.next_by_subject = {});
+    if (same_key(key, "batch")) return in.number(out.batch);
+    if (same_key(key, "max_bytes")) return in.number(out.max_bytes);
+    if (same_key(key, "start_time")) return read_time(in, out.start_time_ns);
+    if (same_key(key, "multi_last")) return out.multi_last.clear(), in.texts(out.multi_last);
+    if (same_key(key, "up_to_seq")) return in.number(out.up_to_seq);
+    if (same_key(key, "up_to_time")) return read_time(in, out.up_to_time_ns);
+    if (same_key(key, "no_hdr")) return in.boolean(out.no_header);
     return in.skip();
   });
 }
@@ -59,11 +52,15 @@ const char* read_get_request(string_view body, bool by_subject, string_view subj
   return contradictory(out) ? "408 Bad Request" : nullptr;
 }
 
+bool level_too_high(string_view wanted, int64_t level) {
+  bool has_sign = !wanted.empty() && (wanted[0] == '+' || wanted[0] == '-');
+  int64_t number = parse_number(wanted.substr(has_sign));
+  return number < 0 || (wanted[0] != '-' && number > level);
+}
+
 bool needs_higher_level(string_view header, int64_t level) {
   string_view wanted = header.empty() ? header : find_header(header, "Nats-Required-Api-Level").value;
-  if (wanted.empty()) return false;
-  int64_t number = parse_number(wanted);
-  return number < 0 || number > level;
+  return !wanted.empty() && level_too_high(wanted, level);
 }
 
 }  // namespace slipstream

@@ -24,7 +24,8 @@ struct GetRequest {
 // anything: the last message on it is meant then.
 const char* read_get_request(string_view body, bool by_subject, string_view subject, GetRequest& out);
 
-// Whether the sender needs an API level that this server does not have; also what is no number.
+// Whether the sender needs an API level that this server does not have; also what is no number, as Go reads them (S-111).
+bool level_too_high(string_view wanted, int64_t level);
 bool needs_higher_level(string_view header, int64_t level);
 
 }  // namespace slipstream

@@ -13,16 +13,15 @@ struct HeaderLine {
   explicit operator bool() const { return start != std::string_view::npos; }
 };
 
-// The first line with exactly that name.
+// The first line with exactly that name, behind the first line of all. Lines end in CRLF, a bare LF belongs to a value, and blanks
+// before a value do not count (S-129).
 inline HeaderLine find_header(std::string_view block, std::string_view name) {
-  for (size_t at = block.find('\n'); at != std::string_view::npos; at = block.find('\n', at)) {
-    size_t start = ++at, eol = block.find("\r\n", start);
-    if (eol == std::string_view::npos) break;
-    std::string_view line = block.substr(start, eol - start);
+  for (size_t at = block.find("\r\n"); at != std::string_view::npos; at = block.find("\r\n", at)) {
+    size_t start = at += 2, end = std::min(block.find("\r\n", start), block.size());
+    std::string_view line = block.substr(start, end - start);
     if (line.size() <= name.size() || !line.starts_with(name) || line[name.size()] != ':') continue;
-    line.remove_prefix(name.size() + 1);
-    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
-    return {start, eol + 2, line};
+    line.remove_prefix(std::min(line.find_first_not_of(' ', name.size() + 1), line.size()));
+    return {start, std::min(end + 2, block.size()), line};
   }
   return {};
 }
@@ -54,6 +53,20 @@ inline std::string without_header(std::string_view block, std::string_view name)
   std::string out(block);
   for (HeaderLine line = find_header(out, name); line; line = find_header(out, name)) out.erase(line.start, line.end - line.start);
   return out.size() <= sizeof("NATS/1.0\r\n\r\n") - 1 ? std::string() : out;
+}
+
+// What a publisher may not say: a status on the first line, which is the server's to give, and who asks from another account
+// (S-114, S-128). False if there is none of it; `out` is empty if nothing else was there.
+inline bool without_server_headers(std::string_view block, std::string& out) {
+  constexpr std::string_view version = "NATS/1.0", asked_by = "Nats-Request-Info";
+  size_t first_line_end = block.find('\r');
+  bool has_status = block.starts_with(version) && first_line_end > version.size() && first_line_end != std::string_view::npos;
+  if (!has_status && !find_header(block, asked_by)) return false;
+  out = block;
+  if (has_status) out.erase(version.size(), first_line_end - version.size());
+  if (has_status && out == "NATS/1.0\r\n\r\n") out.clear();
+  if (find_header(out, asked_by)) out = without_header(out, asked_by);
+  return true;
 }
 
 // Appends a block without what was asked of an origin alone: expectations and batches (S-197), and where the message came from

@@ -84,14 +84,8 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
 void JetStream::interest_changed(Account& account, string_view subject) {
   if (account.id >= push_consumers_.size()) return;
   auto& consumers = push_consumers_[account.id];
-  if (!has_wildcard(subject)) {
-    if (auto it = consumers.find(subject); it != consumers.end())
-      for (Consumer* c : it->second) c->interest_changed();
-    return;
-  }
-  for (auto& [deliver_subject, those] : consumers)
-    if (subject_matches(subject, deliver_subject))
-      for (Consumer* c : those) c->interest_changed();
+  if (auto it = consumers.find(subject); it != consumers.end())
+    for (Consumer* c : it->second) c->interest_changed();
 }
 
 void JetStream::on_timer(Timer& t) {
@@ -272,7 +266,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     next_stream_id_ = std::max(next_stream_id_, id + 1);
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
-    if (s->spec.first_seq > 1) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
+    if (s->spec.first_seq > 0) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
     if (entry) s->attach();
     streams_[id] = std::move(s);
   } else if (kind == EntryKind::stream_delete) {

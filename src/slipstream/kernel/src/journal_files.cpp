@@ -92,10 +92,11 @@ bool JournalFiles::find_spare(const std::string& name, std::string& error) {
     error = "cannot read " + file.path + ": " + strerror((int)-n);
     return false;
   }
-  if ((size_t)n == sizeof block && decode_journal_header(block, file).empty())
-    generation_max_ = std::max(generation_max_, file.generation);
-  // Made when file_bytes was another; or with what must not stay readable on the disk.
-  bool usable = (uint64_t)size == file_bytes_ && (!file.generation || file.key_number == key_number_);
+  bool used = (size_t)n == sizeof block && decode_journal_header(block, file).empty();
+  if (used) generation_max_ = std::max(generation_max_, file.generation);
+  bool unused = std::all_of(block, block + n, [](char c) { return c == 0; });
+  // Made when file_bytes was another; or with what must not stay readable on the disk, as far as can be told.
+  bool usable = (uint64_t)size == file_bytes_ && (used ? file.key_number == key_number_ : unused || !key_number_);
   int r = usable ? 0 : disk_.unlink(file.path);
   if (r < 0) {
     disk_.close(file.handle);

@@ -1,5 +1,6 @@
 // A small reader for the JSON objects of requests that the kernel answers itself.
 #pragma once
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <string>
@@ -8,6 +9,13 @@
 #include "bytes.hpp"
 
 namespace slipstream {
+
+// Go takes the names of JSON fields without regard to case.
+inline bool same_key(const std::string& key, string_view name) {
+  return key.size() == name.size() && std::equal(key.begin(), key.end(), name.begin(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? (char)(a + 32) : a) == b;
+  });
+}
 
 // Reads one JSON object, key by key: read() calls `field(key)`, which takes the value with one of the methods below.
 class JsonObjectReader {
@@ -66,7 +74,8 @@ class JsonObjectReader {
     blanks();
     if (take(']')) return true;
     for (;;) {
-      if (!text(out.emplace_back())) return false;
+      out.emplace_back();
+      if (!null() && !text(out.back())) return false;
       blanks();
       if (take(']')) return true;
       if (!take(',')) return false;
@@ -74,18 +83,39 @@ class JsonObjectReader {
     }
   }
   bool number(int64_t& out) {
-    const char* start = p_;
-    if (p_ < e_ && *p_ == '-') p_++;
-    while (p_ < e_ && ((*p_ >= '0' && *p_ <= '9') || *p_ == '.' || *p_ == 'e' || *p_ == 'E' || *p_ == '+' || *p_ == '-')) p_++;
-    std::string digits(start, p_);
-    size_t sign = !digits.empty() && digits[0] == '-';
-    if (digits.size() == sign || (digits.size() > sign + 1 && digits[sign] == '0')) return wrong("number");
-    if (digits.find_first_of(".eE") != std::string::npos) return wrong("number " + digits);
+    std::string digits;
+    if (!integer(digits)) return false;
     errno = 0;
     out = strtoll(digits.c_str(), nullptr, 10);
     return errno == 0 || wrong("number " + digits);
   }
+  bool number(uint64_t& out) {
+    std::string digits;
+    if (!integer(digits)) return false;
+    errno = 0;
+    out = strtoull(digits.c_str(), nullptr, 10);
+    return (errno == 0 && digits[0] != '-') || wrong("number " + digits);
+  }
  private:
+  // -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
+  bool any_number(std::string& out) {
+    const char* start = p_;
+    auto digits = [this] {
+      const char* from = p_;
+      while (p_ < e_ && *p_ >= '0' && *p_ <= '9') p_++;
+      return p_ > from;
+    };
+    auto next_is = [this](string_view any) { return p_ < e_ && any.find(*p_) != string_view::npos && p_++; };
+    next_is("-");
+    if (!next_is("0") && !digits()) return wrong("number");
+    if (next_is(".") && !digits()) return wrong("number");
+    if (next_is("eE") && (next_is("+-"), !digits())) return wrong("number");
+    out.assign(start, p_);
+    return true;
+  }
+  bool integer(std::string& out) {
+    return any_number(out) && (out.find_first_of(".eE") == std::string::npos || wrong("number " + out));
+  }
   bool wrong(const std::string& what) {
     error = "json: cannot unmarshal " + what + " into Go struct field of the request";
     return false;
@@ -158,8 +188,8 @@ class JsonObjectReader {
       return true;
     }
     if (word("true") || word("false") || word("null")) return true;
-    int64_t ignored;
-    return number(ignored);
+    std::string ignored;
+    return any_number(ignored);
   }
  private:
   const char *p_, *e_;

@@ -194,11 +194,7 @@ void Kernel::end_turn() {
   assert(exhausted_.empty() && walking_ == 0);
   dead_subscriptions_.clear();
   graveyard_.clear();
-  if (dropped_unreported_ && requests_queued_ < kRequestsQueuedMax) {  // said once per jam, when it dissolves
-    EventRecord e{EventType::requests_dropped};
-    e.a = std::exchange(dropped_unreported_, 0);
-    emit(std::move(e));
-  }
+  report_dropped_requests();
   if (turn_events_.empty()) return;
   {
     std::lock_guard<std::mutex> lock(events_mutex_);
@@ -243,7 +239,7 @@ bool Kernel::wait_events(double timeout_s, std::vector<EventRecord>& out) {
   wake_waiter_ = false;
   out.swap(events_);
   for (const EventRecord& e : out) {
-    requests_queued_ -= e.type == EventType::request;
+    if (e.type == EventType::request) requests_[e.d].waiting--;
     if (e.type == EventType::trace) trace_bytes_queued_ -= e.e;
   }
   return !out.empty();

@@ -60,13 +60,18 @@ struct KernelLimits {
   bool headers = true;
   bool trace = false;
   int64_t traced_payload_max = 0;  // 0: all of it
+  int64_t api_requests_queued = 10'000, api_info_requests_queued = 10'000;  // as kRequestsQueuedMax, of the JetStream API
   // 0: the defaults of the kind of batch
   int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
 };
 
-// Requests to Python that may wait; further ones are dropped and counted, their callers time out (as nats-server's queue does).
+// Requests to Python that may wait; further ones are dropped and counted, their callers time out. Those of the JetStream API wait
+// in two queues, as in nats-server: a flood of questions does not keep others from changing something.
 constexpr uint64_t kRequestsQueuedMax = 10'000;
+enum class RequestQueue : uint8_t { api, api_info, other };
+constexpr size_t kRequestQueues = 3;
 constexpr uint32_t kJetStreamService = 1;  // under which Python serves $JS.API
+RequestQueue request_queue(uint32_t service, string_view subject);
 
 enum class EventType : uint8_t {
   connect, closed, request, committed, advisory, inactive,
@@ -149,6 +154,8 @@ class Kernel {
   void remove_subscription(Account& account, Subscription* s);  // one that add_subscription made
   void emit(EventRecord&& e);
   // As a request that a service has got; one too many is dropped and counted.
+  uint64_t requests_queued_max(RequestQueue queue) const;
+  void report_dropped_requests();
   void hand_to_python(uint32_t service, Account& account, uint64_t cid, string_view subject, string_view reply, string_view header,
                       string_view body);
   TimerHeap timers;
@@ -242,10 +249,13 @@ class Kernel {
   std::condition_variable events_ready_;
   std::vector<EventRecord> events_, turn_events_;
   bool wake_waiter_ = false;
-  uint64_t dropped_unreported_ = 0;
+  struct QueuedRequests {
+    std::atomic<uint64_t> waiting{0};  // events that Python has not taken yet
+    uint64_t dropped = 0;              // and not reported
+  };
+  QueuedRequests requests_[kRequestQueues];
   std::atomic<uint64_t> trace_bytes_queued_{0};  // likewise
   uint64_t traces_dropped_ = 0;
-  std::atomic<uint64_t> requests_queued_{0};  // request events that Python has not taken yet
 };
 
 }  // namespace slipstream

@@ -39,6 +39,11 @@ struct MessageRow { bool found = false; uint64_t seq = 0; int64_t time_ns = 0; s
 struct SubjectRow { std::string subject; uint64_t count; };
 
 struct KernelCalls {
+  static int64_t rtt_ns(Kernel& k, uint64_t cid) {
+    Kernel::Guard g(k);
+    auto it = k.connections().find(cid);
+    return it == k.connections().end() ? 0 : it->second->rtt_ns;
+  }
   static std::vector<ConnectionRow> connections(Kernel& k) {
     Kernel::Guard g(k);
     std::vector<ConnectionRow> out;

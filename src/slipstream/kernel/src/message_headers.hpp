@@ -12,7 +12,8 @@ struct PublishHeaders {
   bool rolls_up_all() const { return rollup.size() == 3 && (rollup[0] | 0x20) == 'a'; }  // if the value is valid
 };
 
-// Names match exactly (case-sensitive), the first occurrence wins, leading blanks of a value do not count (S-129).
+// Names match exactly (case-sensitive), the first occurrence wins, leading blanks of a value do not count (S-129). Lines end in
+// CRLF, a bare LF belongs to a value; the first line is none.
 inline PublishHeaders scan_headers(string_view block) {
   PublishHeaders h;
   const char *p = block.data(), *end = p + block.size();
@@ -20,16 +21,20 @@ inline PublishHeaders scan_headers(string_view block) {
     if (field.data() == nullptr) field = value;
     h.any = true;
   };
-  while (p < end) {
-    const char* nl = (const char*)memchr(p, '\n', (size_t)(end - p));
-    if (!nl) break;
-    const char* line_end = nl > p && nl[-1] == '\r' ? nl - 1 : nl;
+  auto end_of_line = [&](const char* from) {
+    const char* nl = (const char*)memchr(from, '\n', (size_t)(end - from));
+    while (nl && (nl == from || nl[-1] != '\r')) nl = (const char*)memchr(nl + 1, '\n', (size_t)(end - nl - 1));
+    return nl ? nl - 1 : end;
+  };
+  for (p = end_of_line(p); end - p > 2;) {
+    p += 2;
+    const char* line_end = end_of_line(p);
     if (line_end - p > 6 && p[0] == 'N' && memcmp(p, "Nats-", 5) == 0) {
       const char* colon = (const char*)memchr(p, ':', (size_t)(line_end - p));
       if (colon) {
         string_view name(p + 5, (size_t)(colon - p - 5));
         const char* v = colon + 1;
-        while (v < line_end && (*v == ' ' || *v == '\t')) v++;
+        while (v < line_end && *v == ' ') v++;
         string_view value(v, (size_t)(line_end - v));
         if (name == "Msg-Id") first(h.msg_id, value);
         else if (name == "Expected-Stream") first(h.expected_stream, value);
@@ -56,7 +61,7 @@ inline PublishHeaders scan_headers(string_view block) {
         else if (name == "Stream-Source") first(h.stream_source, value);
       }
     }
-    p = nl + 1;
+    p = line_end;
   }
   return h;
 }
@@ -70,19 +75,6 @@ inline bool parse_unsigned(string_view s, uint64_t& v) {
     v = v * 10 + digit;
   }
   return !s.empty();
-}
-
-// The value of one header, by its exact name.
-inline string_view header_value(string_view block, string_view name) {
-  for (size_t at = block.find('\n'); at != string_view::npos; at = block.find('\n', at + 1)) {
-    string_view line = block.substr(at + 1);
-    if (line.size() <= name.size() || line[name.size()] != ':' || !line.starts_with(name)) continue;
-    line = line.substr(name.size() + 1, line.find('\n') - name.size() - 1);
-    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.remove_suffix(1);
-    return line;
-  }
-  return {};
 }
 
 // A decimal number; -1 when it is none.

@@ -1,5 +1,5 @@
-// Deliveries that wait for an acknowledgement: by stream sequence (hash), in order of first delivery (list), and in order of
-// deadline (list). Records live in a slab; nothing is allocated per delivery once it has grown.
+// Deliveries that wait for an acknowledgement: by stream sequence (hash), in order of first delivery (list), and, until their
+// deadline was noticed, in order of deadline (list). Records live in a slab; nothing is allocated per delivery once it has grown.
 #pragma once
 #include <vector>
 
@@ -13,6 +13,7 @@ struct PendingDelivery {
   uint32_t deliveries;
   bool queued;   // stands in the redelivery queue
   bool acking;   // an ack is on its way through the log
+  bool timed;    // stands in the order of deadlines
   uint32_t previous, next, earlier, later;
 };
 
@@ -44,7 +45,7 @@ class PendingTable {
       id = (uint32_t)slab_.size();
       slab_.emplace_back();
     }
-    slab_[id] = {stream_seq, consumer_seq, sent_ns, deadline_ns, deliveries, false, false, kNone, kNone, kNone, kNone};
+    slab_[id] = {stream_seq, consumer_seq, sent_ns, deadline_ns, deliveries, false, false, false, kNone, kNone, kNone, kNone};
     put_slot(id);
     link_order(id);
     link_deadline(id);
@@ -54,9 +55,13 @@ class PendingTable {
   }
   void set_deadline(PendingDelivery* p, int64_t deadline_ns) {
     uint32_t id = (uint32_t)(p - slab_.data());
-    unlink_deadline(id);
+    if (p->timed) unlink_deadline(id);
     p->deadline_ns = deadline_ns;
     link_deadline(id);
+  }
+  // Its deadline was noticed. It keeps it, so that whoever loads a snapshot notices it too.
+  void stop_timing(PendingDelivery* p) {
+    if (p->timed) unlink_deadline((uint32_t)(p - slab_.data()));
   }
   void set_deliveries(PendingDelivery* p, uint32_t n) {
     redelivered_ += (n > 1) - (p->deliveries > 1);
@@ -68,7 +73,7 @@ class PendingTable {
     drop_slot(id);
     if (p->previous == kNone) head_ = p->next; else slab_[p->previous].next = p->next;
     if (p->next == kNone) tail_ = p->previous; else slab_[p->next].previous = p->previous;
-    unlink_deadline(id);
+    stop_timing(p);
     p->next = free_;
     free_ = id;
     count_--;
@@ -114,6 +119,7 @@ class PendingTable {
     uint32_t after = latest_;
     while (after != kNone && slab_[after].deadline_ns > slab_[id].deadline_ns) after = slab_[after].earlier;
     PendingDelivery& p = slab_[id];
+    p.timed = true;
     p.earlier = after;
     p.later = after == kNone ? earliest_ : slab_[after].later;
     if (p.earlier == kNone) earliest_ = id; else slab_[p.earlier].later = id;
@@ -121,6 +127,7 @@ class PendingTable {
   }
   void unlink_deadline(uint32_t id) {
     PendingDelivery& p = slab_[id];
+    p.timed = false;
     if (p.earlier == kNone) earliest_ = p.later; else slab_[p.earlier].later = p.later;
     if (p.later == kNone) latest_ = p.earlier; else slab_[p.later].earlier = p.earlier;
   }

@@ -2,6 +2,7 @@
 // message by message in nats-server's order (S-130). What a feature adds stands in a file of its own and is called from here.
 #include <algorithm>
 
+#include "get_request.hpp"
 #include "header_block.hpp"
 #include "jetstream.hpp"
 #include "json_text.hpp"
@@ -13,7 +14,9 @@ namespace slipstream {
 namespace {
 
 constexpr size_t kShortAckHead = 448;
+constexpr uint64_t kFileRecordBytesMax = 32 << 20;  // S-010
 constexpr string_view kBatchIdHeader = "\r\nNats-Batch-Id:";
+constexpr string_view kRollupLine = "Nats-Rollup: sub\r\n";
 
 }  // namespace
 
@@ -36,13 +39,8 @@ std::string lower(string_view text) {
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
   std::string stored_on;
   if (transform_) subject = transformed(subject, stored_on);
-  // A status on the first line is the server's to give: it is cut before storing (S-128).
   std::string plain;
-  if (header.size() > 10 && header[8] != '\r' && header.starts_with("NATS/1.0")) {
-    size_t eol = header.find("\r\n");
-    plain = "NATS/1.0" + std::string(header.substr(eol == string_view::npos ? header.size() : eol));
-    header = plain;
-  }
+  if (!header.empty() && without_server_headers(header, plain)) header = plain;
   if (reply.ends_with(kFastSuffix)) {
     if (!fast_) fast_ = std::make_unique<FastIngest>(*this);
     return fast_->take(subject, reply, header, body);
@@ -66,14 +64,11 @@ bool Stream::too_large(size_t header, size_t body) const {
   return spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size;
 }
 
-bool Stream::level_is_met(string_view level) const {
-  int64_t number = parse_number(level);
-  return number >= 0 && number <= js.kernel.limits.api_level;
-}
+bool Stream::level_is_met(string_view level) const { return !level_too_high(level, js.kernel.limits.api_level); }
 
 void Stream::append(LoggedMessage& m, string_view reply) {
   m.flags |= limits_verdict(m.subject.size(), m.header.size(), m.body.size());
-  if (spec.allow_schedules) mark_schedule(m);
+  mark_schedule(m);
   if (open_count_ && open_.size() + m.size() > kEntryBytes) seal();
   if (open_count_ == 0) {
     open_ = js.buffer();
@@ -231,6 +226,11 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
     v.error = &kStoreFailed;
     return;
   }
+  uint64_t record_bytes = MessageStore::message_bytes(spec.memory, m.subject.size(), m.header.size(), m.body.size());
+  if (!spec.memory && record_bytes > kFileRecordBytesMax) {
+    v.error = &kRecordTooLarge;
+    return;
+  }
   if (spec.sealed) {
     v.error = &kSealed;
     return;
@@ -277,11 +277,14 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
     v.error = check_size(header.size(), body.size());  // counting may have made it larger
   }
   int64_t ttl_s = kTtlNone;
+  bool adds_rollup = m.is_schedule() && !h.schedule.empty() && h.rollup.empty();
+  size_t header_size = header.size() + (adds_rollup ? kRollupLine.size() : 0);  // as it will be stored
+  if (!v.error && adds_rollup) v.error = check_size(header_size, body.size());
   if (!v.error && m.flags & kServerFull) v.error = &kServerLimit;
   if (!v.error && skipped(time_ns, m, h, v)) return;
   if (!v.error && m.flags & kAccountFull) v.error = &kAccountLimit;
   if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
-  if (!v.error) v.error = check_room(m.subject, header.size(), body.size(), !h.rollup.empty());
+  if (!v.error) v.error = check_room(m.subject, header_size, body.size(), !h.rollup.empty());
   if (!v.error) store_one(time_ns, m, h, header, body, v);
   if (v.error && m.schedule.seq) schedule_refused(m, h, time_ns);
   if (counted && !v.error) v.ack_fields = ",\"val\":\"" + counted->total + "\"";

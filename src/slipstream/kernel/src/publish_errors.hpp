@@ -48,6 +48,7 @@ inline constexpr PublishError
     kMaxMessages{503, 10077, "maximum messages exceeded"},
     kMaxBytes{503, 10077, "maximum bytes exceeded"},
     kMaxPerSubject{503, 10077, "maximum messages per subject exceeded"},
+    kRecordTooLarge{503, 10077, "message too large"},
     kTooManyRequests{429, 10167, "too many requests"},
     kStoreFailed{503, 10077, "the store of this server has failed"},
     kStorageFull{500, 10047, "insufficient storage resources available"},

@@ -15,13 +15,6 @@ string_view trim(string_view s) {
   return s;
 }
 
-// Go takes the names of JSON fields without regard to case.
-bool same_key(const std::string& key, string_view name) {
-  return key.size() == name.size() && std::equal(key.begin(), key.end(), name.begin(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? (char)(a + 32) : a) == b;
-  });
-}
-
 bool pull_field(JsonObjectReader& in, const std::string& key, PullBody& out) {
   if (in.null()) return true;
   if (same_key(key, "batch")) return in.number(out.batch);

@@ -11,7 +11,7 @@ namespace slipstream {
 // Where deliveries go: the subscriptions of a reply or deliver subject, looked up again only when the account's
 // subscriptions have changed.
 struct DeliveryTarget {
-  std::string subject, queue;
+  std::string subject;
   MatchResult match;
   uint64_t seen_changes = UINT64_MAX;
 };

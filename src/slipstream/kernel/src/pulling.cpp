@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "consumer.hpp"
+#include "get_request.hpp"
 #include "jetstream.hpp"
 #include "message_headers.hpp"
 
@@ -183,10 +184,7 @@ void Consumer::unpin() {
 }
 
 bool Consumer::level_is_missing(string_view header) const {
-  string_view wanted = header_value(header, "Nats-Required-Api-Level");
-  if (wanted.empty()) return false;
-  int64_t level = parse_number(wanted);
-  return level < 0 || level > kernel().limits.api_level;
+  return needs_higher_level(header, kernel().limits.api_level);
 }
 
 }  // namespace slipstream

@@ -149,6 +149,7 @@ bool Kernel::run(Connection& c, const Command& cmd) {
 
 void Kernel::on_connect(Connection& c, const Command& cmd) {
   c.state = ConnectionState::held;
+  c.rtt_ns = std::max<int64_t>(1, now.wall_ns - c.start_ns);  // a first estimate, until a PING is answered
   watch(c);
   EventRecord e{EventType::connect};
   e.a = c.cid, e.b = (uint64_t)c.port, e.c = c.accepted;
@@ -168,7 +169,7 @@ void Kernel::on_ping(Connection& c) {
 
 void Kernel::on_pong(Connection& c) {
   c.pings_out = 0;
-  if (c.ping_sent_ns) c.rtt_ns = now.wall_ns - c.ping_sent_ns;
+  if (c.ping_sent_ns) c.rtt_ns = std::max<int64_t>(1, now.wall_ns - c.ping_sent_ns);
 }
 
 // ------------------------------------------------------------------ subscriptions
@@ -226,6 +227,7 @@ Subscription* Kernel::add_subscription(Account& a, SubscriptionKind kind, string
   s->target = target;
   own_subscriptions_[s] = std::move(owned);
   a.trie.insert(s);
+  if (jetstream) jetstream->interest_changed(a, s->subject);
   return s;
 }
 
@@ -235,6 +237,7 @@ void Kernel::remove_subscription(Account& a, Subscription* s) {
   auto it = own_subscriptions_.find(s);
   dead_subscriptions_.push_back(std::move(it->second));
   own_subscriptions_.erase(it);
+  if (jetstream) jetstream->interest_changed(a, s->subject);
 }
 
 void Kernel::serve(Account& a, string_view subject, uint32_t service) {
@@ -355,14 +358,16 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
 
 void Kernel::hand_to_python(uint32_t service, Account& account, uint64_t cid, string_view subject, string_view reply,
                             string_view header, string_view body) {
-  if (requests_queued_ >= kRequestsQueuedMax) {
+  RequestQueue queue = request_queue(service, subject);
+  QueuedRequests& queued = requests_[(size_t)queue];
+  if (queued.waiting >= requests_queued_max(queue)) {
     counters_.requests_dropped++;
-    dropped_unreported_++;
+    queued.dropped++;
     return;
   }
-  requests_queued_++;
+  queued.waiting++;
   EventRecord e{EventType::request};
-  e.a = service, e.b = account.id, e.c = cid;
+  e.a = service, e.b = account.id, e.c = cid, e.d = (uint64_t)queue;
   e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
   emit(std::move(e));
 }

@@ -26,15 +26,16 @@ constexpr size_t kDuePerRound = 1000;
 
 // What the leader knows and the log has to say: when the schedule would run next, or what is wrong with it.
 void Stream::mark_schedule(LoggedMessage& m) {
-  if (!spec.allow_schedules || m.flags & kFromServer || m.header.find("\r\nNats-Schedule") == string_view::npos) return;
+  if (m.flags & kFromServer || m.header.find("\r\nNats-Schedule") == string_view::npos) return;
   PublishHeaders h = scan_headers(m.header);
-  if (h.schedule.empty() && h.schedule_zone.data() == nullptr) return;
+  if ((h.schedule.empty() || !spec.allow_schedules) && h.schedule_zone.data() == nullptr) return;
   m.with_schedule = true;
   const TimeZone* zone = nullptr;
   if (h.schedule_zone.data() && !(zone = h.schedule_zone.empty() ? nullptr : js.time_zones.find(h.schedule_zone))) {
     m.schedule.fault = ScheduleFault::time_zone;
     return;
   }
+  if (!spec.allow_schedules) return;
   int64_t now_ns = std::max(last_time_ns_, js.kernel.now.wall_ns);
   NextRun run = next_run(h.schedule, zone, now_ns, now_ns);
   m.schedule.fault = run.fault;
@@ -45,7 +46,7 @@ void Stream::mark_schedule(LoggedMessage& m) {
 // and whether that was a schedule.
 const PublishError* Stream::check_schedule(const PublishHeaders& h, string_view subject, const ScheduleMark& mark,
                                            const std::function<std::optional<bool>(string_view)>& written) {
-  if (!h.schedule.empty() && !spec.allow_schedules) return &kSchedulesDisabled;
+  if (!spec.allow_schedules && (!h.schedule.empty() || mark.fault != ScheduleFault::none)) return &kSchedulesDisabled;
   if (mark.fault == ScheduleFault::time_zone) return &kScheduleZone;
   if (mark.fault == ScheduleFault::pattern) return &kSchedulePattern;
   if (!h.schedule.empty() && mark.next_ns != ScheduleMark::kNever)

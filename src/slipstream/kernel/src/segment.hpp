@@ -107,6 +107,7 @@ class Segment {
   bool rewrite = false;  // what is in the file must not stay there: an erased body in a frame, or another encryption
   uint32_t erasures = 0;  // in-place overwrites so far
   uint32_t handed = 0;    // bytes that were handed to write jobs, from the file's start
+  uint32_t described = 0;  // size in the last snapshot: load() begins there, so no frame may reach across
   bool written_twice = false;  // also on the kernel's thread: a job may still read what is written already
   bool being_written() const { return progress && progress->jobs.load() != 0; }
   uint32_t written() const { return progress ? progress->written.load() : 0; }

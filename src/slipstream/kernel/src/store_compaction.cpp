@@ -25,6 +25,7 @@ struct Piece {
 struct Source {
   uint64_t id, base;
   uint32_t erasures, size;
+  bool rewrite;  // whatever is damaged: a body is copied as it is then, and stays told by its checksum
   std::shared_ptr<OpenFile> file;
   std::shared_ptr<FramedFile> frames;
   std::shared_ptr<WriteProgress> progress;
@@ -72,7 +73,7 @@ int read_piece(const Source& from, uint32_t offset, uint32_t n, Buffer& stored, 
   return (size_t)got == span.stored && from.frames->decode(span, stored.view(), piece.data()) ? 0 : kDamaged;
 }
 
-// Copies records in pieces of up to kCopyBytes (at least one record); each must be whole.
+// Copies records in pieces of up to kCopyBytes (at least one record); each must be whole, but for a body that has to leave its file.
 int copy_records(Source& from, FileWriter& to) {
   Buffer stored, piece;
   if (from.progress->written.load() < from.size) return -EIO;
@@ -89,7 +90,7 @@ int copy_records(Source& from, FileWriter& to) {
       Record record;
       bool whole =
           decode_record(bytes + (p.offset - start), p.length, record) && record.length == p.length;
-      if (!whole || !head_valid(record) || !body_valid(record)) return kDamaged;
+      if (!whole || !head_valid(record) || !(from.rewrite || body_valid(record))) return kDamaged;
       p.time_ns = record.time_ns;
       if (int error = to.append({record.start, record.length})) return error;
     }
@@ -195,6 +196,7 @@ void SegmentStore::start_compaction() {
                   segment.base,
                   segment.erasures,
                   segment.size(),
+                  segment.rewrite,
                   error ? nullptr : segment.file->open(error),
                   segment.frames,
                   segment.progress,

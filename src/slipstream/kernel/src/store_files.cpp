@@ -81,7 +81,9 @@ bool SegmentStore::prepare_folder(const std::vector<std::string>& named) {
     if (generation < 0) continue;
     bool orphan = !std::binary_search(known.begin(), known.end(), name);
     generation_ = std::max(generation_, (uint32_t)generation + orphan);
-    if (orphan) retired_.push_back(name);
+    if (!orphan) continue;
+    retired_.push_back(name);
+    rewrite_wanted_ |= encrypts();  // it may be readable: a checkpoint that removes it is due, also of an idle stream
   }
   folder_ready_ = folder_dirty_ = true;
   return true;

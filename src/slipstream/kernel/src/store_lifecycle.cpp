@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "jetstream.hpp"
+#include "journal_format.hpp"
 
 namespace slipstream {
 namespace {
@@ -63,6 +64,15 @@ ssize_t write_marker(Disk& disk) {
   disk.close(h);
   if (n >= 0) n = disk.rename(unfinished, kMarker);
   return n < 0 ? n : disk.sync_folder("");
+}
+
+std::vector<uint64_t> stream_folders(Disk& disk) {
+  std::vector<std::string> names;
+  std::vector<uint64_t> ids;
+  disk.list("streams", names);
+  for (const std::string& name : names)
+    if (uint64_t id = 0; parse_hex16(name, "", id)) ids.push_back(id);
+  return ids;
 }
 
 }  // namespace
@@ -162,6 +172,12 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
     checkpoint_wanted_ |= s->store->wants_rewrite();
   }
   for (uint64_t id : half_restored) delete_stream(0, id);
+  for (uint64_t id : stream_folders(*disk_)) {
+    auto dropped = [id](const DroppedStore& store) { return store.id == id; };
+    bool known = id >= next_stream_id_ || streams_.count(id) || std::any_of(dropped_stores_.begin(), dropped_stores_.end(), dropped);
+    // Deleted by a durable checkpoint, or by what the journal has; a crash came before its files were gone.
+    if (!known) std::unique_ptr<MessageStore>(new_store(id, StreamSpec{}))->drop();
+  }
   if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
   return true;
 }

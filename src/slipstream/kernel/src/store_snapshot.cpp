@@ -64,6 +64,7 @@ bool SegmentStore::snapshot(Buffer& out, CheckpointSyncs& syncs) {
     out.put8((uint8_t)((segment.sparse() ? kSparse : 0) | (segment.rewrite ? kRewrite : 0)));
     put_dead(out, segment);
     segment.named = true;
+    segment.described = segment.size();
     if (!segment.dirty) continue;
     syncs.add_file(segment.file->path(), segment.progress, segment.size());
     segment.dirty = false;

@@ -138,11 +138,14 @@ bool SegmentStore::write_now(Segment* segment, uint32_t end) {
   for (const Chunk& chunk : segment->chunks()) {
     uint32_t from = std::max(chunk.start, segment->written()), to = std::min(chunk.start + chunk.size, end);
     if (from >= to) continue;
-    const char* bytes = chunk.memory->bytes + (from - chunk.start);
-    ssize_t n = segment->frames ? segment->frames->write(*file, bytes, to - from, from, false)
-                                : disk_->pwrite(file->handle, bytes, to - from, from);
-    if (n < 0) return fail("write " + segment->file->path(), (int)n);
-    segment->progress->advance(to);
+    while (from < to) {
+      uint32_t until = from < segment->described && segment->described < to ? segment->described : to;
+      const char* bytes = chunk.memory->bytes + (from - chunk.start);
+      ssize_t n = segment->frames ? segment->frames->write(*file, bytes, until - from, from, false)
+                                  : disk_->pwrite(file->handle, bytes, until - from, from);
+      if (n < 0) return fail("write " + segment->file->path(), (int)n);
+      segment->progress->advance(from = until);
+    }
   }
   assert(segment->written() >= end);
   // Jobs behind a failed one gave up: what they had is handed over again.

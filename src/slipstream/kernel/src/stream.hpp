@@ -149,6 +149,7 @@ class Stream {
   void trim_subject(uint32_t subject);
   void remove(uint64_t seq);
   uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
+  void tell_purged(string_view filter, bool everything, uint64_t removed);
   void purge_everything(uint64_t seq, uint64_t keep);
   void purge_subjects(string_view filter, uint64_t seq, uint64_t keep);
   uint64_t last_on_literal(string_view subject) const;

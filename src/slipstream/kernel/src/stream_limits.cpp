@@ -48,19 +48,30 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
   bool everything = filter.empty() || filter == ">";
   if (everything) purge_everything(seq, keep);
   else purge_subjects(filter, seq, keep);
-  if (!consumers.empty()) {
-    uint64_t first_left = everything && store->messages() ? store->first_seq() : 0;
-    if (!everything)
-      store->match_subjects(filter, [&](uint32_t id) {
-        SubjectState state = store->subject_state(id);
-        if (state.count && (!first_left || state.first < first_left)) first_left = state.first;
-      });
-    for (auto& [id, c] : consumers) c->purged(filter, first_left);
-  }
+  uint64_t removed = before - store->messages();
+  if (!consumers.empty()) tell_purged(filter, everything, removed);
   if (!spec.keeps_all()) lingering_upto_ = store->last_seq();  // consumers may have moved past what is left
   arm_age_timer();
-  if (before - store->messages() > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
-  return before - store->messages();
+  if (removed > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
+  return removed;
+}
+
+// Of a single subject (each roll-up is one) only those hear who have to do with it.
+void Stream::tell_purged(string_view filter, bool everything, uint64_t removed) {
+  uint64_t first_left = everything && store->messages() ? store->first_seq() : 0;
+  if (!everything)
+    store->match_subjects(filter, [&](uint32_t id) {
+      SubjectState state = store->subject_state(id);
+      if (state.count && (!first_left || state.first < first_left)) first_left = state.first;
+    });
+  bool untold = everything || removed > 1;
+  if (everything || has_wildcard(filter)) {
+    for (auto& [id, c] : consumers) c->purged(filter, first_left, untold);
+    return;
+  }
+  index.each_wanting(filter, [&](Consumer& c) { c.purged(filter, first_left, untold); });
+  if (uint32_t id = store->find_subject(filter); id != kNoSubject && untold)
+    index.each_stray(id, [](Consumer& c) { c.many_removed(); });
 }
 
 void Stream::purge_everything(uint64_t seq, uint64_t keep) {

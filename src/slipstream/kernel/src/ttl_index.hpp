@@ -1,18 +1,20 @@
 // Messages with a time to live of their own (Nats-TTL): when each ends, and those that never do.
 #pragma once
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bytes.hpp"
+#include "message_headers.hpp"
 #include "pull_request.hpp"
 
 namespace slipstream {
 
 constexpr int64_t kTtlNone = 0, kTtlNever = -1;
 
-// A Go duration of at least a second, whole seconds as a number above 0, or "never" (S-122). Seconds in `ttl_s`.
+// A Go duration of at least a second ("0" is one, and too short), whole seconds, or "never" (S-122). Seconds in `ttl_s`.
 inline bool parse_ttl(string_view text, int64_t& ttl_s) {
   auto is_never = [](string_view s) {
     return s.size() == 5 && (s[0] | 32) == 'n' && (s[1] | 32) == 'e' && (s[2] | 32) == 'v' && (s[3] | 32) == 'e' && (s[4] | 32) == 'r';
@@ -25,19 +27,14 @@ inline bool parse_ttl(string_view text, int64_t& ttl_s) {
     ttl_s = kTtlNever;
     return true;
   }
-  bool number = text.size() <= 18;
-  int64_t v = 0;
-  for (char c : text) {
-    number = number && c >= '0' && c <= '9';
-    if (number) v = v * 10 + (c - '0');
-  }
-  if (number) {
-    ttl_s = v;
-    return v > 0;
-  }
   int64_t ns = 0;
-  if (!parse_duration(text, ns) || ns < 1'000'000'000) return false;
-  ttl_s = ns / 1'000'000'000;
+  if (parse_duration(text, ns)) {
+    ttl_s = ns / 1'000'000'000;
+    return ttl_s > 0;
+  }
+  uint64_t seconds = 0;
+  if (!parse_unsigned(text, seconds)) return false;
+  ttl_s = (int64_t)std::min<uint64_t>(seconds, INT64_MAX);
   return true;
 }
 
@@ -45,7 +42,7 @@ class TtlIndex {
  public:
   void add(uint64_t seq, int64_t time_ns, int64_t ttl_s) {
     if (ttl_s == kTtlNever) never_.insert(seq);
-    else if (ttl_s > 0) ends_.emplace(time_ns + ttl_s * 1'000'000'000, seq);
+    else if (ttl_s > 0 && ttl_s <= (INT64_MAX - time_ns) / 1'000'000'000) ends_.emplace(time_ns + ttl_s * 1'000'000'000, seq);
   }
   int64_t next_end_ns() const { return ends_.empty() ? INT64_MAX : ends_.begin()->first; }
   bool never_ends(uint64_t seq) const { return never_.count(seq) > 0; }

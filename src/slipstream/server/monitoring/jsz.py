@@ -123,5 +123,6 @@ def jetstream_limits(server: Server) -> dict[str, Any]:
         "max_batch_inflight_total": limits.batch.max_inflight_total,
         "max_batch_size": limits.batch.max_msgs,
         "max_batch_timeout": limits.batch.timeout_ns,
+        "default_max_consumers": limits.default_max_consumers,
     }
     return {key: value for key, value in found.items() if value}

@@ -1,0 +1,53 @@
+"""Goal: what a stream has no room for is refused with the reason that nats-server gives.
+
+Method: a kernel over a simulated disk; bounds that take many messages are reached between two
+turns.
+"""
+
+from __future__ import annotations
+
+from batch_driver import Publisher
+
+
+def error(answer: dict[str, dict[str, object]]) -> tuple[object, object, object]:
+    found = answer["error"]
+    return found["code"], found["err_code"], found["description"]
+
+
+def test_messages_in_flight_are_bounded() -> None:  # S-134
+    p = Publisher(memory=True)
+    for _ in range(100_000):
+        p.node.kernel.publish(p.node.account, b"s.a", b"", b"", b"")
+    number = p.node.publish(b"s.a", b"one too many", b"")
+    p.turn()
+    (reply,) = p.node.replies[number]
+    assert reply.header == b"NATS/1.0 429 Too Many Requests\r\n\r\n"
+    assert error(p.answer(number)) == (429, 10167, "too many requests")
+    p.turn(100)
+    assert "error" not in p.ask("s.a")
+
+
+def test_an_account_has_its_own_limit() -> None:  # S-130, S-238
+    p = Publisher()
+    p.node.kernel.set_account_storage_limits(p.node.account, -1, 100)
+    assert p.ask("s.a", b"x" * 30) == {"stream": "S", "seq": 1}
+    assert error(p.ask("s.a", b"x" * 30)) == (400, 10002, "resource limits exceeded for account")
+    missing = p.ask("s.a", b"x" * 30, Nats_Expected_Stream="T")
+    assert error(missing) == (400, 10060, "expected stream does not match")
+
+
+def test_a_counter_over_what_is_none() -> None:  # S-203
+    p = Publisher()
+    p.ask("s.a", b"no total")
+    p.ask("s.b", b'{"val":"x"}')
+    p.update(counter=True)
+    assert error(p.ask("s.a", Nats_Incr=1)) == (400, 10172, "message counter is broken")
+    assert p.ask("s.b", Nats_Incr=1) == {"stream": "S", "seq": 3, "val": "1"}
+
+
+def test_times_to_live_that_never_end() -> None:  # S-122
+    p = Publisher(allow_msg_ttl=True)
+    for seconds in (9_223_372_036, 9_223_372_036_854_775_807, 18_446_744_073_709_551_615):
+        assert "error" not in p.ask("s.a", Nats_TTL=seconds)
+    p.wait(100 * 365 * 86_400)
+    assert len(p.bodies()) == 3
