@@ -84,3 +84,11 @@ def test_interest_of_a_consumer_that_is_reset() -> None:  # C-138
     publish(world, *["A.0"] * 6)
     op.reset(world, "A", "x", 5)
     assert kept(world) == [5, 6]
+
+
+def test_a_work_queue_whose_consumer_goes_on_beyond_its_end() -> None:  # C-138
+    world = world_with("workqueue", {"durable_name": "x"})
+    publish(world, "A.0")
+    op.reset(world, "A", "x", 4)
+    publish(world, "A.0")
+    assert kept(world) == [1, 2]  # until a reset comes back to them

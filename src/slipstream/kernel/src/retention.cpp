@@ -131,14 +131,14 @@ void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   c.narrow_listed();
   if (c.holds()) index.stray(c);
   if (spec.retention == Retention::interest) settle_from(from);
-  lingering_upto_ = store->last_seq();  // what a wider filter lets through was passed already
+  lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // what a wider filter lets through was passed already
 }
 
 // A consumer goes on at `seq`: it has passed what its filters let through before.
 void Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
   if (spec.retention == Retention::interest)
     for (uint64_t s = c.next_match(1); s && s < seq; s = c.next_match(s + 1)) settle(s);
-  lingering_upto_ = store->last_seq();
+  lingering_upto_ = std::max({lingering_upto_, store->last_seq(), seq - 1});  // which may lie beyond the end
 }
 
 // Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.
@@ -146,7 +146,7 @@ void Stream::begin_interest() {
   if (consumers.empty() && store->messages()) apply_purge({}, 0, 0);
   for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1))
     if (index.anybody(store->subject_of(seq))) settle(seq);
-  lingering_upto_ = store->last_seq();
+  lingering_upto_ = std::max(lingering_upto_, store->last_seq());
 }
 
 // ------------------------------------------------------------------ snapshot and check
