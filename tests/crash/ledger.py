@@ -202,13 +202,7 @@ class Ledger:
         kernel = self.node.kernel
         id_ = kernel.propose_consumer_create(token, s.stream, name.encode(), description, spec)
         self._note(s, ConsumerCreate(name, description, spec), token)
-        committed = self._waiting[token]
-
-        def started(result: object) -> None:
-            committed(result)
-            kernel.start_consumer(s.stream, id_)  # else it would deliver after a restart only
-
-        self._waiting[token] = started
+        self._start_when_committed(token, s.stream, id_)
         consumer = ConsumerPromises(name, description, spec, start, {description: spec})
         s.consumers[name] = consumer
         s.lives.append(consumer)
@@ -221,6 +215,7 @@ class Ledger:
         token = self.node.next_number()
         self.node.kernel.propose_consumer_update(token, s.stream, id_, description, spec)
         self._note(s, ConsumerUpdate(name, description, spec), token)
+        self._start_when_committed(token, s.stream, id_)
         consumer.description, consumer.spec = description, spec
         consumer.descriptions[description] = spec
 
@@ -290,6 +285,16 @@ class Ledger:
             s.committed = max(s.committed, position + 1)
 
         self._waiting[token] = answered
+
+    def _start_when_committed(self, token: int, stream: int, consumer: int) -> None:
+        """Else it would deliver after a restart only."""
+        kernel, committed = self.node.kernel, self._waiting[token]
+
+        def started(result: object) -> None:
+            committed(result)
+            kernel.start_consumer(stream, consumer)
+
+        self._waiting[token] = started
 
     def _take_answers(self) -> None:
         node = self.node

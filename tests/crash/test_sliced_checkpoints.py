@@ -85,7 +85,7 @@ class World:
         number = self.random.choice(list(self.consumers))
         changed = consumer_spec(max_ack_pending=self.random.randrange(1, 99), filters=[b"s.>"])
         self.node.kernel.propose_consumer_update(
-            self.node.next_number(),
+            0,
             self.stream,
             self.consumers[number],
             b"c%d" % number,

@@ -259,6 +259,32 @@ def play_reset_of_kept(s: Session, retention: str, *, skipped: int, left: int) -
 
 
 @scenario
+def reset_over_what_interest_kept(s: Session) -> None:  # C-138
+    """What lies before the consumer's start was kept for it as well."""
+    s.stream(retention="interest")
+    s.consumer(deliver_policy="by_start_sequence", opt_start_seq=4)
+    s.store(*"123456")
+    request(s, RESET.format("C"), b'{"seq":5}')
+    kept(s, 2)
+    s.info()
+
+
+@scenario
+def reset_over_what_interest_never_wanted(s: Session) -> None:  # C-138, S-014
+    s.stream()
+    s.store("1", "2", subject="s.b")
+    s.store("3", "4", "5")
+    s.consumer(filter_subject="s.a")
+    s.api("STREAM.UPDATE.S", {"name": "S", "subjects": ["s.>"], "retention": "interest"})
+    request(s, RESET.format("C"), b'{"seq":4}')
+    kept(s, 4)
+    request(s, RESET.format("C"), b'{"seq":1}')
+    kept(s, 4)
+    request(s, RESET.format("C"), b'{"seq":5}')
+    kept(s, 3)
+
+
+@scenario
 def reset_to_the_ack_floor(s: Session) -> None:  # C-011, C-138
     s.stream()
     s.store(*"12345")

@@ -364,6 +364,29 @@ def interest_of_filters_that_change(s: Session) -> None:  # C-136
 
 
 @scenario
+def interest_of_filters_that_change_behind_the_start(s: Session) -> None:  # C-136
+    """What lies at the floor of the consumer is looked at, what lies before it stays."""
+    s.stream(retention="interest")
+    config(s, deliver_policy="by_start_sequence", opt_start_seq=4)
+    publish(s, "s.a", "s.a", "s.a", "s.a", "s.a")
+    narrower = {"deliver_policy": "by_start_sequence", "opt_start_seq": 4, "filter_subject": "s.b"}
+    config(s, **narrower)
+    settled(s, 2)
+    s.info()
+
+
+@scenario
+def interest_that_a_consumer_had_before_its_start(s: Session) -> None:  # C-140
+    s.stream(retention="interest")
+    config(s, deliver_policy="by_start_sequence", opt_start_seq=4)
+    config(s, "D", filter_subject="s.b")
+    publish(s, "s.a", "s.a", "s.a", "s.a", "s.a")
+    delete(s)
+    settled(s, 2)
+    s.info("D")
+
+
+@scenario
 def interest_of_filters_that_change_under_deliveries(s: Session) -> None:  # C-136
     s.stream(retention="interest")
     config(s)

@@ -61,6 +61,7 @@ class Pace:
                 token, self.stream, self.consumer, b"C", consumer_spec(**spec)
             )
         )
+        kernel.start_consumer(self.stream, self.consumer)
 
     def store(self, *bodies: bytes, gap_ns: int = 0) -> None:
         for body in bodies:

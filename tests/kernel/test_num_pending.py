@@ -122,6 +122,7 @@ class Counting(RuleBasedStateMachine):
                     token, self.stream, known.id, text, known.spec()
                 )
             )
+            kernel.start_consumer(self.stream, known.id)
             return
         new = Standing(0, filters, policy)
         new.id = self._commit(

@@ -298,7 +298,7 @@ class Interest(Retention):
             memory=self.memory,
         )
         self.node.kernel.propose_consumer_update(
-            self.token(), self.stream, self.ids[name], name.encode(), spec
+            0, self.stream, self.ids[name], name.encode(), spec
         )
         self.turns()
         consumer.filters = filters

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import operations as op
 from world import World
@@ -80,6 +80,8 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"headers_only": True},
     {"max_waiting": 2, "max_batch": 4, "max_expires": 2 * SECOND_NS, "max_bytes": 300},
     {"max_deliver": 1, "ack_wait": 777 * MS},
+    {"priority_policy": "overflow", "priority_groups": ["g"]},
+    {"priority_policy": "prioritized", "priority_groups": ["g"], "ack_wait": 333 * MS},
 )
 POLICIES: tuple[dict[str, Any], ...] = (
     {},
@@ -89,6 +91,10 @@ POLICIES: tuple[dict[str, Any], ...] = (
     {"deliver_policy": "by_start_sequence", "opt_start_seq": 4},
     {"deliver_policy": "by_start_time"},
     {"deliver_policy": "last_per_subject"},
+)
+PULL_FIELDS = (
+    *("max_waiting", "max_batch", "max_expires", "max_bytes"),
+    *("priority_policy", "priority_groups"),
 )
 FILTERS: tuple[tuple[str, ...], ...] = (
     (),
@@ -137,6 +143,18 @@ headers = st.fixed_dictionaries(
 )
 plain = st.just({})
 mostly_ids = st.fixed_dictionaries({}, optional={"Nats-Msg-Id": st.sampled_from(("a", "b", "c"))})
+first_consumers = st.lists(
+    st.fixed_dictionaries(
+        {
+            "acks": st.sampled_from(ACKS),
+            "kind": st.sampled_from(KINDS),
+            "policy": st.sampled_from(POLICIES),
+            "filters": st.sampled_from(FILTERS),
+            "push": st.integers(0, 3),
+        }
+    ),
+    max_size=len(CONSUMERS),
+)
 batch_headers = st.fixed_dictionaries(
     {},
     optional={
@@ -170,18 +188,33 @@ def depends_on_time(drawn: Any) -> bool:
     return isinstance(drawn, bytes) and drawn.startswith(b"-NAK ")
 
 
+def has_streams(machine: ClientOperations) -> bool:
+    return not machine.timed or any(machine.world.model(name) is not None for name in NAMES)
+
+
+def has_consumers(machine: ClientOperations) -> bool:
+    models = (machine.world.model(name) for name in NAMES)
+    return not machine.timed or any(model.consumers for model in models if model is not None)
+
+
 class ClientOperations(RuleBasedStateMachine):
     """`world` is made by the subclass. Where time is real (`timed` is False), what depends on it is
-    not done.
+    not done; and what is drawn is taken as it is, even if it then does nothing: nats-server is not
+    asked for more than what was found to be alike (docs/differences.md).
     """
 
     timed = True
     world: World
 
-    def begin(self, world: World, drawn: list[dict[str, Any]]) -> None:
+    def begin(
+        self, world: World, drawn: list[dict[str, Any]], wanted: list[dict[str, Any]]
+    ) -> None:
+        """With streams, and mostly with consumers: without any, most operations do nothing."""
         self.world = world
         for name, kind in zip(NAMES, drawn, strict=False):
             self.create_stream(name, kind)
+        for consumer, fields in zip(CONSUMERS, wanted, strict=False):
+            self.create_consumer(name=NAMES[0], consumer=consumer, **fields)
 
     def do(self, operation: Any, *arguments: Any, **named: Any) -> None:
         operation(self.world, *arguments, **named)
@@ -193,6 +226,22 @@ class ClientOperations(RuleBasedStateMachine):
         model = self.world.model(name)
         return model and model.consumers.get(consumer)
 
+    def there(self, name: str, consumer: str) -> tuple[str, str]:
+        """A consumer that is there, if any is: most of what is drawn should do something."""
+        if not self.timed:
+            return name, consumer
+        known = [
+            (stream, found)
+            for stream in (name, *(other for other in NAMES if other != name))
+            if (model := self.world.model(stream)) is not None
+            for found in model.consumers
+        ]
+        return (name, consumer) if not known or (name, consumer) in known else known[0]
+
+    def stream_there(self, name: str) -> str:
+        known = [other for other in NAMES if self.world.model(other) is not None]
+        return name if not known or name in known or not self.timed else known[0]
+
     @rule(name=names, kind=kinds)
     def create_stream(self, name: str, kind: dict[str, Any]) -> None:
         if self.world.model(name) is None and not self.omits(kind):
@@ -200,11 +249,13 @@ class ClientOperations(RuleBasedStateMachine):
 
     @rule(name=names, really=st.integers(0, 4))
     def delete_stream(self, name: str, really: int) -> None:
-        if really == 0:
+        if really == 4:  # not one of the values that are drawn more often than others
             self.do(op.delete_stream, name)
 
+    @precondition(has_streams)
     @rule(name=names, change=st.sampled_from(UPDATES))
     def update_stream(self, name: str, change: dict[str, Any]) -> None:
+        name = self.stream_there(name)
         model = self.world.model(name)
         if model is None or self.omits(change):
             return
@@ -214,6 +265,7 @@ class ClientOperations(RuleBasedStateMachine):
         if op.is_valid_update(model.description, asked):
             self.do(op.update_stream, asked)
 
+    @precondition(has_streams)
     @rule(
         name=names,
         messages=st.lists(
@@ -227,6 +279,7 @@ class ClientOperations(RuleBasedStateMachine):
         ),
     )
     def publish(self, name: str, messages: list[tuple[str, dict[str, str], bytes]]) -> None:
+        name = self.stream_there(name)
         model = self.world.model(name)
         if model is None or any(self.omits(drawn) for _, drawn, _ in messages):
             return
@@ -235,6 +288,7 @@ class ClientOperations(RuleBasedStateMachine):
         ]
         self.do(op.publish, name, filled)
 
+    @precondition(has_streams)
     @rule(
         name=names,
         messages=st.lists(
@@ -246,6 +300,7 @@ class ClientOperations(RuleBasedStateMachine):
         ),
     )
     def publish_batch(self, name: str, messages: list[tuple[str, dict[str, str], bytes]]) -> None:
+        name = self.stream_there(name)
         model = self.world.model(name)
         if model is None or not model.spec["allow_atomic"] or model.spec["max_msg_size"] >= 0:
             return
@@ -258,6 +313,7 @@ class ClientOperations(RuleBasedStateMachine):
 
     @rule(name=names, back=st.integers(-1, 6), erase=st.booleans())
     def delete_message(self, name: str, back: int, erase: bool) -> None:
+        name = self.stream_there(name)
         if (model := self.world.model(name)) is not None:
             self.do(op.delete_message, name, max(model.last_seq - back, 1), erase=erase)
 
@@ -269,6 +325,7 @@ class ClientOperations(RuleBasedStateMachine):
         by_seq=st.booleans(),
     )
     def purge(self, name: str, filter_: str, back: int, keep: int, by_seq: bool) -> None:
+        name = self.stream_there(name)
         model = self.world.model(name)
         if model is None:
             return
@@ -278,6 +335,7 @@ class ClientOperations(RuleBasedStateMachine):
 
     @rule(name=names, back=st.integers(0, 8))
     def get_message(self, name: str, back: int) -> None:
+        name = self.stream_there(name)
         if (model := self.world.model(name)) is not None and model.last_seq > back:
             self.do(op.get_message, name, model.last_seq - back)
 
@@ -300,6 +358,7 @@ class ClientOperations(RuleBasedStateMachine):
         filters: tuple[str, ...],
         push: int,
     ) -> None:
+        name = self.stream_there(name)
         model = self.world.model(name)
         if model is None or self.consumer(name, consumer) is not None:
             return
@@ -315,18 +374,20 @@ class ClientOperations(RuleBasedStateMachine):
         times = {}
         if policy.get("deliver_policy") == "by_start_time":
             times["opt_start_time"] = self.world.clock.now_ns - 1500 * MS
-        if push == 0:
-            for key in ("max_waiting", "max_batch", "max_expires", "max_bytes"):
+        if push == 2:
+            for key in PULL_FIELDS:
                 asked.pop(key, None)
             number = NAMES.index(name) * len(CONSUMERS) + CONSUMERS.index(consumer)
             asked["deliver_subject"] = self.world.inbox(number).decode()
             asked["idle_heartbeat"] = 900 * MS if self.timed else HOUR_NS
         self.do(op.create_consumer, name, asked, times)
 
+    @precondition(has_consumers)
     @rule(name=names, consumer=consumers, filters=st.sampled_from(FILTERS), acks=st.integers(0, 3))
     def update_consumer(
         self, name: str, consumer: str, filters: tuple[str, ...], acks: int
     ) -> None:
+        name, consumer = self.there(name, consumer)
         known, model = self.consumer(name, consumer), self.world.model(name)
         if known is None or model is None:
             return
@@ -342,20 +403,28 @@ class ClientOperations(RuleBasedStateMachine):
             asked["max_ack_pending"] = acks
         self.do(op.create_consumer, name, asked, times, update=True)
 
-    @rule(name=names, consumer=consumers)
-    def delete_consumer(self, name: str, consumer: str) -> None:
-        self.do(op.delete_consumer, name, consumer)
+    @precondition(has_consumers)
+    @rule(name=names, consumer=consumers, really=st.integers(0, 3))
+    def delete_consumer(self, name: str, consumer: str, really: int) -> None:
+        name, consumer = self.there(name, consumer)
+        if really == 2:
+            self.do(op.delete_consumer, name, consumer)
 
+    @precondition(has_consumers)
     @rule(name=names, consumer=consumers, seq=st.sampled_from((0, 0, 1, 3, 4, 6)))
     def reset(self, name: str, consumer: str, seq: int) -> None:
+        name, consumer = self.there(name, consumer)
         self.do(op.reset, name, consumer, seq)
 
+    @precondition(has_consumers)
     @rule(name=names, consumer=consumers, ms=st.sampled_from((0, 150, 1500)))
     def pause(self, name: str, consumer: str, ms: int) -> None:
+        name, consumer = self.there(name, consumer)
         until_ns = self.world.clock.now_ns + ms * MS if ms else 0
         if self.timed:
             self.do(op.pause, name, consumer, until_ns)
 
+    @precondition(has_consumers)
     @rule(
         name=names,
         consumer=consumers,
@@ -369,15 +438,27 @@ class ClientOperations(RuleBasedStateMachine):
                     "no_wait": st.booleans(),
                     "max_bytes": st.sampled_from((120, 260, 1000)),
                     "idle_heartbeat": st.sampled_from((190 * MS, 450 * MS)),
+                    "group": st.just("g"),
+                },
+            ),
+            st.fixed_dictionaries(
+                {"batch": st.integers(1, 4), "group": st.just("g")},
+                optional={
+                    "priority": st.integers(0, 10),
+                    "min_pending": st.integers(1, 4),
+                    "min_ack_pending": st.integers(1, 3),
+                    "expires": st.sampled_from((400 * MS, 5 * SECOND_NS)),
                 },
             ),
             st.fixed_dictionaries({"batch": st.integers(1, 6), "no_wait": st.just(True)}),
         ),
     )
     def pull(self, name: str, consumer: str, body: Any) -> None:
+        name, consumer = self.there(name, consumer)
         if not self.omits(body):
             self.do(op.pull, name, consumer, body)
 
+    @precondition(has_consumers)
     @rule(
         name=names,
         back=st.integers(0, 7),
@@ -386,6 +467,9 @@ class ClientOperations(RuleBasedStateMachine):
     )
     def acknowledge(self, name: str, back: int, kind: bytes, confirm: bool) -> None:
         got = self.world.deliveries.get(name, [])
+        if not got and self.timed:
+            got = next((some for some in self.world.deliveries.values() if some), [])
         if len(got) > back and not self.omits(kind):
             reply = got[-1 - back].reply
+            name = reply.split(b".")[2].decode()
             self.do(op.acknowledge, name, reply, kind, confirm=confirm)

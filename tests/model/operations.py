@@ -321,7 +321,7 @@ def reset(world: World, name: str, consumer: str, seq: int) -> None:
         if text := model.reset_refused(seq, p.model.messages, p.model.last_seq):
             refused = error(400, 10204, f"invalid reset: {text}")
             return p.answer(inbox, {"error": refused, "reset_seq": 0})
-        reset_seq = model.reset(seq)
+        reset_seq = p.model.reset_consumer(consumer, seq)
         p.entry(durable=True)
         shown = consumer_info(p.model, model, world.clock.now_ns)
         return p.answer(inbox, shown | {"reset_seq": reset_seq}, durable=True)

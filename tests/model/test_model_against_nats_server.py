@@ -44,7 +44,7 @@ def test_the_model_is_like_nats_server(oracle: targets.LiveTarget) -> None:
         @initialize(drawn=st.lists(kinds, min_size=1, max_size=2))
         def start(self, drawn: list[dict[str, Any]]) -> None:
             self.connected = NatsWorld(oracle.connection.peer[1])
-            self.begin(self.connected, drawn)
+            self.begin(self.connected, drawn, [])
 
         def teardown(self) -> None:
             if self.connected is not None:

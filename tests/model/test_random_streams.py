@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from client_rules import MS, ClientOperations, kinds
+from client_rules import MS, ClientOperations, first_consumers, kinds
 from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import Loss
 from slipstream.testing.simulated_node import PowerLoss
@@ -35,10 +35,17 @@ class RandomStreams(ClientOperations):
         seed=st.integers(0, 2**32),
         relaxed=st.booleans(),
         drawn=st.lists(kinds, min_size=1, max_size=2),
+        wanted=first_consumers,
     )
-    def start(self, seed: int, relaxed: bool, drawn: list[dict[str, Any]]) -> None:
+    def start(
+        self,
+        seed: int,
+        relaxed: bool,
+        drawn: list[dict[str, Any]],
+        wanted: list[dict[str, Any]],
+    ) -> None:
         self.crashes = 0
-        self.begin(World(seed, sync_interval_ns=200 * MS if relaxed else 0), drawn)
+        self.begin(World(seed, sync_interval_ns=200 * MS if relaxed else 0), drawn, wanted)
 
     def do(self, operation: Any, *arguments: Any, **named: Any) -> None:
         """Each may be the one in which the power goes."""

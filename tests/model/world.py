@@ -382,7 +382,7 @@ class World:
         self._start()
         for possibilities in self.streams.values():
             for possibility in possibilities:
-                possibility.deliver(self.clock.now_ns)
+                possibility.tick(self.clock.now_ns)
         self.settle()
 
     def try_start(self, disk: SimDisk) -> None:

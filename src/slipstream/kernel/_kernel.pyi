@@ -551,7 +551,8 @@ class Kernel:
     def start_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
         self, token: int, stream: int, consumer: int, description: bytes, spec: Mapping[str, Any]
-    ) -> None: ...
+    ) -> None:
+        """With a token other than 0 it delivers nothing more before `start_consumer`."""
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
         """Waiting pulls get `409 Consumer Deleted` when it is applied."""
     def propose_consumer_reset(self, token: int, stream: int, consumer: int, seq: int) -> None:

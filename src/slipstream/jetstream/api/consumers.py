@@ -221,15 +221,9 @@ def _update(
         shown = shown_config(consumer.config, api.options.server_version)
         fields = consumer_info(consumer, api.consumer_state(consumer), shown, done_ns)
         api.answer(request, fields, done_ns, identity_header(consumer))
-        _start_again(api, consumer)
+        api.kernel.start_consumer(consumer.stream.id, consumer.id)
 
     propose_update(api, api.token(request, done), consumer, with_ephemeral_threshold(config))
-
-
-def _start_again(api: ApiCore, consumer: Consumer) -> None:
-    """An update resets a sourcing consumer: it delivers after the answer."""
-    if consumer.config.sourcing:
-        api.kernel.start_consumer(consumer.stream.id, consumer.id)
 
 
 def propose_update(api: ApiCore, token: int, consumer: Consumer, config: ConsumerConfig) -> None:
@@ -342,7 +336,7 @@ def pause(api: ApiCore, request: Request, now_ns: int) -> None:
         if remaining_ns > 0:
             fields["pause_remaining"] = remaining_ns
         api.answer(request, fields, done_ns)
-        _start_again(api, consumer)
+        api.kernel.start_consumer(consumer.stream.id, consumer.id)
 
     propose_update(api, api.token(request, done), consumer, config)
 

@@ -112,7 +112,7 @@ class Consumer {
   bool ready = false;    // stands in JetStream::ready_
   bool acked = false;    // stands in JetStream::acked_
   bool delivered_dirty = false;
-  bool held = false;     // Python answers the creation, or a reset, before the first delivery
+  bool held = false;     // Python answers its creation, update or reset before the next delivery
   bool in_listeners = false, in_holders = false, in_strays = false;  // of the stream's ConsumerIndex
 
  private:

@@ -19,9 +19,8 @@ bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
 }
 
 uint64_t Consumer::apply_reset(Reader& in) {
-  uint64_t settled = settled_upto();
   uint64_t seq = reset_to(in.get64());
-  stream_.settle_behind_reset(settled + 1);
+  stream_.settle_behind_reset(*this, seq);
   if (pull_subscription_) {
     rearm();
     wake();

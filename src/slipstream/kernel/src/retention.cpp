@@ -102,7 +102,7 @@ void Stream::settle_from(uint64_t seq) {
 
 void Stream::remove_consumer(Consumer& c) {
   bool interest = spec.retention == Retention::interest;
-  uint64_t from = c.settled_upto() + 1;
+  uint64_t from = std::max<uint64_t>(c.settled_upto(), 1);  // as nats-server, which looks at the message at the floor as well
   std::vector<uint64_t> own;
   bool visit_each = c.spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
   if (interest && !visit_each)
@@ -123,7 +123,7 @@ void Stream::remove_consumer(Consumer& c) {
 
 void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   bool same_filters = next.filters == c.spec.filters;
-  uint64_t from = c.settled_upto() + 1;
+  uint64_t from = std::max<uint64_t>(c.settled_upto(), 1);
   if (!same_filters) index.remove(c);
   c.update(std::move(text), std::move(next));
   if (same_filters) return;
@@ -131,13 +131,14 @@ void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
   c.narrow_listed();
   if (c.holds()) index.stray(c);
   if (spec.retention == Retention::interest) settle_from(from);
-  lingering_upto_ = store->last_seq();  // what a wider filter lets through was passed already
+  lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // what a wider filter lets through was passed already
 }
 
-// A consumer has passed messages without a delivery.
-void Stream::settle_behind_reset(uint64_t from) {
-  if (spec.retention == Retention::interest) settle_from(from);
-  lingering_upto_ = store->last_seq();
+// A consumer goes on at `seq`: it has passed what its filters let through before.
+void Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
+  if (spec.retention == Retention::interest)
+    for (uint64_t s = c.next_match(1); s && s < seq; s = c.next_match(s + 1)) settle(s);
+  lingering_upto_ = std::max({lingering_upto_, store->last_seq(), seq - 1});  // which may lie beyond the end
 }
 
 // Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.
@@ -145,7 +146,7 @@ void Stream::begin_interest() {
   if (consumers.empty() && store->messages()) apply_purge({}, 0, 0);
   for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1))
     if (index.anybody(store->subject_of(seq))) settle(seq);
-  lingering_upto_ = store->last_seq();
+  lingering_upto_ = std::max(lingering_upto_, store->last_seq());
 }
 
 // ------------------------------------------------------------------ snapshot and check

@@ -186,7 +186,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       ConsumerSpec cs;
       if (!c || !cs.decode(in)) break;
       update_consumer(*c, std::move(text), std::move(cs));
-      c->held = c->spec.sourcing && entry && entry->token;  // it was reset
+      c->held = entry && entry->token;
       break;
     }
     case EntryKind::consumer_delete:

@@ -216,7 +216,7 @@ class Stream {
   void settle_from(uint64_t seq);
   void remove_consumer(Consumer& c);
   void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
-  void settle_behind_reset(uint64_t from);
+  void settle_behind_reset(Consumer& c, uint64_t seq);
   void begin_interest();
   void snapshot_retention(Buffer& out);
   bool load_retention(Reader& in);

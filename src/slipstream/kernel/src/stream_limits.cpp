@@ -50,7 +50,7 @@ uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
   else purge_subjects(filter, seq, keep);
   uint64_t removed = before - store->messages();
   if (!consumers.empty()) tell_purged(filter, everything, removed);
-  if (!spec.keeps_all()) lingering_upto_ = store->last_seq();  // consumers may have moved past what is left
+  if (!spec.keeps_all()) lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // consumers may have moved past what is left
   arm_age_timer();
   if (removed > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
   return removed;

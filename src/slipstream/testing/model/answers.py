@@ -65,6 +65,8 @@ def consumer_info(stream: StreamModel, consumer: ConsumerModel, now_ns: int) -> 
     }
     if consumer.spec["deliver_subject"]:
         shown["push_bound"] = True
+    if groups := consumer.description.get("priority_groups"):
+        shown["priority_groups"] = [{"group": groups[0], "pinned_ts": time_text(0)}]
     if (remaining_ns := consumer.spec["pause_until_ns"] - now_ns) > 0:
         shown |= {"paused": True, "pause_remaining": remaining_ns}
     return shown

@@ -26,6 +26,7 @@ DELIVER_POLICIES = (
     "last_per_subject",
 )
 RETENTIONS = ("limits", "interest", "workqueue")
+PRIORITY_POLICIES = ("none", "overflow", "pinned_client", "prioritized")
 ACK_POLICIES = ("none", "all", "explicit")
 
 Config = dict[str, Any]
@@ -144,6 +145,8 @@ def consumer_spec_of(shown: Config, times: dict[str, int]) -> ConsumerSpec:
         deliver_subject=shown.get("deliver_subject", "").encode(),
         idle_heartbeat_ns=shown.get("idle_heartbeat", 0),
         headers_only=shown.get("headers_only", False),
+        priority_policy=PRIORITY_POLICIES.index(shown.get("priority_policy", "none")),
+        priority_groups=[group.encode() for group in shown.get("priority_groups", [])],
         inactive_threshold_ns=shown.get("inactive_threshold", 0),
         pause_until_ns=times.get("pause_until", 0),
     )

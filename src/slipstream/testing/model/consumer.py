@@ -219,7 +219,7 @@ class ConsumerModel:
         if 0 < self.spec["max_waiting"] <= len(self.waiting):
             return [] if heartbeat else [self._status(inbox, "409 Exceeded MaxWaiting")]
         max_bytes = asked.get("max_bytes", 0)
-        self.waiting.append(
+        self._enqueue(
             Pull(
                 inbox,
                 batch=asked["batch"],
@@ -229,6 +229,9 @@ class ConsumerModel:
                 next_heartbeat_ns=now_ns + heartbeat if heartbeat else 0,
                 no_wait=no_wait,
                 limits_bytes=max_bytes > 0,
+                rank=asked.get("priority", 0) if asked["json"] else pulls.LAST_RANK,
+                min_pending=asked.get("min_pending", 0),
+                min_ack_pending=asked.get("min_ack_pending", 0),
             )
         )
         return []
@@ -248,7 +251,8 @@ class ConsumerModel:
                 seq = self.next_new(messages)
             if not seq:
                 break
-            self._deliver(seq, again, messages, now_ns, sent)
+            if not self._deliver(seq, again, messages, now_ns, sent):
+                break
         self._end_requests(now_ns, stalled, sent)
         return sent
 
@@ -280,7 +284,8 @@ class ConsumerModel:
 
     def _deliver(
         self, seq: int, again: bool, messages: Messages, now_ns: int, sent: list[Sent]
-    ) -> None:
+    ) -> bool:
+        """Whether there was somebody to take it."""
         message = messages[seq]
         deliveries = self.pending[seq].deliveries + 1 if again else 1
         left = self.num_pending(messages) - (not again)
@@ -296,19 +301,32 @@ class ConsumerModel:
             sent.append(Sent(self.spec["deliver_subject"], message.subject, ack, header, body))
             if self.spec["idle_heartbeat_ns"]:
                 self.next_heartbeat_ns = now_ns + self.spec["idle_heartbeat_ns"]
-            return
-        pull = self._request_for(size, now_ns, sent)
+            return True
+        pull = self._request_for(size, left + (not again), now_ns, sent)
         if pull is None:
-            return
+            return False
         self._record(seq, again, deliveries, now_ns)
         sent.append(Sent(pull.inbox, message.subject, ack, header, body))
         self._charge(pull, size, now_ns, sent)
+        return True
 
-    def _request_for(self, size: int, now_ns: int, sent: list[Sent]) -> Pull | None:
-        while self.waiting:
+    def _enqueue(self, pull: Pull) -> None:
+        """Behind the others, or (C-098) behind those that come before it."""
+        at = len(self.waiting)
+        if self.spec["priority_policy"] == pulls.PRIORITIZED:
+            at = sum(other.rank <= pull.rank for other in self.waiting)
+        self.waiting.insert(at, pull)
+
+    def _request_for(self, size: int, pending: int, now_ns: int, sent: list[Sent]) -> Pull | None:
+        passed = 0
+        while len(self.waiting) > passed:
             pull = self.waiting[0]
             if pull.is_over(now_ns):
                 refused = pulls.REQUEST_TIMEOUT
+            elif not pull.is_enough(pending, len(self.pending)):
+                self.waiting.append(self.waiting.pop(0))
+                passed += 1
+                continue
             elif pull.limits_bytes and size > pull.max_bytes:  # C-080
                 refused = pulls.TOO_LARGE
             else:
@@ -327,7 +345,7 @@ class ConsumerModel:
         if pull.batch > 0 and not used_up:
             if pull.heartbeat_ns:
                 pull.next_heartbeat_ns = now_ns + pull.heartbeat_ns
-            self.waiting.append(pull)  # the others' turn (C-086)
+            self._enqueue(pull)  # the others' turn (C-086)
         elif pull.limits_bytes and not used_up:  # C-081
             pull.batch = 0
             completed = status_with_rest(pulls.BATCH_COMPLETED, pull)

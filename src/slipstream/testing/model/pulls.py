@@ -9,6 +9,8 @@ from typing import Any
 from slipstream.kernel.specs import ConsumerSpec
 from slipstream.testing.model.go_text import duration_text
 
+OVERFLOW, PINNED, PRIORITIZED = 1, 2, 3
+LAST_RANK = 10  # of a request that is no JSON
 REQUEST_TIMEOUT = "408 Request Timeout"
 NO_MESSAGES = "404 No Messages"
 TOO_LARGE = "409 Message Size Exceeds MaxBytes"
@@ -26,6 +28,16 @@ class Pull:
     no_wait: bool = False
     limits_bytes: bool = False
     delivered: int = 0
+    rank: int = 0  # the lowest is served first, where requests have priorities
+    min_pending: int = 0
+    min_ack_pending: int = 0
+
+    def is_enough(self, pending: int, ack_pending: int) -> bool:
+        """For a request that only wants what is too much for the others (C-095)."""
+        if not self.min_pending and not self.min_ack_pending:
+            return True
+        by_pending = 0 < self.min_pending <= pending
+        return by_pending or 0 < self.min_ack_pending <= ack_pending
 
     def is_over(self, now_ns: int) -> bool:
         return 0 < self.expires_ns <= now_ns
@@ -35,11 +47,11 @@ def parse(body: bytes) -> dict[str, Any]:
     """Empty and unknown text: one message; a number: so many; JSON: what it says (C-067)."""
     text = body.decode().strip()
     if text.startswith("{"):
-        return {"batch": 0, **json.loads(text)}
+        return {"batch": 0, **json.loads(text), "json": True}
     try:
-        return {"batch": int(text)}
+        return {"batch": int(text), "json": False}
     except ValueError:
-        return {"batch": 1}
+        return {"batch": 1, "json": False}
 
 
 def complaint(asked: dict[str, Any], spec: ConsumerSpec) -> str:
@@ -53,6 +65,22 @@ def complaint(asked: dict[str, Any], spec: ConsumerSpec) -> str:
         return f"409 Exceeded MaxRequestExpires of {duration_text(spec['max_expires_ns'])}"
     if 0 < spec["max_bytes"] < asked.get("max_bytes", 0):
         return f"409 Exceeded MaxRequestMaxBytes of {spec['max_bytes']}"
+    return _priority_complaint(asked, spec)
+
+
+def _priority_complaint(asked: dict[str, Any], spec: ConsumerSpec) -> str:
+    """C-093, C-094."""
+    thresholds = asked.get("min_pending", 0) or asked.get("min_ack_pending", 0)
+    if thresholds and spec["priority_policy"] != OVERFLOW:
+        return "400 Bad Request - Not a Overflow Priority consumer"
+    if not 0 <= asked.get("priority", 0) <= 9:
+        return "400 Bad Request - Priority must be between 0 and 9"
+    if not spec["priority_policy"] or not asked["json"]:
+        return ""
+    if not asked.get("group"):
+        return "400 Bad Request - Priority Group missing"
+    if asked["group"].encode() not in spec["priority_groups"]:
+        return "400 Bad Request - Invalid Priority Group"
     return ""
 
 

@@ -267,11 +267,11 @@ class StreamModel:
 
     def delete_consumer(self, name: str) -> None:
         """What it alone was needed for goes (C-140)."""
-        del self.consumers[name]
+        consumer = self.consumers.pop(name)
         if self.spec["retention"] != INTEREST:
             return
         if self.consumers:
-            self._settle(self.messages)
+            self._settle(self._from_floor_of(consumer))
         else:
             self._purge(b"")
 
@@ -282,7 +282,20 @@ class StreamModel:
         for seq in [s for s in consumer.listed if not consumer.wants(self.messages[s])]:
             consumer.drop_listed(seq)
         if self.spec["retention"] == INTEREST and not same_filters:  # C-136
-            self._settle(self.messages)
+            self._settle(self._from_floor_of(consumer))
+
+    def reset_consumer(self, name: str, seq: int) -> int:
+        """Where it goes on; what it passes it needs no more (C-138)."""
+        consumer = self.consumers[name]
+        goes_on = consumer.reset(seq)
+        if self.spec["retention"] == INTEREST:
+            passed = [s for s, m in self.messages.items() if s < goes_on and consumer.wants(m)]
+            self._settle(passed)
+        return goes_on
+
+    def _from_floor_of(self, consumer: ConsumerModel) -> list[int]:
+        """What lies before it stays, even if only this consumer's filters wanted it."""
+        return [seq for seq in self.messages if seq >= consumer.floor[1]]
 
     # -- interest and work queues (S-142..S-144)
 

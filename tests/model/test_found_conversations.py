@@ -1,0 +1,94 @@
+"""Conversations that random runs were wrong in once: the server against the model, step by step.
+
+Goal: what a long search found stays found, however the next one draws. Method: each is played with
+a World (world.py), which compares every answer, delivery and state after each step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import operations as op
+from slipstream.kernel._kernel import Loss
+from slipstream.testing.simulated_node import PowerLoss
+from world import World
+
+MS = 1_000_000
+Consumer = dict[str, Any]
+
+
+def world_with(retention: str, *consumers: Consumer) -> World:
+    world = World(1)
+    op.create_stream(world, {"name": "A", "subjects": ["A.>"], "retention": retention})
+    for fields in consumers:
+        op.create_consumer(world, "A", {"ack_policy": "explicit"} | fields, {})
+    return world
+
+
+def pushed(world: World, **fields: object) -> Consumer:
+    return {"durable_name": "x", "deliver_subject": world.inbox(0).decode(), **fields}
+
+
+def create(world: World, fields: Consumer, *, update: bool = False) -> None:
+    op.create_consumer(world, "A", {"ack_policy": "explicit"} | fields, {}, update=update)
+
+
+def publish(world: World, *subjects: str) -> None:
+    op.publish(world, "A", [(subject, {}, b"") for subject in subjects])
+
+
+def kept(world: World) -> list[int]:
+    model = world.model("A")
+    assert model is not None
+    return list(model.messages)
+
+
+def test_an_update_is_answered_before_what_it_delivers() -> None:
+    world = world_with("limits")
+    consumer = pushed(world)
+    create(world, consumer | {"filter_subject": "A.1"})
+    publish(world, "A.0")
+    create(world, consumer, update=True)
+    assert world.deliveries
+
+
+def test_a_redelivery_that_is_due_when_power_comes_back() -> None:
+    world = world_with("limits")
+    create(world, pushed(world, ack_wait=333 * MS))
+    publish(world, "A.0")
+    world.disk.crash_at(world.disk.operations + 1)
+    with pytest.raises(PowerLoss):
+        world.advance(333 * MS)
+    world.recover(world.disk.image(Loss.none))
+    assert [got.reply.split(b".")[4] for got in world.deliveries["A"]] == [b"2"]
+
+
+FROM_FOUR = {"durable_name": "x", "deliver_policy": "by_start_sequence", "opt_start_seq": 4}
+
+
+def test_interest_of_filters_that_change_before_the_start() -> None:  # C-136
+    world = world_with("interest", FROM_FOUR, {"durable_name": "y", "filter_subject": "A.0"})
+    publish(world, "A.1")
+    create(world, FROM_FOUR | {"filter_subject": "A.0"}, update=True)
+    assert kept(world) == [1]
+    publish(world, "A.1", "A.0", "A.0", "A.0")
+    create(world, FROM_FOUR | {"filter_subject": "A.2"}, update=True)
+    op.delete_consumer(world, "A", "x")
+    assert kept(world) == [1, 3, 4, 5]
+
+
+def test_interest_of_a_consumer_that_is_reset() -> None:  # C-138
+    world = world_with("interest", FROM_FOUR)
+    publish(world, *["A.0"] * 6)
+    op.reset(world, "A", "x", 5)
+    assert kept(world) == [5, 6]
+
+
+def test_a_work_queue_whose_consumer_goes_on_beyond_its_end() -> None:  # C-138
+    world = world_with("workqueue", {"durable_name": "x"})
+    publish(world, "A.0")
+    op.reset(world, "A", "x", 4)
+    publish(world, "A.0")
+    assert kept(world) == [1, 2]  # until a reset comes back to them
