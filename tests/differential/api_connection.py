@@ -12,6 +12,8 @@ import socket
 import time
 from typing import NamedTuple
 
+from answer_schemas import check_answer
+
 ANSWER_S_MAX = 30.0  # for what is sure to come
 
 
@@ -131,6 +133,7 @@ class Connection:
         if words[0] == b"MSG":
             size = int(words[-1])
             body = self._exactly(size + 2)[:-2]
+            check_answer(body)
             return Message(words[1].decode(), _reply(words, 5), b"", body, int(words[2]))
         if words[0] == b"HMSG":
             header_size, size = int(words[-2]), int(words[-1])

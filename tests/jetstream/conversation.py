@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+from answer_schemas import check_answer
 from fake_kernel import FakeKernel
 from slipstream.jetstream.api import JETSTREAM_SERVICE, ClientDescription, JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource
@@ -63,6 +64,7 @@ class Conversation:
         text = b"" if body is None else json.dumps(body).encode()
         answer = self.request_raw(verb, text, header)
         assert answer is not None, f"{verb} was not answered"
+        check_answer(answer)
         return json.loads(answer)
 
     def ok(self, verb: str, body: object = None) -> Any:

@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from typing import Any, NamedTuple
 
+from answer_schemas import check_answer
 from slipstream.jetstream.api import ClientDescription, JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
@@ -110,6 +111,7 @@ class ServedApi:
         answers = self.received.pop(reply, [])
         self.unsubscribe(reply)
         assert len(answers) == 1, (subject, answers)
+        check_answer(answers[0].body)
         return answers[0].body
 
     def request(self, verb: str, body: object = None) -> dict[str, Any]:
