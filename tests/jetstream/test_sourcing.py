@@ -397,6 +397,9 @@ def test_state_of_a_source(talk: Talk) -> None:  # S-066, S-067
     assert list(state) == ["name", "lag", "seq", "active", "filter_subject"]
     assert (state["lag"], state["seq"]) == (3, 12)
     assert 5 * MS <= state["active"] < 6 * MS
+    feed.seen_ns = talk.kernel.now_ns + MS
+    (state,) = talk.shown("S", "sources")
+    assert state["active"] == 0
     talk.stop_feed()
     assert talk.shown("S", "sources")[0]["lag"] == 3
 

@@ -26,7 +26,8 @@ def shown_link(link: Link, now_ns: int) -> dict[str, Any]:
     shown["lag"] = status.lag if status is not None else 0
     if not link.is_mirror and link.origin_seq:
         shown["seq"] = link.origin_seq
-    shown["active"] = now_ns - status.seen_ns if status is not None else -1
+    # The kernel's turn may be ahead of the time at which this request began.
+    shown["active"] = max(0, now_ns - status.seen_ns) if status is not None else -1
     if link.error is not None:
         shown["error"] = msgspec.to_builtins(link.error)
     # nats-server knows a mirror's filter only when it asks the origin.
