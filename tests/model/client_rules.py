@@ -82,6 +82,15 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"max_deliver": 1, "ack_wait": 777 * MS},
     {"priority_policy": "overflow", "priority_groups": ["g"]},
     {"priority_policy": "prioritized", "priority_groups": ["g"], "ack_wait": 333 * MS},
+    {"priority_policy": "pinned_client", "priority_groups": ["g"]},
+    {
+        "priority_policy": "pinned_client",
+        "priority_groups": ["g"],
+        "priority_timeout": 620 * MS,
+        "ack_wait": 333 * MS,
+    },
+    {"inactive_threshold": 940 * MS, "ack_wait": 333 * MS},
+    {"inactive_threshold": 700 * MS, "max_deliver": 2, "backoff": [211 * MS, 423 * MS]},
 )
 POLICIES: tuple[dict[str, Any], ...] = (
     {},
@@ -94,7 +103,7 @@ POLICIES: tuple[dict[str, Any], ...] = (
 )
 PULL_FIELDS = (
     *("max_waiting", "max_batch", "max_expires", "max_bytes"),
-    *("priority_policy", "priority_groups"),
+    *("priority_policy", "priority_groups", "priority_timeout"),
 )
 FILTERS: tuple[tuple[str, ...], ...] = (
     (),
@@ -182,6 +191,8 @@ def depends_on_time(drawn: Any) -> bool:
             "ack_wait",
             "backoff",
             "expires",
+            "inactive_threshold",
+            "priority_timeout",
         } & drawn.keys()
         by_time = drawn.get("deliver_policy") == "by_start_time"
         return bool(timed) or by_time or drawn.get("Nats-TTL") in ("1", "2s")
@@ -380,6 +391,8 @@ class ClientOperations(RuleBasedStateMachine):
             number = NAMES.index(name) * len(CONSUMERS) + CONSUMERS.index(consumer)
             asked["deliver_subject"] = self.world.inbox(number).decode()
             asked["idle_heartbeat"] = 900 * MS if self.timed else HOUR_NS
+        if push == 3 and self.timed:
+            asked["name"] = asked.pop("durable_name")
         self.do(op.create_consumer, name, asked, times)
 
     @precondition(has_consumers)
@@ -450,13 +463,30 @@ class ClientOperations(RuleBasedStateMachine):
                     "expires": st.sampled_from((400 * MS, 5 * SECOND_NS)),
                 },
             ),
+            st.fixed_dictionaries(
+                {"batch": st.integers(1, 3), "group": st.just("g")},
+                optional={
+                    "id": st.sampled_from(("pinned", "pinned", "wrong")),
+                    "expires": st.sampled_from((400 * MS, 5 * SECOND_NS)),
+                    "no_wait": st.booleans(),
+                },
+            ),
             st.fixed_dictionaries({"batch": st.integers(1, 6), "no_wait": st.just(True)}),
         ),
     )
     def pull(self, name: str, consumer: str, body: Any) -> None:
         name, consumer = self.there(name, consumer)
+        if isinstance(body, dict) and body.get("id") == "pinned":
+            known = self.consumer(name, consumer)
+            body = {**body, "id": known.pin.name if known and known.pin else ""}
         if not self.omits(body):
             self.do(op.pull, name, consumer, body)
+
+    @precondition(has_consumers)
+    @rule(name=names, consumer=consumers, group=st.sampled_from(("g", "g", "h")))
+    def unpin(self, name: str, consumer: str, group: str) -> None:
+        name, consumer = self.there(name, consumer)
+        self.do(op.unpin, name, consumer, group)
 
     @precondition(has_consumers)
     @rule(

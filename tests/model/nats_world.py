@@ -14,6 +14,7 @@ import socket
 import time
 from typing import Any
 
+from pin_names import PinNames
 from slipstream.kernel.events import RequestEvent
 from slipstream.testing.simulated_node import SimulatedClock
 from world import (
@@ -32,7 +33,7 @@ QUIET_S = 0.02
 ANSWER_S = 30.0
 _ACK_TIME = re.compile(rb"^(\$JS\.ACK\.(?:[^.]+\.){5})[^.]+")
 _STAMP = re.compile(rb"(Nats-Time-Stamp: )[^\r]+")
-_TIMES = frozenset(("first_ts", "last_ts", "last_active", "time"))
+_TIMES = frozenset(("first_ts", "last_ts", "last_active", "time", "pinned_ts"))
 
 
 class NatsWorld(World):
@@ -42,6 +43,7 @@ class NatsWorld(World):
         self.clock = SimulatedClock()  # stands still
         self.streams: dict[str, list[Possibility]] = {}
         self.numbers = self.sync_interval_ns = 0
+        self.pins = PinNames()
         self.arrived: dict[int, list[RequestEvent]] = {}
         self.deliveries: dict[str, list[RequestEvent]] = {}
         self._socket = socket.create_connection(("127.0.0.1", port))

@@ -286,7 +286,7 @@ def create_consumer(
         if update and existing is None:
             return p.answer(inbox, {"error": error(400, 10149, "consumer does not exist")})
         if existing is not None:
-            p.model.update_consumer(consumer, spec, shown)
+            p.model.update_consumer(consumer, spec, shown, now_ns)
         else:
             existing = p.model.create_consumer(consumer, spec, shown, now_ns)
         p.entry(durable=True)
@@ -321,7 +321,7 @@ def reset(world: World, name: str, consumer: str, seq: int) -> None:
         if text := model.reset_refused(seq, p.model.messages, p.model.last_seq):
             refused = error(400, 10204, f"invalid reset: {text}")
             return p.answer(inbox, {"error": refused, "reset_seq": 0})
-        reset_seq = p.model.reset_consumer(consumer, seq)
+        reset_seq = p.model.reset_consumer(consumer, seq, world.clock.now_ns)
         p.entry(durable=True)
         shown = consumer_info(p.model, model, world.clock.now_ns)
         return p.answer(inbox, shown | {"reset_seq": reset_seq}, durable=True)
@@ -349,10 +349,30 @@ def pause(world: World, name: str, consumer: str, until_ns: int) -> None:
     world.step(name, expect)
 
 
+def unpin(world: World, name: str, consumer: str, group: str) -> None:
+    inbox = request(world, f"CONSUMER.UNPIN.{name}.{consumer}", {"group": group})
+
+    def expect(p: Possibility) -> None:
+        if p.model is None:
+            return p.answer(inbox, {"error": NO_STREAM})
+        if consumer not in p.model.consumers:
+            return p.answer(inbox, {"error": NO_CONSUMER})
+        model = p.model.consumers[consumer]
+        if group.encode() not in model.spec["priority_groups"]:
+            text = "Provided priority group does not exist for this consumer"
+            return p.answer(inbox, {"error": error(400, 10160, text)})
+        model.unpin()
+        return p.answer(inbox, {})
+
+    world.step(name, expect)
+
+
 def pull(world: World, name: str, consumer: str, body: Answer | int | None) -> None:
+    """The id of a pin is the model's name for it."""
     payload = b"" if body is None else json.dumps(body).encode()
+    named = b"" if body is None else json.dumps(world.pins.named(body)).encode()
     inbox = world.inbox()
-    world.send(API + f"CONSUMER.MSG.NEXT.{name}.{consumer}".encode(), inbox, b"", payload)
+    world.send(API + f"CONSUMER.MSG.NEXT.{name}.{consumer}".encode(), inbox, b"", named)
 
     def expect(p: Possibility) -> None:
         if p.model is None or consumer not in p.model.consumers:

@@ -17,7 +17,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slipstream.jetstream.api import JetStreamApi, Options
@@ -27,6 +27,7 @@ from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import Event, FailedEvent, RequestEvent
 from slipstream.testing.model import Sent, StreamModel
 from slipstream.testing.model.answers import consumer_info, known_part, stream_info
+from pin_names import PinNames
 from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, SimulatedNode
 
 API = b"$JS.API."
@@ -128,6 +129,30 @@ class Possibility:
         if changed:
             self.entry()
 
+    def unused_gone(self, now_ns: int) -> list[Possibility]:
+        """The server may take a while to notice that a consumer is unused (C-108)."""
+        found = [self]
+        for name, consumer in list(self.model.consumers.items()) if self.model else ():
+            if consumer.may_be_deleted(now_ns):
+                gone = [possibility._without(name, now_ns) for possibility in found]
+                found = gone if consumer.must_be_deleted(now_ns) else found + gone
+        return found
+
+    def _without(self, consumer: str, now_ns: int) -> Possibility:
+        assert self.model is not None
+        after = replace(
+            self,
+            model=self.model.copy(),
+            history=list(self.history),
+            moments=list(self.moments),
+            expected=list(self.expected),
+        )
+        assert after.model is not None
+        after.model.delete_consumer(consumer)
+        after.entry()
+        after.deliver(now_ns)
+        return after
+
     def arrived(self, sync_interval_ns: int) -> None:
         """Everything that was expected; what was promised is certain now. With an interval nothing
         is promised but that it is synced after so long.
@@ -168,6 +193,7 @@ class World:
         self.api = JetStreamApi(self.node.kernel, options, ids, lambda _: None)
         self.api.add_account("$G", AccountLimits())
         self.api.recover(self.node.recovered)
+        self.pins = PinNames()
         self.arrived: dict[int, list[RequestEvent]] = {}
         self.deliveries: dict[str, list[RequestEvent]] = {}
         self.failed = ""
@@ -242,6 +268,7 @@ class World:
         for possibilities in self.streams.values():
             for possibility in possibilities:
                 possibility.tick(self.clock.now_ns)
+            possibilities[:] = [q for p in possibilities for q in p.unused_gone(self.clock.now_ns)]
         self.settle()
 
     def deadline_ns(self) -> int:
@@ -298,8 +325,10 @@ class World:
         sent = expected.sent
         if expected.answer is not None:
             found = known_part(json.loads(event.body))
-            return "" if found == expected.answer else difference(found, expected.answer)
-        wanted = (sent.subject, sent.reply, sent.header, sent.body)
+            answer = self.pins.named(expected.answer)
+            return "" if found == answer else difference(found, answer)
+        header = self.pins.learn(sent.header, event.header)
+        wanted = (sent.subject, sent.reply, header, sent.body)
         got = (event.subject, event.reply, event.header, event.body)
         return "" if got == wanted else f"{got}\n  is not {wanted}"
 
@@ -342,7 +371,8 @@ class World:
             return wrong
         names = sorted(p.model.consumers)
         now_ns = self.clock.now_ns
-        wanted = [self.known(consumer_info(p.model, p.model.consumers[n], now_ns)) for n in names]
+        said = [consumer_info(p.model, p.model.consumers[n], now_ns) for n in names]
+        wanted = [self.known(self.pins.named(one)) for one in said]
         if [c["name"] for c in consumers] != names:
             return f"consumers {[c['name'] for c in consumers]}, not {names}"
         return "\n".join(

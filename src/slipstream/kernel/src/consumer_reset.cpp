@@ -22,6 +22,8 @@ uint64_t Consumer::apply_reset(Reader& in) {
   uint64_t seq = reset_to(in.get64());
   stream_.settle_behind_reset(*this, seq);
   if (pull_subscription_) {
+    last_activity_ns_ = kernel().now.wall_ns;
+    unused_from_ns_ = 0;
     rearm();
     wake();
   }

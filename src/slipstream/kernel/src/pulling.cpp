@@ -110,7 +110,9 @@ void Consumer::serve_requests(bool end_of_stream) {
     bool nothing_more = end_of_stream && r->no_wait && (r->expires_ns == 0 || r->delivered > 0);
     if (expired) status(r->target.subject, "408 Request Timeout", &*r);
     else if (nothing_more) status(r->target.subject, "404 No Messages");
-    if (expired || nothing_more || resolve(r->target) == 0) {
+    bool alive = resolve(r->target) > 0;
+    if (alive) last_activity_ns_ = now;  // it is used for as long as somebody waits
+    if (expired || nothing_more || !alive) {
       r = waiting_.erase(r);
       continue;
     }
@@ -139,6 +141,7 @@ PullRequest* Consumer::request_for(const Offer& offer) {
     if (r->expires_ns && r->expires_ns <= now) {
       status(r->target.subject, "408 Request Timeout", &*r);
     } else if (resolve(r->target) > 0) {
+      last_activity_ns_ = now;
       auto fit = WaitingRequests::fit(*r, spec.priority_policy, offer, pin_);
       if (fit == WaitingRequests::Fit::passes) {
         waiting_.pass_over_first();

@@ -9,6 +9,8 @@ after every crash.
     stream.py       messages, de-duplication, eviction, expiry, purge
     consumer.py     delivery, acknowledgements, redelivery, what CONSUMER.INFO shows
     pulls.py        pull requests and their statuses
+    pins.py         the one client that a pinned_client consumer serves
+    inactivity.py   when a consumer that nobody uses is deleted
     configuration.py, answers.py   what the API takes and shows
     go_text.py      times, durations and JSON as Go writes them
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from slipstream.testing.model.consumer import ConsumerModel
 from slipstream.testing.model.go_text import time_text
+from slipstream.testing.model.pins import shown_group
 from slipstream.testing.model.stream import StreamModel
 
 VOLATILE = frozenset(("created", "ts", "metadata", "type", "cluster"))
@@ -66,7 +67,7 @@ def consumer_info(stream: StreamModel, consumer: ConsumerModel, now_ns: int) -> 
     if consumer.spec["deliver_subject"]:
         shown["push_bound"] = True
     if groups := consumer.description.get("priority_groups"):
-        shown["priority_groups"] = [{"group": groups[0], "pinned_ts": time_text(0)}]
+        shown["priority_groups"] = [shown_group(consumer.pin, groups[0])]
     if (remaining_ns := consumer.spec["pause_until_ns"] - now_ns) > 0:
         shown |= {"paused": True, "pause_remaining": remaining_ns}
     return shown

@@ -16,6 +16,7 @@ SECOND_NS = 1_000_000_000
 UNLIMITED = -1
 WINDOW_DEFAULT_NS = 120 * SECOND_NS
 ACK_WAIT_DEFAULT_NS = 30 * SECOND_NS
+PIN_TIMEOUT_DEFAULT_NS = 120 * SECOND_NS
 
 DELIVER_POLICIES = (
     "all",
@@ -115,6 +116,8 @@ def shown_consumer(asked: Config) -> Config:
         shown["max_waiting"] = 512
     if "durable_name" not in asked and "inactive_threshold" not in asked:
         shown["inactive_threshold"] = 5 * SECOND_NS
+    if asked.get("priority_policy") == "pinned_client":
+        shown["priority_timeout"] = PIN_TIMEOUT_DEFAULT_NS
     shown |= asked
     if shown.get("backoff"):
         shown["ack_wait"] = shown["backoff"][0]
@@ -147,6 +150,7 @@ def consumer_spec_of(shown: Config, times: dict[str, int]) -> ConsumerSpec:
         headers_only=shown.get("headers_only", False),
         priority_policy=PRIORITY_POLICIES.index(shown.get("priority_policy", "none")),
         priority_groups=[group.encode() for group in shown.get("priority_groups", [])],
+        priority_timeout_ns=shown.get("priority_timeout", 0),
         inactive_threshold_ns=shown.get("inactive_threshold", 0),
         pause_until_ns=times.get("pause_until", 0),
     )

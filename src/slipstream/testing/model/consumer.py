@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipstream.jetstream.subjects import is_subset
 from slipstream.kernel.specs import ConsumerSpec
-from slipstream.testing.model import pulls
+from slipstream.testing.model import pins, pulls
 from slipstream.testing.model.go_text import duration_of
+from slipstream.testing.model.inactivity import LATENESS_MAX_NS, unused_from_ns
+from slipstream.testing.model.pins import Pin
 from slipstream.testing.model.publishing import matching
 from slipstream.testing.model.pulls import Pull, status, status_with_rest
 
@@ -45,6 +47,7 @@ class Pending:
     consumer_seq: int  # of the first delivery
     deliveries: int
     deadline_ns: int
+    sent_ns: int
 
 
 class ConsumerState(NamedTuple):
@@ -76,6 +79,9 @@ class ConsumerModel:
     redelivery: list[int] = field(default_factory=list)
     waiting: list[Pull] = field(default_factory=list)
     next_heartbeat_ns: int = 0
+    pin: Pin | None = None
+    used_ns: int = 0
+    unused_by_ns: int = 0  # the latest time at which it seemed unused since then
     done: list[int] = field(default_factory=list)  # settled; the stream looks whether they may go
 
     def copy(self) -> ConsumerModel:
@@ -89,8 +95,9 @@ class ConsumerModel:
             done=list(self.done),
         )
 
-    def update(self, spec: ConsumerSpec, description: Any) -> None:
+    def update(self, spec: ConsumerSpec, description: Any, now_ns: int) -> None:
         """A pause is not changed by it (C-049)."""
+        self._use(now_ns)
         self.spec = {**spec, "pause_until_ns": self.spec["pause_until_ns"]}
         pause = {k: v for k, v in self.description.items() if k == "pause_until"}
         self.description = description | pause
@@ -113,8 +120,9 @@ class ConsumerModel:
             return "below start time" if seq < min(late, default=last_seq + 1) else ""
         return "not allowed"
 
-    def reset(self, seq: int) -> int:
+    def reset(self, seq: int, now_ns: int) -> int:
         """Where it goes on (C-138)."""
+        self._use(now_ns)
         seq = seq or self.floor[1] + 1
         if self.listed:
             self.listed = sorted(self.listed + list(self.pending))
@@ -132,7 +140,15 @@ class ConsumerModel:
     def restart(self, now_ns: int) -> None:
         self.redelivery.clear()
         self.waiting.clear()
+        self.pin = None
+        self._use(now_ns)
         self.next_heartbeat_ns = now_ns + self.spec["idle_heartbeat_ns"]
+
+    def unpin(self) -> None:
+        self.pin = None
+
+    def _use(self, now_ns: int) -> None:
+        self.used_ns, self.unused_by_ns = now_ns, 0
 
     # -- where it starts (C-132..C-134)
 
@@ -202,11 +218,15 @@ class ConsumerModel:
     # -- pull requests
 
     def pull(self, inbox: bytes, body: bytes, messages: Messages, now_ns: int) -> list[Sent]:
+        self._use(now_ns)
         if self.spec["deliver_subject"]:
             return [self._status(inbox, "409 Consumer is push based")]
         asked = pulls.parse(body)
-        if refused := pulls.complaint(asked, self.spec):
+        refused = pulls.complaint(asked, self.spec) or pins.complaint(self.pin, asked, self.spec)
+        if refused:
             return [self._status(inbox, refused)]
+        if self.pin and asked.get("id") == self.pin.name:
+            self.pin = self.pin._replace(until_ns=now_ns + self.spec["priority_timeout_ns"])
         no_wait, expires = asked.get("no_wait", False), asked.get("expires", 0)
         if no_wait:
             there = self.num_pending(messages) + len(self.redelivery)
@@ -232,6 +252,8 @@ class ConsumerModel:
                 rank=asked.get("priority", 0) if asked["json"] else pulls.LAST_RANK,
                 min_pending=asked.get("min_pending", 0),
                 min_ack_pending=asked.get("min_ack_pending", 0),
+                group=asked.get("group", ""),
+                pin=asked.get("id", ""),
             )
         )
         return []
@@ -254,6 +276,7 @@ class ConsumerModel:
             if not self._deliver(seq, again, messages, now_ns, sent):
                 break
         self._end_requests(now_ns, stalled, sent)
+        self.unused_by_ns = max(self.unused_by_ns, unused_from_ns(self) or 0)
         return sent
 
     def has_receiver(self) -> bool:
@@ -305,10 +328,20 @@ class ConsumerModel:
         pull = self._request_for(size, left + (not again), now_ns, sent)
         if pull is None:
             return False
+        if self.spec["priority_policy"] == pulls.PINNED:
+            name = self._pinned(pull, now_ns)
+            header = (header[:-2] or b"NATS/1.0\r\n") + b"Nats-Pin-Id: %b\r\n\r\n" % name
         self._record(seq, again, deliveries, now_ns)
         sent.append(Sent(pull.inbox, message.subject, ack, header, body))
         self._charge(pull, size, now_ns, sent)
         return True
+
+    def _pinned(self, pull: Pull, now_ns: int) -> bytes:
+        """Who is served. Nobody is pinned by a request without a group."""
+        if self.pin is None and pull.group:
+            pull.pin = f"pin-{self.stream}-{self.name}-{self.consumer_seq}-{now_ns}"
+            self.pin = Pin(pull.pin, now_ns, now_ns + self.spec["priority_timeout_ns"])
+        return self.pin.name.encode() if self.pin else b""
 
     def _enqueue(self, pull: Pull) -> None:
         """Behind the others, or (C-098) behind those that come before it."""
@@ -323,7 +356,9 @@ class ConsumerModel:
             pull = self.waiting[0]
             if pull.is_over(now_ns):
                 refused = pulls.REQUEST_TIMEOUT
-            elif not pull.is_enough(pending, len(self.pending)):
+            elif pins.is_wrong(self.pin, pull):
+                refused = pins.WRONG_PIN
+            elif pins.passes_over(self.pin, pull) or not pull.is_enough(pending, len(self.pending)):
                 self.waiting.append(self.waiting.pop(0))
                 passed += 1
                 continue
@@ -333,6 +368,7 @@ class ConsumerModel:
                 return pull
             sent.append(Sent(pull.inbox, pull.inbox, b"", status_with_rest(refused, pull)))
             self.waiting.pop(0)
+            self._use(now_ns)
         return None
 
     def _charge(self, pull: Pull, size: int, now_ns: int, sent: list[Sent]) -> None:
@@ -354,11 +390,13 @@ class ConsumerModel:
     def _record(self, seq: int, again: bool, deliveries: int, now_ns: int) -> None:
         self.consumer_seq += 1
         self.delivered_ns = now_ns
+        self._use(now_ns)
         if again:
             self.redelivery.pop(0)
             pending = self.pending[seq]
             pending.deliveries = deliveries
             pending.deadline_ns = now_ns + self.wait_ns(deliveries)
+            pending.sent_ns = now_ns
             return
         self.cursor = seq
         if self.listed:
@@ -369,7 +407,8 @@ class ConsumerModel:
             self.floor = (self.consumer_seq, seq)
             self.done.append(seq)
         else:
-            self.pending[seq] = Pending(self.consumer_seq, 1, now_ns + self.wait_ns(1))
+            deadline_ns = now_ns + self.wait_ns(1)
+            self.pending[seq] = Pending(self.consumer_seq, 1, deadline_ns, now_ns)
 
     def wait_ns(self, deliveries: int) -> int:  # C-124
         backoff = self.spec["backoff_ns"]
@@ -378,6 +417,7 @@ class ConsumerModel:
     def _end_requests(self, now_ns: int, stalled: bool, sent: list[Sent]) -> None:
         """Time is up (C-079), or there is nothing more for those who do not wait (C-077, C-078)."""
         for pull in list(self.waiting):
+            self._use(now_ns)
             if pull.is_over(now_ns):
                 over = status_with_rest(pulls.REQUEST_TIMEOUT, pull)
                 sent.append(Sent(pull.inbox, pull.inbox, b"", over))
@@ -399,7 +439,22 @@ class ConsumerModel:
             ends.append(self.next_heartbeat_ns)
         if self.spec["pause_until_ns"]:
             ends.append(self.spec["pause_until_ns"])
+        if self.pin:
+            ends.append(self.pin.until_ns)
+        if unused_ns := unused_from_ns(self):
+            ends += [unused_ns, self._unused_at_last_ns(unused_ns)]
         return min(ends, default=None)
+
+    def _unused_at_last_ns(self, unused_ns: int) -> int:
+        return max(self.unused_by_ns, unused_ns) + LATENESS_MAX_NS
+
+    def may_be_deleted(self, now_ns: int) -> bool:
+        unused_ns = unused_from_ns(self)
+        return unused_ns is not None and unused_ns <= now_ns
+
+    def must_be_deleted(self, now_ns: int) -> bool:
+        unused_ns = unused_from_ns(self)
+        return unused_ns is not None and self._unused_at_last_ns(unused_ns) <= now_ns
 
     def timer(self, now_ns: int) -> list[Sent]:
         """What is due: redeliveries in the order of the stream (C-123), requests, heartbeats."""
@@ -412,6 +467,8 @@ class ConsumerModel:
                 self.redelivery.append(seq)
         sent: list[Sent] = []
         self._end_requests(now_ns, False, sent)
+        if self.pin and self.pin.until_ns <= now_ns:
+            self.pin = None
         push, interval = self.spec["deliver_subject"], self.spec["idle_heartbeat_ns"]
         if push and interval and self.next_heartbeat_ns <= now_ns:  # C-102
             sent.append(self._heartbeat(push))
@@ -431,6 +488,7 @@ class ConsumerModel:
         seq, consumer_seq = numbers
         if self.spec["ack_policy"] == ACK_NONE or not seq:
             return []
+        self._use(now_ns)
         answer = [Sent(inbox, inbox)] if inbox else []
         if body in (b"", b"+ACK", b"+OK") or body.startswith(b"+TERM"):
             if seq > self.cursor:  # never delivered (C-115)
@@ -442,6 +500,7 @@ class ConsumerModel:
             if seq in self.pending:
                 wait_ns = self.wait_ns(self.pending[seq].deliveries)
                 self.pending[seq].deadline_ns = now_ns + wait_ns
+                self.pending[seq].sent_ns = now_ns
         elif body.startswith(b"+NXT"):
             refused = self.pull(inbox, body[4:], messages, now_ns) if inbox else []
             if seq <= self.cursor:

@@ -31,6 +31,8 @@ class Pull:
     rank: int = 0  # the lowest is served first, where requests have priorities
     min_pending: int = 0
     min_ack_pending: int = 0
+    group: str = ""
+    pin: str = ""  # the id that it knows, or was given
 
     def is_enough(self, pending: int, ack_pending: int) -> bool:
         """For a request that only wants what is too much for the others (C-095)."""
@@ -73,6 +75,8 @@ def _priority_complaint(asked: dict[str, Any], spec: ConsumerSpec) -> str:
     thresholds = asked.get("min_pending", 0) or asked.get("min_ack_pending", 0)
     if thresholds and spec["priority_policy"] != OVERFLOW:
         return "400 Bad Request - Not a Overflow Priority consumer"
+    if asked.get("id") and spec["priority_policy"] != PINNED:
+        return "400 Bad Request - Not a Pinned Client Priority consumer"
     if not 0 <= asked.get("priority", 0) <= 9:
         return "400 Bad Request - Priority must be between 0 and 9"
     if not spec["priority_policy"] or not asked["json"]:

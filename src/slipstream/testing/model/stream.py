@@ -256,7 +256,7 @@ class StreamModel:
     ) -> ConsumerModel:
         if self.spec["memory"]:
             spec = {**spec, "memory": True}
-        consumer = ConsumerModel(name, self.name, spec, description)
+        consumer = ConsumerModel(name, self.name, spec, description, used_ns=now_ns)
         one_per_subject = self.spec["max_msgs_per_subject"] == 1
         consumer.start(
             self.messages, self.first_seq, self.last_seq, one_per_subject=one_per_subject
@@ -275,19 +275,19 @@ class StreamModel:
         else:
             self._purge(b"")
 
-    def update_consumer(self, name: str, spec: ConsumerSpec, description: Any) -> None:
+    def update_consumer(self, name: str, spec: ConsumerSpec, description: Any, now_ns: int) -> None:
         consumer = self.consumers[name]
         same_filters = consumer.spec["filters"] == spec["filters"]
-        consumer.update(spec, description)
+        consumer.update(spec, description, now_ns)
         for seq in [s for s in consumer.listed if not consumer.wants(self.messages[s])]:
             consumer.drop_listed(seq)
         if self.spec["retention"] == INTEREST and not same_filters:  # C-136
             self._settle(self._from_floor_of(consumer))
 
-    def reset_consumer(self, name: str, seq: int) -> int:
+    def reset_consumer(self, name: str, seq: int, now_ns: int) -> int:
         """Where it goes on; what it passes it needs no more (C-138)."""
         consumer = self.consumers[name]
-        goes_on = consumer.reset(seq)
+        goes_on = consumer.reset(seq, now_ns)
         if self.spec["retention"] == INTEREST:
             passed = [s for s, m in self.messages.items() if s < goes_on and consumer.wants(m)]
             self._settle(passed)
