@@ -198,7 +198,8 @@ def publish(world: World, name: str, messages: list[tuple[str, dict[str, str], b
         for inbox, subject, block, body in sent:
             last = p.model.last_on(p.model.stored_on(subject))
             verdict, seq = p.model.publish(subject, block, body, world.clock.now_ns)
-            if p.model.spec["republish_destination"] and isinstance(verdict, Accepted):
+            stored = isinstance(verdict, Accepted) and seq in p.model.messages
+            if p.model.spec["republish_destination"] and stored:
                 p.send(p.model.republished(seq, last))
             ack = acknowledgement(p.model.name, verdict, seq)
             if not p.model.spec["no_ack"]:
@@ -339,7 +340,7 @@ def pause(world: World, name: str, consumer: str, until_ns: int) -> None:
             return p.answer(inbox, {"error": NO_STREAM} | refused)
         if consumer not in p.model.consumers:
             return p.answer(inbox, {"error": NO_CONSUMER} | refused)
-        p.model.consumers[consumer].pause(until_ns, time_text(until_ns))
+        p.model.consumers[consumer].pause(until_ns, time_text(until_ns), world.clock.now_ns)
         p.entry(durable=True)
         answer: dict[str, Any] = {"paused": False, "pause_until": time_text(until_ns)}
         if (remaining_ns := until_ns - world.clock.now_ns) > 0:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pin_names import PinNames
 from slipstream.jetstream.api import JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
@@ -27,7 +28,6 @@ from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import Event, FailedEvent, RequestEvent
 from slipstream.testing.model import Sent, StreamModel
 from slipstream.testing.model.answers import consumer_info, known_part, stream_info
-from pin_names import PinNames
 from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, SimulatedNode
 
 API = b"$JS.API."
@@ -410,10 +410,7 @@ class World:
         for possibilities in self.streams.values():
             possibilities[:] = after_crash(possibilities, self.clock.now_ns)
         self._start()
-        for possibilities in self.streams.values():
-            for possibility in possibilities:
-                possibility.tick(self.clock.now_ns)
-        self.settle()
+        self._pass(MOMENT_NS)  # what is overdue happens now
 
     def try_start(self, disk: SimDisk) -> None:
         """Raises StoreError as the kernel does."""

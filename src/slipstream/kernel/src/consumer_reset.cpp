@@ -34,8 +34,11 @@ uint64_t Consumer::reset_to(uint64_t seq) {
   before_change();
   if (resets_under_way_) resets_under_way_--;
   if (seq == 0) seq = floor_stream_seq_ + 1;
-  // Of the newest messages of each subject, those that were delivered and not acknowledged come again.
-  if (!last_per_subject_.empty()) {
+  // Of the newest messages of each subject, those that were delivered and not acknowledged come again. Behind the last of them
+  // it is a consumer like others: nothing more is passed over.
+  if (last_per_subject_.empty()) {
+    resume_after_ = 0;
+  } else {
     for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) last_per_subject_.push_back(p->stream_seq);
     std::sort(last_per_subject_.begin(), last_per_subject_.end());
   }

@@ -102,8 +102,9 @@ class ConsumerModel:
         pause = {k: v for k, v in self.description.items() if k == "pause_until"}
         self.description = description | pause
 
-    def pause(self, until_ns: int, shown: str) -> None:
+    def pause(self, until_ns: int, shown: str, now_ns: int) -> None:
         """0: it goes on (C-141)."""
+        self._use(now_ns)
         self.spec = {**self.spec, "pause_until_ns": until_ns}
         rest = {key: value for key, value in self.description.items() if key != "pause_until"}
         self.description = rest | ({"pause_until": shown} if until_ns else {})
@@ -466,7 +467,8 @@ class ConsumerModel:
             else:
                 self.redelivery.append(seq)
         sent: list[Sent] = []
-        self._end_requests(now_ns, False, sent)
+        if any(pull.is_due(now_ns) for pull in self.waiting):  # then all are looked at, as ever
+            self._end_requests(now_ns, False, sent)
         if self.pin and self.pin.until_ns <= now_ns:
             self.pin = None
         push, interval = self.spec["deliver_subject"], self.spec["idle_heartbeat_ns"]

@@ -22,10 +22,8 @@ def unused_from_ns(consumer: ConsumerModel) -> int | None:
     threshold_ns = consumer.spec["inactive_threshold_ns"]
     if not threshold_ns or consumer.has_receiver():
         return None
-    busy = [
-        p.sent_ns + 2 * consumer.wait_ns(p.deliveries)
-        if s in consumer.redelivery
-        else p.deadline_ns
-        for s, p in consumer.pending.items()
-    ]
-    return max([consumer.used_ns, *busy]) + threshold_ns
+    queued = consumer.redelivery
+    ends = [p.deadline_ns for seq, p in consumer.pending.items() if seq not in queued]
+    again = [consumer.pending[seq] for seq in queued]
+    ends += [p.sent_ns + 2 * consumer.wait_ns(p.deliveries) for p in again]
+    return max([consumer.used_ns, *ends]) + threshold_ns

@@ -44,6 +44,9 @@ class Pull:
     def is_over(self, now_ns: int) -> bool:
         return 0 < self.expires_ns <= now_ns
 
+    def is_due(self, now_ns: int) -> bool:
+        return self.is_over(now_ns) or 0 < self.next_heartbeat_ns <= now_ns
+
 
 def parse(body: bytes) -> dict[str, Any]:
     """Empty and unknown text: one message; a number: so many; JSON: what it says (C-067)."""

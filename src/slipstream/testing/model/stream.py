@@ -369,8 +369,10 @@ class StreamModel:
         ends = ((seq, self.end_ns(m)) for seq, m in self.messages.items())
         over = [seq for seq, end in ends if end is not None and end <= now_ns]
         for seq in over:
-            self._leave_marker(seq, now_ns)
-        self.remove(seq for seq in over if seq in self.messages)
+            if seq in self.messages:
+                self._leave_marker(seq, now_ns)
+            if seq in self.messages:
+                self.remove([seq])
         return bool(over)
 
     def _leave_marker(self, seq: int, now_ns: int) -> None:
