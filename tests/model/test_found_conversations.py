@@ -92,3 +92,29 @@ def test_a_work_queue_whose_consumer_goes_on_beyond_its_end() -> None:  # C-138
     op.reset(world, "A", "x", 4)
     publish(world, "A.0")
     assert kept(world) == [1, 2]  # until a reset comes back to them
+
+
+LAST_OF_EACH = {"durable_name": "x", "deliver_policy": "last_per_subject"}
+
+
+def test_a_consumer_of_last_messages_that_is_reset_behind_its_list() -> None:  # C-138
+    world = world_with("limits")
+    publish(world, "A.0", "A.0", "A.1")
+    create(world, LAST_OF_EACH | {"filter_subject": "A.0"})
+    op.pull(world, "A", "x", 5)
+    assert [got.reply.split(b".")[5] for got in world.deliveries["A"]] == [b"2"]
+    op.reset(world, "A", "x", 0)  # goes on with what was not acknowledged, one after the other
+    assert [got.reply.split(b".")[5] for got in world.deliveries["A"]] == [b"2", b"2"]
+
+
+def test_what_had_all_its_deliveries_goes_when_it_is_acknowledged_after_all() -> None:  # S-144
+    world = world_with("interest")
+    create(
+        world,
+        pushed(world, ack_policy="all", max_deliver=2, ack_wait=200 * MS, filter_subject="A.*"),
+    )
+    publish(world, "A.0")
+    world.advance(1000 * MS)
+    assert kept(world) == [1]
+    op.acknowledge(world, "A", world.deliveries["A"][0].reply, b"+ACK", confirm=True)
+    assert kept(world) == []

@@ -73,7 +73,8 @@ uint64_t Consumer::next_match(uint64_t from) {
     uint32_t subject = m.find_subject(literal_filters_[0]);
     return subject == kNoSubject ? 0 : m.next_on_subject(subject, from);
   }
-  uint64_t upto = std::min(m.last_seq(), arrivals_since_);
+  // What arrived is forgotten once it has been delivered; retention asks for that too.
+  uint64_t upto = std::min(m.last_seq(), std::max(arrivals_since_, cursor_));
   for (uint64_t s = from <= upto ? m.next_live(from) : 0; s && s <= upto; s = m.next_live(s + 1))
     if (matches(m.subject_of(s))) return s;
   return next_arrival(std::max(from, upto + 1));
