@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import operations as op
-from world import World
+from world import INBOXES, World
 
 SECOND_NS = 1_000_000_000
 MS = 1_000_000
 HOUR_NS = 3600 * SECOND_NS
 NAMES = ("A", "B")
 CONSUMERS = ("x", "y", "z")
-REPUBLISHED = "_BOX.62.>"  # an inbox of its own
+REPUBLISHED = f"_BOX.{INBOXES - 2}.>"  # an inbox of its own
 
 STREAMS: tuple[dict[str, Any], ...] = (
     {},

@@ -397,7 +397,8 @@ def acknowledge(world: World, name: str, ack_subject: bytes, kind: bytes, *, con
         answers = model.acknowledge(numbers, inbox, kind, p.model.messages, now_ns)
         p.model.settle()
         settles = not kind.startswith((b"-NAK", b"+WPI", b"+NXT"))
-        p.entry(durable=confirm and settles)
-        p.send(answers, durable=confirm and settles)
+        promised = bool(answers) and settles
+        p.entry(durable=promised)
+        p.send(answers, durable=promised)
 
     world.step(name, expect)

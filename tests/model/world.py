@@ -32,7 +32,7 @@ from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, Simulat
 
 API = b"$JS.API."
 INBOX = b"_BOX."
-INBOXES = 64  # of the pulls and requests of one step, each has one of its own
+INBOXES = 256  # half of them for pulls, which may wait for long, and requests: each its own
 PUSH_CONSUMERS = 8
 FIRST_SERVICE = 100
 QUIET_TURNS = 2
