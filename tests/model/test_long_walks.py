@@ -21,10 +21,5 @@ STEPS = 60
 
 
 def test_long_walks() -> None:
-    for seed in range(FIRST_SEED, FIRST_SEED + RUNS):
-        walk = walks.drawn_walk(seed, STEPS)
-        if walks.failure_of(RandomStreams, walk):
-            short = walks.shortened(RandomStreams, walk)
-            steps = "\n".join(map(str, short))
-            failure = walks.failure_of(RandomStreams, short)
-            raise AssertionError(f"seed {seed}: {failure}\n{steps}")
+    seeds = range(FIRST_SEED, FIRST_SEED + RUNS)
+    walks.check_walks(RandomStreams, seeds, STEPS, simulated=True)

@@ -117,7 +117,6 @@ STEPS: tuple[tuple[str, float, Draw], ...] = (
             "confirm": r.random() < 0.5,
         },
     ),
-    ("time_goes_on", 5, lambda r: {"ms": r.choice((1, 150, 400, 900, 1300))}),
     ("create_consumer", 4, _consumer),
     ("unpin", 1, lambda r: {**_target(r), "group": r.choice("ggh")}),
     ("reset", 1, lambda r: {**_target(r), "seq": r.choice((0, 0, 1, 3, 4, 6))}),
@@ -156,7 +155,8 @@ STEPS: tuple[tuple[str, float, Draw], ...] = (
     ("get_message", 0.3, lambda r: {"name": r.choice(rules.NAMES), "back": r.randint(0, 8)}),
     ("publish_batch", 1, _publish_batch),
 )
-POWER: tuple[tuple[str, float, Draw], ...] = (
+SIMULATED: tuple[tuple[str, float, Draw], ...] = (
+    ("time_goes_on", 5, lambda r: {"ms": r.choice((1, 150, 400, 900, 1300))}),
     ("checkpoint", 0.7, lambda r: {}),
     ("power_goes_soon", 0.4, lambda r: {"operations": r.randint(1, 40)}),
     ("power_goes_now", 0.3, lambda r: {"loss": r.choice(list(Loss))}),
@@ -176,9 +176,10 @@ def first_step(r: random.Random) -> Step:
     return Step("start", {"seed": seed, "relaxed": relaxed, "drawn": drawn, "wanted": wanted})
 
 
-def drawn_walk(seed: int, length: int) -> list[Step]:
+def drawn_walk(seed: int, length: int, *, simulated: bool) -> list[Step]:
+    """`simulated`: time and power are the machine's."""
     r = random.Random(seed)
-    kinds = STEPS + POWER
+    kinds = STEPS + SIMULATED if simulated else STEPS
     weights = [weight for _, weight, _ in kinds]
     chosen = r.choices(kinds, weights, k=length)
     return [first_step(r), *(Step(name, draw(r)) for name, _, draw in chosen)]
@@ -192,7 +193,20 @@ def failure_of(machine: Callable[[], ClientOperations], walk: list[Step]) -> str
             getattr(player, step.name)(**step.arguments)
     except Exception as error:  # the kernel's and the model's own too
         return f"{type(error).__name__}: {error}"
+    finally:
+        player.teardown()
     return ""
+
+
+def check_walks(
+    machine: Callable[[], ClientOperations], seeds: range, length: int, *, simulated: bool
+) -> None:
+    for seed in seeds:
+        walk = drawn_walk(seed, length, simulated=simulated)
+        if failure_of(machine, walk):
+            short = shortened(machine, walk)
+            steps = "\n".join(map(str, short))
+            raise AssertionError(f"seed {seed}: {failure_of(machine, short)}\n{steps}")
 
 
 def shortened(machine: Callable[[], ClientOperations], walk: list[Step]) -> list[Step]:
