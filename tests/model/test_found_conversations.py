@@ -118,3 +118,10 @@ def test_what_had_all_its_deliveries_goes_when_it_is_acknowledged_after_all() ->
     assert kept(world) == [1]
     op.acknowledge(world, "A", world.deliveries["A"][0].reply, b"+ACK", confirm=True)
     assert kept(world) == []
+
+
+def test_what_lay_before_the_start_of_a_consumer_that_is_deleted() -> None:  # C-140
+    world = world_with("interest", FROM_FOUR, {"durable_name": "y", "filter_subject": "A.*"})
+    publish(world, "A.x.1", "A.1", "A.1")
+    op.delete_consumer(world, "A", "x")
+    assert kept(world) == [1, 2, 3]

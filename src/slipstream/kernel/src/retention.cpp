@@ -107,6 +107,8 @@ void Stream::remove_consumer(Consumer& c) {
   bool visit_each = c.spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
   if (interest && !visit_each)
     for (uint64_t s = c.next_match(from); s; s = c.next_match(s + 1)) own.push_back(s);
+  if (interest && c.spec.opt_start_seq > 0)  // what lies before its start stays
+    lingering_upto_ = std::max(lingering_upto_, std::min<uint64_t>(c.spec.opt_start_seq - 1, store->last_seq()));
   c.before_change();
   c.detach("409 Consumer Deleted");
   index.remove(c);
