@@ -125,3 +125,16 @@ def test_what_lay_before_the_start_of_a_consumer_that_is_deleted() -> None:  # C
     publish(world, "A.x.1", "A.1", "A.1")
     op.delete_consumer(world, "A", "x")
     assert kept(world) == [1, 2, 3]
+
+
+def test_a_consumer_is_used_for_as_long_as_somebody_waits() -> None:  # C-092, C-108
+    world = world_with("limits", {"name": "x", "inactive_threshold": 1000 * MS})
+    model = world.model("A")
+    op.pull(world, "A", "x", {"batch": 1, "expires": 1900 * MS})
+    world.advance(2800 * MS)
+    assert model is not None
+    assert list(model.consumers) == ["x"]
+    world.advance(1200 * MS)
+    model = world.model("A")
+    assert model is not None
+    assert not model.consumers

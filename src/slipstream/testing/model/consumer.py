@@ -459,13 +459,12 @@ class ConsumerModel:
 
     def timer(self, now_ns: int) -> list[Sent]:
         """What is due: redeliveries in the order of the stream (C-123), requests, heartbeats."""
-        for seq in sorted(s for s, p in self.pending.items() if p.deadline_ns <= now_ns):
-            if seq in self.redelivery:
-                continue
+        over = sorted(s for s, p in self.pending.items() if p.deadline_ns <= now_ns)
+        due = [seq for seq in over if seq not in self.redelivery]
+        self.redelivery += due
+        for seq in list(self.redelivery) if due else ():
             if self.had_all_deliveries(seq):
                 self._exceed(seq)
-            else:
-                self.redelivery.append(seq)
         sent: list[Sent] = []
         if any(pull.is_due(now_ns) for pull in self.waiting):  # then all are looked at, as ever
             self._end_requests(now_ns, False, sent)
