@@ -309,7 +309,8 @@ class StreamModel:
         """What consumers are done with goes, if nobody else needs it."""
         for consumer in self.consumers.values():
             done, consumer.done = consumer.done, []
-            self._settle(done)
+            there = (seq for seq in done if seq in self.messages)
+            self._settle([seq for seq in there if consumer.wants(self.messages[seq])])
 
     def _settle(self, seqs: Iterable[int]) -> None:
         if self.spec["retention"] == LIMITS:
