@@ -169,11 +169,58 @@ def test_stale_files_go_and_the_number_of_files_is_bounded() -> None:
     model = Model(Checkpoints(disk))
     for n in range(300):
         assert model.write([(n, b"x" * (n % 50))])
-        assert len(disk.list("checkpoints")) <= 65
+        assert len(disk.list("checkpoints")) <= 65 + 2
     for n in range(300):
         assert model.write([(n, None)])
     assert model.checkpoints.load() == {}
-    assert len(disk.list("checkpoints")) == 1
+    assert [name for name in disk.list("checkpoints") if name.endswith(".checkpoint")] == [
+        f"{600:016x}.checkpoint"
+    ]
+    assert len(disk.list("checkpoints")) <= 3
+
+
+def test_rounds_are_written_over_files_that_are_not_needed_any_more() -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    for n in range(12):
+        assert model.write([(1, bytes([n]) * (5000 - 100 * n))])
+        names = disk.list("checkpoints")
+        # One in use, one that may be written over, one whose name as a spare is not durable yet.
+        assert len(names) <= 3
+        assert len([name for name in names if name.endswith(".checkpoint")]) == 1
+    assert written(disk)[f"{12:016x}.checkpoint"] > 4900  # an older, longer round was there
+    assert Checkpoints(disk.image(Loss.all)).load() == model.durable
+
+
+def test_spares_do_not_outlast_their_use() -> None:
+    """Neither a restart, nor much smaller rounds, nor a full disk, nor another key."""
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+
+    def spares() -> list[str]:
+        return [name for name in disk.list("checkpoints") if name.endswith(".spare")]
+
+    def rounds(size: int) -> None:
+        for n in range(4):
+            assert model.write([(1, bytes([n]) * size)])
+
+    rounds(3 << 20)
+    assert len(spares()) == 2
+    rounds(100)
+    assert max(written(disk).values()) < 1000
+    assert len(spares()) == 2
+    model = Model(Checkpoints(disk), model.durable, model.durable)
+    assert model.write([(1, b"again")])
+    assert len(spares()) == 1
+    rounds(1000)
+    disk.set_capacity(1)
+    assert not model.write([(1, b"x" * 100_000)])
+    assert spares() == []
+    disk.set_capacity(0)
+    rounds(1000)
+    model = Model(Checkpoints(disk, keys=ring(1)), model.durable, model.durable)
+    assert model.write([(1, b"secret")])
+    assert spares() == []
 
 
 def test_a_full_disk_keeps_the_last_round_and_is_tried_again() -> None:
@@ -214,7 +261,7 @@ def test_a_flipped_bit_anywhere_is_refused_with_the_file_s_name() -> None:
     for name, size in written(disk).items():
         newest = name.startswith(f"{2:016x}")
         # Of the older file only the snapshots of groups 1 to 3 are still in use.
-        for offset in range(size) if newest else range(48 + 40, 48 + 4 * 40):
+        for offset in range(size) if newest else range(64 + 40, 64 + 4 * 40):
             damaged = disk.image(Loss.none)
             damaged.flip_bit(f"checkpoints/{name}", offset, offset % 8)
             operations = damaged.operations

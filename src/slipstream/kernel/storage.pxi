@@ -156,9 +156,14 @@ cdef extern from "checkpoint.hpp" namespace "slipstream" nogil:
         uint64_t group, applied
         string payload
 
+    cdef cppclass CCheckpointPace "slipstream::CheckpointPace":
+        pass
+
     cdef cppclass CCheckpoints "slipstream::Checkpoints":
         @staticmethod
-        unique_ptr[CCheckpoints] open(CDisk& disk, const string& folder, const CKeyRing* keys, string& error)
+        unique_ptr[CCheckpoints] open(
+            CDisk& disk, const string& folder, const CKeyRing* keys, CCheckpointPace& pace, string& error
+        )
         void begin()
         void add(uint64_t group, uint64_t applied, string_view payload)
         void drop(uint64_t group)
@@ -468,6 +473,7 @@ cdef class Journal:
 @cython.no_gc_clear
 cdef class Checkpoints:
     """Checkpoints in a folder of a disk: begin, add and drop, then write."""
+    cdef CCheckpointPace pace
     cdef unique_ptr[CCheckpoints] checkpoints
     cdef Disk disk
     cdef KeyRing keys
@@ -478,7 +484,7 @@ cdef class Checkpoints:
         cdef const CKeyRing* ring = &keys.ring if keys is not None else NULL
         self.disk, self.keys = disk, keys
         with nogil:
-            self.checkpoints = CCheckpoints.open(self.disk.disk[0], name, ring, error)
+            self.checkpoints = CCheckpoints.open(self.disk.disk[0], name, ring, self.pace, error)
         if not self.checkpoints:
             raise StorageError(text_of(error))
 

@@ -105,7 +105,7 @@ cdef extern from *:
     static int run_syncs(Disk* disk, IoPool* io, PoolWaker* waker, const CheckpointSyncs& syncs) {
       int result = 0;
       bool finished = false;
-      io->submit([&result, &syncs, disk] { result = syncs.run(*disk); }, [&finished] { finished = true; });
+      io->submit([&result, &syncs, disk] { result = syncs.run(*disk, syncs.size()); }, [&finished] { finished = true; });
       for (io->drain(); !finished; io->drain()) waker->wait();
       return result;
     }

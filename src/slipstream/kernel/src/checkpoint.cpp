@@ -1,8 +1,9 @@
 // A round is one file, "<16 hex digits of the round>.checkpoint"; while it is written its name ends in
 // ".new".
 //
-//   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round; in version 2 also u32 key number (0: not
-//              encrypted), 16 bytes of salt, u32 crc of these two
+//   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round; since version 2 also u32 key number (0: not
+//              encrypted), 16 bytes of salt, u32 crc of these two; since version 3 also u64 where the footer ends, u32 zero,
+//              u32 crc of these two
 //   snapshot   u64 group, u64 applied, u32 length, u32 crc of group, applied and payload, payload, zeros to 8
 //   directory  of all groups, 32 bytes each: u64 group, u64 applied, u64 round, u32 offset / 8, u32 length
 //   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two,
@@ -12,6 +13,10 @@
 //
 // The file of the highest round has the valid directory. Files are synced before they get their name, so one
 // with a name that is not whole is damaged, not unfinished.
+//
+// What a file without live snapshots is called then ends in ".spare", and a later round is written over it: a file system
+// takes longer to free and allocate blocks than to write into those that a file has, and publishers' syncs wait behind that.
+// Not before that name is durable, though, else the file might come back with its old one.
 #include "checkpoint.hpp"
 
 #include <errno.h>
@@ -27,10 +32,14 @@ namespace slipstream {
 namespace {
 
 constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
-constexpr uint32_t kVersion = 2;
-constexpr size_t kHeaderBytes = 48, kHeaderBytesBefore = 24, kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
+constexpr uint32_t kVersion = 3;
+constexpr size_t kKeyAt = 24, kEndAt = 48, kHeaderBytes = 64;
+constexpr size_t kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
 constexpr size_t kFilesMax = 64;         // above it the file with the least in it is emptied
-constexpr size_t kWriteBytes = 2 << 20;  // synced one by one: a publish's sync waits behind one, not behind all of them
+constexpr size_t kWriteBytes = 256 << 10, kWriteBytesHurried = 2 << 20;  // synced one by one: a publish's sync waits behind one
+constexpr size_t kSparesMax = 2;         // one is used by turns with the file in use, the other waits for its durable name
+constexpr uint64_t kSpareTimesMax = 4;   // a spare that is so much larger than a round needs is unlinked...
+constexpr uint64_t kSpareBytesMin = 1 << 20;  // ...unless it is small
 constexpr size_t kBufferKeptBytes = 1 << 20;
 
 struct Place {  // of a group's newest snapshot
@@ -39,8 +48,14 @@ struct Place {  // of a group's newest snapshot
   size_t bytes() const { return (kSnapshotHeaderBytes + length + 7) & ~(size_t)7; }
 };
 
+struct Spare {
+  std::string path;
+  uint64_t bytes;
+  bool durable;  // its name, at least: what it holds does not matter
+};
+
 struct RoundFile {
-  uint64_t snapshot_bytes = 0, live_bytes = 0;
+  uint64_t snapshot_bytes = 0, live_bytes = 0, file_bytes = 0;
   uint32_t key_number = 0;
   std::shared_ptr<FileCipher> cipher;  // null: not encrypted
 };
@@ -90,8 +105,8 @@ string_view gather(std::vector<Buffer>& pieces, Buffer& whole) {
 
 class CheckpointsImpl final : public Checkpoints {
  public:
-  CheckpointsImpl(Disk& disk, std::string folder, const KeyRing* keys)
-      : disk_(disk), folder_(std::move(folder)), keys_(keys) {}
+  CheckpointsImpl(Disk& disk, std::string folder, const KeyRing* keys, CheckpointPace& pace)
+      : disk_(disk), folder_(std::move(folder)), keys_(keys), pace_(pace) {}
 
   bool find_files() {
     std::vector<std::string> names;
@@ -101,7 +116,7 @@ class CheckpointsImpl final : public Checkpoints {
       uint64_t round;
       if (parse_hex16(name, ".checkpoint", round))
         files_[round] = {};
-      else if (parse_hex16(name, ".new", round))
+      else if (parse_hex16(name, ".new", round) || parse_hex16(name, ".spare", round))
         unfinished_.push_back(folder_ + "/" + name);
       else
         continue;
@@ -141,8 +156,10 @@ class CheckpointsImpl final : public Checkpoints {
     round_cipher_ = current_key() ? keys_->cipher(current_key(), salt) : nullptr;
     round_.put32(current_key());
     round_.append(salt);
-    round_.put32(crc32c(0, round_.data() + kHeaderBytesBefore, 4 + kSaltBytes));
-    assert(round_.size() == kHeaderBytes);
+    round_.put32(crc32c(0, round_.data() + kKeyAt, 4 + kSaltBytes));
+    assert(round_.size() == kEndAt);
+    round_.resize(kHeaderBytes);
+    memset(round_.data() + kEndAt, 0, kHeaderBytes - kEndAt);  // put_end()
     begun_ = true;
   }
 
@@ -237,27 +254,49 @@ class CheckpointsImpl final : public Checkpoints {
            damaged(place.round, "is damaged in the snapshot at byte " + std::to_string(place.offset));
   }
 
+  // Of a file in use: the footer lies before `end`.
+  struct Ends {
+    Buffer header, footer;
+    uint64_t size = 0, end = 0;
+    uint32_t version() const { return load32(header.data() + 8); }
+    uint64_t directory() const { return load64(footer.data()); }
+  };
+
+  bool read_ends(OpenRound& open, uint64_t round, Ends& ends) {
+    int handle = open.use(round, path_of(round));
+    int64_t size = handle < 0 ? handle : disk_.size(handle);
+    if (size < 0) return fail("cannot open " + path_of(round), (int)size);
+    if ((uint64_t)size < kKeyAt + kFooterBytes) return damaged(round, "is too short for a checkpoint");
+    ends.size = ends.end = (uint64_t)size;
+    if (!read_exactly(handle, round, 0, std::min<size_t>(kHeaderBytes, ends.end), ends.header)) return false;
+    const char* h = ends.header.data();
+    if (memcmp(h, kMagic, 8) != 0) return damaged(round, "is not a checkpoint (its first bytes are wrong)");
+    if (ends.version() < 1 || ends.version() > kVersion)
+      return damaged(round, "has format version " + std::to_string(ends.version()) + ", this program knows " +
+                                std::to_string(kVersion));
+    bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8);
+    if (shaped && ends.version() >= 3) {
+      shaped = ends.end >= kHeaderBytes && load32(h + kEndAt + 12) == crc32c(0, h + kEndAt, 12) && load64(h + kEndAt) <= ends.end &&
+               load64(h + kEndAt) >= kHeaderBytes + kFooterBytes;
+      if (shaped) ends.end = load64(h + kEndAt);
+    }
+    if (!shaped) return damaged(round, "is damaged in its header");
+    if (!read_exactly(handle, round, ends.end - kFooterBytes, kFooterBytes, ends.footer)) return false;
+    const char* f = ends.footer.data();
+    shaped = load32(f + 20) == ends.version() && memcmp(f + 24, kEndMagic, 8) == 0 && ends.directory() >= kKeyAt &&
+             ends.directory() <= ends.end - kFooterBytes;
+    return shaped || damaged(round, "is damaged in its footer");
+  }
+
   bool read_directory(uint64_t round) {
     OpenRound open(disk_);
-    int64_t size = open_sized(open, round);
-    if (size < 0) return false;
-    int handle = open.handle;
-    Buffer head, footer, directory;
-    if (!read_exactly(handle, round, 0, kHeaderBytesBefore, head)) return false;
-    if (!read_exactly(handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer)) return false;
-    const char* h = head.data();
-    const char* f = footer.data();
-    if (memcmp(h, kMagic, 8) != 0) return damaged(round, "is not a checkpoint (its first bytes are wrong)");
-    uint32_t version = load32(h + 8);
-    if (version < 1 || version > kVersion)
-      return damaged(round, "has format version " + std::to_string(version) + ", this program knows " +
-                                std::to_string(kVersion));
-    uint64_t offset = load64(f), entries = load64(f + 8), room = (uint64_t)size - kFooterBytes;
-    bool shaped = load64(h + 16) == round && load32(h + 12) == crc32c(0, h + 16, 8) &&
-                  load32(f + 20) == version && memcmp(f + 24, kEndMagic, 8) == 0 && offset >= kHeaderBytesBefore &&
-                  offset <= room && entries == (room - offset) / kEntryBytes;
-    if (!shaped) return damaged(round, "is damaged in its header or footer");
-    if (!read_exactly(handle, round, offset, entries * kEntryBytes, directory)) return false;
+    Ends ends;
+    if (!read_ends(open, round, ends)) return false;
+    const char* f = ends.footer.data();
+    uint64_t entries = load64(f + 8), room = ends.end - kFooterBytes - ends.directory();
+    if (entries != room / kEntryBytes) return damaged(round, "is damaged in its footer");
+    Buffer directory;
+    if (!read_exactly(open.handle, round, ends.directory(), entries * kEntryBytes, directory)) return false;
     if (load32(f + 16) != crc32c(crc32c(0, directory.data(), directory.size()), f, 16))
       return damaged(round, "has a damaged directory");
     return take_directory(directory, round);
@@ -273,41 +312,25 @@ class CheckpointsImpl final : public Checkpoints {
       files_[place.round].live_bytes += place.bytes();
     }
     for (auto& [number, file] : files_)
-      if (!read_ends(number, file)) return false;
+      if (!take_file(number, file)) return false;
     return true;
   }
 
   // The cipher is in the header. Where the directory begins is how much there is of snapshots, stale ones included.
-  bool read_ends(uint64_t round, RoundFile& file) {
+  bool take_file(uint64_t round, RoundFile& file) {
     OpenRound open(disk_);
-    Buffer head, footer;
-    int64_t size = open_sized(open, round);
-    if (size < 0 || !read_exactly(open.handle, round, (uint64_t)size - kFooterBytes, kFooterBytes, footer))
-      return false;
-    file.snapshot_bytes = load64(footer.data());
-    bool shaped = memcmp(footer.data() + 24, kEndMagic, 8) == 0 && file.snapshot_bytes <= (uint64_t)size;
-    if (!shaped) return damaged(round, "is damaged in its footer");
-    if (load32(footer.data() + 20) == 1) return true;
-    if (!read_exactly(open.handle, round, 0, kHeaderBytes, head)) return false;
-    const char* key = head.data() + kHeaderBytesBefore;
-    if (load32(key + 4 + kSaltBytes) != crc32c(0, key, 4 + kSaltBytes)) return damaged(round, "is damaged in its header");
+    Ends ends;
+    if (!read_ends(open, round, ends)) return false;
+    file.snapshot_bytes = ends.directory();
+    file.file_bytes = ends.size;
+    if (ends.version() == 1) return true;
+    const char* key = ends.header.data() + kKeyAt;
+    if (ends.header.size() < kEndAt || load32(key + 4 + kSaltBytes) != crc32c(0, key, 4 + kSaltBytes))
+      return damaged(round, "is damaged in its header");
     file.key_number = load32(key);
     if (file.key_number && !(keys_ && (file.cipher = keys_->cipher(file.key_number, {key + 4, kSaltBytes}))))
       return damaged(round, "is encrypted with key " + std::to_string(file.key_number) + ", which the store does not have");
     return true;
-  }
-
-  // Size of a file that is long enough for a header and a footer, or -1.
-  int64_t open_sized(OpenRound& open, uint64_t round) {
-    int handle = open.use(round, path_of(round));
-    int64_t size = handle < 0 ? handle : disk_.size(handle);
-    if (size < 0)
-      fail("cannot open " + path_of(round), (int)size);
-    else if ((uint64_t)size < kHeaderBytesBefore + kFooterBytes)
-      damaged(round, "is too short for a checkpoint");
-    else
-      return size;
-    return -1;
   }
 
   bool write_round() {
@@ -322,13 +345,12 @@ class CheckpointsImpl final : public Checkpoints {
     if (!empty_files(index)) return false;
     uint64_t snapshot_bytes = round_.size();
     put_directory(index);
-    if (!write_file()) return false;
-    files_[round_max_].snapshot_bytes = snapshot_bytes;
-    files_[round_max_].key_number = current_key();
-    files_[round_max_].cipher = std::move(round_cipher_);
+    put_end();
+    RoundFile file{.snapshot_bytes = snapshot_bytes, .key_number = current_key(), .cipher = std::move(round_cipher_)};
+    if (!write_file(file)) return false;
     index_ = std::move(index);
     count_live(index_, files_);
-    unlink_stale();
+    retire_stale();
     error_.clear();
     return true;
   }
@@ -386,52 +408,96 @@ class CheckpointsImpl final : public Checkpoints {
     round_.append(kEndMagic, 8);
   }
 
+  void put_end() {
+    char* to = round_.data() + kEndAt;
+    store64(to, round_.size());
+    store32(to + 12, crc32c(0, to, 12));
+  }
+
+  // The smallest spare with room, or else the largest; a new file if there is none. Its name is `unfinished` then.
+  int open_unfinished(const std::string& unfinished, uint64_t& bytes) {
+    auto better = [&](const Spare& a, const Spare& b) {
+      bool a_fits = a.bytes >= round_.size(), b_fits = b.bytes >= round_.size();
+      return a_fits != b_fits ? a_fits : a_fits ? a.bytes < b.bytes : a.bytes > b.bytes;
+    };
+    auto best = spares_.end();
+    for (auto it = spares_.begin(); it != spares_.end(); ++it)
+      if (it->durable && (best == spares_.end() || better(*it, *best))) best = it;
+    if (best == spares_.end()) return disk_.open(unfinished, kOpenWrite | kOpenCreate | kOpenTruncate);
+    int r = disk_.rename(best->path, unfinished);
+    if (r < 0) return r;
+    bytes = best->bytes;
+    spares_.erase(best);
+    return disk_.open(unfinished, kOpenWrite);
+  }
+
   // A file that may have its name, but not durably, does no harm: the next round has a higher number.
-  bool write_file() {
+  bool write_file(RoundFile& file) {
     std::string path = path_of(round_max_), unfinished = folder_ + "/" + hex16(round_max_) + ".new";
-    int handle = disk_.open(unfinished, kOpenWrite | kOpenCreate | kOpenTruncate);
-    if (handle < 0) return fail("cannot make " + unfinished, handle);
     unfinished_.push_back(unfinished);
-    int r = 0;
-    for (size_t at = 0; at < round_.size() && r >= 0; at += kWriteBytes) {
-      r = (int)disk_.pwrite(handle, round_.data() + at, std::min(kWriteBytes, round_.size() - at), at);
-      if (r >= 0) r = disk_.sync(handle);
+    int handle = open_unfinished(unfinished, file.file_bytes), r = 0;
+    if (handle < 0) return fail("cannot make " + unfinished, handle);
+    for (size_t at = 0, n; at < round_.size() && r >= 0; at += n) {
+      n = std::min(pace_.hurried() ? kWriteBytesHurried : kWriteBytes, round_.size() - at);
+      r = pace_.run([&] {
+        int written = (int)disk_.pwrite(handle, round_.data() + at, n, at);
+        return written < 0 ? written : disk_.sync(handle);
+      });
     }
     disk_.close(handle);
     if (r < 0) {
       fail("cannot write " + unfinished, r);
-      unlink_unfinished();  // on a full disk it would be in the way
+      unlink_unfinished();  // on a full disk it would be in the way, and so would spares
+      std::erase_if(spares_, [&](const Spare& spare) { return disk_.unlink(spare.path) >= 0; });
       return false;
     }
     r = disk_.rename(unfinished, path);
     if (r < 0) return fail("cannot rename " + unfinished, r);
     unfinished_.pop_back();
-    files_[round_max_] = {};
+    file.file_bytes = std::max<uint64_t>(file.file_bytes, round_.size());
+    files_[round_max_] = std::move(file);
     r = disk_.sync_folder(folder_);
     if (r < 0) return fail("cannot sync " + folder_, r);
+    for (Spare& spare : spares_) spare.durable = true;
     bytes_written_ += round_.size();
     return true;
   }
 
   // The round is durable, so what cannot be unlinked now is stale for certain, and is tried again in the next
   // round.
-  void unlink_stale() {
+  void retire_stale() {
     for (auto it = files_.begin(); it != files_.end();) {
       bool stale = it->second.live_bytes == 0 && it->first != round_max_;
-      it = stale && disk_.unlink(path_of(it->first)) >= 0 ? files_.erase(it) : std::next(it);
+      it = stale && retire(it->first, it->second) ? files_.erase(it) : std::next(it);
     }
+    std::erase_if(spares_, [&](const Spare& spare) { return !worth_keeping(spare.bytes) && disk_.unlink(spare.path) >= 0; });
     unlink_unfinished();
   }
+  bool worth_keeping(uint64_t bytes) const { return bytes <= std::max(kSpareBytesMin, kSpareTimesMax * round_.size()); }
+  // What was written with another key, or without one, goes.
+  bool retire(uint64_t round, const RoundFile& file) {
+    if (spares_.size() == kSparesMax || file.key_number != current_key() || !worth_keeping(file.file_bytes))
+      return disk_.unlink(path_of(round)) >= 0;
+    std::string spare = folder_ + "/" + hex16(round) + ".spare";
+    if (disk_.rename(path_of(round), spare) < 0) return false;
+    spares_.push_back({spare, file.file_bytes, false});
+    return true;
+  }
   void unlink_unfinished() {
-    std::erase_if(unfinished_, [&](const std::string& path) { return disk_.unlink(path) >= 0; });
+    std::erase_if(unfinished_, [&](const std::string& path) {
+      int r = disk_.unlink(path);
+      return r >= 0 || r == -ENOENT;
+    });
   }
 
   Disk& disk_;
   const std::string folder_;
   const KeyRing* const keys_;
+  CheckpointPace& pace_;
   std::map<uint64_t, Place> index_;      // of the last durable round
   std::map<uint64_t, RoundFile> files_;  // by round
-  std::vector<std::string> unfinished_;  // temporaries that are left over
+  std::vector<std::string> unfinished_;  // temporaries that are left over, and spares of an earlier run
+  std::vector<Spare> spares_;
   uint64_t round_max_ = 0;               // also the round that begin() opened
   Buffer round_;
   std::shared_ptr<FileCipher> round_cipher_;  // of the round that begin() opened
@@ -444,7 +510,8 @@ class CheckpointsImpl final : public Checkpoints {
 
 }  // namespace
 
-std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& folder, const KeyRing* keys, std::string& error) {
+std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& folder, const KeyRing* keys, CheckpointPace& pace,
+                                               std::string& error) {
   int r = disk.make_folder(folder);
   size_t slash = folder.rfind('/');
   if (r >= 0) r = disk.sync_folder(slash == std::string::npos ? "" : folder.substr(0, slash));
@@ -452,7 +519,7 @@ std::unique_ptr<Checkpoints> Checkpoints::open(Disk& disk, const std::string& fo
     error = "cannot make " + folder + ": " + strerror(-r);
     return nullptr;
   }
-  auto checkpoints = std::make_unique<CheckpointsImpl>(disk, folder, keys);
+  auto checkpoints = std::make_unique<CheckpointsImpl>(disk, folder, keys, pace);
   if (!checkpoints->find_files()) {
     error = checkpoints->error();
     return nullptr;

@@ -2,7 +2,7 @@
 //
 // A round writes one file: the snapshots of the groups that changed, and behind them a directory of where
 // every group's newest snapshot lies. Cost is O(change) plus 32 bytes a group. A file that holds no newest
-// snapshot is unlinked; one that is mostly stale is emptied by copying its few live snapshots into the round.
+// snapshot is used again; one that is mostly stale is emptied by copying its few live snapshots into the round.
 // Atomic: temporary, sync, rename, sync the folder.
 #pragma once
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bytes.hpp"
+#include "checkpoint_pace.hpp"
 #include "cipher.hpp"
 #include "disk.hpp"
 
@@ -23,7 +24,8 @@ class Checkpoints {
   // `folder` is made if missing. `keys`: null or without a current one: not encrypted. Null with `error` set when
   // the newest directory is not whole, or a file that it names is missing: an older directory is no way out, since
   // the journal has been released up to the newest (never delete on doubt).
-  static std::unique_ptr<Checkpoints> open(Disk& disk, const std::string& folder, const KeyRing* keys, std::string& error);
+  static std::unique_ptr<Checkpoints> open(Disk& disk, const std::string& folder, const KeyRing* keys, CheckpointPace& pace,
+                                           std::string& error);
   virtual ~Checkpoints() = default;
 
   // Every group's newest durable snapshot. False with error() set if one is damaged.
@@ -41,7 +43,7 @@ class Checkpoints {
     add(group, applied, std::move(pieces));
   }
   virtual void drop(uint64_t group) = 0;
-  virtual bool write() = 0;  // true: the round is durable and files no longer needed are gone
+  virtual bool write() = 0;  // true: the round is durable, and the files that it no longer needs are not named any more
   // A file in use is encrypted with another key than new ones are, or is not: the next round has its content.
   virtual bool encrypted_otherwise() const = 0;
   virtual std::string error() const = 0;

@@ -28,12 +28,12 @@ void CheckpointSyncs::clear() {
   folders_.clear();
 }
 
-int CheckpointSyncs::run(Disk& disk) const {
+int CheckpointSyncs::run(Disk& disk, size_t one_by_one_max) const {
   for (const File& file : files_) {
     if (int failed = file.progress->error.load()) return failed == -ENOSPC || failed == -EDQUOT ? kNoRoom : failed;
     if (file.progress->written.load() < file.size) return -EIO;
   }
-  if (files_.size() + folders_.size() > kOneByOneMax) {
+  if (size() > one_by_one_max) {
     int result = disk.sync_everything();
     if (result != -ENOSYS) return result;
   }

@@ -1,9 +1,9 @@
 // What must be on stable storage before a checkpoint may name it: segments up to a size, and folders.
 //
-// Collected by the kernel's thread, done by the I/O thread. A few files are synced one by one. Many (every stream of ten
-// thousand has changed a little) would be as many commits of the file system's own journal, and every publish's sync waits
-// behind them: those are synced together, where the disk can. Files are opened here, so that a round holds one
-// descriptor and not one for each stream.
+// Collected by the kernel's thread, done by the checkpoints' thread. A few files are synced one by one. Many (every stream of
+// ten thousand has changed a little) would be as many commits of the file system's own journal, and every publish's sync
+// waits behind them: those are synced together, where the disk can, but in batches, since it also waits behind ten thousand
+// files at once. Files are opened here, so that a round holds one descriptor and not one for each stream.
 #pragma once
 #include <memory>
 #include <set>
@@ -18,13 +18,16 @@ struct WriteProgress;
 
 class CheckpointSyncs {
  public:
+  struct Sizes {  // in files and folders
+    size_t batch, one_by_one_max;
+  };
   static constexpr int kNoRoom = 1;        // something could not be written because the disk is full, which is not for good
-  static constexpr size_t kOneByOneMax = 64;
 
   // The first `size` bytes of a file, which jobs of the I/O thread that were submitted before have written.
   void add_file(std::string path, std::shared_ptr<WriteProgress> progress, uint32_t size);
   void add_folder(const std::string& path) { folders_.insert(path); }
-  int run(Disk& disk) const;  // blocks; 0, kNoRoom or -errno
+  size_t size() const { return files_.size() + folders_.size(); }
+  int run(Disk& disk, size_t one_by_one_max) const;  // blocks; 0, kNoRoom or -errno
   void clear();
 
  private:

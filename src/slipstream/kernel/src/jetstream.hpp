@@ -7,6 +7,7 @@
 
 #include "backup_reader.hpp"
 #include "checkpoint.hpp"
+#include "checkpoint_pace.hpp"
 #include "consumer.hpp"
 #include "direct_get.hpp"
 #include "journal.hpp"
@@ -117,6 +118,8 @@ class JetStream {
   bool in_checkpoint(uint64_t id) const;
   bool begin_snapshot(Stream& s);
   bool snapshot_groups(bool at_once);
+  void sync_batch();
+  void batch_synced(const std::shared_ptr<int>& result);
   void abandon_round();
   bool tell_groups(bool at_once);
   void write_round();
@@ -128,6 +131,7 @@ class JetStream {
   std::unique_ptr<Disk> own_disk_;
   Disk* disk_ = nullptr;
   std::unique_ptr<Journal> journal_;
+  CheckpointPace pace_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<IoPool> io_;
   std::unique_ptr<IoPool> checkpoint_io_;  // syncs take long: reads and tails do not wait for them
@@ -158,12 +162,11 @@ class JetStream {
   uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;
   std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
-  CheckpointSyncs checkpoint_syncs_;
+  CheckpointSyncs checkpoint_syncs_;                 // the next batch
+  std::shared_ptr<int> batch_;                       // result of the one under way
   std::unique_ptr<StreamSnapshot> snapshot_;         // of the group that is being serialized
-  enum class RoundOutcome : uint8_t { sync_failed, write_failed, no_room, durable };
-  std::shared_ptr<RoundOutcome> round_outcome_;
   int64_t checkpoint_retry_ns_ = 0;
-  void finish_checkpoint(RoundOutcome outcome);
+  void finish_checkpoint();
   void want_checkpoint_later();
 
 };

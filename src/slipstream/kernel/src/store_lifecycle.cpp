@@ -1,8 +1,6 @@
-// Opening a store, recovering from it, and checkpoints that let the journal be recycled.
+// Opening a store, recovering from it, and a clean stop.
 //
-// A checkpoint round: note the journal's position; wait until all entries before it are applied; serialize the groups that changed,
-// some each turn; sync their segments and write the round in the I/O thread; then the journal up to that position is free.
-// Recovery is the reverse: newest snapshots, then every journal entry behind them.
+// Recovery: the newest snapshots, then every journal entry behind them.
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -16,30 +14,6 @@ namespace {
 
 constexpr const char* kMarker = "slipstream.store";
 constexpr const char* kMarkerText = "slipstream store, format 1\n";
-constexpr int64_t kCheckpointRetryNs = 1'000'000'000;
-constexpr int64_t kSerializeNs = 100'000;  // of one turn: about what a sync takes, which a publish waits for anyway
-struct Slice {  // what is done before the clock is looked at again
-  size_t consumers, ids, groups;
-};
-constexpr Slice kSlice{8, 512, 16};
-// Without a clock, so that a simulated run repeats; small, so that little is enough to be written over several turns.
-constexpr Slice kSliceUnthreaded{1, 4, 1};
-constexpr int kSlicesUnthreaded = 4;  // of one turn
-
-// When a turn's share of work on a checkpoint is done: asked after each slice.
-class SlicePause {
- public:
-  SlicePause(bool at_once, bool by_clock) : at_once_(at_once), by_clock_(by_clock) {}
-  bool operator()() {
-    if (at_once_) return false;
-    return by_clock_ ? Kernel::clock().monotonic_ns - began_ns_ > kSerializeNs : ++slices_ > kSlicesUnthreaded;
-  }
-
- private:
-  const bool at_once_, by_clock_;
-  const int64_t began_ns_ = Kernel::clock().monotonic_ns;
-  int slices_ = 0;
-};
 
 // nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
 // here by mistake. Empty when there is no such sign.
@@ -149,7 +123,8 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   auto wake = [this] { kernel.wake(); };
   io_ = IoPool::create(options.threads, wake);
   checkpoint_io_ = IoPool::create(options.threads, wake);
-  checkpoints_ = Checkpoints::open(*disk_, "checkpoints", &keys_, error);
+  pace_.hurry(!options.threads);
+  checkpoints_ = Checkpoints::open(*disk_, "checkpoints", &keys_, pace_, error);
   if (!checkpoints_) return false;
   JournalOptions jo;
   jo.file_bytes = options.journal_file_bytes;
@@ -250,179 +225,6 @@ void JetStream::recover_record(const JournalRecord& r) {
   }
 }
 
-// ------------------------------------------------------------------ checkpoints
-
-void JetStream::checkpoint_step() {
-  if (!failed_.empty() || stopped_) return;
-  switch (phase_) {
-    case CheckpointPhase::idle:
-      if (kernel.now.monotonic_ns < checkpoint_retry_ns_) return;
-      if (checkpoint_wanted_ || journal_->in_use() > options_.journal_bytes_max / 2) begin_checkpoint();
-      return;
-    case CheckpointPhase::waiting: {
-      // Entries before the noted position must be applied before their groups are described.
-      auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
-      for (Group* g : active_)
-        if (open(*g)) return;
-      begin_round();
-      phase_ = CheckpointPhase::serializing;
-      busy_ = true;
-      return;
-    }
-    case CheckpointPhase::serializing:
-      busy_ = true;
-      if (!snapshot_groups(stopping_)) return;
-      phase_ = CheckpointPhase::writing;
-      // Behind the jobs that write what the round names.
-      io_->submit([] {}, [this] { write_round(); });
-      return;
-    case CheckpointPhase::writing:
-      return;
-    case CheckpointPhase::finishing:
-      busy_ = true;
-      if (tell_groups(stopping_)) phase_ = CheckpointPhase::idle;
-      return;
-  }
-}
-
-void JetStream::write_round() {
-  round_outcome_ = std::make_shared<RoundOutcome>(RoundOutcome::sync_failed);
-  checkpoint_io_->submit(
-      [this, outcome = round_outcome_, syncs = std::move(checkpoint_syncs_)] {
-        int result = syncs.run(*disk_);
-        if (result == CheckpointSyncs::kNoRoom) *outcome = RoundOutcome::no_room;
-        if (result) return;
-        *outcome = checkpoints_->write() ? RoundOutcome::durable : RoundOutcome::write_failed;
-      },
-      [this, outcome = round_outcome_] { finish_checkpoint(*outcome); });
-}
-
-// Lets what the threads have finished take effect; true when nothing is under way.
-bool JetStream::drain_io() {
-  io_->drain();
-  checkpoint_io_->drain();
-  return io_->idle() && checkpoint_io_->idle();
-}
-
-void JetStream::begin_checkpoint() {
-  checkpoint_wanted_ = false;
-  checkpoint_position_ = journal_->position();
-  phase_ = CheckpointPhase::waiting;
-  if (!relaxed()) journal_->sync_now();  // else what was written counts, and a released part need never reach the disk
-}
-
-// Which streams there are is described at one moment: meta's snapshot, the streams that it knows of, and those that it knows
-// to be deleted. What changes while the others are serialized lies behind meta's index, and so in the journal.
-void JetStream::begin_round() {
-  checkpoint_taken_.clear();
-  checkpoint_syncs_.clear();
-  checkpoint_groups_.clear();
-  checkpoints_->begin();
-  if (meta_.applied != meta_.checkpointed) {
-    Buffer out;
-    out.put16(1);
-    out.put64(next_stream_id_);
-    checkpoints_->add(0, meta_.applied, out.view());
-    checkpoint_taken_.emplace_back(0, meta_.applied);
-  }
-  for (auto& dropped : dropped_stores_) {
-    checkpoints_->drop(dropped.id);
-    leaving_stores_.push_back(std::move(dropped));
-  }
-  dropped_stores_.clear();
-  for (auto& [id, s] : streams_)
-    if (s->group.logged && (s->group.applied != s->group.checkpointed || s->store->wants_rewrite())) checkpoint_groups_.push_back(id);
-}
-
-bool JetStream::in_checkpoint(uint64_t id) const {
-  Stream* s = const_cast<JetStream*>(this)->stream(id);
-  if (s && s->group.checkpointed != Group::kNever) return true;
-  return std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), [&](const auto& taken) { return taken.first == id; });
-}
-
-// False when the device refused: the round is over.
-bool JetStream::begin_snapshot(Stream& s) {
-  checkpoint_taken_.emplace_back(s.group.id, s.group.applied);
-  snapshot_ = std::make_unique<StreamSnapshot>(s, checkpoint_syncs_);
-  if (!snapshot_->refused()) return true;
-  snapshot_.reset();
-  if (s.store->failed()) fail(s.store->error());
-  else abandon_round();
-  return false;
-}
-
-// Serializes for a bounded time; true when nothing is left.
-bool JetStream::snapshot_groups(bool at_once) {
-  SlicePause pauses(at_once, options_.threads);
-  const Slice& slice = options_.threads ? kSlice : kSliceUnthreaded;
-  while (snapshot_ || !checkpoint_groups_.empty()) {
-    if (pauses()) return false;
-    if (!snapshot_) {
-      Stream* s = stream(checkpoint_groups_.back());
-      checkpoint_groups_.pop_back();
-      if (s && !begin_snapshot(*s)) return false;
-      if (!s) continue;  // its deletion is in the journal
-    }
-    if (!snapshot_->write(slice.consumers, slice.ids)) continue;
-    checkpoints_->add(snapshot_->stream().group.id, snapshot_->applied(), snapshot_->take());
-    snapshot_.reset();
-  }
-  return true;
-}
-
-// The last round still holds and the journal has everything since.
-void JetStream::abandon_round() {
-  phase_ = CheckpointPhase::idle;
-  snapshot_.reset();
-  for (auto [id, applied] : checkpoint_taken_)
-    if (Stream* s = stream(id)) s->store->snapshot_abandoned();
-  checkpoint_taken_.clear();
-  for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
-  leaving_stores_.clear();
-  want_checkpoint_later();  // a full disk is tried again, after a while
-}
-
-void JetStream::finish_checkpoint(RoundOutcome outcome) {
-  phase_ = CheckpointPhase::idle;
-  if (outcome == RoundOutcome::sync_failed) return fail("a segment could not be synced");
-  if (outcome != RoundOutcome::durable) return abandon_round();
-  journal_->release(checkpoint_position_);
-  for (auto& left : leaving_stores_) left.store->drop();
-  leaving_stores_.clear();
-  if (tell_groups(stopping_)) return;
-  phase_ = CheckpointPhase::finishing;
-  busy_ = true;
-}
-
-// The round is durable: files that it does not name go, for a bounded time; true when all groups have been told.
-bool JetStream::tell_groups(bool at_once) {
-  SlicePause pauses(at_once, options_.threads);
-  const Slice& slice = options_.threads ? kSlice : kSliceUnthreaded;
-  while (!checkpoint_taken_.empty()) {
-    for (size_t n = 0; n < slice.groups && !checkpoint_taken_.empty(); n++) {
-      auto [id, applied] = checkpoint_taken_.back();
-      checkpoint_taken_.pop_back();
-      Stream* s = id ? stream(id) : nullptr;
-      if (!id) meta_.checkpointed = applied;
-      if (!s) continue;
-      s->group.checkpointed = applied;
-      s->store->checkpoint_durable();
-    }
-    if (pauses()) break;
-  }
-  if (!checkpoint_taken_.empty()) return false;
-  checkpoints_done_++;
-  auto wants_rewrite = [](const auto& s) { return s.second->store->wants_rewrite(); };
-  if (std::any_of(streams_.begin(), streams_.end(), wants_rewrite)) want_checkpoint_later();
-  return true;
-}
-
-void JetStream::want_checkpoint_later() {
-  checkpoint_wanted_ = true;
-  checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
-  kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
-}
-
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.
 void JetStream::stop() {
   if (stopped_) return;
@@ -435,6 +237,7 @@ void JetStream::stop() {
     append_unwritten();
     if (journal_->wait_synced()) {
       apply_committed();
+      pace_.hurry(true);
       while (!drain_io() || phase_ == CheckpointPhase::writing) {}
       stopping_ = true;
       if (phase_ == CheckpointPhase::serializing) abandon_round();

@@ -1,0 +1,236 @@
+// Checkpoint rounds, which let the journal be recycled.
+//
+// A round: note the journal's position; wait until all entries before it are applied; serialize the groups that changed, some
+// each turn; sync their segments, a batch at a time, and write the round, in a thread of its own and at its own pace; then the
+// journal up to that position is free.
+#include <algorithm>
+#include <cstring>
+
+#include "jetstream.hpp"
+
+namespace slipstream {
+namespace {
+
+constexpr int64_t kCheckpointRetryNs = 1'000'000'000;
+constexpr int64_t kSerializeNs = 100'000;  // of one turn: about what a sync takes, which a publish waits for anyway
+struct Slice {  // what is done before the clock is looked at again
+  size_t consumers, ids, groups;
+};
+constexpr Slice kSlice{8, 512, 16};
+// Without a clock, so that a simulated run repeats; small, so that little is enough to be written over several turns.
+constexpr Slice kSliceUnthreaded{1, 4, 1};
+constexpr int kSlicesUnthreaded = 4;  // of one turn
+constexpr CheckpointSyncs::Sizes kSyncs{.batch = 64, .one_by_one_max = 32}, kSyncsUnthreaded{.batch = 8, .one_by_one_max = 4};
+
+// When a turn's share of work on a checkpoint is done: asked after each slice.
+class SlicePause {
+ public:
+  SlicePause(bool at_once, bool by_clock) : at_once_(at_once), by_clock_(by_clock) {}
+  bool operator()() {
+    if (at_once_) return false;
+    return by_clock_ ? Kernel::clock().monotonic_ns - began_ns_ > kSerializeNs : ++slices_ > kSlicesUnthreaded;
+  }
+
+ private:
+  const bool at_once_, by_clock_;
+  const int64_t began_ns_ = Kernel::clock().monotonic_ns;
+  int slices_ = 0;
+};
+
+}  // namespace
+
+void JetStream::checkpoint_step() {
+  if (!failed_.empty() || stopped_) return;
+  if (options_.threads && phase_ != CheckpointPhase::idle)
+    pace_.hurry(stopping_ || journal_->in_use() > options_.journal_bytes_max / 4 * 3);
+  switch (phase_) {
+    case CheckpointPhase::idle:
+      if (kernel.now.monotonic_ns < checkpoint_retry_ns_) return;
+      if (checkpoint_wanted_ || journal_->in_use() > options_.journal_bytes_max / 2) begin_checkpoint();
+      return;
+    case CheckpointPhase::waiting: {
+      // Entries before the noted position must be applied before their groups are described.
+      auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
+      for (Group* g : active_)
+        if (open(*g)) return;
+      begin_round();
+      phase_ = CheckpointPhase::serializing;
+      busy_ = true;
+      return;
+    }
+    case CheckpointPhase::serializing:
+      if (!snapshot_groups(stopping_)) return;
+      phase_ = CheckpointPhase::writing;
+      sync_batch();
+      return;
+    case CheckpointPhase::writing:
+      return;
+    case CheckpointPhase::finishing:
+      busy_ = true;
+      if (tell_groups(stopping_)) phase_ = CheckpointPhase::idle;
+      return;
+  }
+}
+
+// Behind the jobs that write what the batch names.
+void JetStream::sync_batch() {
+  assert(!batch_);
+  batch_ = std::make_shared<int>(0);
+  io_->submit([] {}, [this, result = batch_, syncs = std::exchange(checkpoint_syncs_, {})] {
+    const size_t one_by_one_max = (options_.threads ? kSyncs : kSyncsUnthreaded).one_by_one_max;
+    checkpoint_io_->submit([=, this] { *result = pace_.run([&] { return syncs.run(*disk_, one_by_one_max); }); },
+                           [this, result] { batch_synced(result); });
+  });
+}
+
+void JetStream::batch_synced(const std::shared_ptr<int>& result) {
+  if (result != batch_) return;  // its round was abandoned
+  batch_.reset();
+  if (*result == CheckpointSyncs::kNoRoom) return abandon_round();
+  if (*result) {
+    phase_ = CheckpointPhase::idle;
+    return fail("a segment could not be synced: " + std::string(strerror(-*result)));
+  }
+  if (phase_ == CheckpointPhase::writing) write_round();
+}
+
+void JetStream::write_round() {
+  auto durable = std::make_shared<bool>(false);
+  checkpoint_io_->submit([this, durable] { *durable = checkpoints_->write(); },
+                         [this, durable] { *durable ? finish_checkpoint() : abandon_round(); });
+}
+
+// Lets what the threads have finished take effect; true when nothing is under way.
+bool JetStream::drain_io() {
+  io_->drain();
+  checkpoint_io_->drain();
+  return io_->idle() && checkpoint_io_->idle();
+}
+
+void JetStream::begin_checkpoint() {
+  checkpoint_wanted_ = false;
+  checkpoint_position_ = journal_->position();
+  phase_ = CheckpointPhase::waiting;
+  if (!relaxed()) journal_->sync_now();  // else what was written counts, and a released part need never reach the disk
+}
+
+// Which streams there are is described at one moment: meta's snapshot, the streams that it knows of, and those that it knows
+// to be deleted. What changes while the others are serialized lies behind meta's index, and so in the journal.
+void JetStream::begin_round() {
+  checkpoint_taken_.clear();
+  checkpoint_syncs_.clear();
+  checkpoint_groups_.clear();
+  checkpoints_->begin();
+  if (meta_.applied != meta_.checkpointed) {
+    Buffer out;
+    out.put16(1);
+    out.put64(next_stream_id_);
+    checkpoints_->add(0, meta_.applied, out.view());
+    checkpoint_taken_.emplace_back(0, meta_.applied);
+  }
+  for (auto& dropped : dropped_stores_) {
+    checkpoints_->drop(dropped.id);
+    leaving_stores_.push_back(std::move(dropped));
+  }
+  dropped_stores_.clear();
+  for (auto& [id, s] : streams_)
+    if (s->group.logged && (s->group.applied != s->group.checkpointed || s->store->wants_rewrite())) checkpoint_groups_.push_back(id);
+}
+
+bool JetStream::in_checkpoint(uint64_t id) const {
+  Stream* s = const_cast<JetStream*>(this)->stream(id);
+  if (s && s->group.checkpointed != Group::kNever) return true;
+  return std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), [&](const auto& taken) { return taken.first == id; });
+}
+
+// False when the device refused: the round is over.
+bool JetStream::begin_snapshot(Stream& s) {
+  checkpoint_taken_.emplace_back(s.group.id, s.group.applied);
+  snapshot_ = std::make_unique<StreamSnapshot>(s, checkpoint_syncs_);
+  if (!snapshot_->refused()) return true;
+  snapshot_.reset();
+  if (s.store->failed()) fail(s.store->error());
+  else abandon_round();
+  return false;
+}
+
+// Serializes for a bounded time, and no further than a batch ahead of the syncs; true when nothing is left.
+bool JetStream::snapshot_groups(bool at_once) {
+  SlicePause pauses(at_once, options_.threads);
+  const Slice& slice = options_.threads ? kSlice : kSliceUnthreaded;
+  const size_t batch = (options_.threads ? kSyncs : kSyncsUnthreaded).batch;
+  while (snapshot_ || !checkpoint_groups_.empty()) {
+    if (pauses()) {
+      busy_ = true;
+      return false;
+    }
+    if (!snapshot_) {
+      if (!at_once && checkpoint_syncs_.size() >= batch) {
+        if (batch_) return false;  // its end wakes the kernel
+        sync_batch();
+      }
+      Stream* s = stream(checkpoint_groups_.back());
+      checkpoint_groups_.pop_back();
+      if (s && !begin_snapshot(*s)) return false;
+      if (!s) continue;  // its deletion is in the journal
+    }
+    if (!snapshot_->write(slice.consumers, slice.ids)) continue;
+    checkpoints_->add(snapshot_->stream().group.id, snapshot_->applied(), snapshot_->take());
+    snapshot_.reset();
+  }
+  return !batch_;
+}
+
+// The last round still holds and the journal has everything since.
+void JetStream::abandon_round() {
+  phase_ = CheckpointPhase::idle;
+  snapshot_.reset();
+  batch_.reset();
+  for (auto [id, applied] : checkpoint_taken_)
+    if (Stream* s = stream(id)) s->store->snapshot_abandoned();
+  checkpoint_taken_.clear();
+  for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
+  leaving_stores_.clear();
+  want_checkpoint_later();  // a full disk is tried again, after a while
+}
+
+void JetStream::finish_checkpoint() {
+  phase_ = CheckpointPhase::idle;
+  journal_->release(checkpoint_position_);
+  for (auto& left : leaving_stores_) left.store->drop();
+  leaving_stores_.clear();
+  if (tell_groups(stopping_)) return;
+  phase_ = CheckpointPhase::finishing;
+  busy_ = true;
+}
+
+// The round is durable: files that it does not name go, for a bounded time; true when all groups have been told.
+bool JetStream::tell_groups(bool at_once) {
+  SlicePause pauses(at_once, options_.threads);
+  const Slice& slice = options_.threads ? kSlice : kSliceUnthreaded;
+  while (!checkpoint_taken_.empty()) {
+    for (size_t n = 0; n < slice.groups && !checkpoint_taken_.empty(); n++) {
+      auto [id, applied] = checkpoint_taken_.back();
+      checkpoint_taken_.pop_back();
+      Stream* s = id ? stream(id) : nullptr;
+      if (!id) meta_.checkpointed = applied;
+      if (!s) continue;
+      s->group.checkpointed = applied;
+      s->store->checkpoint_durable();
+    }
+    if (pauses()) break;
+  }
+  if (!checkpoint_taken_.empty()) return false;
+  checkpoints_done_++;
+  auto wants_rewrite = [](const auto& s) { return s.second->store->wants_rewrite(); };
+  if (std::any_of(streams_.begin(), streams_.end(), wants_rewrite)) want_checkpoint_later();
+  return true;
+}
+
+void JetStream::want_checkpoint_later() {
+  checkpoint_wanted_ = true;
+  checkpoint_retry_ns_ = kernel.now.monotonic_ns + kCheckpointRetryNs;
+  kernel.timers.set_earlier(journal_timer_, checkpoint_retry_ns_);
+}
+
+}  // namespace slipstream
