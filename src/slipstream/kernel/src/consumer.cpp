@@ -328,7 +328,7 @@ void Consumer::propose_acks() {
   payload.put64((uint64_t)kernel().now.wall_ns);
   acks_.clear();
   ack_count_ = 0;
-  bool durable = acks_durable_ && (!spec.memory || !stream_.spec.keeps_all());
+  bool durable = acks_durable_ && !stream_.forgets(spec);
   acks_durable_ = false;
   js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true);
   ack_replies_ = Buffer();

@@ -306,7 +306,7 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
     }
     newest_delivered_ = seq;
   }
-  if (spec.memory && stream_.spec.keeps_all()) {
+  if (stream_.forgets(spec)) {
     applied_cursor_ = cursor_;
     return;
   }

@@ -385,7 +385,7 @@ uint32_t JetStream::create_consumer(uint64_t token, uint64_t id, string_view nam
   p.put_text(name);
   p.put_text(description);
   spec.encode(p);
-  return propose(s->group, EntryKind::consumer_create, std::move(p), true, token, {}, true) ? consumer : 0;
+  return propose(s->group, EntryKind::consumer_create, std::move(p), true, token, {}, true, s->forgets(spec)) ? consumer : 0;
 }
 
 bool JetStream::update_consumer(uint64_t token, uint64_t id, uint32_t consumer, string_view description, const ConsumerSpec& spec) {
@@ -395,7 +395,7 @@ bool JetStream::update_consumer(uint64_t token, uint64_t id, uint32_t consumer, 
   p.put32(consumer);
   p.put_text(description);
   spec.encode(p);
-  if (!propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true)) return false;
+  if (!propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true, s->forgets(spec))) return false;
   if (Consumer* c = s->consumer(consumer); c && spec.sourcing) c->expect_reset();
   return true;
 }
@@ -411,7 +411,8 @@ bool JetStream::delete_consumer(uint64_t token, uint64_t id, uint32_t consumer) 
   if (!s) return false;
   Buffer p = buffer();
   p.put32(consumer);
-  return propose(s->group, EntryKind::consumer_delete, std::move(p), true, token, {}, true);
+  Consumer* c = s->consumer(consumer);
+  return propose(s->group, EntryKind::consumer_delete, std::move(p), true, token, {}, true, c && s->forgets(c->spec));
 }
 
 // ------------------------------------------------------------------ lists of what has work to do

@@ -77,11 +77,10 @@ void Stream::unsubscribe() {
 }
 
 void Stream::forget_memory_consumers() {
-  if (!spec.keeps_all()) return;
   for (auto it = consumers.begin(); it != consumers.end();) {
     Consumer& c = *it->second;
     ++it;
-    if (!c.spec.memory) continue;
+    if (!forgets(c.spec)) continue;
     index.remove(c);
     consumers.erase(c.id);
   }

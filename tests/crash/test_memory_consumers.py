@@ -1,0 +1,104 @@
+"""Goal: nobody waits for a sync of a consumer that does not outlive the server; where its progress
+decides what a stream keeps, it does outlive it.
+
+Method: syncs are counted while consumers are created, changed and deleted on a simulated node,
+which then loses power.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.testing.simulated_node import (
+    SimulatedClock,
+    SimulatedNode,
+    consumer_spec,
+    stream_spec,
+)
+
+LIMITS, INTEREST = 0, 1
+
+
+class World:
+    def __init__(self, retention: int) -> None:
+        self.disk, self.clock = SimDisk(1), SimulatedClock()
+        self.node = SimulatedNode(self.disk, self.clock)
+        spec = stream_spec(subjects=[b"s.>"], retention=retention)
+        self.stream = self.commit(
+            lambda token: self.node.kernel.propose_stream_create(
+                token, self.node.account, b"S", b"S", spec
+            )
+        )
+
+    def commit(self, propose: Callable[[int], int]) -> int:
+        token = self.node.next_number()
+        result = propose(token)
+        while token not in self.node.committed:
+            self.node.turn()
+        return result
+
+    def syncs(self) -> int:
+        return self.node.kernel.store_stats().syncs
+
+    def create(self, name: bytes, memory: bool) -> int:
+        spec = consumer_spec(memory=memory, filters=[b"s.>"])
+        return self.commit(
+            lambda token: self.node.kernel.propose_consumer_create(
+                token, self.stream, name, name, spec
+            )
+        )
+
+    def update(self, consumer: int, memory: bool) -> None:
+        spec = consumer_spec(memory=memory, filters=[b"s.1"])
+        self.commit(
+            lambda token: self.node.kernel.propose_consumer_update(
+                token, self.stream, consumer, b"changed", spec
+            )
+        )
+
+    def delete(self, consumer: int) -> None:
+        self.commit(
+            lambda token: self.node.kernel.propose_consumer_delete(token, self.stream, consumer)
+        )
+
+    def recovered(self) -> set[bytes]:
+        node = SimulatedNode(self.disk.image(Loss.all, 1), self.clock)
+        return set(node.consumer_ids(self.stream))
+
+
+@pytest.mark.parametrize(
+    ("retention", "memory", "waits"),
+    [(LIMITS, True, False), (LIMITS, False, True), (INTEREST, True, True)],
+)
+def test_who_waits_for_a_sync(retention: int, memory: bool, waits: bool) -> None:
+    world = World(retention)
+    before = world.syncs()
+    consumer = world.create(b"one", memory)
+    assert (world.syncs() > before) == waits
+    before = world.syncs()
+    world.update(consumer, memory)
+    assert (world.syncs() > before) == waits
+    before = world.syncs()
+    world.delete(consumer)
+    assert (world.syncs() > before) == waits
+
+
+@pytest.mark.parametrize("synced", [False, True])
+def test_a_consumer_in_memory_is_gone_after_a_crash_and_its_neighbours_are_not(
+    synced: bool,
+) -> None:
+    world = World(LIMITS)
+    world.create(b"kept", False)
+    world.create(b"lost", True)
+    if synced:
+        world.create(b"also kept", False)  # behind it in the same journal
+    assert world.recovered() == {b"kept"} | ({b"also kept"} if synced else set())
+
+
+def test_a_consumer_in_memory_stays_where_its_progress_decides_what_is_kept() -> None:
+    world = World(INTEREST)
+    world.create(b"memory", True)
+    assert world.recovered() == {b"memory"}
