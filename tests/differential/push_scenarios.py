@@ -25,7 +25,8 @@ def push_consumer(s: Session, **config: object) -> None:
 
 
 def bound(s: Session) -> None:
-    s.notes.append(f"bound {s.api('CONSUMER.INFO.S.C', note=False).get('push_bound')}")
+    found = s.look(lambda: s.api("CONSUMER.INFO.S.C", note=False).get("push_bound"))
+    s.notes.append(f"bound {found}")
 
 
 def hear(s: Session) -> None:
