@@ -217,6 +217,22 @@ def counted_after_a_purge(difference: Difference, place: Place) -> bool:
     return place.kind == "pull" and told and _purged(place)
 
 
+def floor_at_an_evicted_message(difference: Difference, place: Place) -> bool:
+    """an evicted message counts as acknowledged with all before it. decStreamPending takes it for
+    an acknowledgement: with ack policies all and flow_control processAckMsgLocked (consumer.go)
+    leaves the floor there, and does not move it to the next pending delivery.
+    """
+    if place.kind != "state" or place.configs[0].get("ack_policy") not in ("all", "flow_control"):
+        return False
+    theirs, ours = (info.get("ack_floor", {}) for info in _infos(difference))
+    return (
+        _info_differs_in(difference) == {"ack_floor"}
+        and difference.has_gaps(place.stream)
+        and theirs["consumer_seq"] == ours["consumer_seq"]
+        and theirs["stream_seq"] < ours["stream_seq"]
+    )
+
+
 # ---------------------------------------------------------------- resets and pauses
 
 
@@ -258,6 +274,7 @@ RULES: tuple[Callable[[Difference, Place], bool], ...] = (
     pending_after_a_purge,
     unblocked_by_a_purge,
     counted_after_a_purge,
+    floor_at_an_evicted_message,
     reset_after_looking,
     flow_request_after_a_reset,
     no_wait_of_a_paused_consumer,
