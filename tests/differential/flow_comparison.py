@@ -6,8 +6,8 @@ shorter, as long as the difference stays, and printed as the operations that rep
 
 As a program:
 
-    python tests/differential/flow_comparison.py [--seed N] [--flows N] [--operations N]
-        [--seconds N] [--repeat FILE]
+    PYTHONPATH=src:tests/jetstream:tests/kernel python tests/differential/flow_comparison.py
+        [--seed N] [--flows N] [--operations N] [--seconds N] [--repeat FILE]
 """
 
 from __future__ import annotations

@@ -169,17 +169,17 @@ def floor_of_a_purge(difference: Difference, place: Place) -> bool:
 
 def floor_at_what_was_looked_at(difference: Difference, place: Place) -> bool:
     """a purge that leaves nothing pending moves the floor to what was looked at. purge
-    (consumer.go) takes sseq, which is behind what was passed over while somebody waited.
+    (consumer.go) takes sseq, which is behind what was passed over while somebody waited; it stays
+    there when more is delivered.
     """
     if place.kind != "state" or not _purged(place):
         return False
+    if not _info_differs_in(difference) <= {"ack_floor", "delivered"}:
+        return False
     theirs, ours = _infos(difference)
-    return (
-        _info_differs_in(difference) <= {"ack_floor", "delivered"}
-        and theirs["num_ack_pending"] == 0
-        and theirs["ack_floor"]["consumer_seq"] == ours["ack_floor"]["consumer_seq"]
-        and theirs["delivered"]["consumer_seq"] == ours["delivered"]["consumer_seq"]
-        and theirs["ack_floor"]["stream_seq"] > ours["ack_floor"]["stream_seq"]
+    pairs = [(theirs[position], ours[position]) for position in ("ack_floor", "delivered")]
+    return all(t["consumer_seq"] == o["consumer_seq"] for t, o in pairs) and all(
+        (t["stream_seq"] or 0) >= (o["stream_seq"] or 0) for t, o in pairs
     )
 
 
