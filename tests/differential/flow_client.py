@@ -56,6 +56,7 @@ _NOTHING_DELIVERED = re.compile(rb'("delivered":\{"consumer_seq":0,"stream_seq":
 _LISTED = re.compile(
     rb'("deliver_policy":"last_per_subject".*?"stream_seq":)[N\d]+(.*?"stream_seq":)\d+', re.DOTALL
 )
+_COPYING = re.compile(r"JS_(MIRROR|SOURCE)_[\w-]+")  # the consumer of a copy
 _HEARTBEAT = b"NATS/1.0 100 Idle Heartbeat"
 # Each from a goroutine of its own where several messages go (decStreamPending in consumer.go).
 _UNORDERED = "event $JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."
@@ -70,7 +71,7 @@ def normal_message(message: Message, exact: bool = True) -> str:
     shown = _FLOW_ID.sub(r"\1.RANDOM", _ACK_TIME.sub(r"\1.TIME.\2", f"{header!r}"))
     body = _JSON_ID.sub('"id":"ID"', normal_answer(message.body))
     subject = "" if message.subject.startswith("_INBOX.") else message.subject
-    return f"{subject} <{reply}> {shown} {body}"
+    return _COPYING.sub(r"JS_\1_RANDOM", f"{subject} <{reply}> {shown} {body}")
 
 
 def normal_answer(body: bytes) -> str:
@@ -232,7 +233,8 @@ class FlowClient:
             return
         channel = self._channels.get(message.sid, f"subscription {message.sid}")
         if message.subject.startswith("$JS.EVENT."):
-            channel = f"event {message.subject}"  # across subjects, their order is not fixed
+            # Across subjects, their order is not fixed.
+            channel = "event " + _COPYING.sub(r"JS_\1_RANDOM", message.subject)
         self._heard[channel].append(normal_message(message, not self._burst))
         if message.reply.startswith("$JS.FC."):
             stream, consumer = message.reply.split(".")[2:4]

@@ -51,6 +51,8 @@ def known_reason(difference: Difference) -> str:
     """Empty for what is not known."""
     if time_of_several(difference):
         return "messages that arrive together have one time"
+    if answered_by_a_mirror(difference):
+        return "a mirror with mirror_direct answers in the place of its origin"
     place = _place(difference)
     if place is not None:
         for rule in RULES:
@@ -89,6 +91,17 @@ def time_of_several(difference: Difference) -> bool:
         return False
     found = re.search(r'"seq":(\d+)|Nats-Sequence: (\d+)', difference.ours[0])
     return found is not None and int(found[1] or found[2]) < time["time_of"][1]
+
+
+def answered_by_a_mirror(difference: Difference) -> bool:
+    """Origin and mirrors are one queue group: either may answer, on both servers."""
+    asked = difference.operations[-1].get("verb", "").startswith("DIRECT.GET.")
+    mirrors = any(info["config"].get("mirror_direct") for info in difference.streams.values())
+    alike = [
+        [re.sub(r"Nats-Stream: \w+", "Nats-Stream: ANY", note) for note in notes]
+        for notes in (difference.theirs, difference.ours)
+    ]
+    return asked and mirrors and alike[0] == alike[1]
 
 
 # ---------------------------------------------------------------- advisories
@@ -166,19 +179,17 @@ def counted_by_subject(difference: Difference, place: Place) -> bool:
 
 
 def floor_of_a_purge(difference: Difference, place: Place) -> bool:
-    """a purge moves the ack floor to the last delivery that it removed. purge (consumer.go) does
-    not move it over acknowledged ones behind that; what decStreamPending removes is acknowledged
-    by goroutines of their own, in any order, before or after.
+    """a purge moves the ack floor to the last delivery that it removed. purge (consumer.go) does so
+    whatever is pending before that, and not over acknowledged ones behind it; what decStreamPending
+    removes is acknowledged by goroutines of their own, in any order, before or after.
     """
     if place.kind != "state" or not _purged(place):
         return False
     theirs, ours = _infos(difference)
-    floors = theirs["ack_floor"], ours["ack_floor"]
     return (
         _info_differs_in(difference) == {"ack_floor"}
         and theirs["num_ack_pending"] > 0
-        and floors[0]["consumer_seq"] <= floors[1]["consumer_seq"]
-        and floors[0]["stream_seq"] <= floors[1]["stream_seq"]
+        and theirs["ack_floor"]["stream_seq"] <= ours["ack_floor"]["stream_seq"]
     )
 
 
