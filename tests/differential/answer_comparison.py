@@ -1,8 +1,9 @@
-"""Holds the corpus' conversations with two targets and tells where their answers part.
+r"""Holds the corpus' conversations with two targets and tells where their answers part.
 
 As a program it compares two running servers:
 
-    python tests/differential/answer_comparison.py HOST:PORT HOST:PORT
+    PYTHONPATH=src:tests/jetstream:tests/kernel \
+        python tests/differential/answer_comparison.py HOST:PORT HOST:PORT
 """
 
 from __future__ import annotations

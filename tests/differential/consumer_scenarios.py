@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 from api_connection import ANSWER_S_MAX, Connection, Message
 from raw_client import wait_until
+from side_by_side import Following, Leading
 
 MS = 1_000_000
 NEXT = "$JS.API.CONSUMER.MSG.NEXT.S.{}"
 Scenario = Callable[["Session"], None]
+State = TypeVar("State")
 SCENARIOS: dict[str, Scenario] = {}
 
 
@@ -30,9 +33,18 @@ class Session:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.notes: list[str] = []
+        self.watch: Leading | Following | None = None  # of a conversation that is held alone: none
         self._inboxes = 0
 
     # -- driving
+
+    def look(self, read: Callable[[], State]) -> State:
+        """Reads what nats-server may be late with."""
+        return self.watch.look(read) if self.watch else read()
+
+    def counted(self, name: str) -> None:
+        """Until the consumer has counted what was stored: a pull is answered by that number."""
+        self.look(lambda: self.api(f"CONSUMER.INFO.S.{name}", note=False).get("num_pending"))
 
     def api(self, verb: str, body: object = None, *, note: bool = True) -> dict:
         raw = b"" if body is None else json.dumps(body).encode()
@@ -44,7 +56,9 @@ class Session:
         return answer
 
     def stream(self, **fields: object) -> None:
-        self.api("STREAM.CREATE.S", {"name": "S", "subjects": ["s.>"]} | fields, note=False)
+        config = {"name": "S", "subjects": ["s.>"]} | fields
+        answer = self.api("STREAM.CREATE.S", config, note=False)
+        assert "error" not in answer, answer
 
     def consumer(self, name: str = "C", **config: object) -> None:
         config = {"durable_name": name, "ack_policy": "explicit"} | config
@@ -65,6 +79,7 @@ class Session:
     def pull(self, body: object, name: str = "C", inbox: str = "") -> str:
         inbox = inbox or self.inbox()
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.counted(name)
         self.connection.publish(NEXT.format(name), raw, reply=inbox)
         return inbox
 
@@ -112,6 +127,9 @@ class Session:
         wait_until(lambda: "error" in self.api(verb, {"seq": seq}, note=False), f"{seq} is gone")
 
     def info(self, name: str = "C") -> None:
+        self.notes.append(f"info: {self.look(lambda: self._shown(name))}")
+
+    def _shown(self, name: str) -> str:
         answer = self.api(f"CONSUMER.INFO.S.{name}", note=False)
         kept = {
             k: v for k, v in answer.items() if k.startswith("num_") or k in ("push_bound", "paused")
@@ -120,7 +138,7 @@ class Session:
             found = dict(answer[position])
             found["last_active"] = "last_active" in found
             kept[position] = found
-        self.notes.append(f"info: {json.dumps(kept, sort_keys=True)}")
+        return json.dumps(kept, sort_keys=True)
 
 
 def normal_message(m: Message) -> str:

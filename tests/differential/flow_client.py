@@ -12,8 +12,9 @@ An operation is a JSON object, so that a flow can be written down and repeated:
     {"do": "look"}                                          every state that the API shows
 
 "~" in any text stands for the number of the flow: nats-server may find old files when a name is
-used again. {"time_of": [stream, seq]} is when this server stored that message, {"pin_of": ...} the
-identity that this server gave to the newest pinned client of a consumer.
+used again. {"time_of": [stream, seq]} is when this server stored that message, {"start_of":
+[stream, consumer]} the start time that the consumer has here, {"pin_of": ...} the identity that
+this server gave to the newest pinned client of a consumer.
 
 What arrives is noted by where it arrives: replies, pulls and listeners have a channel each, within
 which order counts.
@@ -55,7 +56,10 @@ _NOTHING_DELIVERED = re.compile(rb'("delivered":\{"consumer_seq":0,"stream_seq":
 _LISTED = re.compile(
     rb'("deliver_policy":"last_per_subject".*?"stream_seq":)[N\d]+(.*?"stream_seq":)\d+', re.DOTALL
 )
+_COPYING = re.compile(r"JS_(MIRROR|SOURCE)_[\w-]+")  # the consumer of a copy
 _HEARTBEAT = b"NATS/1.0 100 Idle Heartbeat"
+# Each from a goroutine of its own where several messages go (decStreamPending in consumer.go).
+_UNORDERED = "event $JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."
 _SILENT = ("CONSUMER.RESET.",)  # verbs that may remain without an answer (C-011)
 
 
@@ -67,7 +71,7 @@ def normal_message(message: Message, exact: bool = True) -> str:
     shown = _FLOW_ID.sub(r"\1.RANDOM", _ACK_TIME.sub(r"\1.TIME.\2", f"{header!r}"))
     body = _JSON_ID.sub('"id":"ID"', normal_answer(message.body))
     subject = "" if message.subject.startswith("_INBOX.") else message.subject
-    return f"{subject} <{reply}> {shown} {body}"
+    return _COPYING.sub(r"JS_\1_RANDOM", f"{subject} <{reply}> {shown} {body}")
 
 
 def normal_answer(body: bytes) -> str:
@@ -208,18 +212,29 @@ class FlowClient:
 
     @property
     def heard(self) -> Heard:
-        return {channel: notes for channel, notes in self._heard.items() if notes}
+        return {
+            channel: sorted(notes) if channel.startswith(_UNORDERED) else notes
+            for channel, notes in self._heard.items()
+            if notes
+        }
 
     def forget(self) -> None:
         """What was the same on both sides."""
         self._heard.clear()
+
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """What INFO shows of each, by the name that operations use."""
+        names = json.loads(self._ask("STREAM.NAMES"))["streams"] or []
+        shown = {name: json.loads(self._ask(f"STREAM.INFO.{name}")) for name in names}
+        return {name.replace(self._number, "~"): info for name, info in shown.items()}
 
     def _take(self, message: Message) -> None:
         if message.header.startswith(_HEARTBEAT):
             return
         channel = self._channels.get(message.sid, f"subscription {message.sid}")
         if message.subject.startswith("$JS.EVENT."):
-            channel = f"event {message.subject}"  # across subjects, their order is not fixed
+            # Across subjects, their order is not fixed.
+            channel = "event " + _COPYING.sub(r"JS_\1_RANDOM", message.subject)
         self._heard[channel].append(normal_message(message, not self._burst))
         if message.reply.startswith("$JS.FC."):
             stream, consumer = message.reply.split(".")[2:4]
@@ -291,6 +306,10 @@ class FlowClient:
             return value
         if "pin_of" in value:
             return self._pins.get(tuple(value["pin_of"]), "nobody")
+        if "start_of" in value:
+            stream, consumer = value["start_of"]
+            shown = json.loads(self._ask(f"CONSUMER.INFO.{stream}.{consumer}"))
+            return shown.get("config", {}).get("opt_start_time", "2020-01-01T00:00:00Z")
         if "time_of" in value:
             stream, seq = value["time_of"]
             answer = json.loads(self._ask(f"STREAM.MSG.GET.{stream}", b'{"seq":%d}' % seq))

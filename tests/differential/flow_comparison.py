@@ -6,8 +6,8 @@ shorter, as long as the difference stays, and printed as the operations that rep
 
 As a program:
 
-    python tests/differential/flow_comparison.py [--seed N] [--flows N] [--operations N]
-        [--seconds N] [--repeat FILE]
+    PYTHONPATH=src:tests/jetstream:tests/kernel python tests/differential/flow_comparison.py
+        [--seed N] [--flows N] [--operations N] [--seconds N] [--repeat FILE]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flow_client import FlowClient, Operation
 from flow_draw import FlowDraw
@@ -42,6 +42,20 @@ class Difference(NamedTuple):
     channel: str
     theirs: list[str]
     ours: list[str]
+    streams: dict[str, dict[str, Any]]  # nats-server's, by name: what INFO shows of them then
+
+    def has_gaps(self, stream: str) -> bool:
+        """Whether messages of it are gone."""
+        if stream not in self.streams:
+            return True
+        state, config = self.streams[stream]["state"], self.streams[stream]["config"]
+        began = max(config.get("first_seq", 1), 1)
+        return bool(state["messages"] < state["last_seq"] + 1 - began)
+
+    def limits_pending(self, stream: str) -> bool:
+        """Whether it gives its consumers a `max_ack_pending`."""
+        config = self.streams.get(stream, {}).get("config", {})
+        return bool(config.get("consumer_limits", {}).get("max_ack_pending"))
 
     def __str__(self) -> str:
         before = "\n".join(json.dumps(op) for op in self.operations[:-1])
@@ -101,7 +115,7 @@ class Pair:
                     if expected.get(name) != got.get(name)
                 )
                 notes = (list(heard.get(channel, ())) for heard in (expected, got))
-                return Difference(list(done), channel, *notes)
+                return Difference(list(done), channel, *notes, theirs.streams())
             theirs.hear()
             ours.hear()
             if looks and theirs.heard != ours.heard:

@@ -263,7 +263,10 @@ def consumer(
         for field in ("ack_wait", "backoff", "max_deliver", "max_ack_pending"):
             config.pop(field, None)
     if config["ack_policy"] == "flow_control" or draw.random() < 0.25:
-        return config | _pushing(draw, name, config["ack_policy"])
+        config |= _pushing(draw, name, config["ack_policy"])
+        if stream_config.get("max_msg_size", -1) > 0:
+            config.pop("rate_limit_bps", None)  # nats-server's burst: what is larger never comes
+        return config
     if config.get("deliver_policy") == "last_per_subject":
         return config | _some(draw, _PULL_FIELDS)  # nats-server loses those it has no request for
     return config | _some(draw, _PULL_FIELDS) | _priorities(draw)

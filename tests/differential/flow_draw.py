@@ -13,7 +13,6 @@ from flow_client import Operation
 STREAMS_MAX = 3
 CONSUMERS_MAX = 3
 LISTENING_EVERY = 4  # flows, one hears the advisories
-LISTENING_EVERY = 4  # flows, one hears the advisories
 ACKS_ALL_EVERY = 3  # flows, one has consumers that acknowledge all, or by flow control
 COPYING_EVERY = 6  # flows, one has mirrors and sources; it waits for them after each operation
 _ACKS = (
@@ -423,6 +422,8 @@ class FlowDraw:
         if known is None:
             return self._create_consumer()
         config = configs.consumer_change(self.draw, known)
+        if "opt_start_time" in config:
+            config["opt_start_time"] = {"start_of": [name, consumer]}
         if consumer not in self._asked and "deliver_subject" not in known:
             # Which messages it skipped while somebody waited is not a matter of its state.
             chosen = configs.filters(self.draw, name)

@@ -16,6 +16,7 @@ from typing import Any
 
 from api_connection import ANSWER_S_MAX, Connection
 from raw_client import wait_until
+from side_by_side import Following, Leading
 
 MS, SECOND = 1_000_000, 1_000_000_000
 Scenario = Callable[["Copies"], None]
@@ -33,6 +34,7 @@ class Copies:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.notes: list[str] = []
+        self.watch: Leading | Following | None = None  # of a conversation that is held alone: none
 
     # -- driving
 
@@ -105,13 +107,20 @@ class Copies:
             self.note(f"{name} {seq} {message['subject']}{when} {header!r} {body!r}")
 
     def note_info(self, name: str) -> None:
+        def shown() -> list[str]:
+            return self._shown(name)
+
+        self.notes += self.watch.look(shown) if self.watch else shown()
+
+    def _shown(self, name: str) -> list[str]:
         info = self.info(name)
         state = {k: v for k, v in info["state"].items() if not k.endswith("_ts")}
-        self.note(f"{name}: {state}")
+        shown = [f"{name}: {state}"]
         sources = [info["mirror"]] if "mirror" in info else info.get("sources", [])
         for source in sorted(sources, key=str):
             source["active"] = "never" if source["active"] < 0 else "heard of"
-            self.note(f"{name}: {json.dumps(source)}")
+            shown.append(f"{name}: {json.dumps(source)}")
+        return shown
 
     def note_copy(self, name: str, *, as_in: str = "", **wanted: int) -> None:
         """All of the stream, once its state has these numbers."""

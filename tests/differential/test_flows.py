@@ -1,4 +1,4 @@
-"""Random flows of messages: whatever clients do, over all features at once, they cannot tell our
+r"""Random flows of messages: whatever clients do, over all features at once, they cannot tell our
 server from nats-server.
 
 Goal: every reply, delivery, status and state is the same. Method: flow_draw.py draws operations
@@ -8,7 +8,8 @@ the JSON schemas, where those are present. What was found stays as a flow in flo
 
 More by hand, with the shortest flow for each difference:
 
-    python tests/differential/flow_comparison.py --seed 1000 --flows 500
+    PYTHONPATH=src:tests/jetstream:tests/kernel \
+        python tests/differential/flow_comparison.py --seed 1000 --flows 500
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
     if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
     return Outcome::delivered;
   }
-  PullRequest* r = request_for({size, left + !again, pending_.size()});
+  PullRequest* r = request_for({size, left + 1, pending_.size()});
   if (!r) return Outcome::wait;
   record_delivery(seq, again, deliveries);
   r->delivered++;

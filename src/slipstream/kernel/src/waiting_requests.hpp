@@ -12,7 +12,7 @@ namespace slipstream {
 // The message at hand: its size as a request counts it, and the numbers to which thresholds refer.
 struct Offer {
   size_t bytes = 0;
-  uint64_t pending = 0, ack_pending = 0;  // pending: this message included
+  uint64_t pending = 0, ack_pending = 0;  // pending: with this message, even if it comes again
 };
 
 // The client that alone gets the messages of a pinned_client consumer. State of the leader: another one pins anew.

@@ -326,7 +326,7 @@ class ConsumerModel:
             if self.spec["idle_heartbeat_ns"]:
                 self.next_heartbeat_ns = now_ns + self.spec["idle_heartbeat_ns"]
             return True
-        pull = self._request_for(size, left + (not again), now_ns, sent)
+        pull = self._request_for(size, left + 1, now_ns, sent)
         if pull is None:
             return False
         if self.spec["priority_policy"] == pulls.PINNED:
