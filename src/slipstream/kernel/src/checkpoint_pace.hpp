@@ -1,5 +1,5 @@
 // How fast a checkpoint goes. Its syncs share the device with those that publishers wait for, so it works in small parts and
-// rests twice as long as each took: nobody waits for its end, as long as the journal has room. When that gets short, or the
+// rests three times as long as each took: nobody waits for its end, as long as the journal has room. When that gets short, or the
 // server stops, it hurries. (PostgreSQL's checkpoint_completion_target, for the same reason.)
 #pragma once
 #include <algorithm>
@@ -37,7 +37,7 @@ class CheckpointPace {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr int kRest = 2;
+  static constexpr int kRest = 3;
   static constexpr std::chrono::seconds kRestMax{1};
   mutable std::mutex mutex_;
   std::condition_variable changed_;

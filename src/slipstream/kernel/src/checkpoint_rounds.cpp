@@ -119,7 +119,7 @@ void JetStream::begin_checkpoint() {
 void JetStream::begin_round() {
   checkpoint_taken_.clear();
   checkpoint_syncs_.clear();
-  checkpoint_groups_.clear();
+  assert(checkpoint_groups_.empty());
   checkpoints_->begin();
   if (meta_.applied != meta_.checkpointed) {
     Buffer out;
@@ -133,8 +133,17 @@ void JetStream::begin_round() {
     leaving_stores_.push_back(std::move(dropped));
   }
   dropped_stores_.clear();
-  for (auto& [id, s] : streams_)
-    if (s->group.logged && (s->group.applied != s->group.checkpointed || s->store->wants_rewrite())) checkpoint_groups_.push_back(id);
+  if (rewrites_wanted_)
+    for (auto& [id, s] : streams_)
+      if (s->store->wants_rewrite()) note_change(s->group);
+  checkpoint_groups_.swap(changed_);
+}
+
+// So that a round need not look at all groups.
+void JetStream::note_change(Group& g) {
+  if (g.changed || !g.logged || g.id == 0) return;
+  g.changed = true;
+  changed_.push_back(g.id);
 }
 
 bool JetStream::in_checkpoint(uint64_t id) const {
@@ -146,6 +155,7 @@ bool JetStream::in_checkpoint(uint64_t id) const {
 // False when the device refused: the round is over.
 bool JetStream::begin_snapshot(Stream& s) {
   checkpoint_taken_.emplace_back(s.group.id, s.group.applied);
+  s.group.changed = false;
   snapshot_ = std::make_unique<StreamSnapshot>(s, checkpoint_syncs_);
   if (!snapshot_->refused()) return true;
   snapshot_.reset();
@@ -187,8 +197,10 @@ void JetStream::abandon_round() {
   snapshot_.reset();
   batch_.reset();
   for (auto [id, applied] : checkpoint_taken_)
-    if (Stream* s = stream(id)) s->store->snapshot_abandoned();
+    if (Stream* s = stream(id)) s->store->snapshot_abandoned(), note_change(s->group);
   checkpoint_taken_.clear();
+  changed_.insert(changed_.end(), checkpoint_groups_.begin(), checkpoint_groups_.end());
+  checkpoint_groups_.clear();
   for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
   leaving_stores_.clear();
   want_checkpoint_later();  // a full disk is tried again, after a while
@@ -222,8 +234,7 @@ bool JetStream::tell_groups(bool at_once) {
   }
   if (!checkpoint_taken_.empty()) return false;
   checkpoints_done_++;
-  auto wants_rewrite = [](const auto& s) { return s.second->store->wants_rewrite(); };
-  if (std::any_of(streams_.begin(), streams_.end(), wants_rewrite)) want_checkpoint_later();
+  if (rewrites_wanted_) want_checkpoint_later();
   return true;
 }
 

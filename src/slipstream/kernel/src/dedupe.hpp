@@ -41,6 +41,7 @@ class DedupeWindow {
   // A snapshot of the window as it is now, written to `out` piece by piece with write_cut(), whatever comes and goes meanwhile.
   // `out` must stay where it is until everything is written, or end_cut().
   void begin_cut(Buffer& out) {
+    out.reserve(out.size() + 24 + count_ * sizeof(Id));  // growing by and by would copy tens of megabytes at once
     out.put64(key_a_), out.put64(key_b_), out.put64(count_);
     cut_ = &out;
     cut_at_ = 0;

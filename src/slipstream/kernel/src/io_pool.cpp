@@ -1,5 +1,8 @@
 // The thread that may block. Jobs run one after the other in the order of their submission, so that an unlink
 // submitted after a read of the same file comes after it.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <cassert>
 #include <condition_variable>
 #include <deque>
@@ -12,6 +15,8 @@ namespace slipstream {
 namespace {
 
 using Task = std::function<void()>;
+
+constexpr int kBackgroundNice = 10;  // Linux has a nice value for each thread
 
 class InlinePool final : public IoPool {
  public:
@@ -39,7 +44,10 @@ class InlinePool final : public IoPool {
 
 class ThreadPool final : public IoPool {
  public:
-  explicit ThreadPool(Task wake) : wake_(std::move(wake)), thread_([this] { run(); }) {}
+  ThreadPool(Task wake, Urgency urgency) : wake_(std::move(wake)), thread_([this, urgency] {
+    if (urgency == Urgency::background) setpriority(PRIO_PROCESS, (id_t)gettid(), kBackgroundNice);
+    run();
+  }) {}
 
   // Jobs that were submitted still run (unlinks, syncs); their completions do not.
   ~ThreadPool() override {
@@ -114,8 +122,8 @@ class ThreadPool final : public IoPool {
 
 }  // namespace
 
-std::unique_ptr<IoPool> IoPool::create(bool threaded, std::function<void()> wake) {
-  if (threaded) return std::make_unique<ThreadPool>(std::move(wake));
+std::unique_ptr<IoPool> IoPool::create(bool threaded, std::function<void()> wake, Urgency urgency) {
+  if (threaded) return std::make_unique<ThreadPool>(std::move(wake), urgency);
   return std::make_unique<InlinePool>(std::move(wake));
 }
 

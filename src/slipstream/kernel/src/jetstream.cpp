@@ -239,6 +239,7 @@ void JetStream::apply_committed() {
       Entry e = std::move(g.inflight.front());
       g.inflight.pop_front();
       g.applied = e.index;
+      note_change(g);
       Reader in(e.payload.view());
       if (g.id == 0) {
         apply_meta(e.kind, in, &e);
@@ -268,6 +269,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     s->set_dedupe_key(key_a, key_b);
     if (s->spec.first_seq > 0) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
     if (entry) s->attach();
+    note_change(s->group);
     streams_[id] = std::move(s);
   } else if (kind == EntryKind::stream_delete) {
     drop_stream(id);

@@ -116,6 +116,7 @@ class JetStream {
   void begin_checkpoint();
   void begin_round();
   bool in_checkpoint(uint64_t id) const;
+  void note_change(Group& group);
   bool begin_snapshot(Stream& s);
   bool snapshot_groups(bool at_once);
   void sync_batch();
@@ -137,6 +138,7 @@ class JetStream {
   std::unique_ptr<IoPool> checkpoint_io_;  // syncs take long: reads and tails do not wait for them
   Group meta_;
   uint64_t next_stream_id_ = 1;
+  size_t rewrites_wanted_ = 0;  // by how many of the stores
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> dropped_;     // freed at the end of the turn
   // Streams that a durable checkpoint names, or the round under way, keep their files until a round without them is durable.
@@ -160,7 +162,8 @@ class JetStream {
   CheckpointPhase phase_ = CheckpointPhase::idle;
   bool checkpoint_wanted_ = false;
   uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;
-  std::vector<uint64_t> checkpoint_groups_;          // still to be serialized
+  std::vector<uint64_t> changed_;                    // groups with entries that no snapshot has
+  std::vector<uint64_t> checkpoint_groups_;          // of the round under way, still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
   CheckpointSyncs checkpoint_syncs_;                 // the next batch
   std::shared_ptr<int> batch_;                       // result of the one under way

@@ -40,7 +40,10 @@ SegmentStore::SegmentStore(Disk* disk, IoPool* io, StoreOptions options)
   if (!options_.memory) handles_ = HandleCache::of(disk_);
 }
 
-SegmentStore::~SegmentStore() { *self_ = nullptr; }
+SegmentStore::~SegmentStore() {
+  want_rewrite(false);
+  *self_ = nullptr;
+}
 
 bool SegmentStore::append(uint64_t seq, int64_t time_ns, string_view subject, string_view header,
                           string_view body) {

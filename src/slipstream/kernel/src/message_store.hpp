@@ -36,7 +36,8 @@ constexpr uint32_t kNoSubject = 0xffffffff;
 // after jobs finished; drain() then runs their completions on the caller's thread. threaded=false runs jobs inline.
 class IoPool {
  public:
-  static std::unique_ptr<IoPool> create(bool threaded, std::function<void()> wake);
+  enum class Urgency : uint8_t { foreground, background };  // background: the kernel's thread need not wait for a processor
+  static std::unique_ptr<IoPool> create(bool threaded, std::function<void()> wake, Urgency urgency = Urgency::foreground);
   virtual ~IoPool() = default;
   virtual void submit(std::function<void()> job, std::function<void()> done) = 0;
   virtual void drain() = 0;
@@ -67,6 +68,7 @@ struct StoreOptions {
   uint64_t read_ahead_bytes = 256 << 10;
   bool compressed = false;
   const KeyRing* keys = nullptr;   // of the store; outlives it
+  size_t* rewrites_wanted = nullptr;  // counts the stores that want a rewrite; outlives them
 };
 
 class MessageStore {

@@ -74,6 +74,10 @@ class SegmentStore final : public MessageStore {
   Memory memory() const override;
 
  private:
+  void want_rewrite(bool wanted) {
+    if (options_.rewrites_wanted && wanted != rewrite_wanted_) *options_.rewrites_wanted += wanted ? 1 : -1;
+    rewrite_wanted_ = wanted;
+  }
   struct Slot {
     uint64_t base;
     std::unique_ptr<Segment> segment;
@@ -191,7 +195,7 @@ class SegmentStore final : public MessageStore {
   std::deque<uint64_t> compactable_;  // bases of sealed segments that are mostly dead
   bool compacting_ = false;
   bool compressed_;              // files that are made from now on
-  bool rewrite_wanted_ = false;  // by a segment
+  bool rewrite_wanted_ = false;  // by a segment; set by want_rewrite()
   std::shared_ptr<SegmentStore*> self_;  // null inside once the store is gone: completions look here first
 };
 

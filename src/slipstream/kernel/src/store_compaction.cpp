@@ -143,12 +143,12 @@ void SegmentStore::consider_compaction(Segment* segment) {
 // Once in a checkpoint: segments whose files must not stay as they are, whatever is live in them.
 void SegmentStore::queue_rewrites() {
   if (!rewrite_wanted_) return;
-  rewrite_wanted_ = false;
+  want_rewrite(false);
   if (Segment* segment = active(); segment && segment->rewrite) seal(segment);
   for (const Slot& slot : slots_) {
     Segment& segment = *slot.segment;
     if (!segment.rewrite || segment.uncompactable) continue;
-    rewrite_wanted_ = true;  // as long as it is under way; an attempt may fail
+    want_rewrite(true);  // as long as it is under way; an attempt may fail
     if (segment.compacting || !segment.sealed) continue;
     segment.compacting = true;
     compactable_.push_back(segment.base);
@@ -260,7 +260,7 @@ void SegmentStore::finish_compaction(const std::shared_ptr<Compaction>& work) {
   fresh->progress->advance(fresh->handed = offset);
   fresh->frames = work->frames;
   fresh->rewrite = rewrite;
-  rewrite_wanted_ |= rewrite;
+  if (rewrite) want_rewrite(true);
   folder_dirty_ = true;
   replace_slots(first, found, std::move(fresh));
   start_compaction();

@@ -83,7 +83,7 @@ bool SegmentStore::prepare_folder(const std::vector<std::string>& named) {
     generation_ = std::max(generation_, (uint32_t)generation + orphan);
     if (!orphan) continue;
     retired_.push_back(name);
-    rewrite_wanted_ |= encrypts();  // it may be readable: a checkpoint that removes it is due, also of an idle stream
+    if (encrypts()) want_rewrite(true);  // it may be readable: a checkpoint that removes it is due, also of an idle stream
   }
   folder_ready_ = folder_dirty_ = true;
   return true;
@@ -176,7 +176,8 @@ bool SegmentStore::erase(uint64_t seq) {
     overwrite_body(segment->in_memory(e.offset), e.length(), seq);
   }
   if (segment->frames && e.offset < segment->handed) {  // frames are not changed: the next checkpoint writes the segment anew
-    segment->rewrite = rewrite_wanted_ = true;
+    segment->rewrite = true;
+    want_rewrite(true);
     segment->erasures++;
   } else if (segment->file && e.offset < segment->handed) {
     auto result = std::make_shared<int>(0);

@@ -59,6 +59,7 @@ MessageStore* JetStream::new_store(uint64_t stream, const StreamSpec& spec) {
   o.memory = spec.memory;
   o.compressed = spec.compress;
   o.keys = &keys_;
+  o.rewrites_wanted = &rewrites_wanted_;
   o.segment_bytes_max = options_.segment_bytes_max;
   o.segment_bytes_min = std::min(o.segment_bytes_min, o.segment_bytes_max);
   o.tail_bytes = std::min(o.tail_bytes, 4 * o.segment_bytes_max);
@@ -122,7 +123,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   if (options.unlock && !options.unlock(*disk_, keys_, error)) return false;
   auto wake = [this] { kernel.wake(); };
   io_ = IoPool::create(options.threads, wake);
-  checkpoint_io_ = IoPool::create(options.threads, wake);
+  checkpoint_io_ = IoPool::create(options.threads, wake, IoPool::Urgency::background);
   pace_.hurry(!options.threads);
   checkpoints_ = Checkpoints::open(*disk_, "checkpoints", &keys_, pace_, error);
   if (!checkpoints_) return false;
@@ -144,8 +145,8 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
     s->forget_memory_consumers();
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
-    checkpoint_wanted_ |= s->store->wants_rewrite();
   }
+  checkpoint_wanted_ |= rewrites_wanted_ > 0;
   for (uint64_t id : half_restored) delete_stream(0, id);
   for (uint64_t id : stream_folders(*disk_)) {
     auto dropped = [id](const DroppedStore& store) { return store.id == id; };
@@ -215,6 +216,7 @@ void JetStream::recover_record(const JournalRecord& r) {
     return fail("the log of " + (s ? "stream " + s->name : std::string("the server's streams")) + " goes on at entry " +
                 std::to_string(r.index) + " where " + std::to_string(g->applied + 1) + " is expected: a checkpoint is missing");
   g->last_index = g->applied = r.index;
+  note_change(*g);
   g->term = r.term;
   Reader in(r.payload);
   if (s) {

@@ -260,7 +260,7 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   // Turning encryption on, or to another key, concerns what is there already; compression does not.
   uint32_t key = segment->frames ? segment->frames->key_number() : 0, wanted = options_.keys ? options_.keys->current() : 0;
   segment->rewrite = plan.rewrite || key != wanted;
-  rewrite_wanted_ |= segment->rewrite;
+  if (segment->rewrite) want_rewrite(true);
   HeadReader reader(disk_, file->handle, segment->frames.get(), plan.size);
   if (plan.sparse) segment->make_sparse();
   // In batches, because a subject's place in the table is far away and several can be on their way at once.
