@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from rows import Row, Sample
 from servers import RunningServer
-from slipstream.bench._load import INDEX, LoadError
+from slipstream.bench._load import INDEX, SUBJECT_NUMBER, LoadError
 from slipstream.bench.api_client import ApiClient, ServerAddress
 from slipstream.bench.workload import Message, execute, inbox, new_run
-from state_rows import STREAM, SUBJECTS, fill_subjects
+from state_rows import STREAM, SUBJECTS, fill_subjects, publish_filling
 
 READ_BYTES = 1 << 20
 INBOX = "_INBOX.bench"
@@ -70,26 +70,58 @@ class FilterRow(Row):
             fill_subjects(server, subjects)
         step = subjects // self.filters
         chosen = [f"subjects.{number * step:08d}" for number in range(self.filters)]
-        config = {
-            "name": "filtered",
-            "filter_subjects": chosen,
-            "ack_policy": "none",
-            "mem_storage": True,
-        }
-        receiver = Receiver(server.address)
+        return read_filtered(server, chosen, self.filters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseFilterRow(Row):
+    """The same of one subject, whose messages lie in a hundred places among a million others."""
+
+    places: int = 100
+    each: int = 100
+
+    def begin(self, server: RunningServer) -> None:
+        """The first sample fills the stream."""
+
+    def sample(self, server: RunningServer, ours: bool, scale: float) -> Sample:
+        subjects = max(self.places, int(SUBJECTS * scale))
+        if not server.running:
+            server.start()
+            self.fill(server, subjects)
+        return read_filtered(server, ["subjects.one"], self.places * self.each)
+
+    def fill(self, server: RunningServer, subjects: int) -> None:
         with ApiClient(server.address) as api:
-            start = time.perf_counter()
-            api.create_consumer(STREAM, config)
-            body = json.dumps({"batch": self.filters, "expires": int(ANSWER_S_MAX * 1e9)})
-            subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.filtered"
-            receiver.request(subject, body, b"MSG subjects.", self.filters)
-            seconds = time.perf_counter() - start
-            pending = api.consumer(STREAM, "filtered")["num_pending"]
-            api.request(f"$JS.API.CONSUMER.DELETE.{STREAM}.filtered")
-        receiver.close()
-        if pending:
-            raise LoadError(f"{pending} messages are pending after the last one came")
-        return Sample(self.filters / seconds, {"seconds": seconds})
+            api.create_stream({"name": STREAM, "subjects": ["subjects.>"], "storage": "file"})
+        others = subjects // self.places
+        for place in range(self.places):
+            indices = range(place * others, (place + 1) * others)
+            publish_filling(server, f"subjects.{SUBJECT_NUMBER}", indices, subjects)
+            publish_filling(server, "subjects.one", range(self.each))
+
+
+def read_filtered(server: RunningServer, filters: list[str], count: int) -> Sample:
+    """Creates a consumer, and reads the `count` messages that its filters let through."""
+    config = {
+        "name": "filtered",
+        "filter_subjects": filters,
+        "ack_policy": "none",
+        "mem_storage": True,
+    }
+    receiver = Receiver(server.address)
+    with ApiClient(server.address) as api:
+        start = time.perf_counter()
+        api.create_consumer(STREAM, config)
+        body = json.dumps({"batch": count, "expires": int(ANSWER_S_MAX * 1e9)})
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.filtered"
+        receiver.request(subject, body, b"MSG subjects.", count)
+        seconds = time.perf_counter() - start
+        pending = api.consumer(STREAM, "filtered")["num_pending"]
+        api.request(f"$JS.API.CONSUMER.DELETE.{STREAM}.filtered")
+    receiver.close()
+    if pending:
+        raise LoadError(f"{pending} messages are pending after the last one came")
+    return Sample(count / seconds, {"seconds": seconds})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,10 +24,18 @@ def fill_subjects(server: RunningServer, subjects: int, *, allow_direct: bool = 
     with ApiClient(server.address) as api:
         config = {"name": STREAM, "subjects": ["subjects.>"], "storage": "file"}
         api.create_stream(config | {"allow_direct": allow_direct})
+    publish_filling(server, f"subjects.{SUBJECT_NUMBER}", range(subjects), subjects)
+
+
+def publish_filling(
+    server: RunningServer, subject: str, indices: range, subjects: int = 1
+) -> None:
+    """Publishes a message for each index; returns when all are acknowledged."""
     run = new_run(server.address)
     run.add_requesters(
-        [Message(f"subjects.{SUBJECT_NUMBER}", PAYLOAD)],
-        count=subjects,
+        [Message(subject, PAYLOAD)],
+        count=len(indices),
+        index_first=indices.start,
         subjects=subjects,
         inbox=inbox(),
         check="pub_ack",

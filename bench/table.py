@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from checkpoint_rows import ConsumersCheckpointRow, StreamsCheckpointRow, WindowCheckpointRow
-from filter_rows import DirectBatchRow, FilterRow, IdleConsumersRow
+from filter_rows import DirectBatchRow, FilterRow, IdleConsumersRow, SparseFilterRow
 from latency_rows import BusyApiRow, ColdReplayRow
 from rows import RELAXED, THEIR_ALWAYS, Row, WorkloadRow
 from slipstream.bench.consumer_workloads import Consume, Fetch, Replay
@@ -132,7 +132,17 @@ STATE_ROWS: tuple[Row, ...] = (
 FEATURE_ROWS: tuple[Row, ...] = (
     *workload("publish beside 10 consumers, 4000 in flight", 1.0, PublishBesideConsumers, 200_000),
     IdleConsumersRow(title="publish beside 10,000 idle consumers", target=1.0, consumers=10_000),
-    FilterRow(title="consumer with 1 filter over 1M subjects", target=1.0, filters=1),
+    SparseFilterRow(
+        title="consumer with 1 filter over 1M subjects",
+        target=1.0,
+        remark="10,000 messages of one subject, in 100 places among 1M of others",
+    ),
+    FilterRow(
+        title="new consumer with 1 filter over 1M subjects, its first message",
+        target=1.0,
+        filters=1,
+        remark="one creation and one message: the latency of the API",
+    ),
     FilterRow(title="consumer with 100 filters over 1M subjects", target=5.0, filters=100),
     FilterRow(title="consumer with 10,000 filters over 1M subjects", target=5.0, filters=10_000),
     *workload("work queue, 50 pullers, explicit acks", 1.0, WorkQueue, 100_000),
