@@ -119,7 +119,7 @@ void Kernel::thread_main() {
     }
     int timeout_ms = wait_ns <= 0 ? 0 : wait_ns > 1'000'000'000 ? 1000 : (int)((wait_ns + 999'999) / 1'000'000);
     epoll_event events[256];
-    int n = epoll_wait(epoll_, events, 256, timeout_ms);
+    int n = eager_wait_.wait(epoll_, events, 256, timeout_ms);
     if (n < 0) n = 0;
     uint64_t entered = entered_.load();
     for (int i = 0; i < 1000 && waiters_.load() > 0 && entered_.load() == entered; i++) std::this_thread::yield();

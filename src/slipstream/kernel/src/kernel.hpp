@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "connection.hpp"
+#include "eager_wait.hpp"
 #include "protocol_parser.hpp"
 #include "subjects.hpp"
 #include "timers.hpp"
@@ -236,6 +237,7 @@ class Kernel {
   Connection* blocked_by_ = nullptr;  // a subscriber fell behind while the current connection was parsed
   uint64_t next_cid_ = 0, turn_out_msgs_ = 0;
   uint64_t random_state_;
+  EagerWait eager_wait_;   // of the kernel's thread
   int epoll_ = -1, wake_fd_ = -1;
   int spare_fd_ = -1;  // given up for a moment to turn a connection away when descriptors run out
 
