@@ -27,9 +27,7 @@ def fill_subjects(server: RunningServer, subjects: int, *, allow_direct: bool = 
     publish_filling(server, f"subjects.{SUBJECT_NUMBER}", range(subjects), subjects)
 
 
-def publish_filling(
-    server: RunningServer, subject: str, indices: range, subjects: int = 1
-) -> None:
+def publish_filling(server: RunningServer, subject: str, indices: range, subjects: int = 1) -> None:
     """Publishes a message for each index; returns when all are acknowledged."""
     run = new_run(server.address)
     run.add_requesters(
