@@ -4,6 +4,7 @@
 // each turn; sync their segments, a batch at a time, and write the round, in a thread of its own and at its own pace; then the
 // journal up to that position is free.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "jetstream.hpp"
@@ -83,14 +84,17 @@ void JetStream::sync_batch() {
   });
 }
 
+// A failed sync is final even if its round was given up meanwhile: those of later rounds would succeed, and say nothing of it.
+// What such a round names may be gone, though.
 void JetStream::batch_synced(const std::shared_ptr<int>& result) {
-  if (result != batch_) return;  // its round was abandoned
-  batch_.reset();
-  if (*result == CheckpointSyncs::kNoRoom) return abandon_round();
-  if (*result) {
+  const bool given_up = result != batch_;
+  if (!given_up) batch_.reset();
+  if (*result < 0 && !(given_up && *result == -ENOENT)) {
     phase_ = CheckpointPhase::idle;
     return fail("a segment could not be synced: " + std::string(strerror(-*result)));
   }
+  if (given_up) return;
+  if (*result == CheckpointSyncs::kNoRoom) return abandon_round();
   if (phase_ == CheckpointPhase::writing) write_round();
 }
 
