@@ -140,3 +140,26 @@ def disk_bytes(disk: SimDisk, folder: str = "") -> list[int]:
         sizes.append(disk.size(handle))
         disk.close(handle)
     return sizes
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_a_round_that_was_perhaps_written_may_be_what_a_start_reads(nth: int) -> None:
+    """One of its syncs fails, that of the folder with the finished file among them; a stream that
+    it describes is deleted; then the power goes.
+    """
+    disk, clock, ledger = SimDisk(5), SimulatedClock(), Ledger()
+    node = SimulatedNode(disk, clock)
+    ledger.attach(node)
+    for name in ["STAYS", "GOES"]:
+        ledger.create_stream(name, stream_spec(subjects=[name.encode() + b".>"]))
+        ledger.turn()
+        ledger.publish(name, name.encode() + b".s", b"x")
+    ledger.turn(3)
+    node.kernel.checkpoint()
+    disk.fail_sync_at(nth)
+    ledger.turn(6)
+    if not node.failed:
+        ledger.delete_stream("GOES")
+        ledger.turn(6)
+    for loss in Loss:
+        judge(disk.image(loss, nth), *copy_of(ledger, clock))

@@ -101,7 +101,14 @@ void JetStream::batch_synced(const std::shared_ptr<int>& result) {
 void JetStream::write_round() {
   auto durable = std::make_shared<bool>(false);
   checkpoint_io_->submit([this, durable] { *durable = checkpoints_->write(); },
-                         [this, durable] { *durable ? finish_checkpoint() : abandon_round(); });
+                         [this, durable] { *durable ? finish_checkpoint() : round_not_written(); });
+}
+
+// Its file may have its name all the same, and be what the next start reads.
+void JetStream::round_not_written() {
+  for (auto [id, applied] : checkpoint_taken_)
+    if (Stream* s = stream(id)) s->group.perhaps_named = true;
+  abandon_round();
 }
 
 // Lets what the threads have finished take effect; true when nothing is under way.
@@ -152,7 +159,7 @@ void JetStream::note_change(Group& g) {
 
 bool JetStream::in_checkpoint(uint64_t id) const {
   Stream* s = const_cast<JetStream*>(this)->stream(id);
-  if (s && s->group.checkpointed != Group::kNever) return true;
+  if (s && (s->group.checkpointed != Group::kNever || s->group.perhaps_named)) return true;
   return std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), [&](const auto& taken) { return taken.first == id; });
 }
 
