@@ -43,7 +43,7 @@ class SlicePause {
 void JetStream::checkpoint_step() {
   if (!failed_.empty() || stopped_) return;
   if (options_.threads && phase_ != CheckpointPhase::idle)
-    pace_.hurry(stopping_ || journal_->in_use() > options_.journal_bytes_max / 4 * 3);
+    pace_.hurry(stopping_ || journal_->full() || journal_->in_use() > options_.journal_bytes_max / 4 * 3);
   switch (phase_) {
     case CheckpointPhase::idle:
       if (kernel.now.monotonic_ns < checkpoint_retry_ns_) return;
