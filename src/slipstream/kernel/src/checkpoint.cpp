@@ -185,7 +185,8 @@ class CheckpointsImpl final : public Checkpoints {
   }
 
   bool encrypted_otherwise() const override {
-    return std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.second.key_number != current_key(); });
+    return (current_key() && !unfinished_.empty()) ||  // nobody knows what is in those
+           std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.second.key_number != current_key(); });
   }
   std::string error() const override { return error_; }
   uint64_t bytes_written() const override { return bytes_written_; }
