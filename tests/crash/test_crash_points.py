@@ -12,6 +12,7 @@ tests/crash/test_crash_points.py --timeout 0
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import random
@@ -26,7 +27,12 @@ from ledger import Ledger
 from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
 from slipstream.kernel.values import StoreCipher, StoreKey, StoreKeys, StreamState
-from slipstream.testing.simulated_node import PowerLoss, SimulatedClock, SimulatedNode
+from slipstream.testing.simulated_node import (
+    PowerLoss,
+    SimulatedClock,
+    SimulatedNode,
+    stream_spec,
+)
 
 SECONDS = float(os.environ.get("SLIPSTREAM_CRASH_SECONDS", "32"))
 LOSSES = tuple(Loss)
@@ -219,6 +225,44 @@ def test_crashes_while_a_store_becomes_encrypted() -> None:
             except Exception as error:
                 error.add_note(f"crash_at={crash_at}, {loss!r}")
                 raise
+
+
+def turns(node: SimulatedNode, count: int) -> None:
+    for _ in range(count):
+        node.turn()
+        node.clock.advance(2_000_000_000)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_a_crash_leaves_readable_goes_at_the_next_start(loss: Loss) -> None:
+    """Spares of the plain life included: nothing names them, and a store that rests has no other
+    reason to write a checkpoint.
+    """
+    plain, clock, ledger = SimDisk(1), SimulatedClock(), Ledger()
+    node = SimulatedNode(plain, clock)
+    ledger.attach(node)
+    ledger.create_stream("S", stream_spec(subjects=[b"text.>"]))
+    ledger.turn()
+    for i in range(5):  # no messages: segments that are to be encrypted would be a reason
+        ledger.update_stream("S", stream_spec(subjects=[b"text.>"], max_msgs=i + 1))
+        ledger.turn()
+        node.kernel.checkpoint()
+        ledger.turn(8)
+    assert [name for name in plain.list("checkpoints") if name.endswith(".spare")]
+    crash_at = 0
+    while True:
+        crash_at += 1  # until it is not reached any more
+        image = plain.image(Loss.none)
+        image.crash_at(crash_at)
+        with contextlib.suppress(StoreError, PowerLoss):
+            turns(SimulatedNode(image, clock, keys=KEYS), 20)
+        crashed = image.crashed
+        image = image.image(loss, crash_at)
+        resting = SimulatedNode(image, clock, keys=KEYS)
+        turns(resting, 40)
+        assert not readable(image, b"text"), f"crash_at={crash_at}"
+        if not crashed:
+            return
 
 
 def readable(disk: SimDisk, text: bytes) -> list[str]:

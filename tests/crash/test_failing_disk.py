@@ -16,7 +16,7 @@ import workloads
 from aftermath import judge
 from ledger import Ledger
 from slipstream.kernel import StoreError
-from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
 from slipstream.testing.simulated_node import SimulatedClock, SimulatedNode, stream_spec
 
 
@@ -96,3 +96,70 @@ def test_room_again_after_a_full_disk() -> None:
         assert ledger.stream("S").committed > before
     image = disk.image(Loss.random_subset, 1)
     judge(image, *copy_of(ledger, clock))
+
+
+def test_a_failed_sync_of_a_round_that_was_given_up_is_final() -> None:
+    """Such a round's batch of syncs is still under way when the disk has no room for the next
+    stream. The kernel of the operating system reports the failure once: to a later round, the same
+    files look as if they were stable.
+    """
+    disk, clock, ledger = SimDisk(5), SimulatedClock(), Ledger()
+    node = SimulatedNode(disk, clock)
+    ledger.attach(node)
+    names = ["A", "B", "C", "LARGE"]  # as many as fill a batch, and one more
+    for name in names:
+        ledger.create_stream(name, stream_spec(subjects=[name.encode() + b".>"]))
+    ledger.turn()
+    for name in names:
+        ledger.publish(name, name.encode() + b".s", b"x" * (6000 if name == "LARGE" else 10))
+    ledger.turn(3)
+    disk.set_capacity(sum(disk_bytes(disk)) + 1000)
+    node.kernel.checkpoint()
+    ledger.turn(10)
+    clock.advance(2_000_000_000)  # now LARGE, which failed, comes last, on the kernel's thread
+    disk.fail_sync_at(1)
+    ledger.turn(10)
+    disk.set_capacity(0)
+    for _ in range(20):
+        clock.advance(2_000_000_000)
+        ledger.turn()
+    assert "sync" in node.failed, node.kernel.store_stats()
+    judge(disk.image(Loss.all), *copy_of(ledger, clock))
+
+
+def disk_bytes(disk: SimDisk, folder: str = "") -> list[int]:
+    """Of all files."""
+    sizes = []
+    for name in disk.list(folder):
+        path = f"{folder}/{name}" if folder else name
+        try:
+            handle = disk.open(path, OPEN_READ)
+        except IsADirectoryError:
+            sizes += disk_bytes(disk, path)
+            continue
+        sizes.append(disk.size(handle))
+        disk.close(handle)
+    return sizes
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_a_round_that_was_perhaps_written_may_be_what_a_start_reads(nth: int) -> None:
+    """One of its syncs fails, that of the folder with the finished file among them; a stream that
+    it describes is deleted; then the power goes.
+    """
+    disk, clock, ledger = SimDisk(5), SimulatedClock(), Ledger()
+    node = SimulatedNode(disk, clock)
+    ledger.attach(node)
+    for name in ["STAYS", "GOES"]:
+        ledger.create_stream(name, stream_spec(subjects=[name.encode() + b".>"]))
+        ledger.turn()
+        ledger.publish(name, name.encode() + b".s", b"x")
+    ledger.turn(3)
+    node.kernel.checkpoint()
+    disk.fail_sync_at(nth)
+    ledger.turn(6)
+    if not node.failed:
+        ledger.delete_stream("GOES")
+        ledger.turn(6)
+    for loss in Loss:
+        judge(disk.image(loss, nth), *copy_of(ledger, clock))

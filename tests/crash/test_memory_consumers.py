@@ -102,3 +102,30 @@ def test_a_consumer_in_memory_stays_where_its_progress_decides_what_is_kept() ->
     world = World(INTEREST)
     world.create(b"memory", True)
     assert world.recovered() == {b"memory"}
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_stream_that_begins_to_go_by_interest_keeps_what_such_a_consumer_wants(
+    checkpoint: bool,
+) -> None:
+    world = World(LIMITS)
+    world.create(b"one", memory=True)
+    for turns in (3, 5):
+        world.node.publish(b"s.1", b"text")
+        for _ in range(turns):
+            world.node.turn()
+    if checkpoint:
+        world.node.kernel.checkpoint()
+        while not world.node.kernel.store_stats().checkpoints:
+            world.node.turn()
+    spec = stream_spec(subjects=[b"s.>"], retention=INTEREST)
+    world.commit(
+        lambda token: world.node.kernel.propose_stream_update(token, world.stream, b"S", spec)
+    )
+    world.node.publish(b"s.1", b"text")
+    for _ in range(5):
+        world.node.turn()
+    found = SimulatedNode(world.disk.image(Loss.all, 1), world.clock)
+    assert found.kernel.stream_state(world.stream).messages == 3
+    assert set(found.consumer_ids(world.stream)) == {b"one"}
+    found.kernel.check()

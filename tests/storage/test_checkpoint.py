@@ -8,6 +8,7 @@ name of the file. Costs are counted in bytes written.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 
 from encryption_keys import ring
 from slipstream.kernel._kernel import (
+    OPEN_CREATE,
     OPEN_READ,
+    OPEN_WRITE,
     Checkpoints,
     Disk,
     KeyRing,
@@ -25,6 +28,7 @@ from slipstream.kernel._kernel import (
     RealDisk,
     SimDisk,
     StorageError,
+    crc32c,
 )
 
 State = dict[int, tuple[int, bytes]]
@@ -221,6 +225,53 @@ def test_spares_do_not_outlast_their_use() -> None:
     model = Model(Checkpoints(disk, keys=ring(1)), model.durable, model.durable)
     assert model.write([(1, b"secret")])
     assert spares() == []
+
+
+def test_spares_that_somebody_removed_are_not_missed() -> None:
+    disk = SimDisk(1)
+    model = Model(Checkpoints(disk))
+    for n in range(12):
+        assert model.write([(1, bytes([n]) * 1000)])
+        for name in disk.list("checkpoints"):
+            if n > 6 and name.endswith(".spare"):
+                disk.unlink(f"checkpoints/{name}")
+    assert Checkpoints(disk.image(Loss.all)).load() == model.durable
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_earlier_version_is_read(version: int) -> None:
+    """Their end is the file's; the first one has no key either."""
+    payloads = {7: (70, b"seven"), 8: (80, b"eight and more")}
+    disk = SimDisk(1)
+    disk.make_folder("checkpoints")
+    handle = disk.open(f"checkpoints/{5:016x}.checkpoint", OPEN_WRITE | OPEN_CREATE)
+    disk.pwrite(handle, file_of_version(version, 5, payloads), 0)
+    disk.close(handle)
+    model = Model(Checkpoints(disk), durable=payloads, applied=100)
+    assert model.checkpoints.load() == payloads
+    assert model.write([(8, b"changed")])  # the other one stays where it is
+    for n in range(6):
+        assert Checkpoints(disk.image(Loss.none)).load() == model.durable
+        assert model.write([(7, b"%d" % n)])
+    assert f"{5:016x}.checkpoint" not in disk.list("checkpoints")
+
+
+def file_of_version(version: int, number: int, payloads: State) -> bytes:
+    round_number = struct.pack("<Q", number)
+    content = b"SLIPCKPT" + struct.pack("<II", version, crc32c(round_number)) + round_number
+    if version == 2:
+        key = struct.pack("<I16x", 0)
+        content += key + struct.pack("<I", crc32c(key))
+    directory = b""
+    for group, (applied, payload) in payloads.items():
+        entry = (group, applied, number, len(content) // 8, len(payload))
+        directory += struct.pack("<QQQII", *entry)
+        crc = crc32c(struct.pack("<QQ", group, applied) + payload)
+        content += struct.pack("<QQII", group, applied, len(payload), crc) + payload
+        content += bytes(-len(content) % 8)
+    counts = struct.pack("<QQ", len(content), len(payloads))
+    crc = crc32c(directory + counts)
+    return content + directory + counts + struct.pack("<II", crc, version) + b"SLIPCEND"
 
 
 def test_a_full_disk_keeps_the_last_round_and_is_tried_again() -> None:

@@ -185,7 +185,8 @@ class CheckpointsImpl final : public Checkpoints {
   }
 
   bool encrypted_otherwise() const override {
-    return std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.second.key_number != current_key(); });
+    return (current_key() && !unfinished_.empty()) ||  // nobody knows what is in those
+           std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.second.key_number != current_key(); });
   }
   std::string error() const override { return error_; }
   uint64_t bytes_written() const override { return bytes_written_; }
@@ -425,9 +426,11 @@ class CheckpointsImpl final : public Checkpoints {
       if (it->durable && (best == spares_.end() || better(*it, *best))) best = it;
     if (best == spares_.end()) return disk_.open(unfinished, kOpenWrite | kOpenCreate | kOpenTruncate);
     int r = disk_.rename(best->path, unfinished);
-    if (r < 0) return r;
-    bytes = best->bytes;
+    if (r < 0 && r != -ENOENT) return r;
+    uint64_t found = best->bytes;
     spares_.erase(best);
+    if (r < 0) return open_unfinished(unfinished, bytes);  // somebody tidied up
+    bytes = found;
     return disk_.open(unfinished, kOpenWrite);
   }
 
@@ -448,7 +451,7 @@ class CheckpointsImpl final : public Checkpoints {
     if (r < 0) {
       fail("cannot write " + unfinished, r);
       unlink_unfinished();  // on a full disk it would be in the way, and so would spares
-      std::erase_if(spares_, [&](const Spare& spare) { return disk_.unlink(spare.path) >= 0; });
+      std::erase_if(spares_, [&](const Spare& spare) { return gone(spare.path); });
       return false;
     }
     r = disk_.rename(unfinished, path);
@@ -470,7 +473,7 @@ class CheckpointsImpl final : public Checkpoints {
       bool stale = it->second.live_bytes == 0 && it->first != round_max_;
       it = stale && retire(it->first, it->second) ? files_.erase(it) : std::next(it);
     }
-    std::erase_if(spares_, [&](const Spare& spare) { return !worth_keeping(spare.bytes) && disk_.unlink(spare.path) >= 0; });
+    std::erase_if(spares_, [&](const Spare& spare) { return !worth_keeping(spare.bytes) && gone(spare.path); });
     unlink_unfinished();
   }
   bool worth_keeping(uint64_t bytes) const { return bytes <= std::max(kSpareBytesMin, kSpareTimesMax * round_.size()); }
@@ -484,10 +487,11 @@ class CheckpointsImpl final : public Checkpoints {
     return true;
   }
   void unlink_unfinished() {
-    std::erase_if(unfinished_, [&](const std::string& path) {
-      int r = disk_.unlink(path);
-      return r >= 0 || r == -ENOENT;
-    });
+    std::erase_if(unfinished_, [&](const std::string& path) { return gone(path); });
+  }
+  bool gone(const std::string& path) {
+    int r = disk_.unlink(path);
+    return r >= 0 || r == -ENOENT;
   }
 
   Disk& disk_;

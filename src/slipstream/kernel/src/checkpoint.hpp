@@ -44,7 +44,8 @@ class Checkpoints {
   }
   virtual void drop(uint64_t group) = 0;
   virtual bool write() = 0;  // true: the round is durable, and the files that it no longer needs are not named any more
-  // A file in use is encrypted with another key than new ones are, or is not: the next round has its content.
+  // A file in use is encrypted with another key than new ones are, or is not: the next round has its content. Or one that is
+  // left over may be.
   virtual bool encrypted_otherwise() const = 0;
   virtual std::string error() const = 0;
   virtual uint64_t bytes_written() const = 0;

@@ -4,6 +4,7 @@
 // each turn; sync their segments, a batch at a time, and write the round, in a thread of its own and at its own pace; then the
 // journal up to that position is free.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "jetstream.hpp"
@@ -42,7 +43,7 @@ class SlicePause {
 void JetStream::checkpoint_step() {
   if (!failed_.empty() || stopped_) return;
   if (options_.threads && phase_ != CheckpointPhase::idle)
-    pace_.hurry(stopping_ || journal_->in_use() > options_.journal_bytes_max / 4 * 3);
+    pace_.hurry(stopping_ || journal_->full() || journal_->in_use() > options_.journal_bytes_max / 4 * 3);
   switch (phase_) {
     case CheckpointPhase::idle:
       if (kernel.now.monotonic_ns < checkpoint_retry_ns_) return;
@@ -83,21 +84,31 @@ void JetStream::sync_batch() {
   });
 }
 
+// A failed sync is final even if its round was given up meanwhile: those of later rounds would succeed, and say nothing of it.
+// What such a round names may be gone, though.
 void JetStream::batch_synced(const std::shared_ptr<int>& result) {
-  if (result != batch_) return;  // its round was abandoned
-  batch_.reset();
-  if (*result == CheckpointSyncs::kNoRoom) return abandon_round();
-  if (*result) {
+  const bool given_up = result != batch_;
+  if (!given_up) batch_.reset();
+  if (*result < 0 && !(given_up && *result == -ENOENT)) {
     phase_ = CheckpointPhase::idle;
     return fail("a segment could not be synced: " + std::string(strerror(-*result)));
   }
+  if (given_up) return;
+  if (*result == CheckpointSyncs::kNoRoom) return abandon_round();
   if (phase_ == CheckpointPhase::writing) write_round();
 }
 
 void JetStream::write_round() {
   auto durable = std::make_shared<bool>(false);
   checkpoint_io_->submit([this, durable] { *durable = checkpoints_->write(); },
-                         [this, durable] { *durable ? finish_checkpoint() : abandon_round(); });
+                         [this, durable] { *durable ? finish_checkpoint() : round_not_written(); });
+}
+
+// Its file may have its name all the same, and be what the next start reads.
+void JetStream::round_not_written() {
+  for (auto [id, applied] : checkpoint_taken_)
+    if (Stream* s = stream(id)) s->group.perhaps_named = true;
+  abandon_round();
 }
 
 // Lets what the threads have finished take effect; true when nothing is under way.
@@ -148,7 +159,7 @@ void JetStream::note_change(Group& g) {
 
 bool JetStream::in_checkpoint(uint64_t id) const {
   Stream* s = const_cast<JetStream*>(this)->stream(id);
-  if (s && s->group.checkpointed != Group::kNever) return true;
+  if (s && (s->group.checkpointed != Group::kNever || s->group.perhaps_named)) return true;
   return std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), [&](const auto& taken) { return taken.first == id; });
 }
 

@@ -124,6 +124,7 @@ class JetStream {
   void abandon_round();
   bool tell_groups(bool at_once);
   void write_round();
+  void round_not_written();
   bool drain_io();
   void drop_stream(uint64_t id);
 

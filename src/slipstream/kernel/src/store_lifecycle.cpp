@@ -230,6 +230,7 @@ void JetStream::recover_record(const JournalRecord& r) {
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.
 void JetStream::stop() {
   if (stopped_) return;
+  pace_.hurry(true);  // also of a store that failed: the thread is waited for
   for (auto& [id, s] : streams_)
     for (auto& [cid, c] : s->consumers) c->release_requests("409 Server Shutdown");
   if (opened_ && failed_.empty()) {  // a store that could not be opened is left as it was found
@@ -239,7 +240,6 @@ void JetStream::stop() {
     append_unwritten();
     if (journal_->wait_synced()) {
       apply_committed();
-      pace_.hurry(true);
       while (!drain_io() || phase_ == CheckpointPhase::writing) {}
       stopping_ = true;
       if (phase_ == CheckpointPhase::serializing) abandon_round();

@@ -8,7 +8,7 @@
 namespace slipstream {
 
 StreamSnapshot::StreamSnapshot(Stream& s, CheckpointSyncs& syncs)
-    : stream_(s), applied_(s.group.applied), keeps_all_(s.spec.keeps_all()) {
+    : stream_(s), applied_(s.group.applied) {
   if (!s.store->snapshot(pieces_[kStore], syncs)) {
     refused_ = true;
     return;
@@ -50,14 +50,13 @@ bool StreamSnapshot::write(size_t consumers, size_t ids) {
   return written_ = it == stream_.consumers.end();
 }
 
-// What others retain a message for is in the log, wherever the consumer's own storage is.
+// Wherever the consumer's own storage is: an entry behind this snapshot may make an interest stream of a stream that keeps
+// everything, and then what it wants is retained. Else an opened store forgets it (Stream::forgets).
 void StreamSnapshot::write_first(Consumer& c) {
   assert(c.snapshots_seen_ + 1 == stream_.snapshots_);
   c.snapshots_seen_ = stream_.snapshots_;
-  if (!c.spec.memory || !keeps_all_) {
-    c.snapshot(pieces_[kConsumers]);
-    logged_count_++;
-  }
+  c.snapshot(pieces_[kConsumers]);
+  logged_count_++;
   pieces_[kRetention].put32(c.id);
   pieces_[kRetention].put64(c.applied_cursor_);
   count_++;

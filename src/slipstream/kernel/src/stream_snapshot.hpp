@@ -33,7 +33,6 @@ class StreamSnapshot {
 
   Stream& stream_;
   const uint64_t applied_;
-  const bool keeps_all_;
   std::vector<Buffer> pieces_{kPieces};
   size_t logged_count_at_ = 0, count_at_ = 0;  // where the numbers of consumers go, in kMiddle and kRetention
   uint32_t logged_count_ = 0, count_ = 0, next_consumer_ = 0;
