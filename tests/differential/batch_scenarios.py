@@ -150,6 +150,37 @@ def atomic_ids(s: BatchSession) -> None:  # S-218
 
 
 @scenario
+def order_of_refusals(s: BatchSession) -> None:  # S-123, S-130, S-219, S-226
+    """Of what is wrong with a message in several ways: with plain ones it is another than in
+    batches.
+    """
+    faults: dict[str, object] = {
+        "Nats-TTL": "never",
+        "Nats-Msg-Id": "known",
+        "Nats-Stream-Source": "A 1",
+        "Nats-Expected-Last-Sequence": 7,
+        "Nats-Expected-Last-Subject-Sequence": 8,
+        "Nats-Schedule": "nonsense",
+        "Nats-Rollup": "nonsense",
+        "Nats-Expected-Last-Msg-Id": "other",
+    }
+    s.connection.subscribe("f.>")
+    for number, features in enumerate(({}, {"allow_msg_ttl": True}, {"allow_msg_counter": True})):
+        s.stream(allow_atomic=True, allow_batched=True, **features)
+        amount = {"Nats_Incr": 1} if "allow_msg_counter" in features else {}
+        s.say("s.a", Nats_Msg_Id="known", **amount)
+        left = list(faults)
+        while left:
+            named = {name: faults[name] for name in left}
+            s.say("s.a", **named)
+            s.fast(f"fast{number}{len(left)}", 1, 0, answers=1, **named)
+            named.pop("Nats-Expected-Last-Msg-Id")
+            s.commit(f"atomic{number}{len(left)}", 1, **named)
+            left.pop(0)
+        s.api("STREAM.DELETE.S", note=False)
+
+
+@scenario
 def atomic_expectations(s: BatchSession) -> None:  # S-219
     s.stream(allow_atomic=True)
     s.say("s.a", "plain")

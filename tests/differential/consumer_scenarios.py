@@ -432,6 +432,44 @@ def backoff_and_max_deliver(s: Session) -> None:  # C-124, C-125
 
 
 @scenario
+def nak_of_the_last_delivery(s: Session) -> None:  # C-119, C-125
+    s.stream()
+    s.store("1", "2")
+    s.consumer(max_deliver=1, ack_wait=60_000 * MS)
+    s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
+
+    def advisory() -> None:
+        message = s.connection.next_of_any(ANSWER_S_MAX)
+        assert message is not None
+        told = json.loads(message.body)
+        s.notes.append(f"{message.subject} {told['stream_seq']} {told['deliveries']}")
+        s.info()
+
+    s.pull({"batch": 2, "expires": 3000 * MS})
+    got = s.take(2)
+    s.ack(got[0], b"-NAK", sync=False)
+    s.ack(got[1], b'-NAK {"delay":100000000}', sync=False)
+    advisory()  # of the second, when its delay is over; the first waits for a pull
+    s.pull({"batch": 1, "expires": 200 * MS})
+    advisory()
+
+
+@scenario
+def nak_of_the_last_delivery_that_was_pushed(s: Session) -> None:  # C-119, C-125
+    s.stream()
+    s.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
+    s.connection.subscribe("push")
+    s.consumer(max_deliver=1, ack_wait=60_000 * MS, deliver_subject="push")
+    s.store("1")
+    got = s.take(1)
+    s.ack(got[0], b"-NAK", sync=False)
+    message = s.connection.next_of_any(ANSWER_S_MAX)
+    assert message is not None
+    s.notes.append(message.subject)
+    s.info()
+
+
+@scenario
 def max_ack_pending_stalls(s: Session) -> None:  # C-127, C-087
     s.stream()
     s.store(*"1234")

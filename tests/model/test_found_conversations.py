@@ -45,6 +45,12 @@ def kept(world: World) -> list[int]:
     return list(model.messages)
 
 
+def pending_of(world: World, consumer: str) -> list[int]:
+    model = world.model("A")
+    assert model is not None
+    return sorted(model.consumers[consumer].pending)
+
+
 def test_an_update_is_answered_before_what_it_delivers() -> None:
     world = world_with("limits")
     consumer = pushed(world)
@@ -138,3 +144,27 @@ def test_a_consumer_is_used_for_as_long_as_somebody_waits() -> None:  # C-092, C
     model = world.model("A")
     assert model is not None
     assert not model.consumers
+
+
+def test_a_nak_of_the_last_delivery_waits_for_its_own_time() -> None:  # C-119, C-125
+    world = world_with("limits", {"durable_name": "x", "max_deliver": 1, "ack_wait": 200 * MS})
+    publish(world, "A.0", "A.0", "A.0")
+    op.pull(world, "A", "x", 1)
+    world.advance(100 * MS)
+    op.pull(world, "A", "x", 2)
+    for got in world.deliveries["A"][1:]:
+        op.acknowledge(world, "A", got.reply, b"-NAK", confirm=False)
+    world.advance(150 * MS)  # the wait of the first is over
+    assert pending_of(world, "x") == [2, 3]
+    world.advance(100 * MS)
+    assert pending_of(world, "x") == []
+
+
+def test_a_nak_of_the_last_delivery_is_given_up_by_a_pull() -> None:  # C-119, C-125
+    world = world_with("limits", {"durable_name": "x", "max_deliver": 1, "ack_wait": 200 * MS})
+    publish(world, "A.0")
+    op.pull(world, "A", "x", 1)
+    op.acknowledge(world, "A", world.deliveries["A"][0].reply, b"-NAK", confirm=False)
+    assert pending_of(world, "x") == [1]
+    op.pull(world, "A", "x", 1)
+    assert pending_of(world, "x") == []

@@ -64,6 +64,10 @@ class Stream::BatchJudge {
   const PublishError* judge(LoggedMessage& m, int64_t time_ns, Verdict& v) {
     PublishHeaders h;
     if (!m.header.empty()) h = scan_headers(m.header);
+    if (!h.expected_last_msg_id.empty()) {
+      v.text = "atomic publish unsupported header used: Nats-Expected-Last-Msg-Id";
+      return &kBatchUnsupportedHeader;
+    }
     if (const PublishError* e = h.any ? headers(h, m, time_ns, v) : nullptr) return e;
     if (s_.spec.counter)
       if (const PublishError* e = counts(h, m)) return e;
@@ -78,16 +82,7 @@ class Stream::BatchJudge {
     return room(m.subject, w.count, !h.rollup.empty() || adds_rollup(h));
   }
 
- private:
-  struct Written { uint64_t count = 0; bool schedule = false; };
-  static constexpr size_t kRollupLineBytes = sizeof("Nats-Rollup: sub\r\n") - 1;
-  bool adds_rollup(const PublishHeaders& h) const { return !h.schedule.empty() && h.rollup.empty(); }
-
   const PublishError* headers(const PublishHeaders& h, const LoggedMessage& m, int64_t time_ns, Verdict& v) {
-    if (!h.expected_last_msg_id.empty()) {
-      v.text = "atomic publish unsupported header used: Nats-Expected-Last-Msg-Id";
-      return &kBatchUnsupportedHeader;
-    }
     if (m.header.size() > kHeaderBytesMax) return &kHeaderTooLarge;
     if (!h.incr.empty())
       if (const PublishError* e = s_.check_increment(h, m.body, 0)) return e;
@@ -101,9 +96,10 @@ class Stream::BatchJudge {
     if (!h.msg_id.empty() && s_.spec.duplicate_window_ns > 0) {
       if (!ids_.insert(h.msg_id).second) return &kBatchDuplicate;
       s_.dedupe_.expire(time_ns, s_.spec.duplicate_window_ns);
-      if (s_.dedupe_.find(h.msg_id)) return &kBatchDuplicate;
+      if ((v.seq = s_.dedupe_.find(h.msg_id))) return &kBatchDuplicate;
     }
     if (!h.stream_source.empty()) return &kSourceHeader;
+    if (s_.spec.counter && h.incr.empty()) return &kIncrementMissing;
     if (const PublishError* e = expected(h, m, v)) return e;
     auto schedule_in_batch = [this](string_view subject) {
       auto it = written_.find(subject);
@@ -112,6 +108,11 @@ class Stream::BatchJudge {
     if (const PublishError* e = s_.check_schedule(h, m.subject, m.schedule, schedule_in_batch)) return e;
     return rollup(h, m.subject, v);
   }
+
+ private:
+  struct Written { uint64_t count = 0; bool schedule = false; };
+  static constexpr size_t kRollupLineBytes = sizeof("Nats-Rollup: sub\r\n") - 1;
+  bool adds_rollup(const PublishHeaders& h) const { return !h.schedule.empty() && h.rollup.empty(); }
 
   // The total so far is as good as the one that this batch makes of it: both are numbers, or neither is.
   const PublishError* counts(const PublishHeaders& h, const LoggedMessage& m) {
@@ -167,6 +168,13 @@ class Stream::BatchJudge {
   std::unordered_map<string_view, Written> written_;
   uint64_t count_ = 0, bytes_ = 0;
 };
+
+// A message of a fast batch is stored by itself, but its headers are looked at in the order that batches have.
+const PublishError* Stream::check_headers_in_fast_batch(const PublishHeaders& h, const LoggedMessage& m, int64_t time_ns, Verdict& v) {
+  const PublishError* error = BatchJudge(*this).headers(h, m, time_ns, v);
+  v.duplicate = error == &kBatchDuplicate;
+  return v.duplicate ? nullptr : error;
+}
 
 // ------------------------------------------------------------------ applying
 

@@ -171,6 +171,8 @@ class Consumer {
   void on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, string_view body);
   void propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns);
   void expire_deliveries();
+  bool had_all_deliveries(const PendingDelivery& p) const;
+  void give_up(PendingDelivery* p);
   void rearm();
   bool paused() const;
   void advise(const char* kind, uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, int64_t delay_ns, string_view reason,

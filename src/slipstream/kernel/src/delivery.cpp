@@ -162,18 +162,27 @@ bool Consumer::run() {
   return more;
 }
 
+bool Consumer::had_all_deliveries(const PendingDelivery& p) const {
+  return spec.max_deliver > 0 && p.deliveries >= (uint64_t)spec.max_deliver;
+}
+
+// It has had its last delivery: the log says so.
+void Consumer::give_up(PendingDelivery* p) {
+  p->acking = true;
+  advise("max_deliver", p->stream_seq, p->consumer_seq, p->deliveries, 0, {});
+  Buffer payload = js_.buffer();
+  payload.put32(id);
+  payload.put64(p->stream_seq);
+  js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true);
+}
+
 uint64_t Consumer::next_redelivery() {
   while (!redelivery_.empty()) {
     uint64_t seq = redelivery_.front();
     PendingDelivery* p = pending_.find(seq);
     if (p && !p->acking) {
-      if (spec.max_deliver <= 0 || p->deliveries < (uint64_t)spec.max_deliver) return seq;
-      p->acking = true;  // it has had its last delivery: the log says so
-      advise("max_deliver", seq, p->consumer_seq, p->deliveries, 0, {});
-      Buffer payload = js_.buffer();
-      payload.put32(id);
-      payload.put64(seq);
-      js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true);
+      if (!had_all_deliveries(*p)) return seq;
+      give_up(p);
     }
     if (p) p->queued = false;
     redelivery_.pop_front();
@@ -337,31 +346,23 @@ void Consumer::propose_delivered() {
 
 // ------------------------------------------------------------------ time
 
+// A message whose last ack wait is over is given up now, and not when somebody next pulls: also one that was negatively acknowledged
+// and has waited for a pull since. The others that wait for one have time left.
 void Consumer::expire_deliveries() {
   before_change();
   int64_t now = kernel().now.wall_ns;
   std::vector<uint64_t> due;
   for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now; p = pending_.earliest()) {
-    if (!p->queued && !p->acking) due.push_back(p->stream_seq);
+    if (!p->acking && (!p->queued || had_all_deliveries(*p))) due.push_back(p->stream_seq);
     pending_.stop_timing(p);
   }
   std::sort(due.begin(), due.end());
-  for (uint64_t seq : due) queue_redelivery(pending_.find(seq));
-  if (!due.empty()) {
-    // The last delivery's end is announced now, not when somebody next pulls.
-    if (spec.max_deliver > 0) {
-      std::deque<uint64_t> rest;
-      rest.swap(redelivery_);
-      for (uint64_t seq : rest) {
-        redelivery_.assign(1, seq);
-        if (next_redelivery()) continue;
-      }
-      redelivery_.clear();
-      for (uint64_t seq : rest)
-        if (PendingDelivery* p = pending_.find(seq); p && p->queued) redelivery_.push_back(seq);
-    }
-    wake();
+  for (uint64_t seq : due) {
+    PendingDelivery* p = pending_.find(seq);
+    if (had_all_deliveries(*p)) give_up(p);
+    else queue_redelivery(p);
   }
+  if (!due.empty()) wake();
 }
 
 void Consumer::on_timer() {

@@ -245,7 +245,8 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
       return;
     }
     if (!h.incr.empty() && (v.error = check_increment(h, m.body, m.flags))) return;
-    if (h.any && (v.error = check_headers(h, m, v))) return;
+    if (h.any) v.error = m.in_fast_batch ? check_headers_in_fast_batch(h, m, time_ns, v) : check_headers(h, m, v);
+    if (v.error || v.duplicate) return;
     if (!h.msg_id.empty() && spec.duplicate_window_ns > 0) {
       dedupe_.expire(time_ns, spec.duplicate_window_ns);
       if ((v.seq = dedupe_.find(h.msg_id))) {
@@ -328,8 +329,8 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedM
   };
   if (!h.expected_stream.empty() && h.expected_stream != name) return &kWrongStream;
   if (!h.ttl.empty() && !spec.allow_msg_ttl && !(m.flags & kFromServer)) {
-    int64_t ttl_s = kTtlNone;  // what is no time to live is refused later, for what it is; not so in fast batches
-    if (m.in_fast_batch || (parse_ttl(h.ttl, ttl_s) && ttl_s != kTtlNone)) return &kTtlDisabled;
+    int64_t ttl_s = kTtlNone;  // what is no time to live is refused later, for what it is
+    if (parse_ttl(h.ttl, ttl_s) && ttl_s != kTtlNone) return &kTtlDisabled;
   }
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);

@@ -141,6 +141,7 @@ class Stream {
   void answer_batch_too_large(string_view reply, uint64_t messages_max);
   void advise_batch_abandoned(const std::string& batch, const char* reason);
   const PublishError* check_headers(const PublishHeaders& h, const LoggedMessage& m, Verdict& verdict);
+  const PublishError* check_headers_in_fast_batch(const PublishHeaders& h, const LoggedMessage& m, int64_t time_ns, Verdict& verdict);
   const PublishError* check_size(size_t header, size_t body) const;
   void take_spec();  // what is compiled from it
   void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);

@@ -302,6 +302,12 @@ class ConsumerModel:
     def had_all_deliveries(self, seq: int) -> bool:
         return 0 < self.spec["max_deliver"] <= self.pending[seq].deliveries
 
+    def _is_timed(self, seq: int) -> bool:
+        """Whether something happens to it when its ack wait is over (C-125): also to what came
+        back from its last delivery and waits for somebody who would get it.
+        """
+        return seq not in self.redelivery or self.had_all_deliveries(seq)
+
     def _exceed(self, seq: int) -> None:  # C-125
         self._forget(seq)
         self.exceeded.add(seq)
@@ -433,7 +439,7 @@ class ConsumerModel:
     # -- time
 
     def deadline_ns(self) -> int | None:
-        ends = [p.deadline_ns for s, p in self.pending.items() if s not in self.redelivery]
+        ends = [p.deadline_ns for s, p in self.pending.items() if self._is_timed(s)]
         ends += [pull.expires_ns for pull in self.waiting if pull.expires_ns]
         ends += [pull.next_heartbeat_ns for pull in self.waiting if pull.heartbeat_ns]
         if self.spec["deliver_subject"] and self.spec["idle_heartbeat_ns"]:
@@ -460,11 +466,11 @@ class ConsumerModel:
     def timer(self, now_ns: int) -> list[Sent]:
         """What is due: redeliveries in the order of the stream (C-123), requests, heartbeats."""
         over = sorted(s for s, p in self.pending.items() if p.deadline_ns <= now_ns)
-        due = [seq for seq in over if seq not in self.redelivery]
-        self.redelivery += due
-        for seq in list(self.redelivery) if due else ():
+        for seq in [seq for seq in over if self._is_timed(seq)]:
             if self.had_all_deliveries(seq):
                 self._exceed(seq)
+            else:
+                self.redelivery.append(seq)
         sent: list[Sent] = []
         if any(pull.is_due(now_ns) for pull in self.waiting):  # then all are looked at, as ever
             self._end_requests(now_ns, False, sent)
