@@ -8,6 +8,7 @@ which then loses power.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -20,6 +21,7 @@ from slipstream.testing.simulated_node import (
 )
 
 LIMITS, INTEREST = 0, 1
+T = TypeVar("T")
 
 
 class World:
@@ -33,7 +35,7 @@ class World:
             )
         )
 
-    def commit(self, propose: Callable[[int], int]) -> int:
+    def commit(self, propose: Callable[[int], T]) -> T:
         token = self.node.next_number()
         result = propose(token)
         while token not in self.node.committed:

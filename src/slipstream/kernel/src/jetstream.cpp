@@ -378,6 +378,12 @@ bool JetStream::remove_message(uint64_t token, uint64_t id, uint64_t seq, bool e
   return propose(s->group, EntryKind::remove, std::move(p), true, token, {}, true);
 }
 
+// Not where an update on its way has the stream go by the consumer's progress from now on.
+static bool needs_no_sync(const Stream& s, const ConsumerSpec& consumer) {
+  auto updates = [](const Entry& e) { return e.kind == EntryKind::config; };
+  return s.forgets(consumer) && std::none_of(s.group.inflight.begin(), s.group.inflight.end(), updates);
+}
+
 uint32_t JetStream::create_consumer(uint64_t token, uint64_t id, string_view name, string_view description, const ConsumerSpec& spec) {
   Stream* s = stream(id);
   if (!s) return 0;
@@ -387,7 +393,7 @@ uint32_t JetStream::create_consumer(uint64_t token, uint64_t id, string_view nam
   p.put_text(name);
   p.put_text(description);
   spec.encode(p);
-  return propose(s->group, EntryKind::consumer_create, std::move(p), true, token, {}, true, s->forgets(spec)) ? consumer : 0;
+  return propose(s->group, EntryKind::consumer_create, std::move(p), true, token, {}, true, needs_no_sync(*s, spec)) ? consumer : 0;
 }
 
 bool JetStream::update_consumer(uint64_t token, uint64_t id, uint32_t consumer, string_view description, const ConsumerSpec& spec) {
@@ -397,7 +403,7 @@ bool JetStream::update_consumer(uint64_t token, uint64_t id, uint32_t consumer, 
   p.put32(consumer);
   p.put_text(description);
   spec.encode(p);
-  if (!propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true, s->forgets(spec))) return false;
+  if (!propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true, needs_no_sync(*s, spec))) return false;
   if (Consumer* c = s->consumer(consumer); c && spec.sourcing) c->expect_reset();
   return true;
 }
@@ -414,7 +420,7 @@ bool JetStream::delete_consumer(uint64_t token, uint64_t id, uint32_t consumer) 
   Buffer p = buffer();
   p.put32(consumer);
   Consumer* c = s->consumer(consumer);
-  return propose(s->group, EntryKind::consumer_delete, std::move(p), true, token, {}, true, c && s->forgets(c->spec));
+  return propose(s->group, EntryKind::consumer_delete, std::move(p), true, token, {}, true, c && needs_no_sync(*s, c->spec));
 }
 
 // ------------------------------------------------------------------ lists of what has work to do
