@@ -9,7 +9,6 @@ and then drained after a last reset.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -54,14 +53,14 @@ class Run:
 
     def drive(self) -> None:
         node = self.node
-        stream = self._commit(
+        stream = self.node.commit(
             lambda token: node.kernel.propose_stream_create(
                 token, node.account, b"S", b"S", stream_spec(subjects=[b"s"])
             )
         )
         for _ in range(10):
             self._publish()
-        consumer = self._commit(
+        consumer = self.node.commit(
             lambda token: node.kernel.propose_consumer_create(
                 token, stream, b"C", b"C", FLOW_CONTROL
             )
@@ -84,13 +83,6 @@ class Run:
     def _promise(self, **changes: object) -> None:
         self.promises = self.promises._replace(**changes)
 
-    def _commit(self, propose: Callable[[int], int]) -> int:
-        token = self.node.next_number()
-        id_ = propose(token)
-        while token not in self.node.committed:
-            self.node.turn()
-        return id_
-
     def _publish(self) -> None:
         number = self.node.publish(b"s", b"x")
         while number not in self.node.replies:
@@ -109,7 +101,7 @@ class Run:
     def _reset(self, stream: int, consumer: int, seq: int) -> None:
         self._promise(reset_to=seq or self.promises.flow_acked + 1)
         kernel = self.node.kernel
-        self._commit(lambda token: kernel.propose_consumer_reset(token, stream, consumer, seq))
+        self.node.commit(lambda token: kernel.propose_consumer_reset(token, stream, consumer, seq))
         self._promise(resets=self.promises.resets + 1)
         state = kernel.consumer_state(stream, consumer)
         assert state.delivered_stream_seq == self.promises.reset_to - 1
@@ -187,7 +179,7 @@ def test_a_consumer_of_a_source_goes_back_to_its_floor_at_a_restart() -> None:  
     disk, clock = SimDisk(0), SimulatedClock()
     node = SimulatedNode(disk, clock)
     life = Run(node)
-    stream = life._commit(
+    stream = life.node.commit(
         lambda token: node.kernel.propose_stream_create(
             token, node.account, b"S", b"S", stream_spec(subjects=[b"s"])
         )
@@ -195,7 +187,7 @@ def test_a_consumer_of_a_source_goes_back_to_its_floor_at_a_restart() -> None:  
     for _ in range(5):
         life._publish()
     spec = FLOW_CONTROL | {"sourcing": True}
-    consumer = life._commit(
+    consumer = life.node.commit(
         lambda token: node.kernel.propose_consumer_create(token, stream, b"C", b"C", spec)
     )
     node.kernel.start_consumer(stream, consumer)
@@ -217,14 +209,14 @@ def test_memory_consumers_end_with_the_process() -> None:  # C-046, C-047
     disk, clock = SimDisk(0), SimulatedClock()
     node = SimulatedNode(disk, clock)
     life = Run(node)
-    stream = life._commit(
+    stream = life.node.commit(
         lambda token: node.kernel.propose_stream_create(
             token, node.account, b"S", b"S", stream_spec(subjects=[b"s"])
         )
     )
     for name, memory in ((b"gone", True), (b"stays", False)):
         spec = consumer_spec(memory=memory)
-        life._commit(
+        life.node.commit(
             lambda token, name=name, spec=spec: node.kernel.propose_consumer_create(
                 token, stream, name, name, spec
             )

@@ -7,7 +7,6 @@ which then loses power.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -29,25 +28,18 @@ class World:
         self.disk, self.clock = SimDisk(1), SimulatedClock()
         self.node = SimulatedNode(self.disk, self.clock)
         spec = stream_spec(subjects=[b"s.>"], retention=retention)
-        self.stream = self.commit(
+        self.stream = self.node.commit(
             lambda token: self.node.kernel.propose_stream_create(
                 token, self.node.account, b"S", b"S", spec
             )
         )
-
-    def commit(self, propose: Callable[[int], T]) -> T:
-        token = self.node.next_number()
-        result = propose(token)
-        while token not in self.node.committed:
-            self.node.turn()
-        return result
 
     def syncs(self) -> int:
         return self.node.kernel.store_stats().syncs
 
     def create(self, name: bytes, memory: bool) -> int:
         spec = consumer_spec(memory=memory, filters=[b"s.>"])
-        return self.commit(
+        return self.node.commit(
             lambda token: self.node.kernel.propose_consumer_create(
                 token, self.stream, name, name, spec
             )
@@ -55,14 +47,14 @@ class World:
 
     def update(self, consumer: int, memory: bool) -> None:
         spec = consumer_spec(memory=memory, filters=[b"s.1"])
-        self.commit(
+        self.node.commit(
             lambda token: self.node.kernel.propose_consumer_update(
                 token, self.stream, consumer, b"changed", spec
             )
         )
 
     def delete(self, consumer: int) -> None:
-        self.commit(
+        self.node.commit(
             lambda token: self.node.kernel.propose_consumer_delete(token, self.stream, consumer)
         )
 
@@ -121,7 +113,7 @@ def test_a_stream_that_begins_to_go_by_interest_keeps_what_such_a_consumer_wants
         while not world.node.kernel.store_stats().checkpoints:
             world.node.turn()
     spec = stream_spec(subjects=[b"s.>"], retention=INTEREST)
-    world.commit(
+    world.node.commit(
         lambda token: world.node.kernel.propose_stream_update(token, world.stream, b"S", spec)
     )
     world.node.publish(b"s.1", b"text")

@@ -11,7 +11,6 @@ not at all would be missing.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import pytest
 
@@ -40,7 +39,7 @@ class World:
         spec = stream_spec(
             subjects=[b"s.>"], duplicate_window_ns=WINDOW_NS, retention=retention, max_msgs=100
         )
-        self.stream = self.commit(
+        self.stream = self.node.commit(
             lambda token: self.node.kernel.propose_stream_create(
                 token, self.node.account, b"S", b"S", spec
             )
@@ -56,13 +55,6 @@ class World:
         for _ in range(count):
             self.node.turn()
 
-    def commit(self, propose: Callable[[int], int]) -> int:
-        token = self.node.next_number()
-        result = propose(token)
-        while token not in self.node.committed:
-            self.node.turn()
-        return result
-
     def publish(self, number: int | None = None) -> int:
         if number is None:
             number, self.ids = self.ids, self.ids + 1
@@ -73,7 +65,7 @@ class World:
         self.created += 1
         number = self.created
         spec = consumer_spec(filters=[b"s.%d" % (number % 5)] if number % 2 else [b"s.>"])
-        consumer = self.commit(
+        consumer = self.node.commit(
             lambda token: self.node.kernel.propose_consumer_create(
                 token, self.stream, b"c%d" % number, b"c%d" % number, spec
             )

@@ -7,8 +7,6 @@ met or missed by a known margin.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import CommittedEvent, InactiveEvent, RequestEvent
 from slipstream.testing.simulated_node import (
@@ -29,7 +27,7 @@ class Pace:
         self.disk, self.clock = SimDisk(1), SimulatedClock()
         self.node = SimulatedNode(self.disk, self.clock)
         spec = stream_spec(subjects=[b"s"], **stream)
-        self.stream = self.commit(
+        self.stream = self.node.commit(
             lambda token: self.node.kernel.propose_stream_create(
                 token, self.node.account, b"S", b"S", spec
             )
@@ -37,16 +35,9 @@ class Pace:
         self.consumer = 0
         self.inactive: list[int] = []
 
-    def commit(self, propose: Callable[[int], int]) -> int:
-        token = self.node.next_number()
-        id_ = propose(token)
-        while token not in self.node.committed:
-            self.node.turn()
-        return id_
-
     def create(self, **spec: object) -> None:
         kernel = self.node.kernel
-        self.consumer = self.commit(
+        self.consumer = self.node.commit(
             lambda token: kernel.propose_consumer_create(
                 token, self.stream, b"C", b"C", consumer_spec(**spec)
             )
@@ -56,7 +47,7 @@ class Pace:
 
     def update(self, **spec: object) -> None:
         kernel = self.node.kernel
-        self.commit(
+        self.node.commit(
             lambda token: kernel.propose_consumer_update(
                 token, self.stream, self.consumer, b"C", consumer_spec(**spec)
             )

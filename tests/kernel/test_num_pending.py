@@ -58,7 +58,7 @@ class Counting(RuleBasedStateMachine):
         self.disk, self.clock = SimDisk(3), SimulatedClock()
         self.node = SimulatedNode(self.disk, self.clock)
         kernel = self.node.kernel
-        self.stream = self._commit(
+        self.stream = self.node.commit(
             lambda token: kernel.propose_stream_create(token, self.node.account, b"S", b"S", STREAM)
         )
         self.live: dict[int, str] = {}
@@ -83,14 +83,14 @@ class Counting(RuleBasedStateMachine):
             return
         seq = list(self.live)[pick % len(self.live)]
         kernel = self.node.kernel
-        self._commit(lambda token: kernel.propose_delete(token, self.stream, seq, False))
+        self.node.commit(lambda token: kernel.propose_delete(token, self.stream, seq, False))
         self._remove([seq])
 
     @rule(subject=st.sampled_from(("", "s.a", "s.c.>")), keep=st.integers(0, 3))
     def purge(self, subject: str, keep: int) -> None:
         found = [s for s, other in self.live.items() if not subject or is_subset(other, subject)]
         kernel = self.node.kernel
-        self._commit(
+        self.node.commit(
             lambda token: kernel.propose_purge(token, self.stream, subject.encode(), 0, keep)
         )
         removed = found[: max(len(found) - keep, 0)] if keep else found
@@ -117,7 +117,7 @@ class Counting(RuleBasedStateMachine):
         text = name.encode()
         if known is not None:
             known.filters = filters
-            self._commit(
+            self.node.commit(
                 lambda token: kernel.propose_consumer_update(
                     token, self.stream, known.id, text, known.spec()
                 )
@@ -125,7 +125,7 @@ class Counting(RuleBasedStateMachine):
             kernel.start_consumer(self.stream, known.id)
             return
         new = Standing(0, filters, policy)
-        new.id = self._commit(
+        new.id = self.node.commit(
             lambda token: kernel.propose_consumer_create(token, self.stream, text, text, new.spec())
         )
         kernel.start_consumer(self.stream, new.id)
@@ -167,7 +167,7 @@ class Counting(RuleBasedStateMachine):
             return
         kernel = self.node.kernel
         seq = min(seq, self.last + 1)
-        self._commit(
+        self.node.commit(
             lambda token: kernel.propose_consumer_reset(token, self.stream, standing.id, seq)
         )
         kernel.start_consumer(self.stream, standing.id)
@@ -225,13 +225,6 @@ class Counting(RuleBasedStateMachine):
                 standing.waiting.pop(seq, None)
                 if seq in standing.newest:
                     standing.newest.remove(seq)
-
-    def _commit(self, propose: object) -> int:
-        token = self.node.next_number()
-        id_ = propose(token)
-        while token not in self.node.committed:
-            self.node.turn()
-        return id_
 
     def _turns(self) -> None:
         for _ in range(3):

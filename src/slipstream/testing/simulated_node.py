@@ -12,14 +12,16 @@ in `replies`, `deliveries` and `committed` until the test takes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
 
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, FeedEvent, RequestEvent
 from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
 from slipstream.kernel.values import StoreKeys
+
+T = TypeVar("T")
 
 ACCOUNT = b"$G"
 INBOX = b"_SIM."
@@ -218,6 +220,14 @@ class SimulatedNode:
         """Names a request (its reply subject) or a proposal (its token)."""
         self._numbers += 1
         return self._numbers
+
+    def commit(self, propose: Callable[[int], T]) -> T:
+        """Proposes with a token; returns what that returned when the entry is applied."""
+        token = self.next_number()
+        result = propose(token)
+        while token not in self.committed:
+            self.turn()
+        return result
 
     def publish(self, subject: bytes, body: bytes, header: bytes = b"") -> int:
         number = self.next_number()
