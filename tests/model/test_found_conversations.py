@@ -168,3 +168,52 @@ def test_a_nak_of_the_last_delivery_is_given_up_by_a_pull() -> None:  # C-119, C
     assert pending_of(world, "x") == [1]
     op.pull(world, "A", "x", 1)
     assert pending_of(world, "x") == []
+
+
+def narrowed(world: World, filter_: str = "A.0") -> None:
+    """Two messages are delivered that the filter does not let through any more."""
+    fields = {"durable_name": "x", "ack_wait": 200 * MS}
+    create(world, fields | {"filter_subject": filter_})
+    publish(world, "A.0", "A.0")
+    op.pull(world, "A", "x", 2)
+    create(world, fields | {"filter_subject": "A.1"}, update=True)
+    assert pending_of(world, "x") == [1, 2]
+
+
+def goes_on(world: World) -> None:
+    """Nothing is pending, redeliveries fall due, and the next message comes; after a crash too."""
+    for _ in range(2):
+        assert pending_of(world, "x") == []
+        op.pull(world, "A", "x", 5)
+        world.advance(300 * MS)
+        publish(world, "A.1")
+        assert world.deliveries["A"][-1].subject == b"A.1"
+        op.acknowledge(world, "A", world.deliveries["A"][-1].reply, b"+ACK", confirm=True)
+        world.recover(world.disk.image(Loss.none))
+
+
+@pytest.mark.parametrize("purged", ["A.0", "A.*", ""])
+def test_a_purge_of_what_was_delivered_before_the_filter_changed(purged: str) -> None:
+    world = world_with("limits")
+    narrowed(world)
+    op.purge(world, "A", filter_=purged)
+    goes_on(world)
+
+
+def test_a_rollup_of_what_was_delivered_before_the_filter_changed() -> None:
+    world = World(1)
+    op.create_stream(world, {"name": "A", "subjects": ["A.>"], "allow_rollup_hdrs": True})
+    narrowed(world, "A.*")
+    op.publish(world, "A", [("A.0", {"Nats-Rollup": "sub"}, b"")])
+    goes_on(world)
+
+
+def test_a_rollup_without_interest_of_what_was_delivered_before_the_filter_changed() -> None:
+    world = World(1)
+    op.create_stream(world, {"name": "A", "subjects": ["A.>"], "allow_rollup_hdrs": True})
+    narrowed(world)
+    model = world.model("A")
+    assert model is not None
+    op.update_stream(world, {**model.description, "retention": "interest"})
+    op.publish(world, "A", [("A.0", {"Nats-Rollup": "sub"}, b"")])
+    goes_on(world)

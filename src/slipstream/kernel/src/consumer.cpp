@@ -223,7 +223,7 @@ void Consumer::many_removed() {
     }
     p = next;
   }
-  for (auto it = exceeded_.begin(); it != exceeded_.end();) it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
+  std::erase_if(exceeded_, [&](uint64_t s) { return !m.live(s); });
   if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !m.live(s); })) pass_listed();
 }
 
@@ -386,8 +386,13 @@ void Consumer::apply_delivered(Reader& in) {
       }
       PendingDelivery* p = pending_.find(stream_seq);
       if (!p) {
-        if (store().live(stream_seq)) pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
-        else ack_floor_after(consumer_seq);  // it went before the log had the delivery
+        uint32_t subject = store().subject_of(stream_seq);
+        if (subject == kNoSubject) {
+          ack_floor_after(consumer_seq);  // it went before the log had the delivery
+          continue;
+        }
+        pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
+        if (!matches(subject)) stream_.index.stray(*this);  // its filters changed before the log had the delivery
         continue;
       }
       pending_.set_deliveries(p, deliveries);
@@ -562,7 +567,11 @@ void Consumer::check() const {
   for (PendingDelivery* p = self.pending_.first(); p; p = self.pending_.next(p)) {
     demand(p->stream_seq <= cursor_ || !last_per_subject_.empty(), "a pending delivery is beyond the cursor");
     demand(store().live(p->stream_seq), "a pending delivery's message is gone");
+    demand(self.matches(store().subject_of(p->stream_seq)) || in_strays, "a delivery of before a change of filters is not known as one");
   }
+  for (uint64_t seq : redelivery_) demand(self.pending_.find(seq), "a message is to be redelivered that is not pending");
+  for (uint64_t seq : exceeded_) demand(store().live(seq), "a message is gone that had all its deliveries");
+  for (uint64_t seq : last_per_subject_) demand(store().live(seq), "a message is gone that was listed as the last of its subject");
   if (memo_.valid && last_per_subject_.empty()) {
     uint64_t n = 0;
     for (uint64_t s = self.next_match(cursor_ + 1); s && s <= memo_.upto; s = self.next_match(s + 1)) n++;

@@ -79,7 +79,7 @@ class ConsumerIndex {
   // Its filters changed while deliveries of messages that they may not let through any more are pending.
   void stray(Consumer& c);
   template <class F>
-  void each_stray(uint32_t subject, F visit) {  // that does not match
+  void each_stray(uint32_t subject, F visit) {  // that does not match; kNoSubject: all that have filters
     for (size_t i = 0; i < strays_.size();) {
       Consumer* c = strays_[i];
       if (!still_strays(*c)) continue;

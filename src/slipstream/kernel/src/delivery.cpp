@@ -145,6 +145,10 @@ bool Consumer::run() {
       reader_.ready = [this] { wake(); };
       break;
     }
+    if (read == ReadStatus::missing) {
+      pass_missing(seq, again);
+      continue;
+    }
     if (read != ReadStatus::ok) {
       js_.fail("message " + std::to_string(seq) + " of stream " + stream_.name + " is damaged");
       break;
@@ -160,6 +164,27 @@ bool Consumer::run() {
     kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
   if (not_before_ns_ > now) kernel().timers.set_earlier(timer_, kernel().monotonic_of(not_before_ns_));
   return more;
+}
+
+// Removals settle what waits for a message (message_removed, many_removed), so that no delivery should find one missing. It is no
+// damage if one does: the consumer goes on behind it, and the log says that the delivery is settled.
+void Consumer::pass_missing(uint64_t seq, PendingDelivery* again) {
+  if (again) {
+    again->acking = true;
+    Buffer payload = js_.buffer();
+    payload.put32(id);
+    payload.put64(seq), payload.put32(1), payload.put64(0);  // one range, and the end of the ranges
+    payload.put64((uint64_t)acked_ns_);
+    js_.propose(stream_.group, EntryKind::acks, std::move(payload), false, 0, {}, true);
+    return;
+  }
+  before_change();
+  if (!last_per_subject_.empty()) {
+    last_per_subject_.pop_front();
+    return pass_listed();
+  }
+  cursor_ = seq;
+  memo_ = {};
 }
 
 bool Consumer::had_all_deliveries(const PendingDelivery& p) const {

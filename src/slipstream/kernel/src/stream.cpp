@@ -333,6 +333,7 @@ bool Stream::load(Reader& in, uint16_t format) {
   for (auto& [id, c] : consumers) {
     index.add(*c);
     if (!c->holds()) continue;
+    c->many_removed();  // a snapshot of an earlier version may name messages that were gone
     index.hold(*c);
     index.stray(*c);  // what waits may be from before a change of filters
   }

@@ -70,8 +70,8 @@ void Stream::tell_purged(string_view filter, bool everything, uint64_t removed) 
     return;
   }
   index.each_wanting(filter, [&](Consumer& c) { c.purged(filter, first_left, untold); });
-  if (uint32_t id = store->find_subject(filter); id != kNoSubject && untold)
-    index.each_stray(id, [](Consumer& c) { c.many_removed(); });
+  // The subject may have no message left, and so no number any more: all strays are asked then.
+  if (untold) index.each_stray(store->find_subject(filter), [](Consumer& c) { c.many_removed(); });
 }
 
 void Stream::purge_everything(uint64_t seq, uint64_t keep) {
