@@ -11,6 +11,7 @@ from fake_kernel import FakeKernel
 from slipstream.jetstream.api import JETSTREAM_SERVICE, ClientDescription, JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
+from slipstream.jetstream.unexpected import Report, raise_again
 from slipstream.kernel.events import RequestEvent
 
 NOW_NS = 1_790_000_000_123_456_789
@@ -29,11 +30,12 @@ class Conversation:
         account_limits: AccountLimits | None = None,
         server_limits: ServerLimits = LIMITS,
         server_version: str = "2.15.1",
+        report: Report = raise_again,
     ) -> None:
         self.kernel = kernel or FakeKernel(NOW_NS)
         options = Options("ORACLE", server_version, server_limits)
         ids = IdSource(random.Random(7).getrandbits)
-        self.api = JetStreamApi(self.kernel, options, ids, lambda cid: CLIENT)
+        self.api = JetStreamApi(self.kernel, options, ids, lambda cid: CLIENT, report)
         self.api.add_account("$G", account_limits or AccountLimits())
         self.api.recover(self.kernel.records())
 

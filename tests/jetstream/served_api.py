@@ -14,6 +14,7 @@ from answer_schemas import check_answer
 from slipstream.jetstream.api import ClientDescription, JetStreamApi, Options
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
+from slipstream.jetstream.unexpected import Report, raise_again
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import RequestEvent
@@ -39,6 +40,7 @@ class ServedApi:
         limits: ServerLimits | None = None,
         account_limits: AccountLimits | None = None,
         max_payload: int = 1 << 20,
+        report: Report = raise_again,
         **store: int,
     ) -> None:
         self.disk = disk or SimDisk(1)
@@ -48,7 +50,7 @@ class ServedApi:
         limits = limits or ServerLimits(max_memory=1 << 40, max_store=1 << 40)
         options = Options("NODE", "2.15.1", limits, max_payload=max_payload)
         ids = IdSource(random.Random(7).getrandbits)
-        self.api = JetStreamApi(self.kernel, options, ids, lambda cid: CLIENT)
+        self.api = JetStreamApi(self.kernel, options, ids, lambda cid: CLIENT, report)
         self.api.add_account("$G", account_limits or AccountLimits())
         self.account = self.kernel.account(b"$G")
         sizes = {"journal_file_bytes": 1 << 20, "journal_bytes_max": 16 << 20} | store

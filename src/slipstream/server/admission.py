@@ -5,6 +5,8 @@ are logged as nats-server does.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from slipstream.kernel.events import ClosedEvent, ConnectEvent
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from slipstream.server.server import Server
 
 AUTHENTICATION_FAILURE = "Authentication Failure"
+PARSE_ERROR = "Parse Error"
 
 
 class Admission:
@@ -35,9 +38,22 @@ class Admission:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._authenticator = Authenticator(server.options)
-        self._passwords = PasswordChecker()
+        self._passwords = PasswordChecker(server.guard.report)
 
     def connect(self, event: ConnectEvent) -> None:
+        self._contained(event, lambda: self._connect(event))
+
+    def _contained(self, event: ConnectEvent, step: Callable[[], None]) -> None:
+        """The kernel reads no more of a connection before it is accepted or refused, so what a step
+        raises must end in the one or the other.
+        """
+        try:
+            step()
+        except Exception as error:
+            id_ = self._server.guard.report("CONNECT", error)
+            self._server.kernel.refuse(event.cid, f"Unexpected error {id_}".encode(), PARSE_ERROR)
+
+    def _connect(self, event: ConnectEvent) -> None:
         log = self._server.log
         name = label(event.cid, event.ip, event.port, self._server.clients.get(event.cid))
         log.trace(f"{name} - <<- [CONNECT {redacted(event.payload)}]")
@@ -60,7 +76,8 @@ class Admission:
     def _check_hash(self, event: ConnectEvent, connect: Connect, claim: Claim) -> None:
         def verdict(matches: bool) -> None:  # on a thread of the checker
             decide = self._admit if matches else self._violation_of_claim
-            self._server.loop.post(lambda: decide(event, connect, claim))
+            decided = partial(decide, event, connect, claim)
+            self._server.loop.post(lambda: self._contained(event, decided))
 
         self._passwords.check(claim, verdict)
 

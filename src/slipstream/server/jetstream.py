@@ -49,6 +49,7 @@ class JetStreamService:
             _api_options(server.name, server.options),
             IdSource(random.SystemRandom().getrandbits),
             self._describe,
+            server.guard.report,
         )
         limits = server.options.jetstream
         server.kernel.set_storage_limits(limits.max_memory, limits.max_file)

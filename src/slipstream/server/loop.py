@@ -2,7 +2,7 @@
 
 Kernel events, timers and calls that other threads post are handled here one after the other; so the
 rest of the server needs no locks. Each step is meant to take about a millisecond; the longest so
-far is kept for /varz.
+far is kept for /varz. An exception that leaves a step is reported and ends this step alone.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
+from slipstream.jetstream.unexpected import Report
 from slipstream.kernel import Kernel
 from slipstream.kernel.events import Event
 from slipstream.server.timers import Timers
@@ -20,6 +22,7 @@ from slipstream.server.timers import Timers
 T = TypeVar("T")
 
 WAIT_MAX_S = 1.0
+WORK_RETRY_S = 0.1  # after a slice of work that raised
 ANSWER_WAIT_MAX_S = 10.0
 
 
@@ -35,13 +38,15 @@ class Loop:
         kernel: Kernel,
         handle: Callable[[Event], None],
         work: Callable[[], float | None],
+        report: Report,
     ) -> None:
         """`handle` gets each event. `work` does one slice of what is due and says in how many
-        seconds there is more (None: not by itself).
+        seconds there is more (None: not by itself). `report` gets what any of them raises.
         """
         self._kernel = kernel
         self._handle = handle
         self._work = work
+        self._report = report
         self._work_due_s: float | None = 0.0
         self._posted: deque[Callable[[], object]] = deque()
         self._stopping = False
@@ -70,21 +75,29 @@ class Loop:
 
     def _round(self, events: list[Event]) -> None:
         for event in events:
-            self._measured(lambda event=event: self._handle(event))  # type: ignore[misc]
+            self._step(type(event).__name__, partial(self._handle, event))
         while self._posted and not self._stopping:
-            self._measured(self._posted.popleft())
-        self.timers.fire(time.monotonic())
-        more_s = self._measured(self._work)
+            self._step("a posted call", self._posted.popleft())
+        for callback in self.timers.take_due(time.monotonic()):
+            self._step("a timer", callback)
+        self._work_due_s = time.monotonic() + WORK_RETRY_S  # if it raises
+        self._step("a slice of work", self._slice_of_work)
+
+    def _slice_of_work(self) -> None:
+        more_s = self._work()
         self._work_due_s = None if more_s is None else time.monotonic() + more_s
 
-    def _measured(self, step: Callable[[], T]) -> T:
+    def _step(self, what: str, step: Callable[[], object]) -> None:
         started_ns = time.monotonic_ns()
-        result = step()
-        took_ns = time.monotonic_ns() - started_ns
-        self.steps += 1
-        self.step_ns_total += took_ns
-        self.step_ns_max = max(self.step_ns_max, took_ns)
-        return result
+        try:
+            step()
+        except Exception as error:
+            self._report(what, error)
+        finally:
+            took_ns = time.monotonic_ns() - started_ns
+            self.steps += 1
+            self.step_ns_total += took_ns
+            self.step_ns_max = max(self.step_ns_max, took_ns)
 
     def stop(self) -> None:
         """Ends `run` after the current step; from any thread."""

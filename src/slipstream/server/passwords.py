@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from slipstream.jetstream.unexpected import Report
 from slipstream.server.authentication import Claim, secrets_match
 
 THREADS_MAX = 2
@@ -17,14 +18,20 @@ class PasswordChecker:
     CONNECT.
     """
 
-    def __init__(self, threads: int = THREADS_MAX) -> None:
+    def __init__(self, report: Report, threads: int = THREADS_MAX) -> None:
+        self._report = report
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
 
     def check(self, claim: Claim, verdict: Callable[[bool], None]) -> None:
         """Calls `verdict` on one of the threads; it must hand over to the server's loop."""
 
         def compare() -> None:
-            verdict(secrets_match(claim.given, claim.identity.secret))
+            matches = False
+            try:
+                matches = secrets_match(claim.given, claim.identity.secret)
+            except Exception as error:
+                self._report("the comparison of a password", error)
+            verdict(matches)
 
         self._pool.submit(compare)
 

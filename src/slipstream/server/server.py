@@ -32,6 +32,7 @@ from slipstream.kernel.events import (
 from slipstream.server import banner, listeners, process_usage
 from slipstream.server.admission import Admission
 from slipstream.server.clients import Clients
+from slipstream.server.error_guard import ErrorGuard
 from slipstream.server.errors import StartError
 from slipstream.server.identity import new_server_id
 from slipstream.server.info import ServerInfo
@@ -81,7 +82,8 @@ class Server:
         self.kernel.set_long_ack_subjects(self.options.feature_flags.js_ack_fc_v2)
         self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
         self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
-        self.loop = Loop(self.kernel, self._handle, self._work)
+        self.guard = ErrorGuard(self.log)
+        self.loop = Loop(self.kernel, self._handle, self._work, self.guard.report)
         self.admission = Admission(self)
         self.services = SystemServices(self)
         self.lame_duck = LameDuck(self)
@@ -246,8 +248,8 @@ class Server:
     def run(self) -> None:
         """Handles events until the server has stopped. Start first.
 
-        An error that nothing expected ends the server: its state can no longer be trusted, and what
-        was acknowledged is in the store.
+        What a step raises ends that step alone (see error_guard.py). An exception from outside of
+        the steps ends the server: what was acknowledged is in the store.
         """
         try:
             self.loop.run()

@@ -16,6 +16,7 @@ import msgspec
 from slipstream.config.options import ACCOUNT_GLOBAL
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.times import format_time
+from slipstream.jetstream.unexpected import unexpected
 from slipstream.kernel.events import RequestEvent
 from slipstream.server.monitoring.accstatz import accstatz
 from slipstream.server.monitoring.connz import ConnzOptions, connz
@@ -66,10 +67,14 @@ class SystemServices:
         if not event.reply:
             return
         answer: dict[str, Any] = {"server": self._identity()}
+        number = event.service - SERVICE_FIRST
         try:
-            answer["data"] = self._answers[event.service - SERVICE_FIRST](event)
+            answer["data"] = self._answers[number](event)
         except RequestError as error:
             answer["error"] = {"code": error.code, "description": str(error)}
+        except Exception as error:
+            id_ = self._server.guard.report(f"{self._subjects[number]}", error)
+            answer["error"] = {"code": 500, "description": str(unexpected(id_))}
         kernel = self._server.kernel
         kernel.publish(event.account, event.reply, b"", b"", encode(answer))
 

@@ -23,10 +23,9 @@ class Timers:
             return wait_max_s
         return min(wait_max_s, max(0.0, self._heap[0][0] - now_s))
 
-    def fire(self, now_s: float) -> None:
-        """Calls what is due; what these callbacks set for now waits for the next round."""
+    def take_due(self, now_s: float) -> list[Callable[[], None]]:
+        """What the caller has to call now; what these callbacks set waits for the next round."""
         due: list[Callable[[], None]] = []
         while self._heap and self._heap[0][0] <= now_s:
             due.append(heapq.heappop(self._heap)[2])
-        for callback in due:
-            callback()
+        return due

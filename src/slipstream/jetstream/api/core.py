@@ -22,6 +22,7 @@ from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.limits import ServerLimits
 from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
 from slipstream.jetstream.sourcing.links import FeedKernel, Links
+from slipstream.jetstream.unexpected import Report, unexpected
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 from slipstream.kernel.values import BackupPiece, ConsumerProgress, RestoredBatch, StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
@@ -174,16 +175,23 @@ class Advisories(Protocol):
 
 class ApiCore:
     def __init__(
-        self, kernel: KernelApi, options: Options, ids: IdSource, advisories: Advisories
+        self,
+        kernel: KernelApi,
+        options: Options,
+        ids: IdSource,
+        advisories: Advisories,
+        report: Report,
     ) -> None:
         self.kernel = kernel
         self.options = options
         self.ids = ids
         self.advisories = advisories
         self.registry = Registry()
-        self.links = Links(kernel, ids, options.domain)
-        self.transfers = Transfers()
+        self.links = Links(kernel, ids, options.domain, report)
+        self.transfers = Transfers(report)
         self.failure = ""  # of the store; not empty: no change is possible any more
+        self._report = report
+        self._answers = 0  # published so far
         self._next_token = 1
         self._waiting: dict[int, list[tuple[Request | None, Committed]]] = {}
         self._pause_ends: list[tuple[int, int, int]] = []
@@ -220,6 +228,7 @@ class ApiCore:
         self.advisories.audit(request, body, now_ns)
 
     def _publish_reply(self, request: Request, body: bytes, header: bytes = b"") -> None:
+        self._answers += 1
         if request.reply:
             self.kernel.publish(request.account.id, request.reply, b"", header, body)
 
@@ -228,7 +237,7 @@ class ApiCore:
     def run(
         self, handler: Handler, request: Request, now_ns: int, *, level_first: bool = True
     ) -> None:
-        first_token = self._next_token
+        first_token, answers = self._next_token, self._answers
         try:
             if level_first:
                 self.require_level(request)
@@ -240,6 +249,11 @@ class ApiCore:
             self.forget_tokens(first_token)
             self.refuse(request, ApiError(ErrorCode.STREAM_STORE_FAILED, err=error), now_ns)
             return
+        except Exception as error:
+            # Behind a proposal that the kernel took up handlers do nothing that may fail.
+            self.forget_tokens(first_token)
+            self._fail(request, error, answers, now_ns)
+            return
         if long_answer is not None and len(self._long_answers) < LONG_ANSWERS_MAX:
             self._long_answers.append((request, long_answer))
 
@@ -250,6 +264,7 @@ class ApiCore:
         if not self._long_answers:
             return False
         request, answer = self._long_answers.popleft()
+        answers = self._answers
         try:
             next(answer)
         except StopIteration:
@@ -257,8 +272,25 @@ class ApiCore:
         except ApiError as error:
             self.refuse(request, error, now_ns)
             return bool(self._long_answers)
+        except Exception as error:
+            self._fail(request, error, answers, now_ns)
+            return bool(self._long_answers)
         self._long_answers.append((request, answer))
         return True
+
+    def _fail(self, request: Request | None, error: Exception, answers: int, now_ns: int) -> None:
+        """A step for this request raised what no code expected: it is answered with the id under
+        which the log has it, unless the step had answered already (`answers`: how many there were
+        before it).
+        """
+        what = "a change that the server made by itself" if request is None else request.subject
+        id_ = self._report(what, error)
+        if request is None or self._answers > answers:
+            return
+        if request.type:
+            self.refuse(request, unexpected(id_), now_ns)
+        else:  # of a pull, which is answered with a status
+            self._publish_reply(request, b"", f"NATS/1.0 500 {unexpected(id_)}\r\n\r\n".encode())
 
     def require_level(self, request: Request) -> None:
         """The sender may ask for a minimal API level (S-111)."""
@@ -308,25 +340,37 @@ class ApiCore:
 
     def when_committed(self, token: int, request: Request, callback: Committed) -> None:
         """Adds to a proposal that is under way."""
+        if token not in self._waiting:  # given up: see `committed`
+            raise self._store_error()
         self._waiting[token].append((request, callback))
 
     def committed(self, token: int, result: int, now_ns: int) -> None:
-        for request, callback in self._waiting.pop(token):
+        """What one caller raises is its own; the others are called all the same.
+
+        A token may be unknown: a failing store has refused what was under way, and what the journal
+        had taken up before is applied nevertheless.
+        """
+        for request, callback in self._waiting.pop(token, ()):
+            answers = self._answers
             try:
                 callback(result, now_ns)
-            except ApiError as error:
-                if request is None:
-                    raise
-                self.refuse(request, error, now_ns)
+            except Exception as error:
+                if request is not None and isinstance(error, ApiError):
+                    self.refuse(request, error, now_ns)
+                else:
+                    self._fail(request, error, answers, now_ns)
 
     def store_failed(self, text: str, now_ns: int) -> None:
         """What is under way is refused, and every later change."""
         self.failure = text
         waiting, self._waiting = self._waiting, {}
-        for callers in waiting.values():
-            for request, _ in callers:
-                if request is not None:
+        for request in [request for callers in waiting.values() for request, _ in callers]:
+            if request is not None:
+                answers = self._answers
+                try:
                     self.refuse(request, self._store_error(), now_ns)
+                except Exception as error:
+                    self._fail(request, error, answers, now_ns)
         self.transfers.store_failed(text, now_ns)
 
     def _store_error(self) -> ApiError:

@@ -173,6 +173,11 @@ class Restore:
         self._fault = ApiError(ErrorCode.STREAM_STORE_FAILED, err=text)
         self._completing = False
 
+    def give_up(self, error: ApiError, now_ns: int) -> None:
+        self._fault = error
+        waiting = self._current or (self._chunks[0] if self._chunks else None)
+        self._end(waiting.reply if waiting is not None else b"", now_ns)
+
     def deadline_ns(self) -> int | None:
         idle = not (self._completing or self._current or self._chunks)
         return self._stalled_ns if idle else None
@@ -192,6 +197,7 @@ class Restore:
             self._fail_with(str(error))
         except ApiError as error:
             self._fault = error
+        self._completing = False
         return True
 
     # -- the archive
@@ -365,16 +371,10 @@ class Restore:
         def done(_: int, done_ns: int) -> None:
             if self.ended:
                 return
-            api.registry.show_restored(stream)
-            api.links.configure(stream, done_ns)
-            api.advisories.stream_action(stream, "create", done_ns)
-            for consumer in self._consumers:
-                if consumer.config.pause_until is not None:
-                    api.watch_pause(consumer)
-            self._advise(done_ns)
-            answer = {"type": _CREATE_RESPONSE} | restored_answer(api, stream, done_ns)
-            self._answer(reply, encode(answer))
-            self._finish()
+            try:
+                self._show(reply, done_ns)
+            finally:
+                self._finish()
 
         if state.last_seq >= self._last_seq:
             api.kernel.propose_restored_end(
@@ -383,6 +383,18 @@ class Restore:
         api.kernel.propose_stream_update(
             api.token(None, done), stream.id, description, self._config.to_spec()
         )
+
+    def _show(self, reply: bytes, now_ns: int) -> None:
+        api, stream = self._api, self._stream
+        api.registry.show_restored(stream)
+        api.links.configure(stream, now_ns)
+        api.advisories.stream_action(stream, "create", now_ns)
+        for consumer in self._consumers:
+            if consumer.config.pause_until is not None:
+                api.watch_pause(consumer)
+        self._advise(now_ns)
+        answer = {"type": _CREATE_RESPONSE} | restored_answer(api, stream, now_ns)
+        self._answer(reply, encode(answer))
 
     def _fail_with(self, text: str) -> None:
         self._fault = self._fault or ApiError(ErrorCode.STREAM_RESTORE, err=text)
@@ -398,11 +410,13 @@ class Restore:
 
     def _end(self, reply: bytes, now_ns: int) -> None:
         assert self._fault is not None
-        self._advise(now_ns)
-        if reply:
-            answer = {"type": _CREATE_RESPONSE, "error": self._fault.to_json_object()}
-            self._answer(reply, encode(answer))
-        self._withdraw()
+        try:
+            self._advise(now_ns)
+            if reply:
+                answer = {"type": _CREATE_RESPONSE, "error": self._fault.to_json_object()}
+                self._answer(reply, encode(answer))
+        finally:
+            self._withdraw()
 
     def _withdraw(self) -> None:
         """The hidden stream goes; if the store cannot take that up, it goes at the next start."""

@@ -35,6 +35,7 @@ from slipstream.jetstream.json.times import ZERO_TIME
 from slipstream.jetstream.limits import AccountLimits, ServerLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
+from slipstream.jetstream.unexpected import Report, raise_again
 from slipstream.kernel.events import (
     AdvisoryEvent,
     BackupReadableEvent,
@@ -143,9 +144,11 @@ class JetStreamApi:
         options: Options,
         ids: IdSource,
         describe_client: Callable[[int], ClientDescription | None],
+        report: Report = raise_again,
     ) -> None:
+        """`report` writes down what no code expected; the request gets the id that it returns."""
         self._advisories = AdvisoryWriter(kernel, options, ids, describe_client)
-        self._core = ApiCore(kernel, options, ids, self._advisories)
+        self._core = ApiCore(kernel, options, ids, self._advisories, report)
         self._kernel = kernel
 
     def add_account(self, name: str, limits: AccountLimits | TieredLimits) -> None:

@@ -127,6 +127,9 @@ class Snapshot:
     def store_failed(self, text: str, now_ns: int) -> None:
         """Reading goes on: what is stored can still be saved."""
 
+    def give_up(self, error: ApiError, now_ns: int) -> None:
+        self._end(f"NATS/1.0 500 {error}\r\n\r\n".encode(), str(error), now_ns)
+
     def deadline_ns(self) -> int | None:
         if self._waits_for_disk:
             return None
@@ -240,10 +243,10 @@ class Snapshot:
         self._api.kernel.publish(self._request.account.id, self._deliver, reply, header, body)
 
     def _end(self, status: bytes, error: str, now_ns: int) -> bool:
-        self._publish(b"", status, b"")
+        self.ended = True
         self._api.kernel.unserve(self._request.account.id, f"{self._acks}.>".encode())
         self._api.kernel.close_backup(self._backup)
-        self.ended = True
+        self._publish(b"", status, b"")
         self._api.advisories.snapshot_completed(
             self._request,
             self._stream.name,

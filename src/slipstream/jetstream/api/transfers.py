@@ -8,9 +8,14 @@ them; the kernel reports these messages under TRANSFER_SERVICE.
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
+from slipstream.jetstream.unexpected import Report, raise_again, unexpected
 from slipstream.kernel.events import RequestEvent
+from slipstream.protocol.errors import ApiError
+
+T = TypeVar("T")
 
 # The number under which the kernel reports messages to transfers; JETSTREAM_SERVICE is 1.
 TRANSFER_SERVICE = 2
@@ -31,10 +36,13 @@ class Transfer(Protocol):
     def step(self, now_ns: int) -> bool: ...
     def deadline_ns(self) -> int | None: ...
     def store_failed(self, text: str, now_ns: int) -> None: ...
+    def give_up(self, error: ApiError, now_ns: int) -> None:
+        """Tells the client, lets go of everything and has ended, whatever state it is in."""
 
 
 class Transfers:
-    def __init__(self) -> None:
+    def __init__(self, report: Report = raise_again) -> None:
+        self._report = report
         self._by_token: dict[str, Transfer] = {}
         self._turns: deque[str] = deque()
 
@@ -56,7 +64,7 @@ class Transfers:
         tokens = event.subject.decode("utf-8", "replace").split(".")
         transfer = self._by_token.get(tokens[_TOKEN_INDEX]) if len(tokens) > _TOKEN_INDEX else None
         if transfer is not None:
-            transfer.message(event, now_ns)
+            self._run(transfer, lambda: transfer.message(event, now_ns), now_ns)
 
     def readable(self, backup: int) -> None:
         for transfer in self._by_token.values():
@@ -67,7 +75,7 @@ class Transfers:
         for _ in range(len(self._turns)):
             token = self._turns.popleft()
             transfer = self._by_token[token]
-            more = transfer.step(now_ns)
+            more = self._run(transfer, lambda: transfer.step(now_ns), now_ns)  # noqa: B023
             if transfer.ended:
                 del self._by_token[token]
             else:
@@ -82,4 +90,16 @@ class Transfers:
 
     def store_failed(self, text: str, now_ns: int) -> None:
         for transfer in self._by_token.values():
-            transfer.store_failed(text, now_ns)
+            self._run(transfer, lambda: transfer.store_failed(text, now_ns), now_ns)  # noqa: B023
+
+    def _run(self, transfer: Transfer, step: Callable[[], T], now_ns: int) -> T | None:
+        """What a step raises ends its transfer, and no other one."""
+        try:
+            return step()
+        except Exception as error:
+            id_ = self._report("a backup or restore", error)
+        try:
+            transfer.give_up(unexpected(id_), now_ns)
+        except Exception as error:
+            self._report("the end of a backup or restore", error)
+        return None

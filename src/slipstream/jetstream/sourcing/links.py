@@ -16,6 +16,7 @@ from slipstream.jetstream.sourcing import origin
 from slipstream.jetstream.sourcing.link import JITTER_NS, Inquiry, Known, Link, Phase
 from slipstream.jetstream.sourcing.origin import Side
 from slipstream.jetstream.stream_config import StreamSource
+from slipstream.jetstream.unexpected import Report, raise_again
 from slipstream.kernel.events import FeedEvent, RequestEvent
 from slipstream.kernel.specs import FeedSpec
 
@@ -51,9 +52,14 @@ class _Place:
 
 
 class Links:
-    """`domain` is the server's own, "" if it has none."""
+    """`domain` is the server's own, "" if it has none. What a step for one link raises ends that
+    attempt of this link, which tries again later; the others do not notice.
+    """
 
-    def __init__(self, kernel: FeedKernel, ids: IdSource, domain: str) -> None:
+    def __init__(
+        self, kernel: FeedKernel, ids: IdSource, domain: str, report: Report = raise_again
+    ) -> None:
+        self._report = report
         self._kernel = kernel
         self._ids = ids
         self._domain = domain
@@ -100,13 +106,16 @@ class Links:
         """An origin that keeps the consumer of this link is asked to forget it; nobody waits."""
         self._close(place)
         place.gone = True
-        link = place.link
-        if link.source.consumer is None:
-            subject = origin.delete_subject(link.source, link.consumer_name)
-            reply = f"{INBOX_PREFIX}{self._ids.consumer_name()}"
-            self._kernel.publish(
-                place.stream.account.id, subject.encode(), reply.encode(), b"", b""
-            )
+        if place.link.source.consumer is None:
+            try:
+                self._forget_consumer(place)
+            except Exception as error:
+                self._report(_shown(place), error)
+
+    def _forget_consumer(self, place: _Place) -> None:
+        subject = origin.delete_subject(place.link.source, place.link.consumer_name)
+        reply = f"{INBOX_PREFIX}{self._ids.consumer_name()}"
+        self._kernel.publish(place.stream.account.id, subject.encode(), reply.encode(), b"", b"")
 
     def links(self, stream: Stream) -> list[Link]:
         """With the status of each feed as it is now."""
@@ -122,6 +131,12 @@ class Links:
         if place is None:
             return  # too late, or nobody asked
         place.inbox = b""
+        try:
+            self._take_answer(place, event, now_ns)
+        except Exception as error:
+            self._try_later(place, error, now_ns)
+
+    def _take_answer(self, place: _Place, event: RequestEvent, now_ns: int) -> None:
         outcome = place.link.answer(event.header, event.body)
         if isinstance(outcome, Inquiry):
             self._send(place, outcome)
@@ -152,8 +167,17 @@ class Links:
                 return False
             due_ns, _, place = heapq.heappop(self._due)
             if not place.gone and place.link.due_ns == due_ns:
-                self._serve(place, now_ns)
+                try:
+                    self._serve(place, now_ns)
+                except Exception as error:
+                    self._try_later(place, error, now_ns)
         return True
+
+    def _try_later(self, place: _Place, error: Exception, now_ns: int) -> None:
+        self._report(_shown(place), error)
+        place.link.no_answer()
+        self._close(place)
+        self._wait(place, now_ns)
 
     def _serve(self, place: _Place, now_ns: int) -> None:
         link = place.link
@@ -198,7 +222,7 @@ class Links:
             return
         known = Known(
             position=position.seq,
-            identity=position.identity.decode(),
+            identity=position.identity.decode("utf-8", "replace"),
             used=state.messages > 0 or state.first_seq > 0,
         )
         self._send(place, link.ask(known, self._ids.consumer_name(), now_ns))
@@ -248,3 +272,7 @@ class Links:
             assert any(p is place and d == place.link.due_ns for d, _, p in self._due)
             assert place.feed or place.link.phase is not Phase.FLOWING
             assert (place.link.phase is Phase.ASKING) == bool(place.inbox)
+
+
+def _shown(place: _Place) -> str:
+    return f"the mirror or source {place.link.source.name} of stream {place.stream.name}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
 from collections import Counter
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from slipstream.jetstream.json.encode import encode
+from slipstream.jetstream.unexpected import unexpected
 from slipstream.server import listeners
 from slipstream.server.loop import LoopStopped
 from slipstream.server.monitoring import pages
@@ -91,8 +91,9 @@ class _HttpServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news; anything else belongs into the log."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            self.observed.log.error(f"Monitoring request failed: {traceback.format_exc()}")
+        error = sys.exception()
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self.observed.guard.report("a monitoring request", error)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -139,6 +140,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         except LoopStopped as error:
             self._send(503, TEXT_TYPE, str(error).encode())
+            return
+        except Exception as error:
+            id_ = server.guard.report(f"the page {page.path}", error)
+            self._send(500, TEXT_TYPE, str(unexpected(id_)).encode())
             return
         if isinstance(body, str):
             self._send(status, HTML_TYPE, body.encode())

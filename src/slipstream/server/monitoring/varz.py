@@ -147,6 +147,7 @@ def _own(server: Server) -> dict[str, Any]:
         "python_steps": loop.steps,
         "python_step_ns_total": loop.step_ns_total,
         "python_step_ns_max": loop.step_ns_max,
+        "unexpected_errors": server.guard.errors,
         "match_cache_hits": stats.cache_hits,
         "match_cache_misses": stats.cache_misses,
     }
