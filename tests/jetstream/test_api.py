@@ -201,6 +201,22 @@ def test_api_level_is_the_same_everywhere(talk: Conversation) -> None:  # S-243,
     assert talk.error("STREAM.INFO.S", header=header(API_LEVEL + 1))[0] == 10185
 
 
+@pytest.mark.parametrize(
+    ("level", "accepted"),
+    [
+        (b"9" * 5_000, False), (b"-" + b"9" * 5_000, False), (b"9" * 19, False),
+        (b"-" + b"9" * 19, False), (b"-5", True), (b"+1", True), (b"0" * 5_000 + b"1", True),
+        (b"1_0", False), ("²".encode(), False), (b"\xff", False),
+    ],
+)  # fmt: skip
+def test_levels_that_are_no_small_numbers(
+    talk: Conversation, level: bytes, accepted: bool
+) -> None:  # as nats-server 2.15.1 reads them
+    header = b"NATS/1.0\r\nNats-Required-Api-Level: " + level + b"\r\n\r\n"
+    answer = talk.request("INFO", header=header)
+    assert ("error" not in answer) is accepted
+
+
 # -- recovery
 
 

@@ -34,6 +34,7 @@ from slipstream.jetstream.archive.records import (
 )
 from slipstream.jetstream.consumer_config import ConsumerConfig
 from slipstream.jetstream.json.times import parse_time
+from slipstream.kernel._kernel import Loss
 from slipstream.kernel.archive import highwayhash
 from slipstream.kernel.values import ConsumerProgress, PendingDelivery
 
@@ -206,6 +207,15 @@ def tar_of(*files: tuple[str, bytes], kind: bytes = tarfile.REGTYPE) -> bytes:
     return packed.getvalue()
 
 
+def header_of(file: tuple[str, bytes], size: bytes) -> bytes:
+    """A tar of one file whose header says another size."""
+    plain = tar_of(file)
+    start = plain.index(file[0].encode().ljust(100, b"\0"))
+    header = plain[start : start + 124] + size + plain[start + 136 : start + 512]
+    blank = header[:148] + b" " * 8 + header[156:]
+    return header[:148] + b"%06o\0 " % sum(blank) + header[156:] + plain[start + 512 :]
+
+
 def hashed(key: str, content: bytes) -> int:
     return highwayhash(sha256(key.encode()).digest(), content)
 
@@ -313,9 +323,38 @@ def test_blocks() -> None:
             "corrupt",
         ),
         (tar_of(*HEAD, ("obs/C/meta.inf", b"["), ("obs/C/o.dat", b"")), "error restoring consumer"),
+        (tar_of(("errors.txt", b"no " * 100_000)), "no no no"),
+        (tar_of(*HEAD, (f"msgs/{'1' * 5_000}.blk", block_record(1))), "unexpected content"),
+        (header_of(HEAD[0], size=b"-0000000005\0"), "invalid tar header"),
+        (header_of(HEAD[0], size=b"0o000000005\0"), "invalid tar header"),
+        (header_of(HEAD[0], size=b"\x80" + b"\xff" * 11), "is too large"),
+        (header_of(HEAD[0], size=b"\xff" * 12), "is too large"),
     ],
 )
 def test_damaged_and_hostile_tars(plain: bytes, complaint: str) -> None:
     node, answer = restore_tar(plain)
     assert complaint in answer["error"]["description"]
+    assert len(answer["error"]["description"]) < 2_000
     assert node.stream_names() == []
+
+
+@pytest.mark.parametrize("year", ["0001", "1600", "2263", "9999"])
+def test_streams_and_consumers_of_any_age_are_there_after_a_restart(year: str) -> None:
+    created = f'"Created":"{year}-12-31T23:59:59.999999999Z"'.encode()
+    meta = b"{" + created + b',"name":"S","subjects":["s.>"]}'
+    consumer = b"{" + created + b',"name":"C","durable_name":"C","deliver_policy":"by_start_time",'
+    consumer += b'"opt_start_time":"9999-12-31T23:59:59Z","pause_until":"9999-12-31T23:59:59Z"}'
+    plain = tar_of(
+        ("meta.inf", meta),
+        ("meta.sum", checked("S", meta)),
+        ("msgs/1.blk", block_record(1)),
+        ("obs/C/meta.inf", consumer),
+        ("obs/C/meta.sum", checked("S/C", consumer)),
+        ("obs/C/o.dat", b"\x16\x02" + bytes(6)),
+    )
+    node, answer = restore_tar(plain)
+    assert "error" not in answer, answer
+    node.kernel.stop()
+    again = ServedApi(node.disk.image(Loss.all), node.clock)
+    assert again.ok("STREAM.INFO.S")["created"] == answer["created"]
+    assert again.ok("CONSUMER.INFO.S.C")["config"]["opt_start_time"] == "9999-12-31T23:59:59Z"

@@ -152,6 +152,12 @@ def test_reset_of_nothing_is_silent(talk: Conversation) -> None:  # C-011
             1,
             "",
         ),
+        (
+            {"deliver_policy": "by_start_time", "opt_start_time": "9999-12-31T23:59:59Z"},
+            3,
+            "below start time",
+        ),
+        ({"deliver_policy": "by_start_time", "opt_start_time": "0001-01-01T00:00:01Z"}, 1, ""),
     ],
 )
 def test_reset_stays_in_the_range_of_the_consumer(

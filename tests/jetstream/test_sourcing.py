@@ -455,3 +455,61 @@ def _id(talk: Talk, name: str) -> int:
         return kind
 
     return next(id_ for id_, stream in talk.kernel.streams.items() if named(stream) == name)
+
+
+# -- what an origin may say
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"name": "a\r\nb"},
+        {"name": 5},
+        {"config": {"deliver_subject": "d x"}},
+        {"config": {"deliver_subject": "d\r\nMSG x 1 0"}},
+        {"config": {"deliver_subject": "d." + "x" * 5_000}},
+        {"delivered": {"stream_seq": 10**400}},
+        {"delivered": {"stream_seq": -1}},
+        {"error": {"code": 10**400}},
+        {"error": {"code": 400, "description": "x" * 5_000}},
+        {"delivered": {"stream_seq": 1e300}},
+    ],
+)
+def test_answers_that_cannot_be_are_no_answers(talk: Talk, changes: dict[str, Any]) -> None:
+    mirror(talk)
+    asked = talk.one()
+    answer = {"name": "C", "config": {"deliver_subject": "d"}, "delivered": {}} | changes
+    talk.answer(asked, answer)
+    assert talk.kernel.all_feeds() == {}
+    error = talk.shown("M", "mirror")["error"]
+    assert (error["err_code"], error["description"]) == (10029, "invalid consumer create response")
+    assert talk.one(30 * SECOND).subject == asked.subject
+
+
+@pytest.mark.parametrize("deep", [b"[" * 900 + b"]" * 900, b'{"a":' * 5_000, b"[" * 100_000])
+def test_deep_answers(talk: Talk, deep: bytes) -> None:
+    mirror(talk)
+    asked = talk.one()
+    talk.answer(asked, b'{"x":' + deep + b"}")
+    assert talk.kernel.all_feeds() == {}
+    assert talk.one(30 * SECOND).subject == asked.subject
+
+
+@pytest.mark.parametrize("identity", [b"a\nb", b"\xff\xfe", b"x" * 300, b"a b", b"a\rb"])
+def test_identities_that_cannot_be_are_none(talk: Talk, identity: bytes) -> None:
+    source(talk)
+    asked = talk.one()
+    header = b"NATS/1.0\r\nNats-Stream-Identity: " + identity + b"\r\n\r\n"
+    body = {"name": "C", "config": {"deliver_subject": "d", "ack_policy": "none"}}
+    talk.answer(asked, body, header)
+    (feed,) = talk.kernel.all_feeds().values()
+    assert feed.spec["identity"] == b""
+
+
+def test_a_position_whose_identity_is_no_text(talk: Talk) -> None:
+    """As a restored message may have it."""
+    source(talk)
+    stream = _id(talk, "S")
+    talk.kernel.positions[stream, SOURCE_INDEX] = SourcePosition(8, b"\xff\r\nEvil: 1")
+    assert talk.one().fields == {"Nats-Required-Api-Level": "5", "Nats-Stream-Identity": ""}

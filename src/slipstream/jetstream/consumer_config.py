@@ -167,7 +167,7 @@ class ConsumerConfig(GoStruct):
         """0: not paused. Times that no clock reaches are cut to what 64 bits hold."""
         if self.pause_until is None:
             return 0
-        return min(max(self.pause_until.unix_ns, 0), _INT64_MAX)
+        return max(self.pause_until.unix_ns, 0)
 
     @property
     def required_api_level(self) -> int:
@@ -186,7 +186,7 @@ class ConsumerConfig(GoStruct):
             memory=self.mem_storage or memory_stream or self.direct,
             deliver_policy=_DELIVER_NUMBERS[self.deliver_policy],
             opt_start_seq=self.opt_start_seq,
-            opt_start_time_ns=0 if start is None else min(max(start.unix_ns, 1), _INT64_MAX),
+            opt_start_time_ns=0 if start is None else max(start.unix_ns, 1),
             ack_policy=_ACK_NUMBERS[self.ack_policy],
             ack_wait_ns=self.ack_wait_ns,
             backoff_ns=list(self.backoff_ns),

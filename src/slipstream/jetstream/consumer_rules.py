@@ -92,7 +92,7 @@ def check_update(old: ConsumerConfig, new: ConsumerConfig, *, deliver_interest: 
 
     `deliver_interest` says whether somebody subscribes to the old deliver subject.
     """
-    start_times = [c.opt_start_time and c.opt_start_time.unix_ns for c in (old, new)]
+    start_times = [c.opt_start_time and c.opt_start_time.in_utc() for c in (old, new)]
     fixed = (
         (old.deliver_policy, new.deliver_policy, "deliver policy"),
         (old.mem_storage, new.mem_storage, "storage type"),

@@ -14,15 +14,19 @@ import msgspec
 from slipstream.jetstream.consumer_config import ConsumerConfig
 from slipstream.jetstream.json.decode import decode
 from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.objects import INT64, GoStruct, to_json
+from slipstream.jetstream.json.objects import GoStruct, Integer, to_json
 from slipstream.jetstream.stream_config import StreamConfig
+
+# Wider than what is written: a version that restored streams whose files claimed the year 9999
+# wrote such a time down.
+CREATED = Integer("int64", -(10**21), 10**21)
 
 
 class StreamDescription(GoStruct):
     go_type = "StreamDescription"
 
     config: StreamConfig = msgspec.field(default_factory=StreamConfig)
-    created_ns: Annotated[int, INT64] = 0
+    created_ns: Annotated[int, CREATED] = 0
 
 
 class ConsumerDescription(GoStruct):
@@ -31,7 +35,7 @@ class ConsumerDescription(GoStruct):
     # The name stands beside the configuration because a configuration may come without one.
     name: str = ""
     config: ConsumerConfig = msgspec.field(default_factory=ConsumerConfig)
-    created_ns: Annotated[int, INT64] = 0
+    created_ns: Annotated[int, CREATED] = 0
 
 
 def describe_stream(config: StreamConfig, created_ns: int) -> bytes:

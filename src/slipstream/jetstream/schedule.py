@@ -104,7 +104,7 @@ def _once(text: str, zone: tzinfo | None) -> NextRun | None:
         raise PatternError(str(error)) from None
     if time.is_zero and not westwards_s:
         return None
-    at_ns = time.unix_ns + westwards_s * SECOND_NS
+    at_ns = (time.seconds + westwards_s) * SECOND_NS + time.nanoseconds
     return NextRun(min(max(at_ns, -LATEST_NS - 1), LATEST_NS - 1), 0, False)
 
 

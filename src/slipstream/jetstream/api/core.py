@@ -29,7 +29,7 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 
 # Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
 LONG_ANSWERS_MAX = 10_000
-_INTEGER = re.compile(rb"[+-]?[0-9]+")
+_INTEGER = re.compile(rb"([+-]?)0*([0-9]{1,19})")  # longer ones are no integers for Go
 _REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
 
 
@@ -297,7 +297,8 @@ class ApiCore:
         wanted = header_value(request.header, _REQUIRED_LEVEL_HEADER)
         if not wanted:
             return
-        if not _INTEGER.fullmatch(wanted) or int(wanted) > API_LEVEL:
+        number = _INTEGER.fullmatch(wanted)
+        if number is None or not -(2**63) <= int(number[1] + number[2]) <= API_LEVEL:
             raise ApiError(ErrorCode.REQUIRED_API_LEVEL)
 
     # -- pauses

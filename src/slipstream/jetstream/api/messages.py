@@ -15,7 +15,6 @@ from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.registry import Stream
 from slipstream.protocol.errors import ApiError, ErrorCode
 
-_INT64_MAX = 2**63 - 1
 _SEQUENCE_MAX = 2**64 - 1
 
 
@@ -52,7 +51,7 @@ def _find(api: ApiCore, stream: Stream, wanted: MessageGetRequest) -> Any:
     kernel = api.kernel
     seq = wanted.seq
     if wanted.start_time is not None:
-        time_ns = min(max(wanted.start_time.unix_ns, 0), _INT64_MAX)
+        time_ns = max(wanted.start_time.unix_ns, 0)
         seq = kernel.first_at_or_after(stream.id, time_ns)
     if wanted.next_by_subj:
         return kernel.get_next(stream.id, wanted.next_by_subj.encode(), seq)

@@ -118,7 +118,7 @@ class Restore:
         self._request = request
         self._config = config
         last_ns = 0 if told.last_ts.is_zero else max(told.last_ts.unix_ns, 0)
-        self._bounds = (told.first_seq, told.last_seq, min(last_ns, 2**63 - 1))
+        self._bounds = (told.first_seq, told.last_seq, last_ns)
         self._started_ns = now_ns
         self.token = api.ids.event_id()
         self.subject = f"$JS.SNAPSHOT.RESTORE.{config.name}.{self.token}"

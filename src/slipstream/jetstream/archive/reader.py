@@ -101,7 +101,7 @@ def _decode_state(record: Record) -> ArchivedState:
         bytes=state.bytes,
         first_seq=state.first_seq,
         last_seq=state.last_seq,
-        last_time_ns=min(max(last_ns, 0), 2**63 - 1),
+        last_time_ns=max(last_ns, 0),
         consumers=state.consumer_count,
     )
 

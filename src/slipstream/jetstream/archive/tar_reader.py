@@ -30,10 +30,12 @@ from slipstream.kernel.archive import highwayhash, read_block
 from slipstream.kernel.values import ConsumerProgress, PendingDelivery
 
 _BLOCK = 512
+_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
+_COMPLAINT_BYTES_MAX = 1 << 10
 _RECORDS_BYTES_MAX = 1 << 20
 _SECOND_NS = 1_000_000_000
 _SEQ_MAX = 2**63 - 1
-_MESSAGES = re.compile(r"msgs/(\d+)\.blk")
+_MESSAGES = re.compile(r"msgs/([0-9]{1,18})\.blk")
 _CONSUMER = re.compile(r"obs/([^/]+)/(meta\.inf|meta\.sum|o\.dat)")
 
 
@@ -128,8 +130,11 @@ class TarArchiveReader:
             name, self._pax = self._pax.get("path", name), {}
         if kind not in (b"0", b"x", b"g") or name.startswith("/") or ".." in name.split("/"):
             raise ArchiveError("unexpected content")
-        if not _MESSAGES.fullmatch(name) and size > FILE_BYTES_MAX:
-            raise ArchiveError(f"the archive's file {name} is too large")
+        is_block = _MESSAGES.fullmatch(name) is not None
+        if kind == b"0" and not is_block and name.startswith("msgs/") and name.endswith(".blk"):
+            raise ArchiveError("unexpected content")
+        if not is_block and size > FILE_BYTES_MAX:
+            raise ArchiveError(f"the archive's file {name[:255]} is too large")
         self._entry = _Entry(name, size, kind)
         self._left = -(-size // _BLOCK) * _BLOCK
         return True
@@ -143,7 +148,7 @@ class TarArchiveReader:
             self._pax = _pax_records(content)
         elif entry.kind == b"0":
             if entry.name == "errors.txt":
-                raise ArchiveError(content.decode("utf-8", "replace"))
+                raise ArchiveError(content[:_COMPLAINT_BYTES_MAX].decode("utf-8", "replace"))
             if entry.name == "meta.inf":
                 self._meta = content
             elif entry.name == "meta.sum":
@@ -293,10 +298,10 @@ def _octal(field: bytes) -> int:
     """Large numbers are in binary, with the highest bit set."""
     if field[0] & 0x80:
         return int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
-    try:
-        return int(field.strip(b" \0") or b"0", 8)
-    except ValueError:
-        raise ArchiveError("archive/tar: invalid tar header") from None
+    number = _OCTAL.fullmatch(field)
+    if number is None:
+        raise ArchiveError("archive/tar: invalid tar header")
+    return int(number[1] or b"0", 8)
 
 
 def _text(field: bytes) -> str:
@@ -308,7 +313,7 @@ def _pax_records(content: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     while content:
         digits, _, _ = content.partition(b" ")
-        size = int(digits) if digits.isdigit() and len(digits) < 9 else 0
+        size = int(digits) if len(digits) < 9 and digits.isdigit() else 0
         line = content[len(digits) + 1 : size - 1]
         if not len(digits) + 2 < size <= len(content):
             raise ArchiveError("archive/tar: invalid tar header")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Never, TypeVar
 
+from slipstream.jetstream.json.nesting import DEEP_BYTES_MAX, flattened, is_deep
 from slipstream.jetstream.json.objects import (
     BindFault,
     GoStruct,
@@ -20,8 +21,10 @@ from slipstream.jetstream.json.objects import (
     Place,
     bind_struct,
 )
-from slipstream.jetstream.json.syntax import explain, fault_of_single
+from slipstream.jetstream.json.syntax import fault_of_sequence, fault_of_single
 
+# What explains a fault in Go's words is Python; of longer texts the place must do.
+EXPLAINED_BYTES_MAX = 64 << 10
 _SPACE = " \t\r\n"
 T = TypeVar("T", bound=GoStruct)
 
@@ -45,7 +48,7 @@ def decode_single(text: bytes, struct: type[T]) -> T:
     """As some of nats-server's handlers read: one value and nothing else, unknown fields are
     ignored. Raises DecodeError.
     """
-    fault = fault_of_single(text)
+    fault = None if len(text) > EXPLAINED_BYTES_MAX else fault_of_single(text)
     if fault is not None:
         raise DecodeError(fault)
     return decode(text, struct, strict=False)
@@ -89,12 +92,26 @@ def _without_lone_surrogate(escape: re.Match[str]) -> str:
     return "\\ufffd" if escape[1] else escape[0]
 
 
-def _values(text: bytes) -> Iterator[Any]:
-    """One value after the other; a fault in a later one counts only after the earlier were read."""
-    # Go replaces bytes that are not UTF-8 inside strings; elsewhere they are no JSON either way.
+def readable(text: bytes) -> str:
+    """The text for a decoder that recurses and refuses what Go replaces: bytes that are not UTF-8
+    (elsewhere than in strings they are no JSON either way) and halves of surrogate pairs. Raises
+    DecodeError for what is nested deep and no JSON.
+    """
     characters = text.decode("utf-8", "replace")
     if "\\u" in characters:
         characters = _ESCAPE.sub(_without_lone_surrogate, characters)
+    if not is_deep(text):
+        return characters
+    if len(text) > DEEP_BYTES_MAX:
+        raise DecodeError("exceeded max depth")
+    if (fault := fault_of_sequence(text)) is not None:
+        raise DecodeError(fault)
+    return flattened(characters)
+
+
+def _values(text: bytes) -> Iterator[Any]:
+    """One value after the other; a fault in a later one counts only after the earlier were read."""
+    characters = readable(text)
     position, end = 0, len(characters)
     while position < end:
         if characters[position] in _SPACE:
@@ -102,13 +119,12 @@ def _values(text: bytes) -> Iterator[Any]:
             continue
         try:
             value, position = _decoder.raw_decode(characters, position)
-        except (ValueError, RecursionError):
-            raise DecodeError(_explanation(text)) from None
+        except ValueError as error:
+            raise DecodeError(_explanation(text, error)) from None
         yield value
 
 
-def _explanation(text: bytes) -> str:
-    try:
-        return explain(text)
-    except RecursionError:
-        return "exceeded max depth"
+def _explanation(text: bytes, error: ValueError) -> str:
+    if len(text) > EXPLAINED_BYTES_MAX:
+        return str(error)
+    return fault_of_sequence(text) or str(error)

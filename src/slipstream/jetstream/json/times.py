@@ -27,7 +27,9 @@ class Timestamp(NamedTuple):
 
     @property
     def unix_ns(self) -> int:
-        return self.seconds * SECOND_NS + self.nanoseconds
+        """Saturated: 64 bits reach from 1677 to 2262, the calendar of texts to 9999."""
+        unix_ns = self.seconds * SECOND_NS + self.nanoseconds
+        return min(max(unix_ns, -(2**63)), 2**63 - 1)
 
     @property
     def is_zero(self) -> bool:
@@ -65,20 +67,20 @@ def format_time(unix_ns: int) -> str:
 
 # Go reads the parts from left to right and names the first that does not fit.
 _PARTS = (
-    (re.compile(r"\d{4}"), "2006"),
+    (re.compile(r"[0-9]{4}"), "2006"),
     (re.compile(r"-"), "-"),
-    (re.compile(r"\d{2}"), "01"),
+    (re.compile(r"[0-9]{2}"), "01"),
     (re.compile(r"-"), "-"),
-    (re.compile(r"\d{2}"), "02"),
+    (re.compile(r"[0-9]{2}"), "02"),
     (re.compile(r"T"), "T"),
-    (re.compile(r"\d{2}"), "15"),
+    (re.compile(r"[0-9]{2}"), "15"),
     (re.compile(r":"), ":"),
-    (re.compile(r"\d{2}"), "04"),
+    (re.compile(r"[0-9]{2}"), "04"),
     (re.compile(r":"), ":"),
-    (re.compile(r"\d{2}"), "05"),
+    (re.compile(r"[0-9]{2}"), "05"),
 )
-_FRACTION = re.compile(r"[.,]\d+")
-_ZONE = re.compile(r"Z|[+-]\d{2}:\d{2}")
+_FRACTION = re.compile(r"[.,][0-9]+")
+_ZONE = re.compile(r"Z|[+-][0-9]{2}:[0-9]{2}")
 _LAYOUT = "2006-01-02T15:04:05Z07:00"
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 

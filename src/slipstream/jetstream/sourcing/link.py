@@ -7,6 +7,7 @@ and closes the feed. `due_ns` is when `Links` must look again, whatever the phas
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Annotated, NamedTuple
 
@@ -15,8 +16,10 @@ import msgspec
 from slipstream.jetstream import subjects
 from slipstream.jetstream.consumer_config import ConsumerConfig, CreateConsumerRequest
 from slipstream.jetstream.headers import header_value
+from slipstream.jetstream.json.decode import DecodeError, readable
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.objects import to_json
+from slipstream.jetstream.names import is_valid_name
 from slipstream.jetstream.sourcing import origin
 from slipstream.jetstream.sourcing.origin import Side
 from slipstream.jetstream.stream_config import StreamSource
@@ -59,14 +62,19 @@ class Inquiry(NamedTuple):
     body: bytes
 
 
+_SUBJECT_BYTES_MAX = 4096
+_IDENTITY = re.compile(rb"[!-~]{0,255}")
+_Uint63 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class OriginError(msgspec.Struct):
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
+    code: _Uint63 = 0
+    err_code: _Uint63 = 0
+    description: Annotated[str, msgspec.Meta(max_length=4096)] = ""
 
 
 class _Delivered(msgspec.Struct):
-    stream_seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    stream_seq: _Uint63 = 0
 
 
 class _AnsweredConfig(msgspec.Struct):
@@ -195,8 +203,8 @@ class Link:
         """Another question, the feed to open, or nothing: then the caller calls `wait`."""
         assert self.phase is Phase.ASKING
         try:
-            answer = _decode_answer(body)
-        except msgspec.DecodeError:
+            answer = _decode_answer(readable(body))
+        except (msgspec.DecodeError, DecodeError):
             self._failed(self._setup_failed())
             return None
         if answer.error is not None or answer.config is None:
@@ -204,15 +212,16 @@ class Link:
         if self.source.consumer is not None and answer.config.ack_policy != "flow_control":
             self._failed(_shown_error(ApiError(self._flow_control_code())))
             return None
-        identity = header_value(header, IDENTITY_HEADER.encode()).decode("utf-8", "replace")
-        if self.is_mirror:
-            identity = ""
+        identity = ""
+        if not self.is_mirror:
+            identity = read_identity(header_value(header, IDENTITY_HEADER.encode()))
         known = self._known
         restart = self._restart or bool(identity and known.identity and identity != known.identity)
         subject = self._deliver_subject
         if self.source.consumer is None:
             subject = answer.config.deliver_subject
-        if not subjects.is_valid_publish(subject):
+        is_deliverable = subjects.is_valid_publish(subject) and len(subject) <= _SUBJECT_BYTES_MAX
+        if not is_deliverable or not is_valid_name(answer.name):
             self._failed(self._setup_failed())
             return None
         return FeedSpec(
@@ -294,6 +303,11 @@ class Link:
             return False
         self.due_ns = now_ns + origin.SILENCE_MAX_NS
         return True
+
+
+def read_identity(word: bytes) -> str:
+    """Goes into a header of the next request; empty for what is no word, as if it was not said."""
+    return word.decode() if _IDENTITY.fullmatch(word) else ""
 
 
 def _header(fields: dict[str, str]) -> bytes:

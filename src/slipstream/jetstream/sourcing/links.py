@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.registry import Account, Stream
 from slipstream.jetstream.sourcing import origin
-from slipstream.jetstream.sourcing.link import JITTER_NS, Inquiry, Known, Link, Phase
+from slipstream.jetstream.sourcing.link import JITTER_NS, Inquiry, Known, Link, Phase, read_identity
 from slipstream.jetstream.sourcing.origin import Side
 from slipstream.jetstream.stream_config import StreamSource
 from slipstream.jetstream.unexpected import Report, raise_again
@@ -222,7 +222,7 @@ class Links:
             return
         known = Known(
             position=position.seq,
-            identity=position.identity.decode("utf-8", "replace"),
+            identity=read_identity(position.identity),
             used=state.messages > 0 or state.first_seq > 0,
         )
         self._send(place, link.ask(known, self._ids.consumer_name(), now_ns))
