@@ -112,7 +112,7 @@ class Run:
 def run(disk: SimDisk, clock: SimulatedClock) -> Promises:
     promises = Promises()
     try:
-        life = Run(SimulatedNode(disk, clock))
+        life = Run(SimulatedNode(disk, clock, has_twin=True))
         try:
             life.drive()
         finally:
@@ -125,7 +125,7 @@ def run(disk: SimDisk, clock: SimulatedClock) -> Promises:
 
 
 def judge(disk: SimDisk, clock: SimulatedClock, promises: Promises) -> None:
-    node = SimulatedNode(disk, clock)
+    node = SimulatedNode(disk, clock, has_twin=True)
     node.kernel.check()
     if not promises.consumer:
         return
@@ -177,7 +177,7 @@ def test_every_crash_point(loss: Loss) -> None:  # C-117, C-138
 
 def test_a_consumer_of_a_source_goes_back_to_its_floor_at_a_restart() -> None:  # C-047, C-138
     disk, clock = SimDisk(0), SimulatedClock()
-    node = SimulatedNode(disk, clock)
+    node = SimulatedNode(disk, clock, has_twin=True)
     life = Run(node)
     stream = life.node.commit(
         lambda token: node.kernel.propose_stream_create(
@@ -196,7 +196,7 @@ def test_a_consumer_of_a_source_goes_back_to_its_floor_at_a_restart() -> None:  
     node.turn()
     assert node.kernel.consumer_state(stream, consumer).num_ack_pending == 3
     node.stop()
-    node = SimulatedNode(disk, clock)
+    node = SimulatedNode(disk, clock, has_twin=True)
     node.turn()
     state = node.kernel.consumer_state(stream, consumer)
     assert state.ack_floor_stream_seq == 2
@@ -207,7 +207,7 @@ def test_a_consumer_of_a_source_goes_back_to_its_floor_at_a_restart() -> None:  
 
 def test_memory_consumers_end_with_the_process() -> None:  # C-046, C-047
     disk, clock = SimDisk(0), SimulatedClock()
-    node = SimulatedNode(disk, clock)
+    node = SimulatedNode(disk, clock, has_twin=True)
     life = Run(node)
     stream = life.node.commit(
         lambda token: node.kernel.propose_stream_create(
@@ -222,5 +222,5 @@ def test_memory_consumers_end_with_the_process() -> None:  # C-046, C-047
             )
         )
     node.stop()
-    node = SimulatedNode(disk, clock)
+    node = SimulatedNode(disk, clock, has_twin=True)
     assert [record.description for record in node.kernel.consumers(stream)] == [b"stays"]

@@ -142,7 +142,7 @@ def _stripped(header: bytes) -> bytes:
 
 def run_until(disk: SimDisk, clock: SimulatedClock) -> None:
     try:
-        workload(SimulatedNode(disk, clock))
+        workload(SimulatedNode(disk, clock, has_twin=True))
     except PowerLoss:
         pass
     except StoreError:
@@ -209,7 +209,7 @@ def test_every_crash_point() -> None:
 def test_what_a_copy_has_survives_a_clean_stop(format_: str) -> None:
     """Positions are in the checkpoint, not only in the journal."""
     disk, clock = SimDisk(3), SimulatedClock()
-    node = SimulatedNode(disk, clock)
+    node = SimulatedNode(disk, clock, has_twin=True)
     workload(node)
     node.stop()
     node = SimulatedNode(disk.image(Loss.all, 1), clock)

@@ -62,7 +62,7 @@ class Life:
         self.settle()
 
     def boot(self) -> None:
-        self.node = SimulatedNode(self.disk, self.clock)
+        self.node = SimulatedNode(self.disk, self.clock, has_twin=True)
 
     def settle(self, turns: int = 8) -> None:
         for _ in range(turns):

@@ -26,7 +26,7 @@ T = TypeVar("T")
 class World:
     def __init__(self, retention: int) -> None:
         self.disk, self.clock = SimDisk(1), SimulatedClock()
-        self.node = SimulatedNode(self.disk, self.clock)
+        self.node = SimulatedNode(self.disk, self.clock, has_twin=True)
         spec = stream_spec(subjects=[b"s.>"], retention=retention)
         self.stream = self.node.commit(
             lambda token: self.node.kernel.propose_stream_create(

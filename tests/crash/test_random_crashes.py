@@ -60,7 +60,7 @@ class RandomCrashes(RuleBasedStateMachine):
         self.disk = SimDisk(seed)
         self.clock = SimulatedClock()
         self.ledger = Ledger()
-        self.ledger.attach(SimulatedNode(self.disk, self.clock))
+        self.ledger.attach(SimulatedNode(self.disk, self.clock, has_twin=True))
         self.crashes = 0
         self.published = 0
 
@@ -208,7 +208,7 @@ class RandomCrashes(RuleBasedStateMachine):
             self.recover(Loss.torn_last)
             return
         self.disk = self.disk.image(Loss.none)
-        self.ledger.reconcile(SimulatedNode(self.disk, self.clock))
+        self.ledger.reconcile(SimulatedNode(self.disk, self.clock, has_twin=True))
 
     def turn(self) -> None:
         try:

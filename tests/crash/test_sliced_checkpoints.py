@@ -34,7 +34,7 @@ class World:
     def __init__(self, seed: int, retention: int) -> None:
         self.random = random.Random(seed)
         self.disk, self.clock = SimDisk(seed), SimulatedClock()
-        self.node = SimulatedNode(self.disk, self.clock)
+        self.node = SimulatedNode(self.disk, self.clock, has_twin=True)
         self.ids = self.created = 0
         spec = stream_spec(
             subjects=[b"s.>"], duplicate_window_ns=WINDOW_NS, retention=retention, max_msgs=100

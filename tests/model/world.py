@@ -187,6 +187,7 @@ class World:
             seed=self.seed,
             sync_interval_ns=self.sync_interval_ns,
             services={s: FIRST_SERVICE + i for i, s in enumerate(inbox_subjects())},
+            has_twin=True,
         )
         options = Options("model", "2.15.1", ServerLimits(1 << 40, 1 << 40))
         ids = IdSource(random.Random(self.seed).getrandbits)

@@ -17,6 +17,7 @@ from slipstream.kernel.values import (
     ConsumerState,
     FeedStatus,
     KernelStats,
+    LogEntry,
     RestoredBatch,
     SourcePosition,
     StoredMessage,
@@ -513,6 +514,7 @@ class Kernel:
         journal_bytes_max: int = 268435456,
         segment_bytes_max: int = 16777216,
         unlock: Callable[[Disk], StoreKeys | None] | None = None,
+        follows: bool = False,
     ) -> list[StreamRecord]:
         """Locks and recovers the store at `path` (or on a SimDisk). sync_interval_ns 0: durable.
 
@@ -521,6 +523,8 @@ class Kernel:
 
         `unlock` is asked for the keys of an encrypted store once its folder is locked (None: it is
         not encrypted); what it raises becomes the text of the StoreError.
+
+        A store that `follows` answers and sends nothing: it applies what `follow` gives it.
         """
     def consumers(self, stream: int) -> list[ConsumerRecord]: ...
     def store_stats(self) -> StoreStats: ...
@@ -625,5 +629,14 @@ class Kernel:
         """The first message at or behind seq whose subject matches (empty: any)."""
     def first_at_or_after(self, stream: int, time_ns: int) -> int:
         """Smallest sequence with a time at or behind; last + 1 if there is none."""
+    # Replicas in tests: what one kernel applied, another one applies as a follower does.
+    def take_applied(self) -> list[LogEntry]:
+        """Entries of all logged groups since the last call; the first call begins to keep them."""
+    def follow(self, entry: LogEntry) -> None:
+        """Applies the next entry of a group. Raises StoreError when that cannot be done."""
+    def canonical_states(self) -> dict[int, str]:
+        """The replicated state of each stream in files for which nothing is under way, by its id:
+        equal on all replicas that have applied the same entries. Reads every message.
+        """
     def check(self) -> None:
         """Asserts the invariants of every stream and consumer; slow, for tests."""

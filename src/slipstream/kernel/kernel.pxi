@@ -267,12 +267,12 @@ cdef class Kernel:
 
     def open_store(self, *, str path="", Disk disk=None, int64_t sync_interval_ns=0, bint threads=True,
                    uint64_t journal_file_bytes=16777216, uint64_t journal_bytes_max=268435456,
-                   uint64_t segment_bytes_max=16777216, unlock=None):
+                   uint64_t segment_bytes_max=16777216, unlock=None, bint follows=False):
         cdef OpenOptions o
         cdef string error
         o.path = path.encode()
         o.disk = disk.disk if disk is not None else NULL
-        o.sync_interval_ns, o.threads = sync_interval_ns, threads
+        o.sync_interval_ns, o.threads, o.follows = sync_interval_ns, threads, follows
         o.journal_file_bytes, o.journal_bytes_max, o.segment_bytes_max = journal_file_bytes, journal_bytes_max, segment_bytes_max
         if unlock is not None:
             call_to_unlock(o, _unlock, <void*>unlock)
@@ -302,6 +302,27 @@ cdef class Kernel:
     def checkpoint(self):
         with nogil:
             kc_checkpoint(self.k[0])
+
+    def canonical_states(self):
+        cdef vector[CanonicalRow] rows
+        with nogil:
+            rows = kc_canonical_states(self.k[0])
+        return {row.first: (<bytes>row.second).decode("utf-8", "backslashreplace") for row in rows}
+
+    def take_applied(self):
+        cdef vector[AppliedEntry] entries
+        with nogil:
+            entries = kc_take_applied(self.k[0])
+        return [LogEntry(e.group, e.term, e.index, e.kind, <bytes>e.payload) for e in entries]
+
+    def follow(self, entry):
+        cdef AppliedEntry e
+        cdef string error
+        e.group, e.term, e.index, e.kind, e.payload = entry
+        with nogil:
+            error = kc_follow(self.k[0], e)
+        if error.size():
+            raise StoreError((<bytes>error).decode())
 
     def check(self):
         """Asserts the invariants of every stream and consumer; slow, for tests."""

@@ -15,6 +15,7 @@ from slipstream.kernel.values import (
     ConsumerState,
     FeedStatus,
     KernelStats,
+    LogEntry,
     SourcePosition,
     PendingDelivery,
     RestoredBatch,
@@ -122,7 +123,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         string path
         CDisk* disk
         int64_t sync_interval_ns
-        cbool threads
+        cbool threads, follows
         uint64_t journal_file_bytes, journal_bytes_max, segment_bytes_max
 
     cdef cppclass JetStreamStats:
@@ -174,6 +175,15 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         open
         gap
         refused
+
+    cdef cppclass CanonicalRow "std::pair<uint64_t, std::string>":
+        uint64_t first
+        string second
+
+    cdef cppclass AppliedEntry "slipstream::JetStream::AppliedEntry":
+        uint64_t group, term, index
+        uint8_t kind
+        string payload
 
     cdef cppclass FeedTransform "std::pair<std::string, std::string>":
         FeedTransform()
@@ -231,6 +241,9 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
     void kc_check_all "slipstream::KernelCalls::check_all"(CKernel&) except +
+    vector[CanonicalRow] kc_canonical_states "slipstream::KernelCalls::canonical_states"(CKernel&)
+    vector[AppliedEntry] kc_take_applied "slipstream::KernelCalls::take_applied"(CKernel&)
+    string kc_follow "slipstream::KernelCalls::follow"(CKernel&, const AppliedEntry&)
     JetStreamStats kc_store_stats "slipstream::KernelCalls::store_stats"(CKernel&)
     void kc_checkpoint "slipstream::KernelCalls::checkpoint"(CKernel&)
     uint64_t kc_create_stream "slipstream::KernelCalls::create_stream"(

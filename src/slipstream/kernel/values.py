@@ -84,6 +84,16 @@ class KernelStats(NamedTuple):
     requests_dropped: int  # because too many waited for Python
 
 
+class LogEntry(NamedTuple):
+    """An entry of a group's log, as it was applied. `group` 0 is the server's own."""
+
+    group: int
+    term: int
+    log_index: int  # the first entry of a log is 1
+    kind: int
+    payload: bytes
+
+
 class StoreStats(NamedTuple):
     """Of the whole store. `failed` is empty while it is healthy."""
 

@@ -20,6 +20,7 @@ from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, FeedEvent, RequestEvent
 from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
 from slipstream.kernel.values import StoreKeys
+from slipstream.testing.twin import Twin
 
 T = TypeVar("T")
 
@@ -183,9 +184,11 @@ class SimulatedNode:
         sync_interval_ns: int = 0,
         services: Mapping[bytes, int] | None = None,
         keys: StoreKeys | None = None,
+        has_twin: bool = False,
     ) -> None:
         """`services`: subjects whose messages `step` returns, each with its number. They listen
         before the store is open, so that push consumers find them. `keys`: of an encrypted store.
+        `has_twin`: a second replica follows, and its state is compared after every turn.
         """
         self.disk = disk
         self.clock = clock
@@ -197,6 +200,7 @@ class SimulatedNode:
         self.push_statuses: list[RequestEvent] = []
         self.stopped_feeds: list[FeedEvent] = []
         sizes = sizes or StoreSizes()
+        self.twin = Twin(disk, clock.now_ns, keys) if has_twin else None
         self.kernel = Kernel(seed=seed)
         self.account = self.kernel.account(ACCOUNT)
         for subject, service in (services or {INBOX + b">": 1, PUSH_INBOX: 1}).items():
@@ -213,6 +217,8 @@ class SimulatedNode:
             segment_bytes_max=sizes.segment_bytes_max,
             unlock=lambda _: keys,
         )
+        if self.twin is not None:
+            self.twin.begin(self.kernel)
 
     # -- what is sent
 
@@ -271,6 +277,9 @@ class SimulatedNode:
         """
         self.clock.advance(duration_ns)
         self.kernel.turn(self.clock.now_ns, self.clock.monotonic_ns)
+        if self.twin is not None and not self.disk.crashed:
+            self.twin.follow()
+            self.twin.compare()
         return self.kernel.wait_events(0)
 
     def turn(self) -> None:

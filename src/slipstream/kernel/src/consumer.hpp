@@ -118,6 +118,7 @@ class Consumer {
  private:
   friend class Stream;
   friend class StreamSnapshot;
+  friend struct CanonicalState;
   void before_change();  // of anything that snapshot() writes
   bool matches(uint32_t subject);
   void take_filters();

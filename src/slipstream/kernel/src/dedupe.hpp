@@ -36,6 +36,13 @@ class DedupeWindow {
   }
 
   size_t size() const { return count_; }
+  template <class F>
+  void each(F f) const {  // oldest first
+    for (size_t i = 0; i < count_; i++) {
+      const Id& e = ring_[(head_ + i) & (ring_.size() - 1)];
+      f(e.a, e.b, e.seq, e.time_ns);
+    }
+  }
   size_t memory() const { return ring_.capacity() * sizeof(Id) + slots_.capacity() * 4; }
 
   // A snapshot of the window as it is now, written to `out` piece by piece with write_cut(), whatever comes and goes meanwhile.

@@ -240,6 +240,8 @@ void JetStream::apply_committed() {
       g.inflight.pop_front();
       g.applied = e.index;
       note_change(g);
+      if (applied_log && g.logged) [[unlikely]]
+        applied_log->push_back({g.id, g.term, e.index, (uint8_t)e.kind, std::string(e.payload.view())});
       Reader in(e.payload.view());
       if (g.id == 0) {
         apply_meta(e.kind, in, &e);

@@ -24,6 +24,7 @@ struct OpenOptions {
   Disk* disk = nullptr;  // a simulated one; owned by the caller
   int64_t sync_interval_ns = 0;  // 0: durable
   bool threads = true;
+  bool follows = false;  // answers and sends nothing and has no timers: it applies what follow() gives it, as recovery does
   // Fills the ring of a store that is encrypted, once the folder is locked. False with what is wrong.
   std::function<bool(Disk&, KeyRing&, std::string& error)> unlock;
   uint64_t journal_file_bytes = 16ull << 20, journal_bytes_max = 256ull << 20, segment_bytes_max = 16ull << 20;
@@ -50,6 +51,11 @@ class JetStream {
   void on_timer(Timer& t);
   void end_of_turn();
   bool busy() const { return busy_; }
+
+  // --- replicas in tests: entries in the order in which they were applied here, and the other end of that
+  struct AppliedEntry { uint64_t group, term, index; uint8_t kind; std::string payload; };
+  std::unique_ptr<std::vector<AppliedEntry>> applied_log;  // null: not kept
+  void follow(const AppliedEntry& entry);  // of a store that was opened to follow
 
   // --- from Python: proposals (results arrive as committed events)
   uint64_t create_stream(uint64_t token, Account& account, string_view name, string_view description, const StreamSpec& spec);

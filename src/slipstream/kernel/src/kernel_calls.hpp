@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "canonical_state.hpp"
 #include "jetstream.hpp"
 #include "kernel.hpp"
 
@@ -337,6 +338,28 @@ struct KernelCalls {
       for (auto& [cid, c] : s->consumers) c->check();
       s->check();
     }
+  }
+  // Of all streams in files that are at rest, by id. Slow, for tests.
+  static std::vector<std::pair<uint64_t, std::string>> canonical_states(Kernel& k) {
+    Kernel::Guard g(k);
+    std::vector<std::pair<uint64_t, std::string>> out;
+    if (k.jetstream)
+      for (auto& [id, s] : k.jetstream->streams())
+        if (s->group.logged && CanonicalState::at_rest(*s)) out.emplace_back(id, CanonicalState::of(*s));
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+  // What was applied since the last call; from the first call on it is kept.
+  static std::vector<JetStream::AppliedEntry> take_applied(Kernel& k) {
+    Kernel::Guard g(k);
+    auto next = std::make_unique<std::vector<JetStream::AppliedEntry>>();
+    next.swap(k.jetstream->applied_log);
+    return next ? std::move(*next) : std::vector<JetStream::AppliedEntry>();
+  }
+  static std::string follow(Kernel& k, const JetStream::AppliedEntry& entry) {
+    Kernel::Guard g(k);
+    k.jetstream->follow(entry);
+    return k.jetstream->stats().failed;
   }
   static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }
   static void checkpoint(Kernel& k) {

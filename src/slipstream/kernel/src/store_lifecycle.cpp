@@ -2,6 +2,7 @@
 //
 // Recovery: the newest snapshots, then every journal entry behind them.
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -138,6 +139,11 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   journal_ = Journal::open(*disk_, jo, error);
   if (!journal_) return false;
   if (!recover(error)) return false;
+  if (options.follows) {
+    recovering_ = true;  // from now on too
+    for (auto& [id, s] : streams_) s->forget_memory_consumers();
+    return true;
+  }
   opened_ = true;
   checkpoint_wanted_ = journal_->encrypted_otherwise() || checkpoints_->encrypted_otherwise();
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
@@ -225,6 +231,15 @@ void JetStream::recover_record(const JournalRecord& r) {
   } else {
     apply_meta((EntryKind)r.kind, in, nullptr);
   }
+}
+
+void JetStream::follow(const AppliedEntry& entry) {
+  assert(options_.follows && failed_.empty());
+  JournalRecord record{};
+  record.group = entry.group, record.term = entry.term, record.index = entry.index, record.kind = entry.kind;
+  record.payload = entry.payload;
+  recover_record(record);
+  drain_io();
 }
 
 // A clean stop: everything is synced, and a last checkpoint makes the next start quick.

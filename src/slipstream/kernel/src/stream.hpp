@@ -115,6 +115,7 @@ class Stream {
   friend class Feed;
   friend class FastIngest;
   friend class StreamSnapshot;
+  friend struct CanonicalState;
   using Verdict = PublishVerdict;
   class BatchJudge;
   void append(LoggedMessage& m, string_view reply);
