@@ -8,6 +8,7 @@ servers through it again.
 from __future__ import annotations
 
 import contextlib
+import json
 
 import bcrypt
 import pytest
@@ -20,12 +21,14 @@ from slipstream.server.authentication import (
     Authenticator,
     Connect,
     ConnectError,
+    Identity,
     decode_connect,
     redacted,
     secrets_match,
     violation_detail,
     wrong_protocol,
 )
+from slipstream.server.clients import Client, label
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4, prefix=b"2a")).decode()
 
@@ -161,8 +164,67 @@ def test_wrong_protocol(connect: Connect, error: bytes | None) -> None:  # K-038
 def test_secrets_stay_out_of_the_log() -> None:
     text = redacted(b'{"user":"a","pass":"p\\"w","Auth_Token" : "t","sig":"s","jwt":"j"}')
     assert text == (
-        '{"user":"a","pass":"[REDACTED]","Auth_Token" : "[REDACTED]","sig":"[REDACTED]","jwt":"j"}'
+        '{"user":"a","pass":"[REDACTED]","Auth_Token":"[REDACTED]","sig":"[REDACTED]",'
+        '"jwt":"[REDACTED]"}'
     )
     assert violation_detail(Connect(auth_token="t")) == 'authentication error - Token "[REDACTED]"'
     assert violation_detail(Connect(user="u")) == 'authentication error - User "u"'
     assert violation_detail(Connect()) == "authentication error"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"\\u0070ass":"secret"}',
+        b'{"PA\\u0053S":"secret"}',
+        '{"pa\u017f\u017f":"secret"}'.encode(),  # Go takes the long s for an s
+        b'{"pass" : ["secret"]}',
+        b'{"pass":{"a":"secret"}}',
+        b'{"pass":"secret","pass":"secret"}',
+        b'{"pass":"secret","PASS":null}',
+        b'{"pass":"sec\\u0072et"}',
+        b'{"pass":"secret"',
+        b'{"pass":"secret"} trailing',
+        b'{"x":' + b"[" * 2_000 + b'],"pass":"secret"}',
+        b"\xff pass secret",
+    ],
+)
+def test_secrets_stay_out_however_they_are_spelled(payload: bytes) -> None:
+    assert "secret" not in redacted(payload)
+
+
+def test_texts_of_clients_stay_in_their_line() -> None:
+    forged = "x\n[1] 2026/01/01 [INF] forged\x1b[31m\u009b"
+    shown = [
+        violation_detail(Connect(user=forged)),
+        violation_detail(Connect(nkey=forged)),
+        redacted(json.dumps({"name": forged}).encode()),
+        label(1, "::1", 2, Client(1, "::1", 2, Connect(name=forged), Identity("user", forged), 0)),
+    ]
+    for line in shown:
+        assert line.isprintable(), line
+
+
+def test_half_a_surrogate_pair_is_replaced() -> None:
+    found = decode_connect(rb'{"name":"caf\ud83d","user":"\udc00a","x":"\ud83d\ude00"}')
+    assert (found.name, found.user) == ("caf\ufffd", "\ufffda")
+
+
+@pytest.mark.parametrize("depth", [64, 65, 990, 2_000, 4_000])
+def test_deep_values_of_unknown_fields_are_ignored(depth: int) -> None:
+    for opened, inmost, closed in ((b"[", b"", b"]"), (b'{"a":', b"1", b"}")):
+        value = opened * depth + inmost + closed * depth
+        assert decode_connect(b'{"x":' + value + b',"name":"n"}').name == "n"
+        with pytest.raises(ConnectError):
+            decode_connect(b'{"name":' + value + b"}")
+        with pytest.raises(ConnectError):
+            decode_connect(b'{"x":' + value[:-1] + b"}")
+
+
+@pytest.mark.parametrize("number", [b"9" * 400, b"9" * 5_000, b"1e999", b"-" + b"9" * 400])
+def test_numbers_of_any_size(number: bytes) -> None:
+    try:
+        found = decode_connect(b'{"protocol":' + number + b',"x":' + number + b"}")
+    except ConnectError:
+        return
+    assert wrong_protocol(found) is not None

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -80,6 +81,34 @@ def test_a_timer_set_for_now_waits_a_round() -> None:
     timers.at(0, again)
     fire(timers, 0)
     assert fired == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "integer", "unsigned"),
+    [
+        ("9" * 30, "value out of range", "value out of range"),
+        ("9" * 5_000, "value out of range", "value out of range"),
+        ("-" + "9" * 30, "value out of range", "invalid syntax"),
+        ("9223372036854775807", 2**63 - 1, 2**63 - 1),
+        ("9223372036854775808", "value out of range", 2**63),
+        ("-9223372036854775808", -(2**63), "invalid syntax"),
+        ("18446744073709551616", "value out of range", "value out of range"),
+        ("+1", 1, "invalid syntax"),
+        ("0" * 5_000 + "7", 7, 7),
+        (" 1", "invalid syntax", "invalid syntax"),
+        ("1_0", "invalid syntax", "invalid syntax"),
+        ("\u0661", "invalid syntax", "invalid syntax"),
+        ("\u00b2", "invalid syntax", "invalid syntax"),
+    ],
+)
+def test_numbers_of_a_query(text: str, integer: int | str, unsigned: int | str) -> None:
+    query = Parameters(urlencode({"n": text}))
+    for read, expected in ((query.integer, integer), (query.unsigned, unsigned)):
+        if isinstance(expected, int):
+            assert read("n") == expected
+        else:
+            with pytest.raises(BadParameter, match=expected):
+                read("n")
 
 
 def test_parameters() -> None:  # K-216

@@ -24,6 +24,7 @@ from slipstream.server.authentication import (
 )
 from slipstream.server.clients import Client, label
 from slipstream.server.passwords import PasswordChecker
+from slipstream.server.quoting import one_line
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server
@@ -60,7 +61,7 @@ class Admission:
         try:
             connect = decode_connect(event.payload)
         except ConnectError as error:
-            log.error(f"{name} - {error}")
+            log.error(f"{name} - {one_line(str(error))}")
             self._server.kernel.refuse(event.cid, b"", "Protocol Violation")
             return
         claim = self._authenticator.claim(connect)

@@ -17,6 +17,9 @@ import bcrypt
 import msgspec
 
 from slipstream.config.options import Options, User
+from slipstream.jetstream.json.decode import DecodeError, readable
+from slipstream.jetstream.json.objects import folded
+from slipstream.server.quoting import one_line, quoted
 
 CONNECTION_STANDARD = "STANDARD"
 AUTHORIZATION_VIOLATION = b"Authorization Violation"
@@ -48,7 +51,7 @@ class Connect(msgspec.Struct, frozen=True):
 
 
 _FIELDS = frozenset(Connect.__struct_encode_fields__)
-_SECRETS = ("pass", "auth_token", "nkey", "sig")
+_SECRETS = frozenset(("pass", "auth_token", "nkey", "sig", "jwt"))
 
 
 def decode_connect(payload: bytes) -> Connect:
@@ -56,28 +59,43 @@ def decode_connect(payload: bytes) -> Connect:
 
     Raises ConnectError.
     """
+    decoded = _decode(payload)
+    if decoded is None:
+        return Connect()
+    if not isinstance(decoded, dict):
+        raise ConnectError(f"expected a JSON object, got {type(decoded).__name__}")
+    known = {
+        folded(key): value
+        for key, value in decoded.items()
+        if folded(key) in _FIELDS and value is not None
+    }
     try:
-        decoded = msgspec.json.decode(payload.decode("utf-8", "replace").encode())
-        if decoded is None:
-            return Connect()
-        if not isinstance(decoded, dict):
-            raise ConnectError(f"expected a JSON object, got {type(decoded).__name__}")
-        known = {
-            key.lower(): value
-            for key, value in decoded.items()
-            if key.lower() in _FIELDS and value is not None
-        }
         return msgspec.convert(known, Connect)
-    except msgspec.DecodeError as error:  # a ValidationError is one, too
+    except msgspec.ValidationError as error:
+        raise ConnectError(str(error)) from None
+
+
+def _decode(payload: bytes) -> Any:
+    try:
+        return msgspec.json.decode(readable(payload))
+    except (msgspec.DecodeError, DecodeError) as error:
         raise ConnectError(str(error)) from None
 
 
 def redacted(payload: bytes) -> str:
-    """CONNECT for the log, without secrets."""
-    text = payload.decode("utf-8", "backslashreplace")
-    for key in _SECRETS:
-        text = re.sub(rf'("{key}"\s*:\s*)"(\\.|[^"\\])*"', r'\1"[REDACTED]"', text, flags=re.I)
-    return text
+    """CONNECT for the log, written anew from what was decoded: a secret is blanked however its key
+    and its value were spelled. What cannot be read is not shown.
+    """
+    try:
+        decoded = _decode(payload)
+    except ConnectError:
+        return f"{len(payload)} bytes that cannot be read"
+    if isinstance(decoded, dict):
+        decoded = {
+            key: "[REDACTED]" if folded(key) in _SECRETS else value
+            for key, value in decoded.items()
+        }
+    return one_line(msgspec.json.encode(decoded).decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,5 +224,5 @@ def violation_detail(connect: Connect) -> str:
     ]
     for kind, value in parts:
         if value:
-            return f'authentication error - {kind} "{value}"'
+            return f'authentication error - {kind} "{quoted(value.encode())}"'
     return "authentication error"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from slipstream.kernel.events import TraceEvent
 from slipstream.server.clients import Client, label
 from slipstream.server.log import Log
-from slipstream.server.quoting import quoted
+from slipstream.server.quoting import one_line, quoted
 
 
 def log_trace(event: TraceEvent, client: Client | None, log: Log) -> None:
@@ -19,7 +19,7 @@ def log_trace(event: TraceEvent, client: Client | None, log: Log) -> None:
 
 
 def _lines(event: TraceEvent) -> Iterator[str]:
-    line = event.line.decode("utf-8", "backslashreplace")
+    line = one_line(event.line.decode("utf-8", "backslashreplace"))
     yield line
     if event.payload:
         direction, _, _ = line.partition(" ")

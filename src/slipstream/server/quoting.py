@@ -23,6 +23,15 @@ def quoted(shown: bytes) -> str:
     return "".join(map(_escaped, shown.decode("utf-8", "surrogateescape")))
 
 
+def one_line(text: str) -> str:
+    """What is not printable is escaped; quotes stay as they are."""
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else _escaped(character)
+
+
 def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]

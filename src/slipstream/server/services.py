@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.jetstream.json.decode import DecodeError, readable
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.unexpected import unexpected
@@ -119,6 +120,6 @@ def _decoded(body: bytes, kind: type[ConnzOptions]) -> ConnzOptions:
     if not body:
         return kind()
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(readable(body), type=kind)
+    except (msgspec.DecodeError, DecodeError) as error:
         raise RequestError(400, str(error)) from None

@@ -135,10 +135,10 @@ def fields_of(struct: type[GoStruct]) -> tuple[Field, ...]:
 def field_index(struct: type[GoStruct]) -> dict[str, Field]:
     """By name and by folded name: Go matches names without regard to case."""
     fields = fields_of(struct)
-    return {_folded(f.name): f for f in fields} | {f.name: f for f in fields}
+    return {folded(f.name): f for f in fields} | {f.name: f for f in fields}
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     return name.lower().replace("\u017f", "s")  # the long s is the one letter that lower() misses
 
 
@@ -184,7 +184,7 @@ def bind_struct(
     target = struct() if present is None else present
     index = field_index(struct)
     for name, member in value:
-        field = index.get(name) or index.get(_folded(name))
+        field = index.get(name) or index.get(folded(name))
         if field is None:
             if strict:
                 raise BindFault(f"json: unknown field {quote(name)}")

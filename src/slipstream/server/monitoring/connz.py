@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -29,6 +29,10 @@ OPEN, CLOSED, ALL = 0, 1, 2
 _STATES = {"": OPEN, "open": OPEN, "closed": CLOSED, "any": ALL, "all": ALL}
 
 
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Uint64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # as far as the library counts
+
+
 class ConnzOptions(msgspec.Struct, frozen=True):
     """K-221."""
 
@@ -36,11 +40,11 @@ class ConnzOptions(msgspec.Struct, frozen=True):
     auth: bool = False
     subscriptions: bool = False
     subscriptions_detail: bool = False
-    offset: int = 0
-    limit: int = 0
-    cid: int = 0
+    offset: Int64 = 0
+    limit: Int64 = 0
+    cid: Uint64 = 0
     mqtt_client: str = ""
-    state: int = OPEN
+    state: Int64 = OPEN
     user: str = ""
     acc: str = ""
     filter_subject: str = ""

@@ -7,6 +7,7 @@ unknown path is 404, a parameter that cannot be read 400 with a text.
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections import Counter
@@ -14,7 +15,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, socket
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -33,6 +34,7 @@ IDLE_S_MAX = 60.0
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
+_LENGTH = re.compile(r"[0-9]{1,6}")  # of a body that is read and discarded
 NOT_FOUND = b"404 page not found\n"
 
 
@@ -118,21 +120,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _discard_body(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        if not length.isdigit() or int(length) > 1 << 20 or self.headers.get("Transfer-Encoding"):
+        if not _LENGTH.fullmatch(length) or self.headers.get("Transfer-Encoding"):
             self.close_connection = True
             return
         self.rfile.read(int(length))
 
     def _answer(self) -> None:
-        parts = urlsplit(self.path)
+        target, _, query = self.path.partition("?")
         server = self.server.observed
-        path = "/" + unquote(parts.path).lstrip("/")
+        path = "/" + unquote(target).lstrip("/")
         page = _find(server.options.http_base_path, path)
         if page is None:
             self._send(404, TEXT_TYPE, NOT_FOUND)
             return
         try:
-            parameters = Parameters(parts.query)
+            parameters = Parameters(query)
             self.server.monitoring.requests[page.path] += 1
             status, body = page.answer(server, parameters)
         except BadParameter as error:

@@ -4,11 +4,17 @@ users.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs
+
+from slipstream.jetstream.json.objects import quote
 
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 UINT64_MAX = 2**64 - 1
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+_DIGITS_MAX = 20
+_INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
 
 
 class BadParameter(Exception):
@@ -32,33 +38,39 @@ class Parameters:
             return True
         raise BadParameter(
             f"Error decoding boolean for '{name}': "
-            f"strconv.ParseBool: parsing {_quoted(text)}: invalid syntax"
+            f"strconv.ParseBool: parsing {quote(text)}: invalid syntax"
         )
 
     def integer(self, name: str) -> int:
         text = self.text(name)
         if not text:
             return 0
-        try:
-            return int(text)
-        except ValueError:
-            raise BadParameter(
-                f"Error decoding int for '{name}': "
-                f"strconv.Atoi: parsing {_quoted(text)}: invalid syntax"
-            ) from None
+        number = _number(text)
+        if number is not None and INT64_MIN <= number <= INT64_MAX:
+            return number
+        reason = "invalid syntax" if number is None else "value out of range"
+        raise BadParameter(
+            f"Error decoding int for '{name}': strconv.Atoi: parsing {quote(text)}: {reason}"
+        )
 
     def unsigned(self, name: str) -> int:
         text = self.text(name)
         if not text:
             return 0
-        if text.isascii() and text.isdigit() and int(text) <= UINT64_MAX:
-            return int(text)
+        number = None if text[0] in "+-" else _number(text)
+        if number is not None and number <= UINT64_MAX:
+            return number
+        reason = "invalid syntax" if number is None else "value out of range"
         raise BadParameter(
             f"Error decoding uint64 for '{name}': "
-            f"strconv.ParseUint: parsing {_quoted(text)}: invalid syntax"
+            f"strconv.ParseUint: parsing {quote(text)}: {reason}"
         )
 
 
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _number(text: str) -> int | None:
+    """As far as it matters: beyond the ranges of Go's integers any number stands for all."""
+    found = _INTEGER.fullmatch(text)
+    if found is None:
+        return None
+    number = int(found[2]) if len(found[2]) <= _DIGITS_MAX else 10**_DIGITS_MAX
+    return -number if found[1] == "-" else number
