@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from slipstream.server.log import ServerLog
+from slipstream.server.log import LogSettings, ServerLog
 
 LINE = re.compile(r"\[\d+\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} \[(\w{3})\] (.*)\n")
 
 
 def test_lines(capfd: pytest.CaptureFixture[str]) -> None:
     log = ServerLog()
-    log.configure(debug=True, trace=True)
+    log.configure(LogSettings(debug=True, trace=True))
     for write, text in (
         (log.info, "a"), (log.warn, "b"), (log.error, "c"), (log.fatal, "d"), (log.debug, "e"),
         (log.trace, "f"),
@@ -39,7 +39,7 @@ def test_debug_and_trace_are_off_by_default(capfd: pytest.CaptureFixture[str]) -
 def test_without_time() -> None:
     lines: list[str] = []
     log = ServerLog(sink=lines.append)
-    log.configure(logtime=False)
+    log.configure(LogSettings(logtime=False))
     log.info("a")
     assert lines == [f"[{os.getpid()}] [INF] a\n"]
 
@@ -48,7 +48,7 @@ def test_a_file_is_appended_to_and_reopened(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     path.write_text("before\n")
     log = ServerLog()
-    log.configure(path=str(path))
+    log.configure(LogSettings(path=str(path)))
     log.info("one")
     path.rename(tmp_path / "old.log")
     log.info("two")
@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_opened_changes_nothing(tmp_path: Path) -> None:
     lines: list[str] = []
     log = ServerLog(sink=lines.append)
     with pytest.raises(FileNotFoundError):
-        log.configure(path=str(tmp_path / "missing" / "x"), debug=True)
+        log.configure(LogSettings(path=str(tmp_path / "missing" / "x"), debug=True))
     log.debug("a")
     log.info("b")
     assert len(lines) == 1
@@ -78,7 +78,7 @@ def test_rotation_keeps_as_many_files_as_asked(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     (tmp_path / "server.log.keep").write_text("not a backup")
     log = ServerLog()
-    log.configure(path=str(path), size_limit=200, files_max=3)
+    log.configure(LogSettings(path=str(path), size_limit=200, files_max=3))
     for number in range(30):
         log.info(f"line {number} " + "x" * 60)
     log.close()

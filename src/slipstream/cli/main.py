@@ -12,6 +12,7 @@ from typing import Any
 from slipstream.config.load import load
 from slipstream.config.options import DEFAULT_PORT
 from slipstream.config.source import ConfigError
+from slipstream.server.terminal import complain
 from slipstream.version import NATS_VERSION, VERSION
 
 STORE_DEFAULT = "slipstream-store"
@@ -79,10 +80,10 @@ def _serve(parsed: argparse.Namespace) -> int:
         settings = _settings(parsed)
         loaded = load(parsed.config, settings)
     except (ConfigError, OSError) as error:
-        print(f"slipstream serve: {error}", file=sys.stderr)
+        complain(f"slipstream serve: {error}")
         return 1
     for warning in loaded.warnings:
-        print(warning, file=sys.stderr)
+        complain(warning)
     from slipstream.server.process import run
 
     return run(loaded.options, flags=settings, program="slipstream", announce=True)

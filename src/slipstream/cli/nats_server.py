@@ -16,6 +16,7 @@ from slipstream.cli.command_line import CommandLine, CommandLineError
 from slipstream.cli.flags import FlagError
 from slipstream.config.load import Loaded, load
 from slipstream.config.source import ConfigError
+from slipstream.server.terminal import complain, say
 from slipstream.version import NATS_VERSION, VERSION
 
 PROGRAM = "slipstream-server"
@@ -25,17 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asked = command_line.parse(sys.argv[1:] if arguments is None else arguments)
     except FlagError as error:
-        print(error, file=sys.stderr)
-        print(command_line.usage(PROGRAM))
+        complain(str(error))
+        say(command_line.usage(PROGRAM))
         return 0
     except CommandLineError as error:
         return failed(str(error))
     if asked.show_version:
         # Harnesses parse the first line to choose what they may expect of the server.
-        print(f"nats-server: v{NATS_VERSION}\nslipstream: v{VERSION}")
+        say(f"nats-server: v{NATS_VERSION}\nslipstream: v{VERSION}")
         return 0
     if asked.show_help:
-        print(command_line.usage(PROGRAM))
+        say(command_line.usage(PROGRAM))
         return 0
     if asked.signal:
         return _send_signal(asked.signal)
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def failed(reason: str) -> int:
-    print(f"{PROGRAM}: {reason}", file=sys.stderr)
+    complain(f"{PROGRAM}: {reason}")
     return 1
 
 
@@ -67,7 +68,7 @@ def _run(asked: CommandLine) -> int:
     if asked.check_config:
         return _report_check(loaded)
     for warning in loaded.warnings:
-        print(warning, file=sys.stderr)
+        complain(warning)
     from slipstream.server.process import run  # the kernel is not needed until here
 
     return run(loaded.options, flags=asked.settings, program=_started_as())
@@ -84,9 +85,8 @@ def _report_check(loaded: Loaded) -> int:
     if loaded.warnings:
         return failed("\n".join(loaded.warnings))
     options = loaded.options
-    print(
-        f"{PROGRAM}: configuration file {options.config_file} is valid ({options.config_digest})",
-        file=sys.stderr,
+    complain(
+        f"{PROGRAM}: configuration file {options.config_file} is valid ({options.config_digest})"
     )
     return 0
 

@@ -127,9 +127,9 @@ class Admission:
             self._server.log.info(f"{name} - Slow Consumer Detected: {event.reason}")
         self._server.log.debug(f"{name} - Client connection closed: {event.reason}")
 
-    def reload(self) -> None:
+    def reload(self, authenticator: Authenticator) -> None:
         """New credentials: clients that would not be let in with them have to leave."""
-        self._authenticator = Authenticator(self._server.options)
+        self._authenticator = authenticator
         for client in self._server.clients.all():
             if not self._authenticator.still_valid(client.identity):
                 self._server.log.error(f"{client.label()} - {violation_detail(client.connect)}")

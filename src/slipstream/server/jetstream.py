@@ -22,6 +22,7 @@ from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel import StoreError
 from slipstream.kernel.events import Event, RequestQueue, RequestsDroppedEvent
+from slipstream.server import banner
 from slipstream.server.errors import StartError
 from slipstream.server.store_keys import CIPHERS, Passphrases, unlock
 from slipstream.version import NATS_VERSION
@@ -58,6 +59,23 @@ class JetStreamService:
             self._api.recover(records)
         except LevelError as error:
             raise StartError(str(error)) from None
+        if server.finds_max_file:
+            self._raise_found_limit()
+
+    def _raise_found_limit(self) -> None:
+        """A disk that others have filled since leaves less room than streams have reserved: a limit
+        that nobody configured does not make them invalid.
+        """
+        server = self._server
+        jetstream = server.options.jetstream
+        reserved = self._api.statistics().reserved_store
+        if reserved <= jetstream.max_file:
+            return
+        shown = banner.format_size(reserved)
+        server.log.warn(f"Max Storage is {shown}, as streams reserve: the disk has less room")
+        server.set_storage_limits(jetstream.max_memory, reserved)
+        server.kernel.set_storage_limits(jetstream.max_memory, reserved)
+        self._api.set_limits(_server_limits(server.options))
 
     def reload(self, options: Options) -> None:
         """Limits hold for what is created or updated from now on."""
@@ -124,6 +142,7 @@ def _open_store(server: Server) -> list[Any]:
         return server.kernel.open_store(
             path=str(path),
             sync_interval_ns=options.sync_interval_ns,
+            journal_bytes_max=server.sizes.journal_bytes_max,
             unlock=lambda disk: unlock(disk, passphrases, os.urandom),
         )
     except StoreError as error:

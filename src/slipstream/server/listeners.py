@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 BACKLOG = 4096
@@ -14,6 +15,10 @@ WILDCARDS = ("0.0.0.0", "::")
 
 class ListenError(Exception):
     """A port cannot be listened on; the text is nats-server's."""
+
+
+class AddressError(Exception):
+    """No host and port; the text is nats-server's."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -72,6 +77,28 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def advertised_address(text: str, port: int) -> tuple[str, int]:
+    """The host and port of a `client_advertise`; the given port when it names none, 0 or -1.
+
+    Raises AddressError. A host with colons stands in brackets.
+    """
+    bracketed = text.startswith("[") and "]" in text
+    host, _, behind = text[1:].partition("]") if bracketed else text.partition(":")
+    if bracketed and behind:
+        if not behind.startswith(":"):
+            raise AddressError(f"address {text}: missing port in address")
+        behind = behind[1:]
+    elif bracketed or ":" not in text:
+        return host, port
+    if ":" in behind:
+        raise AddressError(f"address {text}: too many colons in address")
+    try:
+        number = int(behind.strip())
+    except ValueError:
+        raise AddressError(f'strconv.Atoi: parsing "{behind}": invalid syntax') from None
+    return host, number if number not in (0, -1) else port
+
+
 def reachable_hosts(host: str) -> list[str]:
     """The addresses behind a listening host: for all interfaces those of this machine."""
     if host not in ("0.0.0.0", "::"):
@@ -95,8 +122,13 @@ class PortsFile:
     def write(self, urls: dict[str, list[str]]) -> None:
         """Raises OSError. Readers never see half a file."""
         temporary = self.path.with_suffix(".ports.tmp")
-        temporary.write_text(json.dumps(urls, separators=(",", ":")))
-        temporary.replace(self.path)
+        try:
+            temporary.write_text(json.dumps(urls, separators=(",", ":")))
+            temporary.replace(self.path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -2,8 +2,9 @@
 
     [pid] 2006/01/02 15:04:05.000000 [INF] text
 
-Lines go to stderr or to a file; a file is begun anew when it passes its size limit, and reopened on
-request after somebody renamed it. One lock makes lines of several threads whole.
+One lock makes lines of several threads whole. Logging never raises into its caller: a line that
+cannot be written (full disk, closed stderr) is counted, and the log says how many were lost with
+the first line that it can write again.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
+
+from slipstream.server.log_targets import FileTarget, SinkTarget, StderrTarget, Target
 
 LABELS = {
     "info": "INF",
@@ -25,13 +28,13 @@ LABELS = {
     "trace": "TRC",
 }
 COLOURS = {"info": "32", "warn": "0;93", "error": "31", "fatal": "31", "debug": "36", "trace": "33"}
-FILE_MODE = 0o640
-ROTATED_STAMP = "%Y.%m.%d.%H.%M.%S"
 
 
 class Log(Protocol):
     """What the server's parts see of it."""
 
+    @property
+    def lines_dropped(self) -> int: ...
     def info(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...
     def error(self, text: str) -> None: ...
@@ -40,64 +43,76 @@ class Log(Protocol):
     def trace(self, text: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`path` is "" for stderr, or for the sink of an embedded server."""
+
+    path: str = ""
+    size_limit: int = 0
+    files_max: int = 0
+    debug: bool = False
+    trace: bool = False
+    logtime: bool = True
+    utc: bool = False
+
+
 class ServerLog:
     """A log that can change its target and its levels while others write to it."""
 
     def __init__(self, *, sink: Callable[[str], None] | None = None) -> None:
-        """Writes to stderr until `configure`; a `sink` gets every line instead (embedding)."""
+        """Writes to stderr until it is configured; a `sink` gets every line instead (embedding)."""
         self._sink = sink
         self._lock = threading.Lock()
-        self._path = ""
-        self._descriptor = -1
-        self._written = 0
-        self._size_limit = 0
-        self._files_max = 0
+        self._settings = LogSettings()
+        self._target = self._open("", 0, 0)
         self._prefix = f"[{os.getpid()}] "
-        self._colours = sink is None and sys.stderr.isatty()
-        self._logtime = True
-        self._utc = False
-        self.debugging = False
-        self.tracing = False
+        self._colours = sink is None and _stderr_is_terminal()
+        self._lines_dropped = 0
+        self._unreported = 0
+        self._failure = ""
 
-    def configure(
-        self,
-        *,
-        path: str = "",
-        size_limit: int = 0,
-        files_max: int = 0,
-        debug: bool = False,
-        trace: bool = False,
-        logtime: bool = True,
-        utc: bool = False,
-    ) -> None:
+    @property
+    def debugging(self) -> bool:
+        return self._settings.debug
+
+    @property
+    def tracing(self) -> bool:
+        return self._settings.trace
+
+    @property
+    def lines_dropped(self) -> int:
+        """Since the start."""
+        return self._lines_dropped
+
+    def configure(self, settings: LogSettings) -> None:
         """Raises OSError when the file cannot be opened; the log then stays as it was."""
-        descriptor = -1
-        if path:
-            descriptor = _open(path)
+        self.adopt(settings, self.prepare(settings))
+
+    def prepare(self, settings: LogSettings) -> Target:
+        """Opens what `adopt` will write to. Raises OSError and changes nothing when it cannot."""
+        return self._open(settings.path, settings.size_limit, settings.files_max)
+
+    def adopt(self, settings: LogSettings, target: Target) -> None:
         with self._lock:
-            self._close()
-            self._path, self._descriptor = path, descriptor
-            self._written = os.fstat(descriptor).st_size if path else 0
-            self._size_limit, self._files_max = size_limit, files_max
-            self._colours = not path and self._sink is None and sys.stderr.isatty()
-            self._logtime, self._utc = logtime, utc
-            self.debugging, self.tracing = debug, trace
+            replaced, self._target = self._target, target
+            self._settings = settings
+            self._colours = not settings.path and self._sink is None and _stderr_is_terminal()
+        _close(replaced)
 
     def reopen(self) -> bool:
-        """Opens the file of that name anew. False when the log does not go to a file."""
-        if not self._path:
-            return False
-        descriptor = _open(self._path)
+        """Opens the file of that name anew. False when the log does not go to a file.
+
+        Raises OSError when it cannot be opened; lines go to the old file then.
+        """
         with self._lock:
-            self._close()
-            self._descriptor = descriptor
-            self._written = os.fstat(descriptor).st_size
+            if not isinstance(self._target, FileTarget):
+                return False
+            self._target.reopen()
         return True
 
     def close(self) -> None:
-        with self._lock:
-            self._close()
-            self._path = ""
+        """Later lines go to stderr, or to the sink."""
+        self.adopt(LogSettings(), self._open("", 0, 0))
 
     def info(self, text: str) -> None:
         self._write("info", text)
@@ -119,74 +134,82 @@ class ServerLog:
         if self.tracing:
             self._write("trace", text)
 
+    def _open(self, path: str, size_limit: int, files_max: int) -> Target:
+        if path:
+            return FileTarget(path, size_limit, files_max)
+        return StderrTarget() if self._sink is None else SinkTarget(self._sink)
+
     def _write(self, level: str, text: str) -> None:
         with self._lock:
+            if self._unreported and not self._report_drops():
+                self._drop()
+                return
             self._emit(level, text)
-            if self._path and 0 < self._size_limit < self._written:
-                self._rotate()
+            if isinstance(self._target, FileTarget) and self._target.is_full:
+                self._rotate(self._target)
 
-    def _emit(self, level: str, text: str) -> None:
+    def _emit(self, level: str, text: str) -> bool:
+        """False when the line could not be written, which is counted."""
+        try:
+            self._target.write(self._line(level, text))
+        except (OSError, ValueError) as error:
+            self._failure = str(error)
+            self._drop()
+            return False
+        return True
+
+    def _drop(self) -> None:
+        self._lines_dropped += 1
+        self._unreported += 1
+
+    def _report_drops(self) -> bool:
+        """Says once that lines are missing, in front of the first that can be written again."""
+        lost = self._unreported
+        line = self._line("warn", f"{lost} log lines could not be written: {self._failure}")
+        try:
+            self._target.write(line)
+        except (OSError, ValueError):
+            return False
+        self._unreported = 0
+        return True
+
+    def _line(self, level: str, text: str) -> bytes:
         label = LABELS[level]
         if self._colours:
             label = f"\x1b[{COLOURS[level]}m{label}\x1b[0m"
         line = f"{self._prefix}{self._stamp()}[{label}] {text}\n"
-        if self._sink is not None and not self._path:
-            self._sink(line)
-            return
-        written = line.encode("utf-8", "backslashreplace")
-        os.write(self._descriptor if self._path else sys.stderr.fileno(), written)
-        self._written += len(written)
+        return line.encode("utf-8", "backslashreplace")
 
     def _stamp(self) -> str:
-        if not self._logtime:
+        if not self._settings.logtime:
             return ""
         now = datetime.now(UTC)
-        if not self._utc:
+        if not self._settings.utc:
             now = now.astimezone()
         return now.strftime("%Y/%m/%d %H:%M:%S.%f ")
 
-    def _rotate(self) -> None:
-        now = datetime.now()
-        kept = f"{self._path}.{now.strftime(ROTATED_STAMP)}.{now.microsecond:06d}000"
-        os.rename(self._path, kept)
-        descriptor = _open(self._path)
-        self._close()
-        self._descriptor = descriptor
-        self._written = 0
-        self._emit("info", f'Rotated log, backup saved as "{kept}"')
-        if self._files_max > 0:
-            self._purge()
-
-    def _purge(self) -> None:
-        """Removes the oldest backups; their stamps sort by age."""
-        current = Path(self._path)
-        backups = sorted(
-            entry
-            for entry in current.parent.iterdir()
-            if _is_backup(entry.name.removeprefix(current.name))
-            and entry.name.startswith(current.name)
-        )
-        surplus = len(backups) - (self._files_max - 1)
-        for backup in backups[: max(0, surplus)]:
-            backup.unlink()
-            self._emit("info", f'Purged log file "{backup.name}"')
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    def _rotate(self, target: FileTarget) -> None:
+        try:
+            done = target.rotate()
+        except OSError as error:
+            self._emit("error", f"The log file could not be rotated and grows on: {error}")
+            return
+        for text in done:
+            self._emit("info", text)
 
 
-def _open(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE)
-
-
-def _is_backup(suffix: str) -> bool:
-    stamp, _, nanoseconds = suffix.removeprefix(".").rpartition(".")
-    if not suffix.startswith(".") or not nanoseconds.isdigit():
-        return False
+def _stderr_is_terminal() -> bool:
     try:
-        datetime.strptime(stamp, ROTATED_STAMP)
-    except ValueError:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except (OSError, ValueError, AttributeError):
         return False
-    return True
+
+
+def _close(target: Target) -> None:
+    """A file that cannot be closed (its file system reports a late error) is given up all the
+    same.
+    """
+    try:
+        target.close()
+    except OSError:
+        return

@@ -18,8 +18,9 @@ from slipstream.config.options import Options
 from slipstream.server import banner
 from slipstream.server.errors import StartError
 from slipstream.server.log import ServerLog
-from slipstream.server.reload import configure_log
+from slipstream.server.reload import log_settings
 from slipstream.server.server import Server
+from slipstream.server.terminal import complain, occupy_standard_descriptors, say
 
 HANDLED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
 SWITCH_INTERVAL_S = 0.0005
@@ -35,12 +36,13 @@ NAMES = {
 def run(options: Options, *, flags: Mapping[str, Any], program: str, announce: bool = False) -> int:
     """Serves until a signal ends it; `announce` says on stdout where. Returns the exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # before any thread exists
+    occupy_standard_descriptors()
     _use_all_descriptors()
     log = ServerLog()
     try:
-        configure_log(log, options)
+        log.configure(log_settings(options))
     except OSError as error:
-        print(f"{program}: error opening file: {error}", file=sys.stderr)
+        complain(f"{program}: error opening file: {error}")
         return 1
     server = Server(options, log, flags=flags, program=program)
     threading.Thread(target=_take_signals, args=(server, log), name="signals", daemon=True).start()
@@ -51,7 +53,7 @@ def run(options: Options, *, flags: Mapping[str, Any], program: str, announce: b
         return 1
     _settle()
     if announce:
-        print(banner.greeting(server), flush=True)
+        say(banner.greeting(server))
     server.run()
     log.close()
     return 0

@@ -9,8 +9,8 @@ texts are nats-server's, because harnesses wait for them (K-324..K-328).
 from __future__ import annotations
 
 import dataclasses
+import os
 import secrets
-import tempfile
 import threading
 import time
 import traceback
@@ -39,17 +39,21 @@ from slipstream.server.info import ServerInfo
 from slipstream.server.jetstream import JetStreamService
 from slipstream.server.kernel_limits import kernel_limits
 from slipstream.server.lame_duck import LameDuck
-from slipstream.server.listeners import ListenError, PortsFile
+from slipstream.server.listeners import (
+    AddressError,
+    ListenError,
+    PortsFile,
+    advertised_address,
+)
 from slipstream.server.log import Log, ServerLog
 from slipstream.server.loop import Loop
 from slipstream.server.monitoring.http import MonitoringServer
 from slipstream.server.protocol_trace import log_trace
 from slipstream.server.reload import Reloader
 from slipstream.server.services import SystemServices
+from slipstream.server.storage_sizes import StorageSizes, storage_sizes
 
 TEMPORARY_STORE = "slipstream"  # below the system's temporary folder, when none was given
-MEMORY_SHARE = 3 / 4  # of the machine's, for streams in memory
-DISK_SHARE = 3 / 4  # of what is free, for streams in files
 
 
 class Server:
@@ -65,7 +69,11 @@ class Server:
     ) -> None:
         """`flags` are the command line's settings, which a reload lays over the file again."""
         self.log = log or ServerLog()
-        self.options = _completed(options)
+        self.options = options
+        self.finds_max_file = options.jetstream.max_file < 0
+        self.sizes = StorageSizes(0, 0, 0)
+        if options.jetstream.enabled:
+            self._complete_options()
         self.flags = dict(flags or {})
         self.program = program
         self.server_id = new_server_id()
@@ -93,6 +101,19 @@ class Server:
         self._ports_file: PortsFile | None = None
         self._stop_lock = threading.Lock()
         self._is_shut = False
+
+    def _complete_options(self) -> None:
+        """With what depends on the machine: the store's folder and its default sizes."""
+        store_dir = self.options.store_dir or _temporary_store()
+        self.sizes = storage_sizes(self.options.jetstream, store_dir)
+        self.options = dataclasses.replace(self.options, store_dir=store_dir)
+        self.set_storage_limits(self.sizes.max_memory, self.sizes.max_file)
+
+    def set_storage_limits(self, max_memory: int, max_file: int) -> None:
+        jetstream = dataclasses.replace(
+            self.options.jetstream, max_memory=max_memory, max_file=max_file
+        )
+        self.options = dataclasses.replace(self.options, jetstream=jetstream)
 
     # -- what others ask
 
@@ -134,13 +155,9 @@ class Server:
 
     def _advertised(self) -> tuple[str, int]:
         """The address that INFO names."""
-        host, port = self.options.host, self.port
         if not self.options.client_advertise:
-            return host, port
-        advertised, _, advertised_port = self.options.client_advertise.rpartition(":")
-        if not advertised:
-            return self.options.client_advertise, port
-        return advertised.strip("[]"), int(advertised_port)
+            return self.options.host, self.port
+        return advertised_address(self.options.client_advertise, self.port)
 
     # -- starting
 
@@ -181,7 +198,7 @@ class Server:
     def _start_jetstream(self) -> None:
         started_ns = time.monotonic_ns()
         self.log.info("Starting JetStream")
-        if self.options.store_dir == _temporary_store():
+        if self.store_path == Path(_temporary_store()):
             self.log.warn("Temporary storage directory used, data could be lost on system reboot")
         banner.log_jetstream(self)
         self.jetstream = JetStreamService(self)
@@ -197,20 +214,19 @@ class Server:
                 f'Error listening on port: {listeners.host_port(host, max(port, 0))}, "{error}"'
             ) from None
         self._listening = listeners.address(listener, host)
-        self._check_advertised()
-        self.set_info()
+        self._set_first_info()
         self.services.serve()
         self.kernel.listen(listener.detach())  # the kernel closes it
         self.kernel.start()
         self.log.info(f"Listening for client connections on {listeners.host_port(host, self.port)}")
 
-    def _check_advertised(self) -> None:
+    def _set_first_info(self) -> None:
         try:
-            self._advertised()
-        except ValueError:
+            self.set_info()
+        except AddressError as error:
             raise StartError(
                 "Error setting server INFO with ClientAdvertise value of "
-                f"{self.options.client_advertise}, err=invalid port"
+                f"{self.options.client_advertise}, err={error}"
             ) from None
 
     def _write_pid_file(self) -> None:
@@ -224,24 +240,33 @@ class Server:
     def _write_ports_file(self) -> None:
         if not self.options.ports_file_dir:
             return
-        self._ports_file = PortsFile(self.options.ports_file_dir, self.program)
+        ports_file = PortsFile(self.options.ports_file_dir, self.program)
+        try:
+            ports_file.write(self.ports())
+        except OSError as error:
+            self.log.error(f"Error writing ports file ({ports_file.path}): {error}")
+            return
+        self._ports_file = ports_file
+
+    def ports(self) -> dict[str, list[str]]:
+        """The URLs in use, as the ports file has them."""
         ports = {"nats": listeners.urls("nats", self.options.host, self.port)}
         if self.monitoring is not None:
             host = self.options.http_host or self.options.host
             ports["monitoring"] = listeners.urls("http", host, self.monitoring.port)
-        try:
-            self._ports_file.write(ports)
-        except OSError as error:
-            self.log.error(f"Error writing ports file ({self._ports_file.path}): {error}")
-            self._ports_file = None
+        return ports
 
-    def rewrite_files(self) -> None:
-        """After a reload named other files for the process id and the ports."""
-        self._write_pid_file()
-        if self._ports_file is not None:
-            self._ports_file.remove()
-            self._ports_file = None
-        self._write_ports_file()
+    def use_ports_file(self, ports_file: PortsFile | None) -> None:
+        """After a reload has written another one, or asks for none any more."""
+        replaced, self._ports_file = self._ports_file, ports_file
+        if replaced is not None:
+            self._remove_ports_file(replaced)
+
+    def _remove_ports_file(self, ports_file: PortsFile) -> None:
+        try:
+            ports_file.remove()
+        except OSError as error:
+            self.log.error(f"Error removing ports file ({ports_file.path}): {error}")
 
     # -- running
 
@@ -324,23 +349,11 @@ class Server:
         if self.monitoring is not None:
             self.monitoring.stop()
         if self._ports_file is not None:
-            self._ports_file.remove()
+            self._remove_ports_file(self._ports_file)
 
 
 def _temporary_store() -> str:
-    return str(Path(tempfile.gettempdir()) / TEMPORARY_STORE)
-
-
-def _completed(options: Options) -> Options:
-    """With what depends on the machine: the store's folder and its default sizes."""
-    jetstream = options.jetstream
-    if not jetstream.enabled:
-        return options
-    store_dir = options.store_dir or _temporary_store()
-    if jetstream.max_memory < 0:
-        memory = int(process_usage.machine_memory_bytes() * MEMORY_SHARE)
-        jetstream = dataclasses.replace(jetstream, max_memory=memory)
-    if jetstream.max_file < 0:
-        disk = int(process_usage.free_disk_bytes(store_dir) * DISK_SHARE)
-        jetstream = dataclasses.replace(jetstream, max_file=disk)
-    return dataclasses.replace(options, store_dir=store_dir, jetstream=jetstream)
+    """Without a look for a folder that can be written, because most servers have a store of their
+    own and need none.
+    """
+    return str(Path(os.environ.get("TMPDIR") or "/tmp") / TEMPORARY_STORE)

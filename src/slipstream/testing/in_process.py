@@ -24,7 +24,7 @@ from typing import Any
 from slipstream.config.load import build, check, read_document
 from slipstream.config.options import Options
 from slipstream.config.parser import parse_text
-from slipstream.server.log import ServerLog
+from slipstream.server.log import LogSettings, ServerLog
 from slipstream.server.server import Server
 
 STOP_S_MAX = 60.0
@@ -41,7 +41,7 @@ class EmbeddedServer:
 
     def _start(self) -> None:
         log = ServerLog(sink=self._keep)
-        log.configure(debug=True)
+        log.configure(LogSettings(debug=True))
         self._server = Server(self._options, log, program="slipstream-embedded")
         self._server.start()
         self._thread = threading.Thread(target=self._server.run, name="slipstream", daemon=True)
