@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import operations as op
+from slipstream.testing.model.consumer import ACK_ALL
 from world import INBOXES, World
 
 SECOND_NS = 1_000_000_000
@@ -504,4 +505,40 @@ class ClientOperations(RuleBasedStateMachine):
         if len(got) > back and not self.omits(kind):
             reply = got[-1 - back].reply
             name = reply.split(b".")[2].decode()
-            self.do(op.acknowledge, name, reply, kind, confirm=confirm)
+            if self.timed or not self._counts_otherwise(reply):
+                self.do(op.acknowledge, name, reply, kind, confirm=confirm)
+
+    def _counts_otherwise(self, reply: bytes) -> bool:
+        """Ack policy `all`: nats-server raises the floor above deliveries that nobody acknowledged
+        when a redelivery is, and takes numbers of before a reset (docs/differences.md).
+        """
+        tokens = reply.decode().split(".")
+        consumer = self.consumer(tokens[2], tokens[3])
+        if consumer is None or consumer.spec["ack_policy"] != ACK_ALL:
+            return False
+        return int(tokens[4]) > 1 or int(tokens[6]) > consumer.consumer_seq
+
+    @precondition(has_consumers)
+    @rule(
+        name=names,
+        order=st.lists(st.integers(0, 7), min_size=2, max_size=4, unique=True),
+        made_up=st.sampled_from((None, None, 0, 99)),
+        confirm=st.booleans(),
+    )
+    def acknowledge_together(
+        self, name: str, order: list[int], made_up: int | None, confirm: bool
+    ) -> None:
+        """The last one with a made-up number of a delivery."""
+        got = self.world.deliveries.get(name, [])
+        if not got and self.timed:
+            got = next((some for some in self.world.deliveries.values() if some), [])
+        if not got or not self.timed:  # nats-server takes one after the other
+            return
+        of = got[-1].reply.split(b".")[:4]
+        replies = [event.reply for event in got if event.reply.split(b".")[:4] == of]
+        chosen = [replies[-1 - back] for back in order if back < len(replies)]
+        if chosen and made_up is not None:
+            tokens = chosen[-1].split(b".")
+            tokens[6] = b"%d" % made_up
+            chosen[-1] = b".".join(tokens)
+        self.do(op.acknowledge_together, of[2].decode(), chosen, confirm=confirm)

@@ -384,6 +384,31 @@ def pull(world: World, name: str, consumer: str, body: Answer | int | None) -> N
     world.step(name, expect)
 
 
+def acknowledge_together(
+    world: World, name: str, ack_subjects: list[bytes], *, confirm: bool
+) -> None:
+    """Of one consumer, in one turn: with ack policy `all` the highest is the one that counts."""
+    sent = []
+    for ack_subject in ack_subjects:
+        inbox = world.inbox() if confirm else b""
+        tokens = ack_subject.decode().split(".")
+        world.send(ack_subject, inbox, b"", b"+ACK")
+        sent.append((tokens[3], (int(tokens[5]), int(tokens[6])), inbox))
+
+    def expect(p: Possibility) -> None:
+        answers = []
+        for consumer, numbers, inbox in sorted(sent, key=lambda each: -each[1][0]):
+            if p.model is None or consumer not in p.model.consumers:
+                return
+            model, now_ns = p.model.consumers[consumer], world.clock.now_ns
+            answers += model.acknowledge(numbers, inbox, b"+ACK", p.model.messages, now_ns)
+            p.model.settle()
+        p.entry(durable=bool(answers))
+        p.send(answers, durable=bool(answers))
+
+    world.step(name, expect)
+
+
 def acknowledge(world: World, name: str, ack_subject: bytes, kind: bytes, *, confirm: bool) -> None:
     inbox = world.inbox() if confirm else b""
     tokens = ack_subject.decode().split(".")

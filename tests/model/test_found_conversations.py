@@ -217,3 +217,61 @@ def test_a_rollup_without_interest_of_what_was_delivered_before_the_filter_chang
     op.update_stream(world, {**model.description, "retention": "interest"})
     op.publish(world, "A", [("A.0", {"Nats-Rollup": "sub"}, b"")])
     goes_on(world)
+
+
+def acknowledged_all(world: World, *which: int, **made_up: int) -> None:
+    """Deliveries by their place, in one turn; the last one with another number, if one is given."""
+    replies = [world.deliveries["A"][i].reply for i in which]
+    if made_up:
+        tokens = replies[-1].split(b".")
+        for place, number in made_up.items():
+            tokens[{"stream_seq": 5, "consumer_seq": 6}[place]] = b"%d" % number
+        replies[-1] = b".".join(tokens)
+    op.acknowledge_together(world, "A", replies, confirm=True)
+
+
+def all_of(world: World, count: int) -> None:
+    create(world, {"durable_name": "x", "ack_policy": "all", "ack_wait": 200 * MS})
+    publish(world, *["A.0"] * count)
+    op.pull(world, "A", "x", count)
+
+
+def test_acknowledgements_of_a_turn_with_one_that_names_no_delivery() -> None:
+    for made_up in ({"consumer_seq": 99}, {"consumer_seq": 0}, {"stream_seq": 99}):
+        world = world_with("limits")
+        all_of(world, 3)
+        acknowledged_all(world, 0, 1, 2, **made_up)
+        assert pending_of(world, "x") == [3]
+        world.recover(world.disk.image(Loss.all))
+        assert pending_of(world, "x") == [3]
+
+
+def test_acknowledgements_of_a_turn_in_any_order() -> None:
+    world = world_with("limits")
+    all_of(world, 5)
+    acknowledged_all(world, 3, 0, 2)
+    assert pending_of(world, "x") == [5]
+
+
+def test_an_acknowledged_redelivery_leaves_first_deliveries_behind_it_alone() -> None:
+    world = world_with("interest")
+    all_of(world, 4)
+    op.acknowledge(world, "A", world.deliveries["A"][0].reply, b"-NAK", confirm=False)
+    op.pull(world, "A", "x", 1)
+    acknowledged_all(world, 4)  # the redelivery of the first, which has the highest number of all
+    assert pending_of(world, "x") == [2, 3, 4]
+    acknowledged_all(world, 2)
+    assert pending_of(world, "x") == [4]
+    assert kept(world) == [4]
+    op.acknowledge(world, "A", world.deliveries["A"][3].reply, b"-NAK", confirm=False)
+    op.pull(world, "A", "x", 1)
+    assert [got.reply.split(b".")[5] for got in world.deliveries["A"]][-1] == b"4"
+
+
+def test_numbers_of_before_a_reset_confirm_nothing() -> None:
+    world = world_with("limits")
+    all_of(world, 3)
+    op.reset(world, "A", "x", 0)
+    op.pull(world, "A", "x", 1)
+    acknowledged_all(world, 0, consumer_seq=3)
+    assert pending_of(world, "x") == [1]

@@ -156,6 +156,16 @@ STEPS: tuple[tuple[str, float, Draw], ...] = (
     ("publish_batch", 1, _publish_batch),
 )
 SIMULATED: tuple[tuple[str, float, Draw], ...] = (
+    (
+        "acknowledge_together",
+        2,
+        lambda r: {
+            "name": r.choice(rules.NAMES),
+            "order": r.sample(range(8), r.randint(2, 4)),
+            "made_up": r.choice((None, None, 0, 99)),
+            "confirm": r.random() < 0.5,
+        },
+    ),
     ("time_goes_on", 5, lambda r: {"ms": r.choice((1, 150, 400, 900, 1300))}),
     ("checkpoint", 0.7, lambda r: {}),
     ("power_goes_soon", 0.4, lambda r: {"operations": r.randint(1, 40)}),

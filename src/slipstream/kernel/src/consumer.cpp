@@ -278,6 +278,8 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     return answer();  // neither: ignored, but the sender hears that it was processed (C-116)
   }
   if (stream_seq > cursor_) return;  // never delivered: no answer (C-115)
+  // The same for the number of no delivery, or of one from before a reset: nothing would hold that was confirmed.
+  if (spec.ack_policy == AckPolicy::all && (consumer_seq == 0 || consumer_seq > consumer_seq_)) return;
   PendingDelivery* p = pending_.find(stream_seq);
   if (p && !p->acking && spec.sample_percent > 0 && !body.starts_with("+TERM") &&
       (int64_t)(kernel().random() % 100) < spec.sample_percent)
@@ -303,10 +305,10 @@ void Consumer::propose_acks() {
   EntryKind kind = EntryKind::acks;
   if (spec.ack_policy == AckPolicy::all) {
     kind = EntryKind::ack_all;
-    uint64_t highest = 0, consumer_seq = 0;
+    uint64_t highest = floor_stream_seq_, consumer_seq = 0;
     for (uint32_t i = 0; i < ack_count_; i++) {
       uint64_t s = in.get64(), d = in.get64();
-      if (s >= highest) highest = s, consumer_seq = d;
+      if (s > highest) highest = s, consumer_seq = d;
     }
     payload.put64(highest);
     payload.put64(consumer_seq);
@@ -454,11 +456,10 @@ void Consumer::apply_ack_all(Reader& in) {
 void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {
   before_change();
   acked_ns_ = time_ns;
-  if (consumer_seq <= floor_consumer_seq_ || stream_seq <= floor_stream_seq_) return;
+  if (consumer_seq == 0 || stream_seq <= floor_stream_seq_) return;
   if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
   bool was_stalled = stalled_by_ack_pending();
   uint64_t passed = floor_stream_seq_;
-  floor_consumer_seq_ = consumer_seq;
   floor_stream_seq_ = stream_seq;
   exceeded_.erase(exceeded_.begin(), exceeded_.upper_bound(stream_seq));
   for (PendingDelivery* p = pending_.first(); p && p->stream_seq <= stream_seq; p = pending_.first()) {
@@ -466,6 +467,9 @@ void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
     forget(p);
     stream_.settle(seq);
   }
+  // A redelivery has a higher number than the first deliveries behind it, which are not acknowledged by it.
+  if (PendingDelivery* p = pending_.first()) consumer_seq = std::min(consumer_seq, p->consumer_seq - 1);
+  floor_consumer_seq_ = std::max(floor_consumer_seq_, consumer_seq);
   if (!stream_.spec.keeps_all())  // also what was passed without a delivery
     for (uint64_t s = next_match(passed + 1); s && s <= stream_seq; s = next_match(s + 1)) stream_.settle(s);
   if (was_stalled && pull_subscription_) wake();

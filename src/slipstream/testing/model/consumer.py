@@ -498,7 +498,7 @@ class ConsumerModel:
         self._use(now_ns)
         answer = [Sent(inbox, inbox)] if inbox else []
         if body in (b"", b"+ACK", b"+OK") or body.startswith(b"+TERM"):
-            if seq > self.cursor:  # never delivered (C-115)
+            if not self.was_delivered(seq, consumer_seq):  # (C-115)
                 return []
             self._settle(seq, consumer_seq, now_ns)
         elif body.startswith(b"-NAK"):
@@ -510,20 +510,26 @@ class ConsumerModel:
                 self.pending[seq].sent_ns = now_ns
         elif body.startswith(b"+NXT"):
             refused = self.pull(inbox, body[4:], messages, now_ns) if inbox else []
-            if seq <= self.cursor:
+            if self.was_delivered(seq, consumer_seq):
                 self._settle(seq, consumer_seq, now_ns)
             return refused
         return answer
 
+    def was_delivered(self, seq: int, consumer_seq: int) -> bool:
+        """With ack policy `all` the number of the delivery counts too."""
+        numbered = self.spec["ack_policy"] != ACK_ALL or 0 < consumer_seq <= self.consumer_seq
+        return seq <= self.cursor and numbered
+
     def _settle(self, seq: int, consumer_seq: int, now_ns: int) -> None:
         self.acked_ns = now_ns
         if self.spec["ack_policy"] == ACK_ALL:
-            if self.floor[0] < consumer_seq <= self.consumer_seq and seq > self.floor[1]:
+            if seq > self.floor[1]:
                 self.done += range(self.floor[1] + 1, seq + 1)
-                self.floor = (consumer_seq, seq)
                 for covered in [s for s in self.pending if s <= seq]:
                     self._forget(covered)
                 self.exceeded = {s for s in self.exceeded if s > seq}
+                left = min((p.consumer_seq for p in self.pending.values()), default=1 << 64)
+                self.floor = (max(self.floor[0], min(consumer_seq, left - 1)), seq)
             return
         self.done.append(seq)
         self.exceeded.discard(seq)
