@@ -181,8 +181,11 @@ def check_streams(disk: Disk, keys: StoreKeys | None, report: Report) -> None:
         report.damage(str(error))
         return
     for record in sorted(streams):
-        state = kernel.stream_state(record.stream)
         name = stream_name(record.description) or f"number {record.stream}"
+        if record.offline:
+            report.damage(f"stream {name} would be offline: {record.offline}")
+            continue
+        state = kernel.stream_state(record.stream)
         folder = f"streams/{record.stream:016x}"
         files = [n for n in list_or_nothing(disk, folder) if n.endswith(".segment")]
         read, damaged = read_back(kernel, record.stream, DAMAGED_SHOWN_MAX)

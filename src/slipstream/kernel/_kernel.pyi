@@ -527,6 +527,8 @@ class Kernel:
         A store that `follows` answers and sends nothing: it applies what `follow` gives it.
         """
     def consumers(self, stream: int) -> list[ConsumerRecord]: ...
+    def take_offline(self, stream: int, reason: str) -> None:
+        """As if something of this stream had failed; for tests."""
     def store_stats(self) -> StoreStats: ...
     def checkpoint(self) -> None:
         """Asks for a checkpoint round; it runs beside the traffic."""

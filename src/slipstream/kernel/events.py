@@ -88,6 +88,22 @@ class BatchAbandonedEvent(NamedTuple):
     reason: str  # "timeout", "large", "incomplete", "unsupported"
 
 
+class StreamOfflineEvent(NamedTuple):
+    """A stream cannot go on, for this reason; the others do. Nothing of it can be asked or changed
+    any more, but it can be deleted.
+    """
+
+    stream: int
+    reason: str
+
+
+class AbandonedEvent(NamedTuple):
+    """The proposal with this token will not be applied: its stream went offline."""
+
+    token: int
+    reason: str
+
+
 class FeedEvent(NamedTuple):
     """The feed of a mirror or a source stopped: it missed something, or its stream refused what
     came.
@@ -147,6 +163,8 @@ Event = (
     | AdvisoryEvent
     | InactiveEvent
     | BatchAbandonedEvent
+    | StreamOfflineEvent
+    | AbandonedEvent
     | FeedEvent
     | BackupReadableEvent
     | FailedEvent

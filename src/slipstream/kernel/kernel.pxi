@@ -284,13 +284,19 @@ cdef class Kernel:
         cdef vector[StreamRow] rows
         with nogil:
             rows = kc_streams(self.k[0])
-        return [StreamRecord(r.id, <bytes>r.account, <bytes>r.description) for r in rows]
+        return [StreamRecord(r.id, <bytes>r.account, <bytes>r.description, (<bytes>r.offline).decode("utf-8", "replace")) for r in rows]
 
     def consumers(self, uint64_t stream):
         cdef vector[ConsumerRow] rows
         with nogil:
             rows = kc_consumers(self.k[0], stream)
         return [ConsumerRecord(r.id, <bytes>r.description) for r in rows]
+
+    def take_offline(self, uint64_t stream, str reason):
+        """As if something of this stream had failed; for tests."""
+        cdef string text = reason.encode()
+        with nogil:
+            kc_take_offline(self.k[0], stream, text)
 
     def store_stats(self):
         cdef JetStreamStats s

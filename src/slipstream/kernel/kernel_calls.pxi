@@ -82,6 +82,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         trace
         readable
         batch_abandoned
+        offline
+        abandoned
 
     cdef cppclass EventRecord:
         EventType type
@@ -144,7 +146,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
 
     cdef cppclass StreamRow:
         uint64_t id
-        string account, description
+        string account, description, offline
 
     cdef cppclass ConsumerRow:
         uint32_t id
@@ -225,6 +227,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     uint64_t kc_interest "slipstream::KernelCalls::interest"(CKernel&, uint32_t, string_view)
     uint64_t kc_literal_interest "slipstream::KernelCalls::literal_interest"(CKernel&, uint32_t, string_view)
     string kc_open_store "slipstream::KernelCalls::open_store"(CKernel&, const OpenOptions&)
+    void kc_take_offline "slipstream::KernelCalls::take_offline"(CKernel&, uint64_t, const string&)
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
     vector[ConsumerRow] kc_consumers "slipstream::KernelCalls::consumers"(CKernel&, uint64_t)
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)
@@ -362,4 +365,8 @@ cdef object _event(EventRecord& e):
         return _events.BackupReadableEvent(e.a)
     if e.type == EventType.batch_abandoned:
         return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode())
+    if e.type == EventType.offline:
+        return _events.StreamOfflineEvent(e.a, (<bytes>e.s0).decode())
+    if e.type == EventType.abandoned:
+        return _events.AbandonedEvent(e.a, (<bytes>e.s0).decode())
     return _events.FailedEvent((<bytes>e.s0).decode())

@@ -224,6 +224,8 @@ class StreamRecord(NamedTuple):
     stream: int
     account: bytes
     description: bytes
+    offline: str = ""
+    """Why it is; empty: it is not."""
 
 
 class ConsumerRecord(NamedTuple):

@@ -21,7 +21,12 @@ from slipstream.jetstream.api_level import LevelError
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel import StoreError
-from slipstream.kernel.events import Event, RequestQueue, RequestsDroppedEvent
+from slipstream.kernel.events import (
+    Event,
+    RequestQueue,
+    RequestsDroppedEvent,
+    StreamOfflineEvent,
+)
 from slipstream.server import banner
 from slipstream.server.errors import StartError
 from slipstream.server.store_keys import CIPHERS, Passphrases, unlock
@@ -86,6 +91,9 @@ class JetStreamService:
             queue, count = _QUEUE_NAMES[event.queue], event.dropped
             self._server.log.warn(f"{queue} limit reached, dropping {count} requests")
         self._api.handle(event, time.time_ns())
+        if isinstance(event, StreamOfflineEvent):
+            name = self._api.stream_name(event.stream)
+            self._server.log.error(f"Stream {name} is offline: {event.reason}")
 
     def work(self) -> float | None:
         """Timers and a slice of long answers. Seconds until there is more; None: not by itself."""
@@ -94,6 +102,11 @@ class JetStreamService:
             return 0.0
         deadline_ns = self._api.deadline_ns()
         return None if deadline_ns is None else max(0, deadline_ns - now_ns) / 1e9
+
+    @property
+    def offline(self) -> dict[str, str]:
+        """Streams that are, and why. Any thread may read it."""
+        return self._api.offline_streams
 
     def statistics(self) -> ServerStatistics:
         return self._api.statistics()

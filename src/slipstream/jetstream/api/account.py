@@ -37,8 +37,10 @@ def measure(api: ApiCore, account: Account) -> Generator[None, None, Usage]:
         stream = account.find(name)
         if stream is None:
             continue
-        state = api.stream_state(stream)
         streams += 1
+        if stream.offline:
+            continue
+        state = api.stream_state(stream)
         consumers += len(stream.consumers)
         messages += state.messages
         memory += state.bytes if stream.config.is_memory else 0

@@ -190,6 +190,7 @@ class ApiCore:
         self.links = Links(kernel, ids, options.domain, report)
         self.transfers = Transfers(report)
         self.failure = ""  # of the store; not empty: no change is possible any more
+        self.offline: dict[str, str] = {}  # why, by stream; never changed in place
         self._report = report
         self._answers = 0  # published so far
         self._next_token = 1
@@ -361,6 +362,22 @@ class ApiCore:
                 else:
                     self._fail(request, error, answers, now_ns)
 
+    def abandoned(self, token: int, reason: str, now_ns: int) -> None:
+        """The proposal's stream went offline before it was applied."""
+        for request, _ in self._waiting.pop(token, []):
+            if request is not None:
+                self.refuse(request, offline_error(reason), now_ns)
+
+    def stream_offline(self, id_: int, reason: str) -> None:
+        stream = self.registry.streams.get(id_)
+        if stream is not None:
+            stream.offline = reason
+            self.offline = self.offline | {stream.name: reason}
+            self.links.remove(stream)
+
+    def offline_stream_deleted(self, stream: Stream) -> None:
+        self.offline = {name: why for name, why in self.offline.items() if name != stream.name}
+
     def store_failed(self, text: str, now_ns: int) -> None:
         """What is under way is refused, and every later change."""
         self.failure = text
@@ -384,10 +401,17 @@ class ApiCore:
         stream = request.account.find(name)
         if stream is None:
             raise ApiError(ErrorCode.STREAM_NOT_FOUND)
+        _require_online(stream)
         return stream
 
     def stream_to_change(self, request: Request, name: str) -> Stream:
         """Includes one whose creation is under way: its log takes further proposals already."""
+        stream = self.stream_to_delete(request, name)
+        _require_online(stream)
+        return stream
+
+    def stream_to_delete(self, request: Request, name: str) -> Stream:
+        """Includes one that is offline."""
         stream = request.account.streams.get(name)
         if stream is None or stream.restoring:
             raise ApiError(ErrorCode.STREAM_NOT_FOUND)
@@ -410,6 +434,15 @@ class ApiCore:
 
     def domain_field(self) -> dict[str, str]:
         return {"domain": self.options.domain} if self.options.domain else {}
+
+
+def _require_online(stream: Stream) -> None:
+    if stream.offline:
+        raise offline_error(stream.offline)
+
+
+def offline_error(reason: str) -> ApiError:
+    return ApiError(ErrorCode.STREAM_OFFLINE_REASON, err=reason)
 
 
 def _type(request: Request) -> str:

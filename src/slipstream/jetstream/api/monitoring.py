@@ -82,6 +82,9 @@ def account_details(api: ApiCore, account: Account, detail: Detail, now_ns: int)
         for name in account.stream_names():
             stream = account.find(name)
             assert stream is not None
+            if stream.offline:
+                entries.append(_offline_detail(stream, detail))
+                continue
             try:
                 entries.append(_stream_detail(api, stream, detail, now_ns))
             except ApiError:
@@ -107,6 +110,13 @@ def _stream_detail(api: ApiCore, stream: Stream, detail: Detail, now_ns: int) ->
         if entries:
             shown["consumer_detail"] = entries
     return shown | shown_links(api.links.links(stream), now_ns)
+
+
+def _offline_detail(stream: Stream, detail: Detail) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": stream.name, "created": stream.created}
+    if detail.config:
+        shown["config"] = stream.config_json
+    return shown | {"offline_reason": stream.offline}
 
 
 def _usage(api: ApiCore, account: Account) -> Usage:

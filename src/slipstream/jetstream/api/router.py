@@ -37,6 +37,7 @@ from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
 from slipstream.jetstream.unexpected import Report, raise_again
 from slipstream.kernel.events import (
+    AbandonedEvent,
     AdvisoryEvent,
     BackupReadableEvent,
     BatchAbandonedEvent,
@@ -47,6 +48,7 @@ from slipstream.kernel.events import (
     InactiveEvent,
     RequestEvent,
     RequestsDroppedEvent,
+    StreamOfflineEvent,
 )
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -179,6 +181,8 @@ class JetStreamApi:
             owner = accounts[record.account.decode()]
             stream = Stream(owner, record.stream, description.config, description.created_ns)
             self._core.registry.add_stream(stream)
+            if record.offline:
+                self._core.stream_offline(stream.id, record.offline)
             for found in self._kernel.consumers(record.stream):
                 known = read_consumer(found.description)
                 require_known_level(f'consumer "{known.name}" of {named}', known.config.metadata)
@@ -189,7 +193,8 @@ class JetStreamApi:
                 if known.config.pause_until is not None:
                     self._core.watch_pause(consumer)
         for stream in self._core.registry.streams.values():
-            self._core.links.configure(stream, 0)
+            if not stream.offline:
+                self._core.links.configure(stream, 0)
 
     def handle(self, event: Event, now_ns: int) -> bool:
         """One event of the kernel. False when it is not JetStream's."""
@@ -215,6 +220,10 @@ class JetStreamApi:
             consumer = self._find(event.stream, event.consumer)
             if consumer is not None and not core.failure:
                 consumers.delete_inactive(core, consumer)
+        elif isinstance(event, StreamOfflineEvent):
+            core.stream_offline(event.stream, event.reason)
+        elif isinstance(event, AbandonedEvent):
+            core.abandoned(event.token, event.reason, now_ns)
         elif isinstance(event, RequestsDroppedEvent):
             for account in core.registry.accounts.values():
                 self._advisories.requests_dropped(account, event.dropped, now_ns)
@@ -243,6 +252,16 @@ class JetStreamApi:
         core = self._core
         due = (core.next_pause_end_ns(), core.links.next_due_ns(), core.transfers.deadline_ns())
         return min((at for at in due if at is not None), default=None)
+
+    @property
+    def offline_streams(self) -> dict[str, str]:
+        """Why they are, by name. Replaced as a whole: any thread may read it."""
+        return self._core.offline
+
+    def stream_name(self, stream: int) -> str:
+        """As a log line names it."""
+        found = self._core.registry.streams.get(stream)
+        return f"number {stream}" if found is None else f"'{found.account.name} > {found.name}'"
 
     def account_statistics(self, name: str) -> dict[str, Any]:
         """What the account's own INFO request is answered with, without its type."""

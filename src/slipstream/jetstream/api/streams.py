@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from slipstream.jetstream import subjects
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.core import ApiCore, Request, offline_error
 from slipstream.jetstream.api.requests import (
     PurgeRequest,
     StreamInfoRequest,
@@ -63,6 +63,8 @@ def create(api: ApiCore, request: Request, now_ns: int) -> None:
     existing = account.streams.get(name)
     if existing is not None and existing.restoring:
         raise ApiError(ErrorCode.STREAM_NAME_EXIST)
+    if existing is not None and existing.offline:
+        raise offline_error(existing.offline)
     if existing is not None:
         _answer_existing(api, request, existing, config, now_ns)
         return
@@ -174,7 +176,7 @@ def _check_consumers(stream: Stream, config: StreamConfig) -> None:
 
 def delete(api: ApiCore, request: Request, now_ns: int) -> None:
     refuse_body(request)
-    stream = api.stream_to_change(request, request.words[0])
+    stream = api.stream_to_delete(request, request.words[0])
 
     def done(_: int, done_ns: int) -> None:
         for consumer in stream.consumers.values():
@@ -185,6 +187,8 @@ def delete(api: ApiCore, request: Request, now_ns: int) -> None:
     api.kernel.propose_stream_delete(api.token(request, done), stream.id)
     api.links.remove(stream)
     api.registry.remove_stream(stream)
+    if stream.offline:
+        api.offline_stream_deleted(stream)
 
 
 def purge(api: ApiCore, request: Request, now_ns: int) -> None:
@@ -277,10 +281,13 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
     matching = request.account.stream_names(wanted.subject)
     offset = min(max(wanted.offset, 0), len(matching))
     parts: list[bytes] = []
+    offline: dict[str, str] = {}
     page = matching[offset : offset + STREAMS_PER_PAGE]
     for start in range(0, len(page), STREAMS_PER_SLICE):
-        present = (request.account.find(name) for name in page[start : start + STREAMS_PER_SLICE])
-        entries = [list_entry(api, stream, now_ns) for stream in present if stream is not None]
+        found = (request.account.find(name) for name in page[start : start + STREAMS_PER_SLICE])
+        present = [stream for stream in found if stream is not None]
+        offline |= {stream.name: stream.offline for stream in present if stream.offline}
+        entries = [list_entry(api, stream, now_ns) for stream in present if not stream.offline]
         if entries:  # else all deleted since the list was begun
             parts.append(encode(entries)[1:-1])
         yield
@@ -290,6 +297,8 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
         "limit": STREAMS_PER_PAGE,
         "streams": msgspec.Raw(b"[" + b",".join(parts) + b"]"),
     }
+    if offline:
+        fields["offline"] = offline
     api.answer(request, fields, now_ns)
 
 

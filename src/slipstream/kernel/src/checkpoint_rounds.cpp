@@ -100,6 +100,7 @@ void JetStream::batch_synced(const std::shared_ptr<int>& result) {
 
 void JetStream::write_round() {
   auto durable = std::make_shared<bool>(false);
+  round_leaves_ = true;
   checkpoint_io_->submit([this, durable] { *durable = checkpoints_->write(); },
                          [this, durable] { *durable ? finish_checkpoint() : round_not_written(); });
 }
@@ -132,7 +133,7 @@ void JetStream::begin_round() {
   checkpoint_syncs_.clear();
   assert(checkpoint_groups_.empty());
   checkpoints_->begin();
-  if (meta_.applied != meta_.checkpointed) {
+  if (meta_.applied != meta_.checkpointed && !only_the_journal_has_an_offline_stream()) {
     Buffer out;
     out.put16(1);
     out.put64(next_stream_id_);
@@ -152,7 +153,7 @@ void JetStream::begin_round() {
 
 // So that a round need not look at all groups.
 void JetStream::note_change(Group& g) {
-  if (g.changed || !g.logged || g.id == 0) return;
+  if (g.changed || !g.logged || g.id == 0 || g.offline) return;
   g.changed = true;
   changed_.push_back(g.id);
 }
@@ -170,8 +171,8 @@ bool JetStream::begin_snapshot(Stream& s) {
   snapshot_ = std::make_unique<StreamSnapshot>(s, checkpoint_syncs_);
   if (!snapshot_->refused()) return true;
   snapshot_.reset();
-  if (s.store->failed()) fail(s.store->error());
-  else abandon_round();
+  if (s.store->failed()) s.go_offline(s.store->error());
+  abandon_round();
   return false;
 }
 
@@ -192,8 +193,8 @@ bool JetStream::snapshot_groups(bool at_once) {
       }
       Stream* s = stream(checkpoint_groups_.back());
       checkpoint_groups_.pop_back();
-      if (s && !begin_snapshot(*s)) return false;
-      if (!s) continue;  // its deletion is in the journal
+      if (!s || s->group.offline) continue;  // its deletion is in the journal; or its last snapshot stays
+      if (!begin_snapshot(*s)) return false;
     }
     if (!snapshot_->write(slice.consumers, slice.ids)) continue;
     checkpoints_->add(snapshot_->stream().group.id, snapshot_->applied(), snapshot_->take());
@@ -205,6 +206,7 @@ bool JetStream::snapshot_groups(bool at_once) {
 // The last round still holds and the journal has everything since.
 void JetStream::abandon_round() {
   phase_ = CheckpointPhase::idle;
+  round_leaves_ = false;
   snapshot_.reset();
   batch_.reset();
   for (auto [id, applied] : checkpoint_taken_)
@@ -219,7 +221,8 @@ void JetStream::abandon_round() {
 
 void JetStream::finish_checkpoint() {
   phase_ = CheckpointPhase::idle;
-  journal_->release(checkpoint_position_);
+  round_leaves_ = false;
+  if (offline_.empty()) journal_->release(checkpoint_position_);
   for (auto& left : leaving_stores_) left.store->drop();
   leaving_stores_.clear();
   if (tell_groups(stopping_)) return;
@@ -239,7 +242,7 @@ bool JetStream::tell_groups(bool at_once) {
       if (!id) meta_.checkpointed = applied;
       if (!s) continue;
       s->group.checkpointed = applied;
-      s->store->checkpoint_durable();
+      if (!s->group.offline) s->store->checkpoint_durable();
     }
     if (pauses()) break;
   }

@@ -29,6 +29,7 @@ void Stream::direct_get(string_view subject, string_view reply, string_view head
   auto refuse = [&](const char* status) {
     js.kernel.publish(account, reply, {}, "NATS/1.0 " + std::string(status) + "\r\n\r\n", {});
   };
+  if (group.offline) return refuse("503 Stream Is Offline");
   if (needs_higher_level(header, js.kernel.limits.api_level)) return refuse("412 Required Api Level");
   size_t prefix = subject.find('.', sizeof("$JS.API.DIRECT.GET.") - 1);
   bool by_subject = prefix != string_view::npos;

@@ -112,6 +112,7 @@ void JetStream::on_timer(Timer& t) {
 void JetStream::end_of_turn() {
   busy_ = false;
   if (io_) drain_io();
+  release_offline_streams();
   for (size_t i = 0; i < dirty_streams_.size(); i++) {
     dirty_streams_[i]->dirty = false;
     dirty_streams_[i]->seal();
@@ -134,6 +135,7 @@ void JetStream::end_of_turn() {
   delivered_.clear();
   apply_committed();
   if (!ready_.empty() || !dirty_streams_.empty()) busy_ = true;
+  release_offline_streams();
   if (journal_) {
     journal_->flush();
     if (journal_->failed() && failed_.empty()) fail(journal_->error());
@@ -174,7 +176,7 @@ void JetStream::run_consumers() {
 bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies,
                         bool reserve, bool relaxed) {
   bool logged = group.logged && journal_;
-  if (logged && !failed_.empty()) return false;
+  if (group.offline || (logged && !failed_.empty())) return false;
   if (logged && !reserve && journal_->full()) {
     if (phase_ == CheckpointPhase::idle && journal_->in_use() < options_.journal_bytes_max / 4) return false;
     checkpoint_wanted_ = true;
@@ -213,7 +215,7 @@ void JetStream::append_unwritten() {
     auto [id, index] = unwritten_.front();
     Stream* s = id ? stream(id) : nullptr;
     Group* g = id ? (s ? &s->group : nullptr) : &meta_;
-    if (g) {
+    if (g && !g->offline) {
       Entry& e = g->inflight[index - g->inflight.front().index];
       if (!append(*g, e)) {
         e.end = kUnwritten;
@@ -235,7 +237,7 @@ void JetStream::apply_committed() {
   for (size_t i = 0; i < active_.size(); i++) {
     Group& g = *active_[i];
     // Behind an entry that could not be applied nothing is: recovery will apply them all, in order.
-    while ((failed_.empty() || !g.logged) && !g.inflight.empty() && entry_committed(g.inflight.front())) {
+    while ((failed_.empty() || !g.logged) && !g.offline && !g.inflight.empty() && entry_committed(g.inflight.front())) {
       Entry e = std::move(g.inflight.front());
       g.inflight.pop_front();
       g.applied = e.index;
@@ -248,6 +250,7 @@ void JetStream::apply_committed() {
       } else if (Stream* s = stream(g.id)) {
         s->apply(e.kind, in, &e);
         s->count_bytes();
+        if (g.offline) [[unlikely]] s->give_up(e);
       }
       recycle(std::move(e.payload));
       recycle(std::move(e.replies));
@@ -288,6 +291,8 @@ void JetStream::drop_stream(uint64_t id) {
   s.consumers.clear();
   std::erase(active_, &s.group);
   std::erase(dirty_streams_, &s);
+  std::erase(going_offline_, id);
+  std::erase(offline_, id);
   // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.
   for (Entry& e : s.group.inflight)
     if (e.token) committed(e.token, 0);

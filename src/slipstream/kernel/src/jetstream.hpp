@@ -97,8 +97,10 @@ class JetStream {
   void register_consumer(Consumer& c, Stream& s);
   void unregister_consumer(Consumer& c, Stream& s);
   void fail(const std::string& why);
+  void went_offline(Stream& s);  // at the end of the turn it lets go of everything
   bool failed() const { return !failed_.empty(); }
   void committed(uint64_t token, int64_t result);
+  void abandoned(uint64_t token, const std::string& reason);  // it will not be applied, at least not before a restart
   Buffer buffer();            // a recycled one
   void recycle(Buffer&& b);
   MessageStore* new_store(uint64_t stream, const StreamSpec& spec);
@@ -115,6 +117,9 @@ class JetStream {
   void apply_meta(EntryKind kind, Reader& in, Entry* entry);
   bool append(Group& group, Entry& e);
   void append_unwritten();
+  void release_offline_streams();
+  void leave_round(const Stream& s);
+  bool only_the_journal_has_an_offline_stream() const;
   void apply_committed();
   bool entry_committed(const Entry& e) const;
   void run_consumers();
@@ -158,6 +163,7 @@ class JetStream {
   std::vector<Group*> active_;
   std::deque<std::pair<uint64_t, uint64_t>> unwritten_;  // (group, index) of entries for which the journal had no room yet
   std::vector<Stream*> dirty_streams_;
+  std::vector<uint64_t> going_offline_, offline_;  // streams: still to be released; all that are offline
   std::vector<Consumer*> ready_, acked_, delivered_, parked_;
   std::vector<Buffer> spare_buffers_;
   std::string failed_;
@@ -168,6 +174,7 @@ class JetStream {
   enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing, finishing };
   CheckpointPhase phase_ = CheckpointPhase::idle;
   bool checkpoint_wanted_ = false;
+  bool round_leaves_ = false;                        // the thread writes the round: nothing can be taken out of it any more
   uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;
   std::vector<uint64_t> changed_;                    // groups with entries that no snapshot has
   std::vector<uint64_t> checkpoint_groups_;          // of the round under way, still to be serialized

@@ -29,7 +29,7 @@ struct SubscriptionRow {
   std::string subject, queue, sid;
 };
 
-struct StreamRow { uint64_t id; std::string account, description; };
+struct StreamRow { uint64_t id; std::string account, description, offline; };
 struct ConsumerRow { uint32_t id; std::string description; };
 struct StreamStateRow {
   bool found;
@@ -142,7 +142,7 @@ struct KernelCalls {
     std::vector<StreamRow> out;
     if (k.jetstream)
       for (auto& [id, s] : k.jetstream->streams())
-        if (!s->spec.restoring) out.push_back({id, s->account.name, s->description});
+        if (!s->spec.restoring) out.push_back({id, s->account.name, s->description, s->offline_reason()});
     std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.id < b.id; });
     return out;
   }
@@ -334,6 +334,7 @@ struct KernelCalls {
     Kernel::Guard g(k);
     if (!k.jetstream) return;
     for (auto& [id, s] : k.jetstream->streams()) {
+      if (s->group.offline) continue;
       s->store->check();
       for (auto& [cid, c] : s->consumers) c->check();
       s->check();
@@ -360,6 +361,11 @@ struct KernelCalls {
     Kernel::Guard g(k);
     k.jetstream->follow(entry);
     return k.jetstream->stats().failed;
+  }
+  static void take_offline(Kernel& k, uint64_t stream, const std::string& reason) {
+    Kernel::Guard g(k);
+    if (Stream* s = find(k, stream)) s->go_offline(reason);
+    k.wake();
   }
   static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }
   static void checkpoint(Kernel& k) {
@@ -432,7 +438,7 @@ struct KernelCalls {
   static BackupOutcome read_backup(Kernel& k, uint64_t backup, size_t bytes_max, Buffer& out, uint64_t& next_seq) {
     Kernel::Guard g(k);
     BackupReader* reader = k.jetstream ? k.jetstream->backup(backup) : nullptr;
-    Stream* s = reader ? k.jetstream->stream(reader->stream_id) : nullptr;
+    Stream* s = reader ? find(k, reader->stream_id) : nullptr;
     if (!s) return BackupOutcome::gone;
     auto outcome = (BackupOutcome)reader->read(*s->store, out, bytes_max);
     next_seq = reader->next_seq();
@@ -463,7 +469,11 @@ struct KernelCalls {
   }
 
  private:
-  static Stream* find(Kernel& k, uint64_t stream) { return k.jetstream ? k.jetstream->stream(stream) : nullptr; }
+  // Null also for a stream that is offline: nothing of it can be asked.
+  static Stream* find(Kernel& k, uint64_t stream) {
+    Stream* s = k.jetstream ? k.jetstream->stream(stream) : nullptr;
+    return s && !s->group.offline ? s : nullptr;
+  }
 };
 
 }  // namespace slipstream

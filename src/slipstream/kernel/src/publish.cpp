@@ -41,6 +41,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
   if (transform_) subject = transformed(subject, stored_on);
   std::string plain;
   if (!header.empty() && without_server_headers(header, plain)) header = plain;
+  if (group.offline) [[unlikely]] return refuse_offline(reply);
   if (reply.ends_with(kFastSuffix)) {
     if (!fast_) fast_ = std::make_unique<FastIngest>(*this);
     return fast_->take(subject, reply, header, body);

@@ -51,6 +51,7 @@ inline constexpr PublishError
     kRecordTooLarge{503, 10077, "message too large"},
     kTooManyRequests{429, 10167, "too many requests"},
     kStoreFailed{503, 10077, "the store of this server has failed"},
+    kStreamOffline{500, 10194, nullptr},
     kStorageFull{500, 10047, "insufficient storage resources available"},
     kServerLimit{503, 10023, "insufficient resources"},
     kAccountLimit{400, 10002, "resource limits exceeded for account"};

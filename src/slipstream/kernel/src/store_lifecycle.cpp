@@ -148,6 +148,10 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   checkpoint_wanted_ = journal_->encrypted_otherwise() || checkpoints_->encrypted_otherwise();
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
+    if (s->group.offline) {
+      s->subscribe();  // publishers are told
+      continue;
+    }
     s->forget_memory_consumers();
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
@@ -184,9 +188,8 @@ bool JetStream::recover(std::string& error) {
       }
       auto s = std::make_unique<Stream>(*this, group, kernel.account(account), name, description, std::move(spec));
       s->group.last_index = s->group.applied = s->group.checkpointed = applied;
-      if (!s->load(in, format))
-        damage = "stream " + name + ": " + (s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
-      s->count_bytes();
+      if (!s->load(in, format)) s->go_offline(s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
+      else s->count_bytes();
       streams_[group] = std::move(s);
     }
   });
@@ -217,9 +220,12 @@ void JetStream::recover_record(const JournalRecord& r) {
     if (!s) return;  // deleted later on
     g = &s->group;
   }
-  if (r.index <= g->applied) return;
+  if (r.index <= g->applied || g->offline) return;
+  if (r.index != g->applied + 1 && s)
+    return s->go_offline("its log goes on at entry " + std::to_string(r.index) + " where " + std::to_string(g->applied + 1) +
+                         " is expected: a checkpoint is missing");
   if (r.index != g->applied + 1)
-    return fail("the log of " + (s ? "stream " + s->name : std::string("the server's streams")) + " goes on at entry " +
+    return fail("the log of the server's streams goes on at entry " +
                 std::to_string(r.index) + " where " + std::to_string(g->applied + 1) + " is expected: a checkpoint is missing");
   g->last_index = g->applied = r.index;
   note_change(*g);
@@ -249,6 +255,7 @@ void JetStream::stop() {
   for (auto& [id, s] : streams_)
     for (auto& [cid, c] : s->consumers) c->release_requests("409 Server Shutdown");
   if (opened_ && failed_.empty()) {  // a store that could not be opened is left as it was found
+    release_offline_streams();
     for (auto& [id, s] : streams_)
       for (auto& [cid, c] : s->consumers) c->propose_acks(), c->propose_delivered();
     for (auto& [id, s] : streams_) s->seal();

@@ -69,6 +69,12 @@ class Stream {
   void age_timer_fired();
   void schedule_timer_fired();
 
+  // This stream cannot go on, for this reason; all others can. Safe at any place: what is applied, delivered or taken in next
+  // looks at group.offline, and the rest happens at the end of the turn. An apply calls it before the entry has any effect, and
+  // returns. The reason is shown to clients. Only a restart brings the stream back, through its snapshot and its log.
+  void go_offline(const std::string& reason);
+  const std::string& offline_reason() const { return offline_reason_; }
+
   Consumer* find_consumer(string_view consumer_name);
   Consumer* consumer(uint32_t consumer_id);
   void answer(string_view reply, string_view json);
@@ -118,6 +124,10 @@ class Stream {
   friend struct CanonicalState;
   using Verdict = PublishVerdict;
   class BatchJudge;
+  friend class JetStream;
+  void release_offline();
+  void give_up(Entry& e);
+  void refuse_offline(string_view reply);
   void append(LoggedMessage& m, string_view reply);
   bool is_full() const;
   bool too_large(size_t header, size_t body) const;
@@ -234,6 +244,7 @@ class Stream {
   DedupeWindow dedupe_;
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
+  std::string offline_reason_;
   uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;

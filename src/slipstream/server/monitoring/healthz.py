@@ -83,9 +83,21 @@ def _problem(server: Server, options: HealthzOptions) -> _Problem | None:
     if server.store_failure:
         text = f"JetStream failed: {server.store_failure}"
         return _Problem(UNAVAILABLE, "unavailable", "JETSTREAM", text)
-    if options.jetstream_only or not options.account:
+    if options.jetstream_only:
         return None
-    return _missing(server, options)
+    if options.account and (missing := _missing(server, options)) is not None:
+        return missing
+    return _offline(server, options)
+
+
+def _offline(server: Server, options: HealthzOptions) -> _Problem | None:
+    """The first stream that is offline, or the one that is asked for."""
+    assert server.jetstream is not None
+    for name, reason in server.jetstream.offline.items():
+        if options.stream in ("", name):
+            text = f"JetStream stream '{ACCOUNT_GLOBAL} > {name}' is offline: {reason}"
+            return _Problem(UNAVAILABLE, "unavailable", "STREAM", text, ACCOUNT_GLOBAL, name)
+    return None
 
 
 def _missing(server: Server, options: HealthzOptions) -> _Problem | None:

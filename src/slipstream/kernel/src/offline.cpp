@@ -1,0 +1,96 @@
+// A stream that cannot go on, while all others do: its files are damaged, its disk refused, or an entry cannot be applied.
+//
+// Nothing of it is applied, proposed or delivered any more, and no checkpoint describes it: its last good snapshot stays the
+// newest, its files stay as they are. Its subjects and names stay taken; publishers are told why.
+#include <algorithm>
+
+#include "jetstream.hpp"
+#include "publish_errors.hpp"
+
+namespace slipstream {
+
+void Stream::go_offline(const std::string& reason) {
+  if (group.offline || deleted) return;
+  group.offline = true;
+  offline_reason_ = reason.empty() ? "it failed" : reason;
+  js.went_offline(*this);
+}
+
+void Stream::refuse_offline(string_view reply) {
+  PublishError error = kStreamOffline;
+  std::string text = "stream is offline: " + offline_reason_;
+  error.description = text.c_str();
+  answer_error(reply, error);
+}
+
+// Whoever waits for it is told. What became of it is open: the journal may have it, and a restart apply it.
+void Stream::give_up(Entry& e) {
+  if (e.token) js.abandoned(e.token, offline_reason_);
+  if (e.kind != EntryKind::messages) return;
+  Reader replies(e.replies.view());
+  while (replies.left()) refuse_offline(replies.get_bytes(replies.get16()));
+}
+
+// The subscriptions of publishers and direct gets stay: they are refused with the reason.
+void Stream::release_offline() {
+  Reader replies(open_count_ ? open_replies_.view() : string_view());
+  while (replies.left()) refuse_offline(replies.get_bytes(replies.get16()));
+  open_count_ = 0;
+  open_.clear(), open_replies_.clear();
+  for (Entry& e : group.inflight) give_up(e);
+  group.inflight.clear();
+  inflight_messages_ = inflight_bytes_ = 0;
+  close_feeds();
+  js.direct_gets.forget(*this);
+  js.kernel.timers.cancel(age_timer_);
+  js.kernel.timers.cancel(schedule_timer_);
+  staging_.reset();
+  fast_.reset();
+  for (auto& [id, c] : consumers) c->detach("503 Stream Is Offline");
+}
+
+void JetStream::went_offline(Stream& s) {
+  going_offline_.push_back(s.group.id);
+  offline_.push_back(s.group.id);
+  busy_ = true;
+}
+
+void JetStream::release_offline_streams() {
+  while (!going_offline_.empty()) {
+    Stream* s = stream(going_offline_.back());
+    going_offline_.pop_back();
+    if (!s) continue;
+    leave_round(*s);
+    std::erase(dirty_streams_, s);
+    s->dirty = false;
+    s->release_offline();
+    EventRecord e{EventType::offline};
+    e.a = s->group.id;
+    e.s0 = s->offline_reason();
+    kernel.emit(std::move(e));
+  }
+}
+
+// A snapshot of it that is not on its way to the disk must not become its newest.
+void JetStream::leave_round(const Stream& s) {
+  bool open = phase_ == CheckpointPhase::serializing || (phase_ == CheckpointPhase::writing && !round_leaves_);
+  auto its = [&](const auto& taken) { return taken.first == s.group.id; };
+  if (open && std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), its)) abandon_round();
+}
+
+// Its creation must be found by the next start: then the snapshot of which streams there are stays as it is, too.
+bool JetStream::only_the_journal_has_an_offline_stream() const {
+  return std::any_of(offline_.begin(), offline_.end(), [this](uint64_t id) {
+    const Group& g = streams_.at(id)->group;
+    return g.logged && g.checkpointed == Group::kNever;
+  });
+}
+
+void JetStream::abandoned(uint64_t token, const std::string& reason) {
+  EventRecord e{EventType::abandoned};
+  e.a = token;
+  e.s0 = reason;
+  kernel.emit(std::move(e));
+}
+
+}  // namespace slipstream
