@@ -140,6 +140,8 @@ class FakeKernel:
     def publish(
         self, account: int, subject: bytes, reply: bytes, header: bytes, body: bytes
     ) -> int:
+        if not subject or any(blank in subject + reply for blank in b" \t\r\n"):
+            raise ValueError("no text for a line of the protocol")
         self.published.append(Published(account, subject, header, body, reply))
         return 1
 

@@ -18,6 +18,10 @@ def is_valid(subject: str) -> bool:
     return all(tokens) and ">" not in tokens[:-1] and _BLANKS.isdisjoint(subject)
 
 
+def has_no_blank(subject: str) -> bool:
+    return _BLANKS.isdisjoint(subject)
+
+
 def is_literal(subject: str) -> bool:
     tokens = subject.split(".")
     return "*" not in tokens and ">" not in tokens

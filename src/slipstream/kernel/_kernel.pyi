@@ -488,7 +488,8 @@ class Kernel:
     ) -> int:
         """Publishes as the server itself; returns how many subscriptions it reached.
 
-        Streams capture it too.
+        Streams capture it too. Raises ValueError for a subject or a reply that would break the line
+        of the protocol in which it stands.
         """
     def interest(self, account: int, subject: bytes) -> int:
         """How many subscriptions match a literal subject."""

@@ -25,7 +25,7 @@ cdef cbool _unlock(void* context, CDisk* disk, CKeyRing* ring, string* error) no
             _fill_ring(ring, keys)
         return True
     except Exception as problem:
-        error[0] = str(problem).encode()
+        error[0] = str(problem).encode("utf-8", "replace")
         return False
 
 
@@ -227,6 +227,10 @@ cdef class Kernel:
             kc_unserve(self.k[0], account, s)
 
     def publish(self, uint32_t account, bytes subject, bytes reply, bytes header, bytes body):
+        if not subject:
+            raise ValueError("a message needs a subject")
+        _require_word(subject)
+        _require_word(reply)
         cdef string_view s = _view(subject), r = _view(reply), h = _view(header), b = _view(body)
         cdef uint64_t n
         with nogil:
@@ -280,7 +284,7 @@ cdef class Kernel:
         with nogil:
             error = kc_open_store(self.k[0], o)
         if error.size():
-            raise StoreError((<bytes>error).decode())
+            raise StoreError(_text(error))
         cdef vector[StreamRow] rows
         with nogil:
             rows = kc_streams(self.k[0])
@@ -303,7 +307,7 @@ cdef class Kernel:
         with nogil:
             s = kc_store_stats(self.k[0])
         return StoreStats(s.memory_bytes, s.file_bytes, s.journal_bytes, s.syncs, s.sync_ns_total, s.sync_ns_max,
-                          s.checkpoints, (<bytes>s.failed).decode())
+                          s.checkpoints, _text(s.failed))
 
     def checkpoint(self):
         with nogil:
@@ -328,7 +332,7 @@ cdef class Kernel:
         with nogil:
             error = kc_follow(self.k[0], e)
         if error.size():
-            raise StoreError((<bytes>error).decode())
+            raise StoreError(_text(error))
 
     def check(self):
         """Asserts the invariants of every stream and consumer; slow, for tests."""
@@ -493,7 +497,7 @@ cdef class Kernel:
             b = kc_restore_messages(self.k[0], token, stream, r, last_seq, limits)
         if b.refused:
             _accepted(False)
-        return RestoredBatch(b.consumed, b.count, b.last_seq, b.ended, (<bytes>b.fault).decode())
+        return RestoredBatch(b.consumed, b.count, b.last_seq, b.ended, _text(b.fault))
 
     def propose_restored_consumer(self, uint64_t token, uint64_t stream, bytes name, bytes description, spec, state):
         cdef CConsumerSpec s = _consumer_spec(spec)
@@ -552,7 +556,7 @@ cdef class Kernel:
             raise KeyError((stream, consumer))
         return ConsumerState(v.consumer_seq, v.stream_seq, v.delivered_ns, v.floor_consumer_seq, v.floor_stream_seq,
                              v.acked_ns, v.ack_pending, v.redelivered, v.waiting, v.pending, v.push_bound, v.paused_until_ns,
-                             (<bytes>v.pin_id).decode(), v.pinned_ns)
+                             _text(v.pin_id), v.pinned_ns)
 
     cdef object _get(self, uint64_t stream, Select select, bytes subject, uint64_t seq):
         cdef string_view s = _view(subject)
@@ -575,6 +579,15 @@ cdef class Kernel:
         with nogil:
             seq = kc_first_at_or_after(self.k[0], stream, time_ns)
         return seq
+
+
+# The last line of defence, behind the checks where a text enters: what stands in a line of the protocol neither ends the line
+# nor its own place in it.
+cdef void _require_word(bytes word) except *:
+    cdef unsigned char c
+    for c in word:
+        if c == 32 or c == 9 or c == 10 or c == 13:
+            raise ValueError(f"no text for a line of the protocol: {word[:100]!r}")
 
 
 cdef object _accepted(value):

@@ -306,6 +306,7 @@ cdef CStreamSpec _stream_spec(spec) except *:
     s.allow_schedules, s.persist_async, s.compress = spec["allow_schedules"], spec["persist_async"], spec["compress"]
     s.retention = <Retention><uint8_t>spec["retention"]
     s.delete_marker_ttl_ns = spec["delete_marker_ttl_ns"]
+    _require_word(spec["republish_destination"])
     s.transform_source, s.transform_destination = spec["transform_source"], spec["transform_destination"]
     s.republish_source, s.republish_destination = spec["republish_source"], spec["republish_destination"]
     s.republish_headers_only, s.mirror_origin = spec["republish_headers_only"], spec["mirror_origin"]
@@ -328,6 +329,7 @@ cdef CConsumerSpec _consumer_spec(spec) except *:
         s.backoff_ns.push_back(wait)
     for subject in spec["filters"]:
         s.filters.push_back(<string>subject)
+    _require_word(spec["deliver_subject"])
     s.deliver_subject, s.deliver_group = spec["deliver_subject"], spec["deliver_group"]
     s.direct, s.sourcing = spec["direct"], spec["sourcing"]
     s.priority_policy = <PriorityPolicy><uint8_t>spec["priority_policy"]
@@ -337,19 +339,25 @@ cdef CConsumerSpec _consumer_spec(spec) except *:
     return s
 
 
+# An event whose text cannot be read would take those behind it along.
+cdef str _text(const string& s):
+    cdef bytes held = s
+    return held.decode("utf-8", "replace")
+
+
 cdef object _event(EventRecord& e):
     if e.type == EventType.request:
         return _events.RequestEvent(e.a, e.b, e.c, <bytes>e.s0, <bytes>e.s1, <bytes>e.s2, <bytes>e.s3)
     if e.type == EventType.committed:
         return _events.CommittedEvent(e.a, e.t0)
     if e.type == EventType.connect:
-        return _events.ConnectEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode(), e.b, e.c != 0)
+        return _events.ConnectEvent(e.a, <bytes>e.s0, _text(e.s1), e.b, e.c != 0)
     if e.type == EventType.closed:
         return _events.ClosedEvent(
-            e.a, (<bytes>e.s0).decode(), e.t0, e.t1, e.t2, e.b, e.c, e.d, e.e, e.f, (<bytes>e.s1).decode(), e.g, e.t3
+            e.a, _text(e.s0), e.t0, e.t1, e.t2, e.b, e.c, e.d, e.e, e.f, _text(e.s1), e.g, e.t3
         )
     if e.type == EventType.advisory:
-        return _events.AdvisoryEvent((<bytes>e.s0).decode(), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1,
+        return _events.AdvisoryEvent(_text(e.s0), e.a, e.b, e.c, e.d, e.e, e.t0, <bytes>e.s1,
                                      <bytes>e.s2)
     if e.type == EventType.feed:
         return _events.FeedEvent(e.a, e.b)
@@ -359,14 +367,14 @@ cdef object _event(EventRecord& e):
         return _events.RequestsDroppedEvent(e.a, _events.RequestQueue(e.b))
     if e.type == EventType.trace:
         return _events.TraceEvent(
-            e.a, (<bytes>e.s1).decode(), e.b, <bytes>e.s0, <bytes>e.s2, e.d != 0, e.c
+            e.a, _text(e.s1), e.b, <bytes>e.s0, <bytes>e.s2, e.d != 0, e.c
         )
     if e.type == EventType.readable:
         return _events.BackupReadableEvent(e.a)
     if e.type == EventType.batch_abandoned:
-        return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, (<bytes>e.s1).decode())
+        return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, _text(e.s1))
     if e.type == EventType.offline:
-        return _events.StreamOfflineEvent(e.a, (<bytes>e.s0).decode())
+        return _events.StreamOfflineEvent(e.a, _text(e.s0))
     if e.type == EventType.abandoned:
-        return _events.AbandonedEvent(e.a, (<bytes>e.s0).decode())
-    return _events.FailedEvent((<bytes>e.s0).decode())
+        return _events.AbandonedEvent(e.a, _text(e.s0))
+    return _events.FailedEvent(_text(e.s0))

@@ -153,7 +153,8 @@ class AdvisoryWriter:
         """What the kernel noticed while it delivered."""
         if event.kind in ("pinned", "unpinned"):
             tell = self.consumer_pinned if event.kind == "pinned" else self.consumer_unpinned
-            tell(consumer, event.group.decode(), event.reason.decode(), now_ns)
+            group = event.group.decode("utf-8", "replace")
+            tell(consumer, group, event.reason.decode("utf-8", "replace"), now_ns)
             return
         consumer_seq = {"consumer_seq": event.consumer_seq}
         stream_seq = {"stream_seq": event.stream_seq}

@@ -139,6 +139,7 @@ def update(api: ApiCore, request: Request, now_ns: int) -> None:
     config = check_update(stream.config, config)
     _check_limits(api, account, config, stream)
     _check_consumers(stream, config)
+    check_filters(config, updated=True)
     if account.overlaps(config):
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
 

@@ -38,13 +38,16 @@ def check_origins(config: StreamConfig, find_stream: FindStream, *, pedantic: bo
     _check_cycles(config, find_stream)
 
 
-def check_filters(config: StreamConfig) -> None:
-    """A last look at what is created; an update is not looked at so closely."""
+def check_filters(config: StreamConfig, *, updated: bool = False) -> None:
+    """A last look at what is created. In an update nats-server takes any filter; one that cannot
+    stand in the subject of a request is refused here.
+    """
+    fits = subjects.has_no_blank if updated else _is_valid_or_empty
     mirror = config.mirror
-    if mirror is not None and not _valid_or_empty(mirror.filter_subject):
+    if mirror is not None and not fits(mirror.filter_subject):
         _fail_creation(f"subject filter '{mirror.filter_subject}' for the mirror invalid subject")
     for source in sources_of(config):
-        if not source.subject_transforms and not _valid_or_empty(source.filter_subject):
+        if not source.subject_transforms and not fits(source.filter_subject):
             _fail_creation(
                 f"subject filter '{source.filter_subject}' for the source: invalid subject"
             )
@@ -58,7 +61,7 @@ def _invalid(text: str) -> ApiError:
     return ApiError(ErrorCode.STREAM_INVALID_CONFIG, err=text)
 
 
-def _valid_or_empty(subject: str) -> bool:
+def _is_valid_or_empty(subject: str) -> bool:
     return not subject or subjects.is_valid(subject)
 
 
@@ -97,10 +100,11 @@ def _check_mirror(
         )
         if _others_overlap(mirror, transform, subjects.collide):
             raise ApiError(ErrorCode.MIRROR_OVERLAPPING_SUBJECT_FILTERS)
-    if mirror.external is not None:
-        return
+    # Of an external origin too, other than in nats-server: the name stands in subjects of requests.
     if not is_valid_name(mirror.name):
         raise ApiError(ErrorCode.MIRROR_INVALID_STREAM_NAME)
+    if mirror.external is not None:
+        return
     origin = find_stream(mirror.name)
     if origin is None:
         return
@@ -169,7 +173,7 @@ def _durable_is_whole(source: StreamSource) -> bool:
 def _check_transform(
     source: str, destination: str, filter_code: ErrorCode, destination_code: ErrorCode
 ) -> None:
-    if not _valid_or_empty(source):
+    if not _is_valid_or_empty(source):
         raise ApiError(filter_code, err=f"invalid subject {source}")
     try:
         check_stream_transform(source.encode(), destination.encode())
