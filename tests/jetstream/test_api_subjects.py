@@ -73,3 +73,14 @@ def test_validity() -> None:
         assert not subjects.is_valid(invalid), invalid
     assert subjects.is_literal("a*b")
     assert not subjects.is_literal("a.*")
+
+
+def test_subjects_of_any_depth_find_their_owners() -> None:
+    """Deeper than the interpreter's stack."""
+    deep = ".".join(["a"] * 50_000)
+    index = subjects.SubjectIndex()
+    index.add([f"{deep}.b", f"{deep}.>", f"*.{deep}"], "S")
+    for asked in (f"{deep}.b", f"{deep}.*", f"{deep}.>", "*.>", ">"):
+        assert set(index.owners(asked)) == {"S"}
+    index.remove([f"{deep}.b", f"{deep}.>", f"*.{deep}"], "S")
+    assert not set(index.owners(">"))

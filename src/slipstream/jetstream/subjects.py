@@ -101,33 +101,34 @@ class SubjectIndex:
 
     def owners(self, subject: str) -> Iterator[str]:
         """Owners of overlapping subjects; one may come several times."""
-        return _overlapping(self._root, subject.split("."), 0)
+        return _overlapping(self._root, subject.split("."))
 
 
-def _overlapping(node: _Node, tokens: Sequence[str], index: int) -> Iterator[str]:
-    if index == len(tokens):
+def _overlapping(root: _Node, tokens: Sequence[str]) -> Iterator[str]:
+    """Without recursion: a subject may have more tokens than the interpreter has frames."""
+    waiting = [(root, 0)]
+    while waiting:
+        node, index = waiting.pop()
+        if index == len(tokens):
+            yield from node.owners
+            continue
+        token = tokens[index]
+        if token == ">":
+            yield from _below(node)
+            continue
+        if (rest := node.children.get(">")) is not None:
+            yield from rest.owners
+        if token == "*":
+            names = [name for name in node.children if name != ">"]
+        else:
+            names = [name for name in (token, "*") if name in node.children]
+        waiting += [(node.children[name], index + 1) for name in reversed(names)]
+
+
+def _below(root: _Node) -> Iterator[str]:
+    """Owners below it, its own not counted."""
+    waiting = list(root.children.values())
+    while waiting:
+        node = waiting.pop()
         yield from node.owners
-        return
-    token = tokens[index]
-    if token == ">":
-        for child in node.children.values():
-            yield from _below(child)
-        return
-    if token == "*":
-        for name, child in node.children.items():
-            if name == ">":
-                yield from child.owners
-            else:
-                yield from _overlapping(child, tokens, index + 1)
-        return
-    for name in (token, "*"):
-        if name in node.children:
-            yield from _overlapping(node.children[name], tokens, index + 1)
-    if (rest := node.children.get(">")) is not None:
-        yield from rest.owners
-
-
-def _below(node: _Node) -> Iterator[str]:
-    yield from node.owners
-    for child in node.children.values():
-        yield from _below(child)
+        waiting += node.children.values()
