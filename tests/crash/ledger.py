@@ -36,6 +36,13 @@ ACK_ALL = 1
 ACK_NONE = 0
 
 
+# No room, or no more open files.
+TURNED_AWAY = (
+    b'"err_code":10047',
+    b'"err_code":10023,"description":"insufficient resources: ',
+)
+
+
 @dataclass
 class ConsumerPromises:
     """Of one life of a consumer. Sequences are the stream's."""
@@ -321,7 +328,7 @@ class Ledger:
             if replies is None:
                 continue
             failed = b"store of this server has failed" in replies[0].body
-            turned_away = b'"err_code":10047' in replies[0].body
+            turned_away = any(refusal in replies[0].body for refusal in TURNED_AWAY)
             if failed or turned_away:
                 del node.replies[number], self._waiting[number]
             if turned_away:

@@ -125,6 +125,21 @@ class FailedEvent(NamedTuple):
     text: str
 
 
+class StorageEvent(NamedTuple):
+    """The disk of the store has no room (or the process may open no more files): publishes to files
+    are refused until it has. Then a second event comes. The text says it with numbers.
+    """
+
+    is_full: bool
+    text: str
+
+
+class TurnedAwayEvent(NamedTuple):
+    """Clients that found no free file descriptor since the last such event."""
+
+    clients: int
+
+
 class RequestQueue(IntEnum):
     """Where a request waits for Python."""
 
@@ -168,6 +183,8 @@ Event = (
     | FeedEvent
     | BackupReadableEvent
     | FailedEvent
+    | StorageEvent
+    | TurnedAwayEvent
     | RequestsDroppedEvent
     | TraceEvent
 )

@@ -307,7 +307,7 @@ cdef class Kernel:
         with nogil:
             s = kc_store_stats(self.k[0])
         return StoreStats(s.memory_bytes, s.file_bytes, s.journal_bytes, s.syncs, s.sync_ns_total, s.sync_ns_max,
-                          s.checkpoints, _text(s.failed))
+                          s.checkpoints, _text(s.failed), _text(s.no_room), s.bytes_in_flight)
 
     def checkpoint(self):
         with nogil:

@@ -84,6 +84,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         batch_abandoned
         offline
         abandoned
+        storage
+        turned_away
 
     cdef cppclass EventRecord:
         EventType type
@@ -130,7 +132,8 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
 
     cdef cppclass JetStreamStats:
         uint64_t memory_bytes, file_bytes, journal_bytes, syncs, sync_ns_total, sync_ns_max, checkpoints
-        string failed
+        string failed, no_room
+        uint64_t bytes_in_flight
 
     cdef cppclass ConnectionRow:
         uint64_t cid, in_msgs, in_bytes, out_msgs, out_bytes, pending, subscriptions
@@ -377,4 +380,8 @@ cdef object _event(EventRecord& e):
         return _events.StreamOfflineEvent(e.a, _text(e.s0))
     if e.type == EventType.abandoned:
         return _events.AbandonedEvent(e.a, _text(e.s0))
+    if e.type == EventType.storage:
+        return _events.StorageEvent(e.a != 0, _text(e.s0))
+    if e.type == EventType.turned_away:
+        return _events.TurnedAwayEvent(e.a)
     return _events.FailedEvent(_text(e.s0))

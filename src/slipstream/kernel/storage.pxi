@@ -55,6 +55,9 @@ cdef extern from "sim_disk.hpp" namespace "slipstream" nogil:
         void set_capacity(uint64_t size)
         void flip_bit(const string& path, uint64_t offset, int bit)
         void set_cold(cbool cold)
+        void inject(int error, uint64_t after, uint64_t count, const string& path_part)
+        uint64_t eligible() const
+        uint64_t injected() const
 
 
 cdef extern from *:
@@ -134,6 +137,8 @@ cdef extern from "journal.hpp" namespace "slipstream" nogil:
         uint64_t written() const
         uint64_t synced() const
         cbool failed() const
+        int trouble() const
+        void retry()
         cbool full() const
         string error() const
         void release(uint64_t position)
@@ -324,6 +329,17 @@ cdef class SimDisk(Disk):
     def set_cold(self, cbool cold):
         self.sim.get().set_cold(cold)
 
+    def inject(self, int error, uint64_t after=0, uint64_t count=0, str path_part=""):
+        self.sim.get().inject(error, after, count, path_part.encode())
+
+    @property
+    def eligible(self):
+        return self.sim.get().eligible()
+
+    @property
+    def injected(self):
+        return self.sim.get().injected()
+
 
 @cython.no_gc_clear
 cdef class Journal:
@@ -422,6 +438,15 @@ cdef class Journal:
         cdef CJournal* journal = self.opened()
         with nogil:
             journal.sync_now()
+
+    def retry(self):
+        cdef CJournal* journal = self.opened()
+        with nogil:
+            journal.retry()
+
+    @property
+    def trouble(self):
+        return self.opened().trouble()
 
     def wait_synced(self):
         cdef CJournal* journal = self.opened()

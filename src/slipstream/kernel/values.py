@@ -95,7 +95,9 @@ class LogEntry(NamedTuple):
 
 
 class StoreStats(NamedTuple):
-    """Of the whole store. `failed` is empty while it is healthy."""
+    """Of the whole store. `failed` is empty while it is healthy; so is `no_room`, which says why
+    publishes to files are refused at present.
+    """
 
     memory_bytes: int
     file_bytes: int
@@ -105,6 +107,8 @@ class StoreStats(NamedTuple):
     sync_ns_max: int
     checkpoints: int
     failed: str
+    no_room: str
+    bytes_in_flight: int  # of all streams: published, and not applied yet
 
 
 class StreamState(NamedTuple):

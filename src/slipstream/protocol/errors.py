@@ -286,6 +286,14 @@ class ApiError(Exception):
         self.code = row.code
         self.description = description
 
+    @classmethod
+    def because(cls, err_code: ErrorCode, reason: str) -> ApiError:
+        """The description of the table, and the reason behind it."""
+        error = cls(err_code)
+        error.description += f": {reason}"
+        error.args = (error.description,)
+        return error
+
     def __str__(self) -> str:
         return f"{self.description} ({int(self.err_code)})"
 

@@ -52,7 +52,7 @@ class JetStreamService:
         records = _open_store(server)
         self._api = JetStreamApi(
             server.kernel,
-            _api_options(server.name, server.options),
+            _api_options(server.name, server.server_id, server.options),
             IdSource(random.SystemRandom().getrandbits),
             self._describe,
             server.guard.report,
@@ -155,6 +155,7 @@ def _open_store(server: Server) -> list[Any]:
         return server.kernel.open_store(
             path=str(path),
             sync_interval_ns=options.sync_interval_ns,
+            journal_file_bytes=server.sizes.journal_file_bytes,
             journal_bytes_max=server.sizes.journal_bytes_max,
             unlock=lambda disk: unlock(disk, passphrases, os.urandom),
         )
@@ -180,7 +181,7 @@ def _server_limits(options: Options) -> ServerLimits:
     )
 
 
-def _api_options(name: str, options: Options) -> ApiOptions:
+def _api_options(name: str, server_id: str, options: Options) -> ApiOptions:
     jetstream = options.jetstream
     return ApiOptions(
         server_name=name,
@@ -189,4 +190,5 @@ def _api_options(name: str, options: Options) -> ApiOptions:
         strict=jetstream.strict,
         domain=jetstream.domain,
         max_payload=options.max_payload,
+        server_id=server_id,
     )

@@ -27,7 +27,9 @@ from slipstream.kernel.events import (
     Event,
     FailedEvent,
     RequestEvent,
+    StorageEvent,
     TraceEvent,
+    TurnedAwayEvent,
 )
 from slipstream.server import banner, listeners, process_usage
 from slipstream.server.admission import Admission
@@ -56,6 +58,9 @@ from slipstream.server.storage_sizes import StorageSizes, storage_sizes
 TEMPORARY_STORE = "slipstream"  # below the system's temporary folder, when none was given
 
 
+NO_ROOM_LOGGED_NS = 10_000_000_000  # between two lines about it
+
+
 class Server:
     """Order of use: create, `start`, `run`; `stop` ends `run`."""
 
@@ -82,6 +87,7 @@ class Server:
         self.config_loaded_ns = self.start_ns
         self.processor_time = process_usage.ProcessorTime()
         self.store_failure = ""
+        self.no_room = ""  # on the disk of the store, and why
         self.is_ready = False
         self.clients = Clients(options.max_closed_clients)
         self.jetstream: JetStreamService | None = None
@@ -101,6 +107,8 @@ class Server:
         self._ports_file: PortsFile | None = None
         self._stop_lock = threading.Lock()
         self._is_shut = False
+        self._no_room_is_logged = False
+        self._no_room_logged_ns = -NO_ROOM_LOGGED_NS
 
     def _complete_options(self) -> None:
         """With what depends on the machine: the store's folder and its default sizes."""
@@ -293,9 +301,14 @@ class Server:
             self._serve(event)
         elif isinstance(event, TraceEvent):
             log_trace(event, self.clients.get(event.cid), self.log)
+        elif isinstance(event, TurnedAwayEvent):
+            text = f"Too many open files: {event.clients} clients were turned away"
+            self.log.error(f"{text}; raise the limit of open files (ulimit -n) for more")
         else:
             if isinstance(event, FailedEvent):
                 self._store_failed(event.text)
+            elif isinstance(event, StorageEvent):
+                self._storage_changed(event)
             if self.jetstream is not None:
                 self.jetstream.handle(event)
 
@@ -311,6 +324,19 @@ class Server:
     def _store_failed(self, text: str) -> None:
         self.store_failure = text
         self.log.error(f"JetStream failed and accepts nothing more on this server: {text}")
+
+    def _storage_changed(self, event: StorageEvent) -> None:
+        """On a disk that is full again and again, the log hears of it now and then."""
+        now_ns = time.monotonic_ns()
+        self.no_room = event.text if event.is_full else ""
+        if event.is_full:
+            self._no_room_is_logged = now_ns - self._no_room_logged_ns >= NO_ROOM_LOGGED_NS
+            if self._no_room_is_logged:
+                self._no_room_logged_ns = now_ns
+                self.log.error(f"JetStream out of storage, messages are refused: {event.text}")
+        elif self._no_room_is_logged:
+            took = format_duration(now_ns - self._no_room_logged_ns)
+            self.log.info(f"JetStream has storage again, after {took}: {event.text}")
 
     # -- stopping
 

@@ -18,7 +18,9 @@ from slipstream.server import process_usage
 MEMORY_SHARE = 3 / 4  # of the machine's, for streams in memory
 DISK_SHARE = 3 / 4  # of the room behind the journal, for streams in files
 JOURNAL_BYTES_MAX = 256 << 20
-JOURNAL_BYTES_MIN = 64 << 20  # four files: fewer leave no room beside a running checkpoint
+JOURNAL_BYTES_MIN = 16 << 20
+JOURNAL_FILES = 16  # four at least: fewer leave no room beside a running checkpoint
+JOURNAL_FILE_BYTES_MAX = 16 << 20  # two of them are filled with zeros ahead of need
 JOURNAL_DISK_SHARE = 1 / 8
 JOURNAL_LIMIT_SHARE = 1 / 2  # of a configured max_file
 _BLOCK_BYTES = 512  # the unit of st_blocks
@@ -29,6 +31,12 @@ class StorageSizes:
     max_memory: int
     max_file: int
     journal_bytes_max: int
+
+    @property
+    def journal_file_bytes(self) -> int:
+        """A power of two."""
+        share = max(self.journal_bytes_max, JOURNAL_BYTES_MIN) // JOURNAL_FILES
+        return min(1 << share.bit_length() - 1, JOURNAL_FILE_BYTES_MAX)
 
 
 def storage_sizes(options: JetStream, store_dir: str) -> StorageSizes:

@@ -56,6 +56,14 @@ class AdvisoryWriter:
             fields = {"server": self._options.server_name, "dropped": count}
             self._publish(account, subject, "advisory.v1.api_limit_reached", fields, now_ns)
 
+    def out_of_storage(self, account: Account, now_ns: int) -> None:
+        """The disk of the store has no room (S-238)."""
+        subject = "$JS.EVENT.ADVISORY.SERVER.OUT_OF_STORAGE"
+        if self._wanted(account, subject):
+            options = self._options
+            fields = {"server": options.server_name, "server_id": options.server_id}
+            self._publish(account, subject, "advisory.v1.server_out_of_space", fields, now_ns)
+
     def stream_action(self, stream: Stream, action: str, now_ns: int) -> None:
         subject = f"$JS.EVENT.ADVISORY.STREAM.{_STREAM_VERBS[action]}.{stream.name}"
         if self._wanted(stream.account, subject):

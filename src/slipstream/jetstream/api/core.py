@@ -23,6 +23,7 @@ from slipstream.jetstream.limits import ServerLimits
 from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
 from slipstream.jetstream.sourcing.links import FeedKernel, Links
 from slipstream.jetstream.unexpected import Report, unexpected
+from slipstream.kernel.events import StorageEvent
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 from slipstream.kernel.values import BackupPiece, ConsumerProgress, RestoredBatch, StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
@@ -104,6 +105,9 @@ class KernelApi(FeedKernel, Protocol):
     def first_at_or_after(self, stream: int, time_ns: int) -> int: ...
 
 
+NO_ROOM_TOLD_NS = 10_000_000_000  # between two advisories about it
+
+
 class Options(NamedTuple):
     """Of the server. `strict` refuses unknown fields in requests; a domain is "" when there is
     none.
@@ -115,6 +119,7 @@ class Options(NamedTuple):
     strict: bool = True
     domain: str = ""
     max_payload: int = 1 << 20
+    server_id: str = ""
 
 
 class ClientDescription(NamedTuple):
@@ -165,6 +170,7 @@ class Advisories(Protocol):
         self, request: Request, stream: str, *, start_ns: int, end_ns: int, error: str
     ) -> None: ...
     def restore_created(self, request: Request, stream: str, now_ns: int) -> None: ...
+    def out_of_storage(self, account: Account, now_ns: int) -> None: ...
     def restore_completed(
         self, request: Request, stream: str, *, start_ns: int, end_ns: int, received_bytes: int
     ) -> None: ...
@@ -193,6 +199,8 @@ class ApiCore:
         self.offline: dict[str, str] = {}  # why, by stream; never changed in place
         self._report = report
         self._answers = 0  # published so far
+        self.no_room = ""  # on the disk of the store, and why: publishes are refused at present
+        self._no_room_told_ns = -NO_ROOM_TOLD_NS
         self._next_token = 1
         self._waiting: dict[int, list[tuple[Request | None, Committed]]] = {}
         self._pause_ends: list[tuple[int, int, int]] = []
@@ -248,7 +256,7 @@ class ApiCore:
             return
         except StoreError as error:
             self.forget_tokens(first_token)
-            self.refuse(request, ApiError(ErrorCode.STREAM_STORE_FAILED, err=error), now_ns)
+            self.refuse(request, self._not_taken(error), now_ns)
             return
         except Exception as error:
             # Behind a proposal that the kernel took up handlers do nothing that may fail.
@@ -390,6 +398,19 @@ class ApiCore:
                 except Exception as error:
                     self._fail(request, error, answers, now_ns)
         self.transfers.store_failed(text, now_ns)
+
+    def storage_changed(self, event: StorageEvent, now_ns: int) -> None:
+        self.no_room = event.text if event.is_full else ""
+        if event.is_full and now_ns - self._no_room_told_ns >= NO_ROOM_TOLD_NS:
+            self._no_room_told_ns = now_ns
+            for account in self.registry.accounts.values():
+                self.advisories.out_of_storage(account, now_ns)
+
+    def _not_taken(self, error: StoreError) -> ApiError:
+        """The kernel did not take up a proposal."""
+        if self.no_room and not self.failure:
+            return ApiError.because(ErrorCode.STORAGE_RESOURCES_EXCEEDED, self.no_room)
+        return ApiError(ErrorCode.STREAM_STORE_FAILED, err=error)
 
     def _store_error(self) -> ApiError:
         return ApiError(ErrorCode.STREAM_STORE_FAILED, err=self.failure)

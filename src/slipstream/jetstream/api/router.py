@@ -48,6 +48,7 @@ from slipstream.kernel.events import (
     InactiveEvent,
     RequestEvent,
     RequestsDroppedEvent,
+    StorageEvent,
     StreamOfflineEvent,
 )
 from slipstream.protocol.errors import ApiError, ErrorCode
@@ -233,6 +234,8 @@ class JetStreamApi:
             core.transfers.readable(event.backup)
         elif isinstance(event, FailedEvent):
             core.store_failed(event.text, now_ns)
+        elif isinstance(event, StorageEvent):
+            core.storage_changed(event, now_ns)
         else:
             return False
         return True

@@ -31,7 +31,7 @@ void Stream::propose_batch(string_view messages, uint32_t count, bool end_only, 
     if (part.size() > 1 && part.size() + m.size() > kEntryBytes) {
       bytes += part.size();
       if (!js.propose(group, EntryKind::batch_part, std::move(part), false))
-        return answer_error(reply, js.failed() ? kStoreFailed : kStorageFull);
+        return answer_error(reply, js.refusal());
       parts++;
       part = js.buffer();
       part.put8(false);
@@ -46,12 +46,10 @@ void Stream::propose_batch(string_view messages, uint32_t count, bool end_only, 
   replies.put_text(reply);
   replies.put_text(ack_fields);
   js.recycle(std::move(part));
-  inflight_messages_ += count;
-  inflight_bytes_ += bytes;
+  count_in_flight(count, (int64_t)bytes);
   if (js.propose(group, EntryKind::batch_commit, std::move(payload), true, 0, std::move(replies))) return;
-  inflight_messages_ -= count;
-  inflight_bytes_ -= bytes;
-  answer_error(reply, js.failed() ? kStoreFailed : kStorageFull);
+  count_in_flight(-(int64_t)count, -(int64_t)bytes);
+  answer_error(reply, js.refusal());
 }
 
 // ------------------------------------------------------------------ judging
@@ -201,8 +199,7 @@ void Stream::apply_batch_commit(Reader& in, Entry* entry) {
   batch_part_count_ = 0;
   if (!entry) return;
   Reader replies(entry->replies.view());
-  inflight_messages_ -= count;
-  inflight_bytes_ -= replies.get64();
+  count_in_flight(-(int64_t)count, -(int64_t)replies.get64());
   string_view reply = replies.get_text();
   if (!verdict.error) verdict.ack_fields = replies.get_text();
   if (!reply.empty()) answer_verdict(reply, verdict);

@@ -189,6 +189,23 @@ class CheckpointsImpl final : public Checkpoints {
            std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.second.key_number != current_key(); });
   }
   std::string error() const override { return error_; }
+  int error_number() const override { return error_number_; }
+
+  int make_reserve(uint64_t bytes) override {
+    int handle = disk_.open(reserve_path(), kOpenWrite | kOpenCreate);
+    if (handle < 0) return handle;
+    int64_t size = disk_.size(handle);
+    int r = size < 0 ? (int)size : 0;
+    if (r == 0 && (uint64_t)size != bytes) {
+      r = disk_.truncate(handle, 0);
+      if (r == 0) r = fill(handle, bytes);
+    }
+    disk_.close(handle);
+    if (r < 0) gone(reserve_path());
+    return r;
+  }
+  void give_up_reserve() override { gone(reserve_path()); }
+
   uint64_t bytes_written() const override { return bytes_written_; }
 
  private:
@@ -219,7 +236,19 @@ class CheckpointsImpl final : public Checkpoints {
 
   std::string path_of(uint64_t round) const { return folder_ + "/" + hex16(round) + ".checkpoint"; }
 
+  std::string reserve_path() const { return folder_ + "/reserve"; }
+  int fill(int handle, uint64_t bytes) {
+    int r = disk_.allocate(handle, bytes);
+    if (r != -EOPNOTSUPP) return r;
+    static const std::string zeros(256 << 10, '\0');
+    for (uint64_t at = 0; at < bytes; at += zeros.size()) {
+      ssize_t n = disk_.pwrite(handle, zeros.data(), (size_t)std::min<uint64_t>(zeros.size(), bytes - at), at);
+      if (n < 0) return (int)n;
+    }
+    return disk_.sync(handle);
+  }
   bool fail(const std::string& what, int r) {
+    error_number_ = r;
     error_ = what + ": " + strerror(-r);
     return false;
   }
@@ -510,6 +539,7 @@ class CheckpointsImpl final : public Checkpoints {
   bool begun_ = false, writing_ = false;
   uint64_t bytes_written_ = 0;
   std::string error_;
+  int error_number_ = 0;
 };
 
 }  // namespace

@@ -47,6 +47,10 @@ class Checkpoints {
   // A file in use is encrypted with another key than new ones are, or is not: the next round has its content. Or one that is
   // left over may be.
   virtual bool encrypted_otherwise() const = 0;
+  // A file of `bytes` that holds nothing and only keeps room for a round on a full disk. 0 where it is there, else -errno.
+  virtual int make_reserve(uint64_t bytes) = 0;
+  virtual void give_up_reserve() = 0;
+  virtual int error_number() const = 0;  // -errno of a failed write()
   virtual std::string error() const = 0;
   virtual uint64_t bytes_written() const = 0;
 };

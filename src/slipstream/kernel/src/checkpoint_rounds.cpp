@@ -5,8 +5,10 @@
 // journal up to that position is free.
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
+#include "disk_trouble.hpp"
 #include "jetstream.hpp"
 
 namespace slipstream {
@@ -89,12 +91,13 @@ void JetStream::sync_batch() {
 void JetStream::batch_synced(const std::shared_ptr<int>& result) {
   const bool given_up = result != batch_;
   if (!given_up) batch_.reset();
-  if (*result < 0 && !(given_up && *result == -ENOENT)) {
+  const bool is_final = *result < 0 || (*result > 0 && !passes(*result));
+  if (is_final && !(given_up && std::abs(*result) == ENOENT)) {
     phase_ = CheckpointPhase::idle;
-    return fail("a segment could not be synced: " + std::string(strerror(-*result)));
+    return fail("a segment could not be synced: " + std::string(strerror(std::abs(*result))));
   }
   if (given_up) return;
-  if (*result == CheckpointSyncs::kNoRoom) return abandon_round();
+  if (*result != 0) return abandon_round(-*result);
   if (phase_ == CheckpointPhase::writing) write_round();
 }
 
@@ -109,7 +112,9 @@ void JetStream::write_round() {
 void JetStream::round_not_written() {
   for (auto [id, applied] : checkpoint_taken_)
     if (Stream* s = stream(id)) s->group.perhaps_named = true;
-  abandon_round();
+  const int error = checkpoints_->error_number();
+  if (trouble_of(error) == DiskTrouble::read_only) fail(checkpoints_->error() + ". Make it writable and start the server again");
+  abandon_round(error);
 }
 
 // Lets what the threads have finished take effect; true when nothing is under way.
@@ -172,7 +177,7 @@ bool JetStream::begin_snapshot(Stream& s) {
   if (!snapshot_->refused()) return true;
   snapshot_.reset();
   if (s.store->failed()) s.go_offline(s.store->error());
-  abandon_round();
+  abandon_round(s.store->failed() ? 0 : s.store->trouble());
   return false;
 }
 
@@ -204,7 +209,7 @@ bool JetStream::snapshot_groups(bool at_once) {
 }
 
 // The last round still holds and the journal has everything since.
-void JetStream::abandon_round() {
+void JetStream::abandon_round(int trouble) {
   phase_ = CheckpointPhase::idle;
   round_leaves_ = false;
   snapshot_.reset();
@@ -217,11 +222,14 @@ void JetStream::abandon_round() {
   for (auto& left : leaving_stores_) dropped_stores_.push_back(std::move(left));
   leaving_stores_.clear();
   want_checkpoint_later();  // a full disk is tried again, after a while
+  round_trouble_ = trouble;
+  give_up_reserve();
 }
 
 void JetStream::finish_checkpoint() {
   phase_ = CheckpointPhase::idle;
   round_leaves_ = false;
+  round_trouble_ = 0;
   if (offline_.empty()) journal_->release(checkpoint_position_);
   for (auto& left : leaving_stores_) left.store->drop();
   leaving_stores_.clear();

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "disk_trouble.hpp"
 #include "segment.hpp"
 
 namespace slipstream {
@@ -10,8 +11,7 @@ namespace {
 
 int sync_file(Disk& disk, const std::string& path) {
   int handle = disk.open(path, kOpenWrite);
-  if (handle == -EMFILE || handle == -ENFILE) return CheckpointSyncs::kNoRoom;
-  if (handle < 0) return handle;
+  if (handle < 0) return -handle;
   int result = disk.sync(handle);
   disk.close(handle);
   return result;
@@ -30,8 +30,8 @@ void CheckpointSyncs::clear() {
 
 int CheckpointSyncs::run(Disk& disk, size_t one_by_one_max) const {
   for (const File& file : files_) {
-    if (int failed = file.progress->error.load()) return failed == -ENOSPC || failed == -EDQUOT ? kNoRoom : failed;
-    if (file.progress->written.load() < file.size) return -EIO;
+    if (int failed = file.progress->error.load()) return -failed;
+    if (file.progress->written.load() < file.size) return EIO;
   }
   if (size() > one_by_one_max) {
     int result = disk.sync_everything();
@@ -40,7 +40,7 @@ int CheckpointSyncs::run(Disk& disk, size_t one_by_one_max) const {
   for (const File& file : files_)
     if (int result = sync_file(disk, file.path)) return result;
   for (const std::string& folder : folders_)
-    if (int result = disk.sync_folder(folder)) return result;
+    if (int result = disk.sync_folder(folder)) return trouble_of(result) == DiskTrouble::no_descriptors ? -result : result;
   return 0;
 }
 

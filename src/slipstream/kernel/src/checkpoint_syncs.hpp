@@ -21,13 +21,13 @@ class CheckpointSyncs {
   struct Sizes {  // in files and folders
     size_t batch, one_by_one_max;
   };
-  static constexpr int kNoRoom = 1;        // something could not be written because the disk is full, which is not for good
-
   // The first `size` bytes of a file, which jobs of the I/O thread that were submitted before have written.
   void add_file(std::string path, std::shared_ptr<WriteProgress> progress, uint32_t size);
   void add_folder(const std::string& path) { folders_.insert(path); }
   size_t size() const { return files_.size() + folders_.size(); }
-  int run(Disk& disk, size_t one_by_one_max) const;  // blocks; 0, kNoRoom or -errno
+  // Blocks. 0; -errno when a sync failed, which is final; or errno, above 0, of what was not written yet or could not be opened, which
+  // may be tried again if it passes (disk_trouble.hpp).
+  int run(Disk& disk, size_t one_by_one_max) const;
   void clear();
 
  private:

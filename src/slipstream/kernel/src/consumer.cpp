@@ -266,7 +266,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     return answer();
   } else if (body == "+WPI") {
     int64_t now = kernel().now.wall_ns;
-    if (PendingDelivery* p = pending_.find(stream_seq)) propose_deadline(stream_seq, now, now + wait_ns(p->deliveries));
+    if (PendingDelivery* p = pending_.find(stream_seq)) propose_deadline(stream_seq, now, now + wait_ns(p->deliveries));  // or not
     return answer();
   } else if (body.starts_with("+NXT")) {
     on_ack(deliveries, stream_seq, consumer_seq, {}, {});
@@ -300,6 +300,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
 void Consumer::propose_acks() {
   if (ack_count_ == 0) return;
   Reader in(acks_.view());
+  const uint32_t count_sent = ack_count_;
   Buffer payload = js_.buffer();
   payload.put32(id);
   EntryKind kind = EntryKind::acks;
@@ -328,12 +329,25 @@ void Consumer::propose_acks() {
   }
   payload.put64(0);  // ends the ranges; then when it happened
   payload.put64((uint64_t)kernel().now.wall_ns);
+  bool durable = acks_durable_ && !stream_.forgets(spec);
+  if (!js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true)) acks_refused(count_sent);
   acks_.clear();
   ack_count_ = 0;
-  bool durable = acks_durable_ && !stream_.forgets(spec);
   acks_durable_ = false;
-  js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true);
   ack_replies_ = Buffer();
+}
+
+// The log has no room: the messages stay to be acknowledged, and who asked hears that nobody has taken the acknowledgement.
+void Consumer::acks_refused(uint32_t count) {
+  Reader in(acks_.view()), replies(ack_replies_.view());
+  for (uint32_t i = 0; i < count; i++) {
+    PendingDelivery* p = pending_.find(in.get64());
+    in.get64();
+    if (!p || !p->acking) continue;
+    p->acking = false;
+    pending_.set_deadline(p, p->deadline_ns);
+  }
+  while (replies.left()) kernel().publish(stream_.account, replies.get_bytes(replies.get16()), {}, "NATS/1.0 503\r\n\r\n", {});
 }
 
 void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, string_view body) {
@@ -349,19 +363,20 @@ void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliv
       p->queued = false;
       redelivery_.erase(std::remove(redelivery_.begin(), redelivery_.end(), stream_seq), redelivery_.end());
     }
-    return propose_deadline(stream_seq, now, now + delay);
+    if (propose_deadline(stream_seq, now, now + delay)) return;
+    p = pending_.find(stream_seq);  // the log takes no delay: it comes at once
   }
   queue_redelivery(p);
   wake();
 }
 
-void Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns) {
+bool Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns) {
   Buffer payload = js_.buffer();
   payload.put32(id);
   payload.put64(stream_seq);
   payload.put64((uint64_t)sent_ns);
   payload.put64((uint64_t)deadline_ns);
-  js_.propose(stream_.group, EntryKind::deadline, std::move(payload), false, 0, {}, true);
+  return js_.propose(stream_.group, EntryKind::deadline, std::move(payload), false, 0, {}, true);
 }
 
 // ------------------------------------------------------------------ the log

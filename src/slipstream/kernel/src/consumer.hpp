@@ -170,7 +170,8 @@ class Consumer {
   void ack_floor_after(uint64_t consumer_seq);
   void forget(PendingDelivery* p);
   void on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, string_view body);
-  void propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns);
+  void acks_refused(uint32_t count);
+  bool propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns);
   void expire_deliveries();
   void pass_missing(uint64_t seq, PendingDelivery* again);
   bool had_all_deliveries(const PendingDelivery& p) const;

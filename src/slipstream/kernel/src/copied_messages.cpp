@@ -19,15 +19,15 @@ int64_t Stream::entry_time_ns() {
 }
 
 bool Stream::propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who) {
-  uint64_t bytes = payload.size();
+  int64_t bytes = (int64_t)payload.size();
   if (!js.propose(group, kind, std::move(payload), true, 0, std::move(who), false, spec.persist_async)) return false;
-  inflight_bytes_ += bytes;
+  count_in_flight(0, bytes);
   return true;
 }
 
 void Stream::copies_applied(Entry* entry, uint64_t count, bool refused) {
   if (!entry) return;
-  inflight_bytes_ -= entry->payload.size();
+  count_in_flight(0, -(int64_t)entry->payload.size());
   Reader who(entry->replies.view());
   auto it = feeds.find(who.get32());
   if (it != feeds.end()) {

@@ -118,6 +118,10 @@ bool Consumer::run() {
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;
+  if (stream_.group.logged && js_.parks_deliveries()) {  // the log has no room for what they would become
+    js_.park(*this);
+    return false;
+  }
   for (int n = 0; !paused(); n++) {
     // Subscriptions may have come or gone with the message before (UNSUB with a maximum, a deleted stream).
     if (spec.push() && push_target_.seen_changes != stream_.account.trie.changes()) interest_changed();
@@ -194,11 +198,13 @@ bool Consumer::had_all_deliveries(const PendingDelivery& p) const {
 // It has had its last delivery: the log says so.
 void Consumer::give_up(PendingDelivery* p) {
   p->acking = true;
-  advise("max_deliver", p->stream_seq, p->consumer_seq, p->deliveries, 0, {});
   Buffer payload = js_.buffer();
   payload.put32(id);
   payload.put64(p->stream_seq);
-  js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true);
+  if (js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true))
+    return advise("max_deliver", p->stream_seq, p->consumer_seq, p->deliveries, 0, {});
+  p->acking = false;  // tried again after another wait
+  pending_.set_deadline(p, kernel().now.wall_ns + wait_ns(p->deliveries));
 }
 
 uint64_t Consumer::next_redelivery() {
@@ -365,8 +371,7 @@ void Consumer::propose_delivered() {
     payload.put64(r.stream_seq), payload.put64(r.consumer_seq);
     payload.put32(r.count), payload.put32(r.deliveries);
   }
-  delivered_.clear();
-  js_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true);
+  if (js_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true)) delivered_.clear();
 }
 
 // ------------------------------------------------------------------ time

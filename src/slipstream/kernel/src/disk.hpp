@@ -33,6 +33,11 @@ class Disk {
   virtual int allocate(int, uint64_t) { return -EOPNOTSUPP; }  // (handle, size): room for so much, which reads as zeros
   // All files and folders at once; -ENOSYS where that cannot be done, or does not tell of failed writes.
   virtual int sync_everything() { return -ENOSYS; }
+  // What the file system has, and what of it this process may still take; -ENOSYS where that is not known.
+  struct Space {
+    uint64_t total_bytes = 0, free_bytes = 0;
+  };
+  virtual int space(Space&) { return -ENOSYS; }
   virtual int list(const std::string& path, std::vector<std::string>& names) = 0;  // sorted, without . and ..
   virtual int lock(const std::string& path) = 0;          // creates and locks a file against other processes; -EWOULDBLOCK if held
 };

@@ -87,7 +87,8 @@ void FastIngest::take(string_view subject, string_view reply, string_view header
 // In nats-server's order. What is refused here does not count as a message of the batch: it leaves a gap.
 bool FastIngest::refuses(string_view reply, const FastReply& r, bool valid, size_t header, size_t body) {
   const PublishError* error = nullptr;
-  if (stream_.js.failed()) error = &kStoreFailed;
+  const PublishError refusal = stream_.js.refusal();
+  if (stream_.group.logged && (stream_.js.failed() || stream_.js.refuses_publishes())) error = &refusal;
   else if (stream_.spec.sealed) error = &kSealed;
   else if (stream_.too_large(header, body)) error = &kMsgTooLarge;
   else if (!stream_.spec.allow_batched) error = &kFastDisabled;

@@ -4,6 +4,8 @@
 #include <map>
 #include <mutex>
 
+#include "disk_trouble.hpp"
+
 namespace slipstream {
 
 // The one table that spans stores: descriptors are a limit of the process, not of a stream.
@@ -20,6 +22,10 @@ std::shared_ptr<HandleCache> HandleCache::of(Disk* disk) {
 std::shared_ptr<OpenFile> CachedFile::open_with(int mode, int& error) {
   Disk* disk = cache_->disk();
   int handle = disk->open(path_, mode);
+  while (trouble_of(std::min(handle, 0)) == DiskTrouble::no_descriptors && cache_->oldest_) {  // one of the others can do without
+    cache_->oldest_->close();
+    handle = disk->open(path_, mode);
+  }
   if (handle < 0) {
     error = handle;
     return nullptr;

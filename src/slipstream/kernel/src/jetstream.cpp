@@ -125,6 +125,7 @@ void JetStream::end_of_turn() {
   acked_.clear();
   append_unwritten();
   if (journal_) journal_->flush();
+  watch_room();
   apply_committed();
   run_consumers();
   if (!direct_gets.empty() && direct_gets.run()) busy_ = true;
@@ -172,15 +173,13 @@ void JetStream::run_consumers() {
 // ------------------------------------------------------------------ the log
 
 // When the journal has no room at this moment (a file is still being prepared, a checkpoint has to free some), entries wait
-// in order of their proposal: that is back-pressure. Only a disk that stays full refuses what does not free space.
+// in order of their proposal: that is back-pressure. Only a disk that stays full refuses what does not free space (store_room.cpp).
 bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies,
                         bool reserve, bool relaxed) {
   bool logged = group.logged && journal_;
   if (group.offline || (logged && !failed_.empty())) return false;
-  if (logged && !reserve && journal_->full()) {
-    if (phase_ == CheckpointPhase::idle && journal_->in_use() < options_.journal_bytes_max / 4) return false;
-    checkpoint_wanted_ = true;
-  }
+  if (logged && no_room_.refusing && !admitted(kind, durable, reserve)) [[unlikely]] return false;
+  if (logged && !reserve && journal_->full()) checkpoint_wanted_ = true;
   // What may use the reserve does not wait behind what may not, unless it is of the same group.
   bool must_wait = !unwritten_.empty() && (!reserve || (!group.inflight.empty() && group.inflight.back().end == kUnwritten));
   Entry& e = group.inflight.emplace_back();
@@ -210,21 +209,34 @@ bool JetStream::append(Group& group, Entry& e) {
   return e.end != 0;
 }
 
+// In order, but for two things: where there is room for the reserve only, its entries pass those of other groups; and an entry
+// that waits for a file of its own size lets the others pass.
 void JetStream::append_unwritten() {
-  while (!unwritten_.empty() && failed_.empty()) {
-    auto [id, index] = unwritten_.front();
+  if (unwritten_.empty() || !failed_.empty()) return;
+  std::deque<std::pair<uint64_t, uint64_t>> waiting;
+  waiting.swap(unwritten_);
+  std::vector<uint64_t> blocked;  // groups with an earlier entry that still waits
+  std::set<uint64_t> refused;        // there is no room for the file that an entry needs for itself
+  bool only_reserve = false;
+  while (!waiting.empty()) {
+    auto [id, index] = waiting.front();
+    waiting.pop_front();
     Stream* s = id ? stream(id) : nullptr;
     Group* g = id ? (s ? &s->group : nullptr) : &meta_;
-    if (g && !g->offline) {
-      Entry& e = g->inflight[index - g->inflight.front().index];
-      if (!append(*g, e)) {
-        e.end = kUnwritten;
-        if (journal_->full()) checkpoint_wanted_ = true;
-        return;
-      }
-    }
-    unwritten_.pop_front();
+    if (!g || g->offline) continue;
+    Entry& e = g->inflight[index - g->inflight.front().index];
+    const bool large = e.payload.size() >= options_.journal_file_bytes / 2;
+    if (large && journal_->large_refused()) refused.insert(id);
+    bool waits = refused.count(id) || std::find(blocked.begin(), blocked.end(), id) != blocked.end() || (only_reserve && !e.reserve);
+    if (!waits && failed_.empty() && append(*g, e)) continue;
+    e.end = kUnwritten;
+    unwritten_.emplace_back(id, index);
+    if (waits) continue;
+    blocked.push_back(id);
+    if (journal_->full()) checkpoint_wanted_ = true;
+    if (!large) only_reserve = true;
   }
+  if (!refused.empty()) withdraw_unwritten(refused);
 }
 
 bool JetStream::entry_committed(const Entry& e) const {

@@ -1,6 +1,8 @@
 // JetStream on one node: the groups and their journal, recovery, checkpoints, and the kernel's side of streams and consumers.
 #pragma once
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,7 +34,8 @@ struct OpenOptions {
 
 struct JetStreamStats {
   uint64_t memory_bytes = 0, file_bytes = 0, journal_bytes = 0, syncs = 0, sync_ns_total = 0, sync_ns_max = 0, checkpoints = 0;
-  std::string failed;
+  std::string failed, no_room;  // no_room: why publishes are refused at present
+  uint64_t bytes_in_flight = 0;
 };
 
 class JetStream {
@@ -88,6 +91,10 @@ class JetStream {
   // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
   bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {},
                bool reserve = false, bool relaxed = false);
+  // While there is no room on the disk (store_room.cpp).
+  bool refuses_publishes() const { return no_room_.refusing; }
+  bool parks_deliveries() const;
+  PublishError refusal() const;  // why a publish to a file is refused; its text holds until the next turn
   void mark_dirty(Stream& s);
   void mark_ready(Consumer& c);
   void mark_acked(Consumer& c);
@@ -106,7 +113,7 @@ class JetStream {
   MessageStore* new_store(uint64_t stream, const StreamSpec& spec);
   Kernel& kernel;
   TimeZones time_zones;
-  uint64_t open_batches = 0, open_fast_batches = 0, staged_bytes = 0;  // of all streams
+  uint64_t open_batches = 0, open_fast_batches = 0, staged_bytes = 0, bytes_in_flight = 0;  // of all streams
   DirectGets direct_gets;
   bool relaxed() const { return options_.sync_interval_ns > 0; }
 
@@ -120,6 +127,17 @@ class JetStream {
   void release_offline_streams();
   void leave_round(const Stream& s);
   bool only_the_journal_has_an_offline_stream() const;
+  bool admitted(EntryKind kind, bool durable, bool reserve) const;
+  void watch_room();
+  void get_room(int trouble);
+  void keep_reserve();
+  void give_up_reserve();
+  void begin_refusing();
+  void end_refusing();
+  void describe_no_room();
+  void withdraw_unwritten(const std::set<uint64_t>& only);
+  void withdraw_from(Group& group, Stream* s, std::map<std::pair<uint64_t, uint64_t>, uint64_t>& kept);
+  uint64_t reserve_bytes() const { return std::min<uint64_t>(options_.journal_bytes_max / 8, 16 << 20); }
   void apply_committed();
   bool entry_committed(const Entry& e) const;
   void run_consumers();
@@ -132,7 +150,7 @@ class JetStream {
   bool snapshot_groups(bool at_once);
   void sync_batch();
   void batch_synced(const std::shared_ptr<int>& result);
-  void abandon_round();
+  void abandon_round(int trouble = 0);
   bool tell_groups(bool at_once);
   void write_round();
   void round_not_written();
@@ -170,6 +188,15 @@ class JetStream {
   bool busy_ = false, recovering_ = false, opened_ = false, stopping_ = false, stopped_ = false, reported_ = false;
   int lock_handle_ = -1;  // of the store's LOCK; held from open to stop
   Timer journal_timer_{TimerKind::journal, this};
+  struct NoRoom {
+    bool refusing = false;  // publishes to files
+    int error = 0;          // -errno of what found no room
+    int64_t full_since_ns = 0, retry_ns = 0, round_ns = 0, told_ns = 0;  // full_since_ns 0: the journal has room
+    std::string text, refusal;  // with numbers
+  } no_room_;
+  int round_trouble_ = 0;         // -errno of the last round; it is tried again
+  bool segment_trouble_ = false;  // a segment could not be written, which is tried again
+  bool reserve_whole_ = true, reserve_job_ = false;  // the checkpoints' reserved file; a job makes it
 
   enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing, finishing };
   CheckpointPhase phase_ = CheckpointPhase::idle;

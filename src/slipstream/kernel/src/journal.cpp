@@ -10,6 +10,9 @@
 // exists, since files are prepared strictly in order. `margin()` is the number of finished files that the
 // plan has not taken yet. The last of them is the reserve. While more files can be made, the plan may take it
 // and half of its room; once the disk or bytes_max says no, only records of the reserve go on.
+//
+// What fails with an error that passes (disk_trouble.hpp) stays to be done, writes of records included, until retry(). A failed
+// sync is final, and so is every other error.
 #include "journal.hpp"
 
 #include <errno.h>
@@ -24,6 +27,7 @@
 #include <thread>
 #include <vector>
 
+#include "disk_trouble.hpp"
 #include "journal_files.hpp"
 #include "journal_format.hpp"
 #include "journal_recovery.hpp"
@@ -41,17 +45,14 @@ uint64_t monotonic_ns() {
       .count();
 }
 
-// No room rather than a broken device: the journal stays usable.
-bool means_no_room(int error) {
-  return error == -ENOSPC || error == -EDQUOT || error == -EMFILE || error == -ENFILE;
-}
-
 struct Piece {  // contiguous bytes of one file
   uint64_t generation;
   uint64_t offset;         // behind the header
   uint64_t previous_used;  // where the previous file's mark goes, if this piece opens a file
   size_t begin, end;       // in the batch
 };
+
+enum class Written : uint8_t { all, later, failed };  // later: after an error that passes
 
 struct Batch {
   Buffer bytes;
@@ -144,6 +145,10 @@ class JournalImpl final : public Journal {
 
   void flush() override {
     if (refused_) retry_creation();
+    if (!options_.threaded && !queue_.empty()) {
+      std::unique_lock lock(mutex_);
+      write_queue(lock);
+    }
     if (batch_.pieces.empty() && !durable_wanted_) return;
     std::unique_lock lock(mutex_);
     hand_over(lock);
@@ -172,8 +177,35 @@ class JournalImpl final : public Journal {
   bool wait_synced() override {
     sync_now();
     std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return failed_ || synced_ >= position_; });
-    return !failed_;
+    if (write_stalled_) {  // a last attempt
+      lock.unlock();
+      retry();
+      lock.lock();
+    }
+    done_.wait(lock, [&] { return failed_ || synced_ >= position_ || write_stalled_; });
+    return !failed_ && synced_ >= position_;
+  }
+
+  void retry() override {
+    std::unique_lock lock(mutex_);
+    retry_ = true;
+    maintenance_stalled_ = write_stalled_ = false;
+    if (options_.threaded) {
+      work_.notify_one();
+      return;
+    }
+    write_queue(lock);
+    if (sync_wanted_ > synced_) sync_written(lock);
+    maintain_all(lock);
+  }
+
+  void give_up_spares() override {
+    std::unique_lock lock(mutex_);
+    give_up_ = true;
+    if (options_.threaded)
+      work_.notify_one();
+    else
+      maintain_all(lock);
   }
 
   bool encrypted_otherwise() const override {
@@ -184,7 +216,14 @@ class JournalImpl final : public Journal {
   uint64_t written() const override { return written_; }
   uint64_t synced() const override { return synced_; }
   bool failed() const override { return failed_; }
-  bool full() const override { return full_; }
+  bool full() const override { return full_ || write_stalled_ || large_waits_; }
+  bool large_refused() const override { return large_refused_; }
+  int trouble() const override { return trouble_; }
+  uint64_t reserve_left() const override {
+    std::lock_guard lock(mutex_);
+    uint64_t here = plan_.closed ? 0 : plan_.capacity - plan_.used;
+    return margin() >= 1 ? files_.capacity() + here : here;
+  }
   std::string error() const override {
     std::lock_guard lock(mutex_);
     return error_;
@@ -225,16 +264,21 @@ class JournalImpl final : public Journal {
     if (failed_) batch_.clear();
     if (batch_.pieces.empty()) return;
     batch_.position_end = position_;
-    if (options_.threaded && (thread_writes_ || !queue_.empty() || !prepared_for(batch_))) {
+    if (!queue_.empty() || (options_.threaded && (thread_writes_ || !prepared_for(batch_)))) {
       queue_.push_back(std::move(batch_));
       batch_ = {};
-      work_.notify_one();
+      if (options_.threaded) work_.notify_one();
       return;
     }
     lock.unlock();
-    bool ok = write(batch_);
+    Written result = write(batch_);
     lock.lock();
-    if (ok) written_ = batch_.position_end;
+    if (result == Written::later) {
+      queue_.push_back(std::move(batch_));
+      batch_ = {};
+      return;
+    }
+    if (result == Written::all) written_ = batch_.position_end;
     batch_.clear();
     refresh_limit();
   }
@@ -256,17 +300,15 @@ class JournalImpl final : public Journal {
       if (reserve || plan_.used + need + kNextFileBytes <= limit_) return true;
       return refuse();
     }
-    bool large = need + kNextFileBytes > files_.capacity();
+    uint64_t capacity = files_.capacity();
+    bool large = need + kNextFileBytes > capacity;
+    if (large && !large_file_ready(lock, need + kNextFileBytes)) return false;
     size_t margin_needed = reserve || (can_create() && !large) ? 1 : kReadyFiles;
-    if (large && options_.threaded) {
-      work_.notify_one();
-      done_.wait(lock, [&] { return failed_ || margin() >= margin_needed || !can_create(); });
-    }
-    if (failed_ || margin() < margin_needed) return refuse();
-    if (large && !make_large_file(lock, need + kNextFileBytes)) return refuse();
+    if (failed_ || enlarging_ || margin() < margin_needed) return refuse();
+    if (next_ && next_->generation == next_generation_planned_) capacity = next_->capacity;
     uint64_t previous_used = plan_.used;
     plan_.start += plan_.capacity;
-    plan_.capacity = large ? large_capacity_ : files_.capacity();
+    plan_.capacity = capacity;
     plan_.generation = next_generation_planned_++;
     plan_.seed = record_seed(plan_.generation, options_.salt);
     plan_.cipher = new_cipher(plan_.generation, options_.salt);
@@ -276,6 +318,21 @@ class JournalImpl final : public Journal {
     batch_.pieces.push_back({plan_.generation, 0, previous_used, batch_.bytes.size(), batch_.bytes.size()});
     refresh_limit();
     return true;
+  }
+
+  // Whether the next file takes a record of `bytes`; else one that does is asked for. Only a file that the plan has not taken yet
+  // can be made larger, so everything planned before has to be written first.
+  bool large_file_ready(std::unique_lock<std::mutex>& lock, uint64_t bytes) {
+    auto ready_for = [&] { return next_ && next_->generation == next_generation_planned_ && next_->capacity >= bytes; };
+    if (ready_for()) return true;
+    hand_over(lock);
+    large_refused_ = false;
+    large_asked_ = (bytes + 7) & ~7ull;
+    waits_for_file_ = true;
+    if (!options_.threaded) maintain_all(lock);
+    if (ready_for()) return true;
+    if (options_.threaded) work_.notify_one();
+    return false;
   }
 
   // At the start, so that what is in the old file can go with the next checkpoint. Where there is no room for another file
@@ -298,26 +355,6 @@ class JournalImpl final : public Journal {
     if (!can_create()) full_ = true;
     if (options_.threaded) work_.notify_one();
     return false;
-  }
-
-  // Blocks: everything planned before is written, then the next file is replaced by one large enough.
-  bool make_large_file(std::unique_lock<std::mutex>& lock, uint64_t capacity) {
-    lock.unlock();
-    flush();
-    lock.lock();
-    done_.wait(lock, [&] { return failed_ || !options_.threaded || written_ == position_; });
-    if (failed_) return false;
-    large_capacity_ = (capacity + 7) & ~7ull;
-    if (bytes_of_files_ + large_capacity_ > options_.bytes_max + files_.capacity()) return false;
-    large_asked_ = true;
-    if (options_.threaded) {
-      work_.notify_one();
-      done_.wait(lock, [&] { return failed_ || !large_asked_; });
-    } else {
-      enlarge_next(lock);
-    }
-    assert(failed_ || !next_ || next_->generation == next_generation_planned_);
-    return !failed_ && next_ && next_->capacity == large_capacity_;
   }
 
   // How far records outside of the reserve may go in the planned file.
@@ -347,19 +384,24 @@ class JournalImpl final : public Journal {
   }
   bool can_create() const { return !no_room_on_disk_ && within_bytes_max(); }
 
-  bool release_due() const { return log_.size() > 1 && log_.front().end() <= released_; }
-  bool prepare_due() const { return !next_ && ready_spares_ > 0; }
+  bool release_due() const { return log_.size() > 1 && log_.front().end() <= released_ && !maintenance_stalled_; }
+  bool prepare_due() const { return !next_ && ready_spares_ > 0 && !maintenance_stalled_; }
+  bool enlarge_due() const {
+    if (!large_asked_ || large_waits_ || maintenance_stalled_) return false;
+    return next_ ? next_->generation == next_generation_planned_ : ready_spares_ > 0;
+  }
+  bool give_up_due() const { return give_up_ && ready_spares_ > 0 && margin() > kReadyFiles; }
   bool creation_due() const {
     return within_bytes_max() && margin() < kReadyFiles && (!no_room_on_disk_ || retry_);
   }
   bool maintenance_due() const {
-    return !failed_ && (release_due() || prepare_due() || creation_due() || large_asked_);
+    return !failed_ && (release_due() || prepare_due() || creation_due() || enlarge_due() || give_up_due());
   }
 
   // The prepared file, if one is needed at all, is enough for this batch.
   bool prepared_for(const Batch& batch) const {
     uint64_t last = batch.pieces.back().generation;
-    return last == log_.back().generation || (next_ && last == next_->generation);
+    return last == log_.back().generation || (next_ && last == next_->generation && !names_unsynced_);
   }
 
   void set_failed(const std::string& problem) {
@@ -372,47 +414,76 @@ class JournalImpl final : public Journal {
 
   // ---- writing: by the owner or by the thread, never both
 
-  bool write(const Batch& batch) {
+  // What is left of the batch after `later` is to be written again.
+  Written write(Batch& batch) {
     JournalFile* file;
     {
       std::lock_guard lock(mutex_);
       file = &log_.back();
     }
-    for (const Piece& piece : batch.pieces) {
-      if (piece.generation != file->generation && !(file = open_next(*file, piece))) return false;
-      const char* from = batch.bytes.data() + piece.begin;
-      if (piece.end > piece.begin && !write_to(*file, from, piece.end - piece.begin, piece.offset)) return false;
+    for (size_t i = 0; i < batch.pieces.size(); i++) {
+      const Piece& piece = batch.pieces[i];
+      Written result = piece.generation == file->generation ? Written::all : open_next(file, piece);
+      if (result == Written::all && piece.end > piece.begin)
+        result = write_to(*file, batch.bytes.data() + piece.begin, piece.end - piece.begin, piece.offset);
+      if (result == Written::all) continue;
+      batch.pieces.erase(batch.pieces.begin(), batch.pieces.begin() + (std::ptrdiff_t)i);
+      return result;
     }
-    return true;
+    return Written::all;
   }
 
-  bool write_to(const JournalFile& file, const char* from, size_t n, uint64_t offset) {
+  Written write_to(const JournalFile& file, const char* from, size_t n, uint64_t offset) {
     ssize_t r = disk_.pwrite(file.handle, from, n, kJournalHeaderBytes + offset);
     std::lock_guard lock(mutex_);
-    if (r < 0) {
-      set_failed("cannot write " + file.path + ": " + strerror((int)-r));
-      return false;
-    }
+    if (r < 0) return not_written((int)r, "cannot write " + file.path);
     stats_.writes++;
     stats_.bytes_written += n;
-    return true;
+    return Written::all;
+  }
+
+  Written not_written(int error, const std::string& what) {
+    if (!note_trouble(error, what)) return Written::failed;
+    write_stalled_ = true;
+    return Written::later;
+  }
+
+  // True when it passes, and may be tried again.
+  bool note_trouble(int error, const std::string& what) {
+    if (passes(error)) {
+      trouble_ = error;
+      trouble_wakes_ = true;
+    } else {
+      set_failed(what + ": " + strerror(-error) +
+                 (trouble_of(error) == DiskTrouble::read_only ? ". Make it writable and start the server again" : ""));
+    }
+    return passes(error);
   }
 
   // Goes over to the prepared file. The mark that ends the old one is written only now, so a mark never names
   // a file that is not there.
-  JournalFile* open_next(const JournalFile& old, const Piece& piece) {
+  Written open_next(JournalFile*& file, const Piece& piece) {
+    const JournalFile& old = *file;
     std::unique_lock lock(mutex_);
-    if (!next_ && !prepare_next(lock)) return nullptr;
+    if (!next_ && !prepare_next(lock)) return failed_ ? Written::failed : not_written(trouble_, {});
+    if (names_unsynced_) {
+      lock.unlock();
+      int r = files_.sync_names();
+      lock.lock();
+      if (r < 0) return not_written(r, "cannot sync " + options_.folder);
+      names_unsynced_ = false;
+    }
     assert(next_->generation == piece.generation && next_->start == old.end());
     char mark[kNextFileBytes];
     encode_record(mark, old.seed, 0, 0, next_->generation, synced_, kNextFile, {}, nullptr);
     lock.unlock();
-    if (!write_to(old, mark, sizeof mark, piece.previous_used)) return nullptr;
+    if (Written result = write_to(old, mark, sizeof mark, piece.previous_used); result != Written::all) return result;
     lock.lock();
     log_.push_back(std::move(*next_));
     next_.reset();
     files_opened_++;
-    return &log_.back();
+    file = &log_.back();
+    return Written::all;
   }
 
   // Syncs all that is written. Files are synced in order; the last one stays in the set because more comes
@@ -450,7 +521,8 @@ class JournalImpl final : public Journal {
     int r = 0;
     while (files_.spares() == 0 && r >= 0) r = files_.create_piece();
     JournalFile first;
-    if (r >= 0) r = files_.prepare(next_generation_prepared_++, 0, first);
+    if (r >= 0) r = files_.prepare(next_generation_prepared_, 0, first);
+    if (r >= 0) next_generation_prepared_++;
     if (first.handle >= 0) log_.push_back(std::move(first));
     if (r < 0) set_failed("cannot make the first file in " + options_.folder + ": " + strerror(-r));
     next_generation_planned_ = next_generation_prepared_;
@@ -462,8 +534,15 @@ class JournalImpl final : public Journal {
     ready_spares_ = files_.spares();
     bytes_of_files_ = files_.bytes();
     creating_ = files_.creating();
+    names_unsynced_ = files_.names_unsynced();
+    if (margin() >= kReadyFiles || !within_bytes_max()) no_room_on_disk_ = false;  // the disk is not what is asked
     if (margin() >= 1 || can_create()) full_ = false;
+    note_progress();
     done_.notify_all();
+  }
+
+  void note_progress() {
+    if (!no_room_on_disk_ && !maintenance_stalled_ && !write_stalled_) trouble_ = 0;
   }
 
   void maintain_all(std::unique_lock<std::mutex>& lock) {
@@ -474,16 +553,19 @@ class JournalImpl final : public Journal {
 
   // One step of what is due, without the mutex. A step is short, because syncs wait for it.
   void maintain_one(std::unique_lock<std::mutex>& lock) {
-    if (large_asked_) {
-      enlarge_next(lock);
-    } else if (release_due()) {
-      JournalFile file = std::move(log_.front());
-      log_.pop_front();
+    if (release_due()) {
+      JournalFile& file = log_.front();  // only who maintains removes it
+      bool taken = false;
       lock.unlock();
-      int r = files_.retire(file);
+      int r = files_.retire(file, taken);
       lock.lock();
-      if (r < 0) set_failed("cannot recycle " + file.path + ": " + strerror(-r));
+      if (r < 0) maintenance_stalled_ = note_trouble(r, "cannot recycle " + file.path);
+      if (taken) log_.pop_front(), large_waits_ = false;
       note_files();
+    } else if (enlarge_due()) {
+      enlarge_next(lock);
+    } else if (give_up_due()) {
+      give_up_spare(lock);
     } else if (prepare_due()) {
       prepare_next(lock);
     } else if (creation_due()) {
@@ -493,16 +575,16 @@ class JournalImpl final : public Journal {
 
   bool prepare_next(std::unique_lock<std::mutex>& lock) {
     assert(!next_ && files_.spares() > 0);
-    uint64_t generation = next_generation_prepared_++, start = log_.back().end();
+    uint64_t generation = next_generation_prepared_, start = log_.back().end();
     lock.unlock();
     JournalFile file;
     int r = files_.prepare(generation, start, file);
     lock.lock();
     if (r < 0) {
-      disk_.close(file.handle);
-      set_failed("cannot prepare " + file.path + ": " + strerror(-r));
+      maintenance_stalled_ = note_trouble(r, "cannot prepare " + options_.folder + "/" + hex16(generation) + ".journal");
       return false;
     }
+    next_generation_prepared_++;
     next_ = std::move(file);
     note_files();
     return true;
@@ -517,30 +599,49 @@ class JournalImpl final : public Journal {
       r = files_.create_piece();
       lock.lock();
     } while (r == 0 && urgent);
-    if (means_no_room(r)) {
-      no_room_on_disk_ = true;
+    if (r < 0) {
+      no_room_on_disk_ = note_trouble(r, "cannot make a file in " + options_.folder);
       refused_by_disk_ns_ = monotonic_ns();
-    } else if (r < 0) {
-      set_failed("cannot make a file in " + options_.folder + ": " + strerror(-r));
     } else if (r > 0) {
-      no_room_on_disk_ = false;
+      no_room_on_disk_ = give_up_ = false;
     }
     note_files();
   }
 
+  // The bound of all files gives way to a single large one, but not to one behind files that a checkpoint could free.
   void enlarge_next(std::unique_lock<std::mutex>& lock) {
     if (!next_ && !prepare_next(lock)) return;
+    uint64_t larger = large_asked_ + kJournalHeaderBytes;
+    if (bytes_of_files_ - next_->file_bytes() + larger > options_.bytes_max) {
+      if (margin() > kReadyFiles) return give_up_spare(lock);
+      if (log_.size() > 1) {
+        large_waits_ = trouble_wakes_ = true;  // for release()
+        return;
+      }
+    }
     JournalFile file = *next_;
+    uint64_t capacity = large_asked_;
+    enlarging_ = true;  // the plan leaves it alone
     lock.unlock();
-    int r = files_.enlarge(file, large_capacity_);
+    int r = files_.enlarge(file, capacity);
     lock.lock();
-    if (r == 0)
-      next_ = file;
-    else if (!means_no_room(r))
-      set_failed("cannot make a larger " + file.path + ": " + strerror(-r));
-    large_asked_ = false;
+    enlarging_ = false;
+    *next_ = file;
+    large_asked_ = 0;
+    if (r < 0) large_refused_ = note_trouble(r, "cannot make a larger " + file.path);
+    trouble_wakes_ = true;
     note_files();
-    done_.notify_all();
+  }
+
+  void give_up_spare(std::unique_lock<std::mutex>& lock) {
+    lock.unlock();
+    size_t before = files_.spares();
+    int r = files_.give_up_spare();
+    bool none = files_.spares() == before;
+    lock.lock();
+    if (r < 0) maintenance_stalled_ = note_trouble(r, "cannot unlink a spare file in " + options_.folder);
+    note_files();
+    if (margin() <= kReadyFiles || none) give_up_ = false;
   }
 
   void run() {
@@ -548,9 +649,9 @@ class JournalImpl final : public Journal {
     for (;;) {
       work_.wait(lock, [&] {
         return stop_ || failed_ ||
-               (!queue_.empty() || (sync_wanted_ > synced_ && written_ > synced_) || maintenance_due());
+               ((!queue_.empty() && !write_stalled_) || (sync_wanted_ > synced_ && written_ > synced_) || maintenance_due());
       });
-      if (failed_ || (stop_ && queue_.empty())) return finish(lock);
+      if (failed_ || (stop_ && (queue_.empty() || write_stalled_))) return finish(lock);
       uint64_t written = written_, synced = synced_;
       size_t files = margin();
       write_queue(lock);
@@ -558,8 +659,8 @@ class JournalImpl final : public Journal {
       bool moved = written_ > written || synced_ > synced;
       if (moved) wake(lock);
       if (!failed_ && !stop_ && maintenance_due()) maintain_one(lock);
-      if (waits_for_file_ && margin() > files) {
-        waits_for_file_ = false;
+      if ((waits_for_file_ && margin() > files) || trouble_wakes_) {
+        waits_for_file_ = trouble_wakes_ = false;
         wake(lock);
       }
     }
@@ -572,15 +673,17 @@ class JournalImpl final : public Journal {
   }
 
   void write_queue(std::unique_lock<std::mutex>& lock) {
-    while (!queue_.empty() && !failed_) {
+    while (!queue_.empty() && !failed_ && !write_stalled_) {
       Batch batch = std::move(queue_.front());
       queue_.pop_front();
       thread_writes_ = true;
       lock.unlock();
-      bool ok = write(batch);
+      Written result = write(batch);
       lock.lock();
       thread_writes_ = false;
-      if (ok) written_ = batch.position_end;
+      if (result == Written::all) written_ = batch.position_end;
+      else if (result == Written::later) queue_.push_front(std::move(batch));
+      note_progress();
       done_.notify_all();
     }
   }
@@ -603,7 +706,7 @@ class JournalImpl final : public Journal {
     std::shared_ptr<FileCipher> cipher;  // null: not encrypted
     bool closed;                         // it is encrypted otherwise than new files: nothing more goes in
   } plan_{};  // the file that append() fills
-  uint64_t limit_ = 0, next_generation_planned_ = 0, large_capacity_ = 0;
+  uint64_t limit_ = 0, next_generation_planned_ = 0;
   Batch batch_;
   bool durable_wanted_ = false, recovered_ = false, refused_ = false;
 
@@ -615,13 +718,17 @@ class JournalImpl final : public Journal {
   std::deque<Batch> queue_;
   uint64_t position_ = 0, released_ = 0, sync_wanted_ = 0, unsynced_from_ = 0, next_generation_prepared_ = 0;
   uint64_t files_planned_ = 0, files_opened_ = 0, refused_by_disk_ns_ = 0, bytes_of_files_ = 0;
+  uint64_t large_asked_ = 0;  // capacity of the next file, because a record needs it
   size_t ready_spares_ = 0;
   bool creating_ = false, waits_for_file_ = false, no_room_on_disk_ = false, retry_ = false,
-       large_asked_ = false, thread_writes_ = false, stop_ = false;
+       enlarging_ = false, names_unsynced_ = false, thread_writes_ = false, stop_ = false, give_up_ = false;
+  bool maintenance_stalled_ = false;  // until retry()
+  bool trouble_wakes_ = false;        // the owner has not heard of a trouble yet
   std::string error_;
   Stats stats_{};
   std::atomic<uint64_t> written_{0}, synced_{0};
-  std::atomic<bool> failed_{false}, full_{false};
+  std::atomic<bool> failed_{false}, full_{false}, write_stalled_{false}, large_refused_{false}, large_waits_{false};
+  std::atomic<int> trouble_{0};
   std::thread thread_;
 };
 

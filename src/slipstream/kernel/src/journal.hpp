@@ -63,7 +63,8 @@ class Journal {
   // with neither of them, so far ahead of the disk that files cannot be filled with zeros in time: try again
   // after the next wake-up.
   //
-  // `kind` is below 0xf0. A payload larger than file_bytes makes a file of its own size and blocks meanwhile.
+  // `kind` is below 0xf0. A payload larger than file_bytes waits for a file of its own size; others go on meanwhile. Without room
+  // for that file large_refused() is set, until the next append() of such a payload.
   // `durable`: somebody waits for the sync. Without it the record is only written at flush() and is synced
   // along with the next durable one.
   // `reserve`: may use the file kept for purge, delete, ack and checkpoint on a full disk.
@@ -81,8 +82,14 @@ class Journal {
   virtual uint64_t written() const = 0;
   virtual uint64_t synced() const = 0;
   virtual bool failed() const = 0;
-  // The disk or bytes_max leaves only the reserve: append() refused a record for that.
+  // The disk or bytes_max leaves only the reserve: append() refused a record for that. Or what was appended cannot be written now.
   virtual bool full() const = 0;
+  virtual bool large_refused() const = 0;
+  // -errno of what the journal waits to try again (disk_trouble.hpp), else 0. retry() tries it again.
+  virtual int trouble() const = 0;
+  virtual void retry() = 0;
+  virtual void give_up_spares() = 0;  // those that are not needed at once, so that others may use their room
+  virtual uint64_t reserve_left() const = 0;  // bytes that records of the reserve may still take
   virtual std::string error() const = 0;
 
   virtual void release(uint64_t position) = 0;

@@ -15,6 +15,7 @@ constexpr uint64_t kZeroPieceBytes = 2 << 20;  // between two pieces the journal
 
 JournalFiles::~JournalFiles() {
   for (JournalFile& file : spares_) disk_.close(file.handle);
+  if (preparing_) disk_.close(preparing_->handle);
   if (creating()) disk_.close(creating_.handle);
 }
 
@@ -138,63 +139,104 @@ int JournalFiles::create_piece() {
   }
   filled_ = end;
   if (filled_ < file_bytes_) return 0;
-  std::string path = path_of(spare_number_++, ".spare");
-  r = rename_durably(creating_.path, path);
+  std::string path = path_of(spare_number_, ".spare");
+  r = disk_.rename(creating_.path, path);
   if (r < 0) return r;
+  spare_number_++;
+  folder_unsynced_ = true;
   creating_.path = path;
   spares_.push_back(std::exchange(creating_, {}));
-  return 1;
+  r = sync_names();
+  return r < 0 ? r : 1;
 }
 
 int JournalFiles::prepare(uint64_t generation, uint64_t start, JournalFile& file) {
-  assert(!spares_.empty() && generation > generation_max_);
-  file = std::move(spares_.back());
-  spares_.pop_back();
-  file.generation = generation_max_ = generation;
-  file.start = start;
-  file.seed = record_seed(generation, salt_);
-  file.salt = salt_;
-  file.key_number = key_number_;
-  int r = write_header(file.handle, generation, start, file.capacity);
+  assert(spares() && generation > generation_max_);
+  int r = sync_names();
   if (r < 0) return r;
+  if (!preparing_) {
+    preparing_ = std::move(spares_.back());
+    spares_.pop_back();
+  }
+  JournalFile& next = *preparing_;
   std::string path = path_of(generation, ".journal");
-  r = rename_durably(file.path, path);
-  file.path = path;
-  return r;
+  if (next.path != path) {
+    next.generation = generation;
+    next.start = start;
+    next.seed = record_seed(generation, salt_);
+    next.salt = salt_;
+    next.key_number = key_number_;
+    r = write_header(next.handle, generation, start, next.capacity);
+    if (r >= 0) r = disk_.rename(next.path, path);
+    if (r < 0) return r;
+    folder_unsynced_ = true;
+    next.path = path;
+  }
+  r = sync_names();
+  if (r < 0) return r;
+  generation_max_ = generation;
+  file = std::move(next);
+  preparing_.reset();
+  return 0;
 }
 
 int JournalFiles::enlarge(JournalFile& file, uint64_t larger) {
+  int r = sync_names();
+  if (r < 0 || file.capacity >= larger) return r;
   JournalFile large = file;
   large.path = path_of(spare_number_++, ".new");
   large.capacity = larger;
   large.handle = disk_.open(large.path, kOpenWrite | kOpenCreate | kOpenTruncate);
   if (large.handle < 0) return large.handle;
   bytes_ += large.file_bytes();
-  int r = fill_with_zeros(large.handle, 0, large.file_bytes());
+  r = fill_with_zeros(large.handle, 0, large.file_bytes());
   if (r == 0) r = write_header(large.handle, file.generation, file.start, larger);
   if (r < 0) {
     int discarded = discard(large);
     return discarded < 0 ? discarded : r;
   }
-  r = rename_durably(large.path, file.path);  // takes the place of the regular one
-  if (r < 0) return r;
+  r = disk_.rename(large.path, file.path);  // takes the place of the regular one
+  if (r < 0) {
+    int discarded = discard(large);
+    return discarded < 0 ? discarded : r;
+  }
+  folder_unsynced_ = true;
   large.path = file.path;
   disk_.close(file.handle);
   bytes_ -= file.file_bytes();
   file = std::move(large);
-  return 0;
+  return sync_names();
 }
 
-int JournalFiles::retire(JournalFile file) {
+int JournalFiles::retire(const JournalFile& file, bool& taken) {
+  taken = false;
+  int r = sync_names();
+  if (r < 0) return r;
   if (file.file_bytes() != file_bytes_ || file.key_number != key_number_) {
-    int r = discard(file);
-    return r < 0 ? r : disk_.sync_folder(folder_);
+    r = disk_.unlink(file.path);
+    if (r < 0) return r;
+    disk_.close(file.handle);
+    bytes_ -= file.file_bytes();
+  } else {
+    std::string path = path_of(spare_number_, ".spare");
+    r = disk_.rename(file.path, path);
+    if (r < 0) return r;
+    spare_number_++;
+    spares_.push_back(file);
+    spares_.back().path = path;
   }
-  std::string path = path_of(spare_number_++, ".spare");
-  int r = rename_durably(file.path, path);
-  file.path = path;
-  spares_.push_back(std::move(file));
-  return r;
+  taken = folder_unsynced_ = true;
+  return sync_names();
+}
+
+int JournalFiles::give_up_spare() {
+  if (spares_.empty()) return 0;
+  int r = disk_.unlink(spares_.front().path);
+  if (r < 0 && r != -ENOENT) return r;
+  disk_.close(spares_.front().handle);
+  bytes_ -= spares_.front().file_bytes();
+  spares_.erase(spares_.begin());
+  return 0;
 }
 
 int JournalFiles::fill_with_zeros(int handle, uint64_t from, uint64_t to) {
@@ -215,9 +257,10 @@ int JournalFiles::write_header(int handle, uint64_t generation, uint64_t start, 
   return r < 0 ? (int)r : disk_.sync(handle);
 }
 
-int JournalFiles::rename_durably(const std::string& from, const std::string& to) {
-  int r = disk_.rename(from, to);
-  return r < 0 ? r : disk_.sync_folder(folder_);
+int JournalFiles::sync_names() {
+  int r = folder_unsynced_ ? disk_.sync_folder(folder_) : 0;
+  if (r >= 0) folder_unsynced_ = false;
+  return r;
 }
 
 int JournalFiles::discard(JournalFile& file) {

@@ -5,6 +5,7 @@
 //
 // Not thread-safe: one thread at a time calls in. Results are 0 or -errno.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,19 +26,28 @@ class JournalFiles {
   // Finds what is there: the log's files by generation into `log`, spares kept here, unfinished ones removed.
   bool find(std::vector<JournalFile>& log, std::string& error);
 
+  // What fails with an error that passes (disk_trouble.hpp) may be tried again by the same call; everything is as before it, or
+  // further.
+
   // Fills a new spare with zeros, piece by piece: 1 when it is finished, 0 when another call is needed.
-  // On -ENOSPC nothing is left of it.
+  // Without room nothing is left of it.
   int create_piece();
   bool creating() const { return creating_.handle >= 0; }
 
   // Makes a spare the log's file of this generation; there must be one.
   int prepare(uint64_t generation, uint64_t start, JournalFile& file);
-  // Replaces a prepared file that holds nothing yet by a larger one of the same generation.
+  // Replaces a prepared file that holds nothing yet by a larger one of the same generation; `file` may be the larger one even on
+  // failure.
   int enlarge(JournalFile& file, uint64_t capacity);
-  // Makes a file of the log a spare.
-  int retire(JournalFile file);
+  // Makes a file of the log a spare. `taken`: it is not the log's any more, whatever the result.
+  int retire(const JournalFile& file, bool& taken);
+  // Names are not durable yet, because a sync of the folder did not come about: nothing may be built on them before sync_names().
+  bool names_unsynced() const { return folder_unsynced_; }
+  int sync_names();
+  // Unlinks a spare, so that others may use its room; not one that prepare() has begun with.
+  int give_up_spare();
 
-  size_t spares() const { return spares_.size(); }
+  size_t spares() const { return spares_.size() + preparing_.has_value(); }
   uint64_t bytes() const { return bytes_; }  // of all files: log, prepared, spare and unfinished
   uint64_t generation_max() const { return generation_max_; }  // the highest ever seen in this folder
   uint64_t capacity() const { return file_bytes_ - kJournalHeaderBytes; }
@@ -47,7 +57,6 @@ class JournalFiles {
   bool find_log_file(const std::string& name, std::vector<JournalFile>& log, std::string& error);
   int fill_with_zeros(int handle, uint64_t from, uint64_t to);
   int write_header(int handle, uint64_t generation, uint64_t start, uint64_t capacity);
-  int rename_durably(const std::string& from, const std::string& to);
   int discard(JournalFile& file);
   std::string path_of(uint64_t number, const char* suffix) const {
     return folder_ + "/" + hex16(number) + suffix;
@@ -60,6 +69,8 @@ class JournalFiles {
   const bool allocates_;       // rather than fills with zeros: nobody waits for syncs, which that makes faster
   std::vector<JournalFile> spares_;
   JournalFile creating_;
+  std::optional<JournalFile> preparing_;  // the spare that prepare() has begun with
+  bool folder_unsynced_ = false;
   uint64_t filled_ = 0;  // bytes of creating_ that are on stable storage
   uint64_t bytes_ = 0, generation_max_ = 0, spare_number_ = 0;
 };

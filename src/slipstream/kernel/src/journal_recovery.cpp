@@ -59,9 +59,10 @@ class Recovery {
       if (r == 0 && log_[i].end() > stable_max_) r = disk_.sync(log_[i].handle);
     if (r < 0) return report(last, "cannot sync ", r);
     while (log_.size() > last_ + 1) {  // from the newest, each durably, so that there is never a gap
-      JournalFile left_over = std::move(log_.back());
-      log_.pop_back();
-      r = files_.retire(left_over);
+      JournalFile left_over = log_.back();
+      bool taken = false;
+      r = files_.retire(left_over, taken);
+      if (taken) log_.pop_back();
       if (r < 0) return report(left_over, "cannot recycle ", r);
     }
     return true;

@@ -1,7 +1,10 @@
 // Life of the kernel: the turn, sockets, connections and their timers. What a command means stands in routing.cpp.
 #include "kernel.hpp"
 
+#include <sys/resource.h>
 #include <algorithm>
+#include <climits>
+#include <utility>
 #include <arpa/inet.h>
 #include <cassert>
 #include <cerrno>
@@ -19,6 +22,8 @@
 namespace slipstream {
 namespace {
 
+constexpr rlim_t kStoreDescriptors = 32;
+constexpr int64_t kTurnedAwayNs = 10'000'000'000;  // between two events
 constexpr size_t kReadBytes = 128 << 10;        // one recv at most per connection and turn
 constexpr size_t kKeepOutBytes = 1 << 20;       // output buffers larger than this are given back when empty
 constexpr size_t kWriteGoalBytes = 1 << 20;     // what a slow client must take within one write deadline
@@ -283,9 +288,15 @@ void Kernel::accept_sockets(Connection& listener) {
       fd = accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) ::close(fd);
       spare_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+      turn_away();
       continue;
     }
     if (fd < 0) return;
+    if (fd >= client_descriptors_max_) {
+      ::close(fd);
+      turn_away();
+      continue;
+    }
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     std::string ip;
@@ -293,6 +304,22 @@ void Kernel::accept_sockets(Connection& listener) {
     describe_peer(fd, ip, port);
     add_connection(fd, ip, port);
   }
+}
+
+// The last descriptors are the store's: its files matter to everybody.
+int Kernel::descriptors_for_clients() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > (rlim_t)INT_MAX) return INT_MAX;
+  return (int)(limit.rlim_cur - std::min<rlim_t>(kStoreDescriptors, limit.rlim_cur / 8));
+}
+
+void Kernel::turn_away() {
+  turned_away_++;
+  if (turned_away_told_ns_ && now.monotonic_ns - turned_away_told_ns_ < kTurnedAwayNs) return;
+  turned_away_told_ns_ = now.monotonic_ns;
+  EventRecord e{EventType::turned_away};
+  e.a = std::exchange(turned_away_, 0);
+  emit(std::move(e));
 }
 
 void Kernel::add_connection(int fd, const std::string& ip, int port) {

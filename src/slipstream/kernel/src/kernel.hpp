@@ -76,7 +76,7 @@ RequestQueue request_queue(uint32_t service, string_view subject);
 
 enum class EventType : uint8_t {
   connect, closed, request, committed, advisory, inactive,
-  feed, failed, requests_dropped, trace, readable, batch_abandoned, offline, abandoned,
+  feed, failed, requests_dropped, trace, readable, batch_abandoned, offline, abandoned, storage, turned_away,
 };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.
@@ -182,6 +182,8 @@ class Kernel {
   string_view without_domain(string_view subject, std::string& rewritten) const;
   int process(Time now, int ready);
   void accept_sockets(Connection& listener);
+  static int descriptors_for_clients();
+  void turn_away();
   void add_connection(int fd, const std::string& ip, int port);
   void readable(Connection& c);
   size_t parse(Connection& c, const char* p, size_t n);  // returns the bytes consumed
@@ -240,6 +242,9 @@ class Kernel {
   EagerWait eager_wait_;   // of the kernel's thread
   int epoll_ = -1, wake_fd_ = -1;
   int spare_fd_ = -1;  // given up for a moment to turn a connection away when descriptors run out
+  const int client_descriptors_max_ = descriptors_for_clients();  // what is above it is the store's
+  uint64_t turned_away_ = 0;                                      // clients since the last event about them
+  int64_t turned_away_told_ns_ = 0;
 
   std::mutex mutex_;
   std::atomic<int> waiters_{0};

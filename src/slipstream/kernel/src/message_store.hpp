@@ -64,6 +64,7 @@ struct StoreOptions {
   std::string folder;              // "streams/<group>"; unused when memory
   bool memory = false;
   uint64_t segment_bytes_min = 64 << 10, segment_bytes_max = 16 << 20;  // a stream's segments start small and double
+  bool* trouble_noticed = nullptr;  // set where a write may be tried again
   uint64_t tail_bytes = 1 << 20;   // in memory, written lazily: the journal has it until a checkpoint
   uint64_t read_ahead_bytes = 256 << 10;
   bool compressed = false;
@@ -137,6 +138,7 @@ class MessageStore {
   virtual void drop() = 0;                  // the stream was deleted: closes and unlinks everything
   virtual std::string error() const = 0;
   virtual bool failed() const = 0;          // for good; a full disk is not
+  virtual int trouble() const = 0;          // -errno of the last write that may be tried again; 0: none since one succeeded
   virtual void check() const = 0;           // asserts every invariant; slow, for tests
 
   struct Memory { uint64_t index, subjects, tails; };

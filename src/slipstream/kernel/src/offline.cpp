@@ -39,7 +39,7 @@ void Stream::release_offline() {
   open_.clear(), open_replies_.clear();
   for (Entry& e : group.inflight) give_up(e);
   group.inflight.clear();
-  inflight_messages_ = inflight_bytes_ = 0;
+  count_in_flight(-(int64_t)inflight_messages_, -(int64_t)inflight_bytes_);
   close_feeds();
   js.direct_gets.forget(*this);
   js.kernel.timers.cancel(age_timer_);

@@ -47,7 +47,10 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
     return fast_->take(subject, reply, header, body);
   }
   if (spec.no_ack) reply = {};
-  if (js.failed() || is_full()) return answer_error(reply, js.failed() ? kStoreFailed : kTooManyRequests);
+  if (group.logged && (js.failed() || js.refuses_publishes())) return answer_error(reply, js.refusal());
+  if (is_full()) return answer_error(reply, kTooManyRequests);
+  if (!spec.memory && MessageStore::message_bytes(false, subject.size(), header.size(), body.size()) > kFileRecordBytesMax)
+    return answer_error(reply, kRecordTooLarge);
   if (spec.allow_atomic && header.find(kBatchIdHeader) != string_view::npos && !scan_headers(header).batch_id.empty()) {
     if (!staging_) staging_ = std::make_unique<BatchStaging>(*this);
     return staging_->take(subject, reply, header, body);
@@ -58,7 +61,14 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
 
 bool Stream::is_full() const {
   uint64_t staged = staging_ ? staging_->bytes() : 0;
-  return inflight_messages_ + open_count_ >= kStreamInflightMessages || bytes_in_flight() + staged >= kStreamInflightBytes;
+  return inflight_messages_ + open_count_ >= kStreamInflightMessages || bytes_in_flight() + staged >= kStreamInflightBytes ||
+         js.bytes_in_flight >= kInflightBytes;
+}
+
+void Stream::count_in_flight(int64_t messages, int64_t bytes) {
+  inflight_messages_ += (uint64_t)messages;
+  inflight_bytes_ += (uint64_t)bytes;
+  js.bytes_in_flight += (uint64_t)bytes;
 }
 
 bool Stream::too_large(size_t header, size_t body) const {
@@ -99,17 +109,56 @@ void Stream::seal() {
   if (open_count_ == 0) return;
   store64(open_.data(), (uint64_t)entry_time_ns());
   store32(open_.data() + 8, open_count_);
-  inflight_messages_ += open_count_;
-  inflight_bytes_ += open_.size();
+  int64_t count = open_count_, bytes = (int64_t)open_.size();
+  count_in_flight(count, bytes);
   open_count_ = 0;
-  uint64_t count = load32(open_.data() + 8), bytes = open_.size();
   if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async)) return;
-  inflight_messages_ -= count;
-  inflight_bytes_ -= bytes;
-  Reader replies(open_replies_.view());
-  while (replies.left()) {
-    answer_error(replies.get_bytes(replies.get16()), js.failed() ? kStoreFailed : kStorageFull);
+  count_in_flight(-count, -bytes);
+  refuse_messages(open_.view(), open_replies_.view());
+}
+
+// Those of an entry that the log does not take.
+void Stream::refuse_messages(string_view payload, string_view reply_subjects) {
+  const PublishError error = js.refusal();
+  Verdict verdict;
+  verdict.error = &error;
+  Reader in(payload), replies(reply_subjects);
+  in.get64();
+  uint32_t count = in.get32();
+  LoggedMessage m;
+  for (uint32_t i = 0; i < count && m.decode(in); i++) {
+    string_view reply = replies.get_bytes(replies.get16());
+    if (reply.empty()) continue;
+    if (!m.in_fast_batch) answer_error(reply, error);
+    else if (fast_) fast_->applied(reply, m, verdict);
   }
+}
+
+void Stream::withdrawn(const Entry& entry) {
+  Reader in(entry.payload.view()), replies(entry.replies.view());
+  switch (entry.kind) {
+    case EntryKind::messages:
+      in.get64();
+      count_in_flight(-(int64_t)in.get32(), -(int64_t)entry.payload.size());
+      refuse_messages(entry.payload.view(), entry.replies.view());
+      break;
+    case EntryKind::batch_commit:
+      in.get64();
+      count_in_flight(-(int64_t)in.get32(), -(int64_t)replies.get64());
+      answer_error(replies.get_text(), js.refusal());
+      break;
+    case EntryKind::mirrored:
+    case EntryKind::sourced:
+      count_in_flight(0, -(int64_t)entry.payload.size());
+      if (auto feed = feeds.find(replies.get32()); feed != feeds.end()) {
+        feed->second->applied(0, true);
+        if (feed->second->closed) forget_feed(feed->first);
+      }
+      break;
+    default:
+      assert(entry.kind == EntryKind::batch_part);
+  }
+  fired_index_ = std::min(fired_index_, group.last_index);  // schedules that are in no entry any more fire again
 }
 
 void Stream::answer(string_view reply, string_view json) {
@@ -182,8 +231,7 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
     else if (fast_) ended ? fast_->ended(reply) : fast_->applied(reply, m, verdict);
   }
   if (!entry) return;
-  inflight_messages_ -= count;
-  inflight_bytes_ -= entry->payload.size();
+  count_in_flight(-(int64_t)count, -(int64_t)entry->payload.size());
   wake_after_append();
 }
 

@@ -1,10 +1,14 @@
 // The real disk: system calls relative to a folder that stays open, so that a renamed parent or a changed
 // working directory cannot redirect them. A handle is the file descriptor itself.
+//
+// Some descriptors are kept in reserve, so that a process whose clients hold all the others can still write its files: an open
+// that fails for want of one gives one of them up, and a close takes one back.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -12,8 +16,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <mutex>
+#include <vector>
 
 #include "disk.hpp"
+#include "disk_trouble.hpp"
 
 namespace slipstream {
 namespace {
@@ -36,6 +43,46 @@ bool syncfs_tells_of_failures() {
   return major > 5 || (major == 5 && minor >= 8);
 }
 
+constexpr size_t kReservedDescriptors = 8;
+
+class DescriptorReserve {
+ public:
+  DescriptorReserve() { refill(kReservedDescriptors); }
+  DescriptorReserve(const DescriptorReserve&) = delete;
+  ~DescriptorReserve() {
+    for (int fd : reserved_) ::close(fd);
+  }
+
+  // Repeats `open` with a descriptor of the reserve where there is no other.
+  template <typename Open>
+  int opened(Open open) {
+    int fd = open();
+    if (trouble_of(std::min(fd, 0)) != DiskTrouble::no_descriptors) return fd;
+    std::lock_guard lock(mutex_);
+    if (reserved_.empty()) return fd;
+    ::close(reserved_.back());
+    reserved_.pop_back();
+    missing_ = true;
+    return open();
+  }
+  // A descriptor was closed.
+  void refill(size_t most = 1) {
+    if (!missing_) return;
+    std::lock_guard lock(mutex_);
+    for (size_t n = 0; n < most && reserved_.size() < kReservedDescriptors; n++) {
+      int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+      if (fd < 0) return;
+      reserved_.push_back(fd);
+    }
+    missing_ = reserved_.size() < kReservedDescriptors;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<int> reserved_;
+  std::atomic<bool> missing_{true};
+};
+
 class RealDisk final : public Disk {
  public:
   explicit RealDisk(const std::string& root) {
@@ -50,11 +97,15 @@ class RealDisk final : public Disk {
     if (mode & kOpenCreate) flags |= O_CREAT;
     if (mode & kOpenExclusive) flags |= O_CREAT | O_EXCL;
     if (mode & kOpenTruncate) flags |= O_TRUNC;
-    return at_root([&] { return ::openat(root_, path.c_str(), flags, 0644); });
+    return reserve_.opened([&] { return at_root([&] { return ::openat(root_, path.c_str(), flags, 0644); }); });
   }
 
   // Not repeated on EINTR: Linux has released the descriptor already.
-  int close(int handle) override { return ::close(handle) == 0 || errno == EINTR ? 0 : -errno; }
+  int close(int handle) override {
+    int result = ::close(handle) == 0 || errno == EINTR ? 0 : -errno;
+    reserve_.refill();
+    return result;
+  }
 
   ssize_t pread(int handle, void* to, size_t n, uint64_t offset) override {
     size_t done = 0;
@@ -131,12 +182,19 @@ class RealDisk final : public Disk {
     int folder = open_folder(path);
     if (folder < 0) return folder;
     int r = without_interruption([&] { return ::fsync(folder); });
-    ::close(folder);
+    close(folder);
     return r;
   }
 
   int allocate(int handle, uint64_t size) override {
     return without_interruption([&] { return ::fallocate(handle, 0, 0, (off_t)size); });
+  }
+  int space(Space& space) override {
+    struct statvfs found;
+    int r = at_root([&] { return ::fstatvfs(root_, &found); });
+    if (r < 0) return r;
+    space = {found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize};
+    return 0;
   }
   int sync_everything() override {
     static const bool tells = syncfs_tells_of_failures();
@@ -150,7 +208,7 @@ class RealDisk final : public Disk {
     DIR* entries = ::fdopendir(folder);
     if (!entries) {
       int e = errno;
-      ::close(folder);
+      close(folder);
       return -e;
     }
     int result = 0;
@@ -165,6 +223,7 @@ class RealDisk final : public Disk {
       if (name != "." && name != "..") names.push_back(std::move(name));
     }
     ::closedir(entries);
+    reserve_.refill();
     std::sort(names.begin(), names.end());
     return result;
   }
@@ -174,7 +233,7 @@ class RealDisk final : public Disk {
     if (handle < 0) return handle;
     int r = without_interruption([&] { return ::flock(handle, LOCK_EX | LOCK_NB); });
     if (r == 0) return handle;
-    ::close(handle);
+    close(handle);
     return r;
   }
 
@@ -186,9 +245,10 @@ class RealDisk final : public Disk {
 
   int open_folder(const std::string& path) {
     const char* name = path.empty() ? "." : path.c_str();
-    return at_root([&] { return ::openat(root_, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+    return reserve_.opened([&] { return at_root([&] { return ::openat(root_, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }); });
   }
 
+  DescriptorReserve reserve_;
   int root_;  // descriptor of the store folder, or -errno of opening it: every operation then answers that
   std::atomic<bool> nowait_unsupported_{false};
 };

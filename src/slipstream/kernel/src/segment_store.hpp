@@ -70,6 +70,7 @@ class SegmentStore final : public MessageStore {
   void drop() override;
   std::string error() const override { return error_; }
   bool failed() const override { return failed_; }
+  int trouble() const override { return trouble_; }
   void check() const override;
   Memory memory() const override;
 
@@ -132,6 +133,7 @@ class SegmentStore final : public MessageStore {
   void forget_file(Segment* segment);
   void unlink_files(std::vector<std::string> names);
   bool fail(const std::string& what, int error);
+  void not_erased(const std::string& what, int error, uint64_t base, uint64_t id);
   std::string new_file_name(uint64_t base);
 
   // Reading.
@@ -187,6 +189,7 @@ class SegmentStore final : public MessageStore {
   std::vector<std::string> unnamed_;  // files that the last snapshot did not name
   std::string error_;
   bool failed_ = false;  // the device failed for good; full is not for good
+  int trouble_ = 0;
 
   ReadBuffer times_buffer_;  // for first_time_ns()
   uint64_t first_time_seq_ = 0;

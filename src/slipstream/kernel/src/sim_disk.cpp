@@ -16,11 +16,35 @@
 #include <set>
 
 #include "bytes.hpp"
+#include "disk_trouble.hpp"
 
 namespace slipstream {
 namespace {
 
 constexpr uint64_t kSectorBytes = 512;
+
+enum class Operation : uint8_t { open, create, read, write, sync, sync_folder, rename, unlink, folder, list };
+
+// Which errors an operation ends with, other than -EIO. A sync that finds no room has lost data, so it counts as -EIO.
+bool can_end_with(Operation operation, int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return operation == Operation::create || operation == Operation::write || operation == Operation::rename ||
+             operation == Operation::folder;
+    case EFBIG:
+      return operation == Operation::write;
+    case EMFILE:
+    case ENFILE:
+      return operation == Operation::open || operation == Operation::create || operation == Operation::sync_folder ||
+             operation == Operation::list;
+    case EROFS:
+      return operation == Operation::create || operation == Operation::write || operation == Operation::rename ||
+             operation == Operation::unlink || operation == Operation::folder;
+    default:
+      return true;
+  }
+}
 
 // splitmix64: small, and every seed is a good one.
 class Random {
@@ -52,6 +76,7 @@ void put_bytes(std::string& content, uint64_t offset, const char* from, size_t n
 }
 
 struct File {
+  std::string path;  // where it was last opened, for inject()
   std::string seen, stable;
   std::vector<Change> unsynced;
 
@@ -93,6 +118,8 @@ class SimDiskImpl final : public SimDisk {
     std::lock_guard guard(mutex_);
     if (crashed_) return -EIO;
     auto it = names_.find(path);
+    bool writes = it == names_.end() || (mode & kOpenTruncate);
+    if (int error = fault(writes ? Operation::create : Operation::open, path)) return error;
     if (it == names_.end()) {
       if (!(mode & (kOpenCreate | kOpenExclusive))) return -ENOENT;
       if (!folder_exists(folder_of(path))) return -ENOENT;
@@ -104,6 +131,7 @@ class SimDiskImpl final : public SimDisk {
       if (mode & kOpenExclusive) return -EEXIST;
     }
     FilePointer file = it->second;
+    file->path = path;
     if ((mode & kOpenTruncate) && !file->seen.empty()) {
       if (!step()) return -EIO;
       change(*file, {Change::truncate, 0, 0, {}});
@@ -133,6 +161,7 @@ class SimDiskImpl final : public SimDisk {
     std::lock_guard guard(mutex_);
     File* file = file_of(handle);
     if (!file) return -EBADF;
+    if (int error = fault(Operation::write, file->path)) return error;
     if (!step()) return -EIO;
     if (n == 0) return 0;  // nothing grows by it, as on a real disk
     uint64_t grown = offset + n > file->seen.size() ? offset + n - file->seen.size() : 0;
@@ -146,7 +175,7 @@ class SimDiskImpl final : public SimDisk {
     File* file = file_of(handle);
     if (!file) return -EBADF;
     if (!step()) return -EIO;
-    bool failed = sync_fails();
+    bool failed = sync_fails() || fault(Operation::sync, file->path);
     if (!failed)
       for (const Change& c : file->unsynced) file->apply(file->stable, c);
     file->unsynced.clear();  // a failed sync too marks the pages clean: no later sync writes them
@@ -157,6 +186,7 @@ class SimDiskImpl final : public SimDisk {
     std::lock_guard guard(mutex_);
     File* file = file_of(handle);
     if (!file) return -EBADF;
+    if (int error = fault(Operation::write, file->path)) return error;
     if (!step()) return -EIO;
     if (size > file->seen.size() && !room_for(size - file->seen.size())) return -ENOSPC;
     change(*file, {Change::truncate, 0, size, {}});
@@ -177,6 +207,7 @@ class SimDiskImpl final : public SimDisk {
     auto target = names_.find(to);
     if (target != names_.end() && !target->second) return -EISDIR;
     if (!it->second) return -EINVAL;  // nothing here renames folders
+    if (int error = fault(Operation::rename, to)) return error;
     if (!step()) return -EIO;
     NameChange c{from, to, it->second};
     apply_names(names_, c);
@@ -189,6 +220,7 @@ class SimDiskImpl final : public SimDisk {
     auto it = names_.find(path);
     if (it == names_.end()) return -ENOENT;
     if (!it->second) return -EISDIR;
+    if (int error = fault(Operation::unlink, path)) return error;
     return remove_name(it);
   }
 
@@ -198,6 +230,7 @@ class SimDiskImpl final : public SimDisk {
     auto it = names_.find(path);
     if (path.empty() || it != names_.end()) return path.empty() || !it->second ? 0 : -ENOTDIR;
     if (!folder_exists(folder_of(path))) return -ENOENT;
+    if (int error = fault(Operation::folder, path)) return error;
     if (!step()) return -EIO;
     names_.emplace(path, nullptr);
     change_name(folder_of(path), {"", path, nullptr});
@@ -211,14 +244,17 @@ class SimDiskImpl final : public SimDisk {
     if (it->second) return -ENOTDIR;
     auto next = names_.lower_bound(path + "/");
     if (next != names_.end() && next->first.compare(0, path.size() + 1, path + "/") == 0) return -ENOTEMPTY;
+    if (int error = fault(Operation::unlink, path)) return error;
     return remove_name(it);
   }
 
   int sync_folder(const std::string& path) override {
     std::lock_guard guard(mutex_);
     if (!folder_exists(path)) return -ENOENT;
+    int error = fault(Operation::sync_folder, path);
+    if (passes(error)) return error;  // it could not be opened
     if (!step()) return -EIO;
-    bool failed = sync_fails();
+    bool failed = sync_fails() || error;
     std::vector<NameChange>& changes = unsynced_names_[path];
     if (!failed)
       for (const NameChange& c : changes) apply_names(stable_names_, c);
@@ -229,7 +265,7 @@ class SimDiskImpl final : public SimDisk {
   int sync_everything() override {
     std::lock_guard guard(mutex_);
     if (!step()) return -EIO;
-    bool failed = sync_fails();
+    bool failed = sync_fails() || fault(Operation::sync, "");
     for (auto& [path, file] : names_) {
       if (!file) continue;
       if (!failed)
@@ -249,6 +285,7 @@ class SimDiskImpl final : public SimDisk {
     names.clear();
     if (crashed_) return -EIO;
     if (!folder_exists(path)) return -ENOENT;
+    if (int error = fault(Operation::list, path)) return error;
     std::string prefix = path.empty() ? "" : path + "/";
     for (auto it = names_.lower_bound(prefix);
          it != names_.end() && it->first.compare(0, prefix.size(), prefix) == 0; ++it)
@@ -288,6 +325,26 @@ class SimDiskImpl final : public SimDisk {
   void set_capacity(uint64_t bytes) override {
     std::lock_guard guard(mutex_);
     capacity_ = bytes;
+  }
+  void inject(int error, uint64_t after, uint64_t count, const std::string& path_part) override {
+    std::lock_guard guard(mutex_);
+    fault_ = {error, after, count, path_part};
+    eligible_ = injected_ = 0;
+  }
+  uint64_t eligible() const override {
+    std::lock_guard guard(mutex_);
+    return eligible_;
+  }
+  uint64_t injected() const override {
+    std::lock_guard guard(mutex_);
+    return injected_;
+  }
+  int space(Space& space) override {
+    std::lock_guard guard(mutex_);
+    if (!capacity_) return -ENOSYS;
+    uint64_t used = used_bytes();
+    space = {capacity_, used < capacity_ ? capacity_ - used : 0};
+    return 0;
   }
   void set_cold(bool cold) override {
     std::lock_guard guard(mutex_);
@@ -331,6 +388,13 @@ class SimDiskImpl final : public SimDisk {
     if (!crashed_ && ++operations_ == crash_at_) crashed_ = true;
     return !crashed_;
   }
+  int fault(Operation operation, const std::string& path) {
+    if (!fault_.error || !can_end_with(operation, fault_.error) || path.find(fault_.path_part) == std::string::npos) return 0;
+    uint64_t number = eligible_++;
+    if (number < fault_.after || number - fault_.after >= fault_.count) return 0;
+    injected_++;
+    return -fault_.error;
+  }
   bool sync_fails() { return fail_sync_at_ && --fail_sync_at_ == 0; }
 
   bool folder_exists(const std::string& path) const {
@@ -349,10 +413,11 @@ class SimDiskImpl final : public SimDisk {
     return (int)handle;
   }
 
-  ssize_t read(int handle, void* to, size_t n, uint64_t offset) const {
+  ssize_t read(int handle, void* to, size_t n, uint64_t offset) {
     const File* file = file_of(handle);
     if (!file) return -EBADF;
     if (crashed_) return -EIO;
+    if (int error = fault(Operation::read, file->path)) return error;
     if (offset >= file->seen.size()) return 0;
     size_t length = std::min<uint64_t>(n, file->seen.size() - offset);
     memcpy(to, file->seen.data() + offset, length);
@@ -360,11 +425,13 @@ class SimDiskImpl final : public SimDisk {
   }
 
   bool room_for(uint64_t grown) const {
-    if (!capacity_) return true;
+    return !capacity_ || used_bytes() + grown <= capacity_;
+  }
+  uint64_t used_bytes() const {
     uint64_t used = 0;
     for (const auto& [path, file] : names_)
       if (file) used += file->seen.size();
-    return used + grown <= capacity_;
+    return used;
   }
 
   void change(File& file, Change c) {
@@ -456,6 +523,12 @@ class SimDiskImpl final : public SimDisk {
   std::set<int> locked_;
   uint64_t operations_ = 0, changes_ = 0, crash_at_ = 0, fail_sync_at_ = 0, capacity_ = 0;
   bool crashed_ = false, cold_ = false;
+  struct {
+    int error = 0;
+    uint64_t after = 0, count = 0;
+    std::string path_part;
+  } fault_;
+  uint64_t eligible_ = 0, injected_ = 0;
 };
 
 }  // namespace

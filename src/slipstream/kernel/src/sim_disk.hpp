@@ -19,6 +19,11 @@ class SimDisk : public Disk {
   virtual void fail_sync_at(uint64_t nth_sync) = 0;  // the nth sync from now fails with -EIO, and its data is gone
   virtual void set_capacity(uint64_t bytes) = 0;     // beyond: -ENOSPC (0: no limit)
   virtual void flip_bit(const std::string& path, uint64_t offset, int bit) = 0;  // in what is stable and what is written
+  // Operations that can end with `error` (errno) on a real disk: the first `after` of them from now on succeed, the next `count`
+  // fail. Reads, opens, writes, syncs and changes of names each have their own errors (sim_disk.cpp). 0: no more.
+  virtual void inject(int error, uint64_t after, uint64_t count, const std::string& path_part) = 0;
+  virtual uint64_t eligible() const = 0;             // operations that inject() has considered so far
+  virtual uint64_t injected() const = 0;             // those that it has failed
   virtual void set_cold(bool cold) = 0;              // pread_nowait always answers -EAGAIN
 };
 

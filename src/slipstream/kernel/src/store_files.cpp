@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "disk_trouble.hpp"
 #include "segment_store.hpp"
 
 namespace slipstream {
@@ -28,7 +29,9 @@ int64_t generation_of(const std::string& name) {
 }  // namespace
 
 bool SegmentStore::fail(const std::string& what, int error) {
-  failed_ = failed_ || (error != -ENOSPC && error != -EDQUOT);
+  failed_ = failed_ || !passes(error);
+  trouble_ = error;
+  if (options_.trouble_noticed && !failed_) *options_.trouble_noticed = true;
   error_ = what + ": " + strerror(-error);
   return false;
 }
@@ -183,18 +186,28 @@ bool SegmentStore::erase(uint64_t seq) {
     auto result = std::make_shared<int>(0);
     auto job = [disk = disk_, path = segment->file->path(), result, progress = segment->progress, offset = e.offset,
                 length = e.length(), seq] {
+      // Where the record has not reached the file, its erased form will: the jobs before this one have written, or failed.
+      if (progress->written.load() < offset + length) return;
       std::shared_ptr<OpenFile> file = OpenFile::at(disk, path, *result);
       if (file) *result = erase_in_file(*file, offset, length, seq);
-      if (*result) progress->error = *result;  // no checkpoint may follow
     };
-    auto done = [self = self_, result, path = segment->file->path()] {
-      if (*result && *self) (*self)->fail("erase in " + path, *result);
+    auto done = [self = self_, result, path = segment->file->path(), base = segment->base, id = segment->id] {
+      if (*result && *self) (*self)->not_erased("erase in " + path, *result, base, id);
     };
     io_->submit(std::move(job), std::move(done));
     segment->dirty = true;
     segment->erasures++;
   }
   return remove(seq);
+}
+
+// The body is still in the file. The next checkpoint writes the segment anew, without the record.
+void SegmentStore::not_erased(const std::string& what, int error, uint64_t base, uint64_t id) {
+  fail(what, error);
+  size_t slot = slot_of(base);
+  if (failed_ || slot == slots_.size() || slots_[slot].segment->id != id) return;
+  slots_[slot].segment->rewrite = true;
+  want_rewrite(true);
 }
 
 }  // namespace slipstream

@@ -61,6 +61,7 @@ MessageStore* JetStream::new_store(uint64_t stream, const StreamSpec& spec) {
   o.compressed = spec.compress;
   o.keys = &keys_;
   o.rewrites_wanted = &rewrites_wanted_;
+  o.trouble_noticed = &segment_trouble_;
   o.segment_bytes_max = options_.segment_bytes_max;
   o.segment_bytes_min = std::min(o.segment_bytes_min, o.segment_bytes_max);
   o.tail_bytes = std::min(o.tail_bytes, 4 * o.segment_bytes_max);
@@ -144,6 +145,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
     for (auto& [id, s] : streams_) s->forget_memory_consumers();
     return true;
   }
+  reserve_whole_ = checkpoints_->make_reserve(reserve_bytes()) >= 0;
   opened_ = true;
   checkpoint_wanted_ = journal_->encrypted_otherwise() || checkpoints_->encrypted_otherwise();
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
@@ -295,6 +297,8 @@ JetStreamStats JetStream::stats() const {
   }
   out.checkpoints = checkpoints_done_;
   out.failed = failed_;
+  out.no_room = no_room_.refusing ? no_room_.text : std::string();
+  out.bytes_in_flight = bytes_in_flight;
   return out;
 }
 

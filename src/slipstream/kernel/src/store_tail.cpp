@@ -151,7 +151,7 @@ bool SegmentStore::write_now(Segment* segment, uint32_t end) {
   // Jobs behind a failed one gave up: what they had is handed over again.
   if (segment->progress->error.exchange(0)) segment->handed = segment->written();
   segment->handed = std::max(segment->handed, end);
-  if (!failed_) error_.clear();  // there is room again
+  if (!failed_) error_.clear(), trouble_ = 0;  // there is room again
   return true;
 }
 

@@ -35,6 +35,7 @@ Stream::~Stream() {
   js.kernel.timers.cancel(age_timer_);
   js.kernel.timers.cancel(schedule_timer_);
   *reader_.alive = false;
+  js.bytes_in_flight -= inflight_bytes_;
 }
 
 void Stream::count_bytes() {

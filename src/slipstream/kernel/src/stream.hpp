@@ -30,6 +30,7 @@ struct PublishHeaders;
 
 constexpr size_t kEntryBytes = 1 << 20;  // an entry is at most this, or one message
 constexpr uint64_t kStreamInflightMessages = 100'000, kStreamInflightBytes = 128 << 20;
+constexpr uint64_t kInflightBytes = 256 << 20;  // of all streams
 constexpr size_t kHeaderBytesMax = 65535;
 
 struct PublishError {
@@ -57,6 +58,7 @@ class Stream {
   ~Stream();
 
   void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
+  void withdrawn(const Entry& entry);  // it was proposed, found no room on the disk, and is not in the log any more
   void attach();   // subscriptions and timers
   // A consumer that lives with the process, so that nobody waits for a sync of what it does. Where its progress decides
   // what is kept, it is in the log like any other, wherever its own storage is.
@@ -239,6 +241,8 @@ class Stream {
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet
+  void count_in_flight(int64_t messages, int64_t bytes);
+  void refuse_messages(string_view payload, string_view replies);
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
   int64_t counted_bytes_ = 0;  // of this stream, in the sums
   DedupeWindow dedupe_;

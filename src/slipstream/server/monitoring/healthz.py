@@ -83,6 +83,9 @@ def _problem(server: Server, options: HealthzOptions) -> _Problem | None:
     if server.store_failure:
         text = f"JetStream failed: {server.store_failure}"
         return _Problem(UNAVAILABLE, "unavailable", "JETSTREAM", text)
+    if server.no_room:
+        text = f"JetStream out of storage: {server.no_room}"
+        return _Problem(UNAVAILABLE, "unavailable", "JETSTREAM", text)
     if options.jetstream_only:
         return None
     if options.account and (missing := _missing(server, options)) is not None:

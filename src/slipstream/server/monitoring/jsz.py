@@ -60,6 +60,8 @@ def jsz(server: Server, options: JszOptions) -> dict[str, Any]:
         page["disabled"] = True
     else:
         page |= {"config": jetstream_config(server), "limits": jetstream_limits(server)}
+        if server.no_room:
+            page["out_of_storage"] = server.no_room
     page |= {
         "streams": stats.streams,
         "consumers": stats.consumers,

@@ -157,6 +157,8 @@ def _own(server: Server) -> dict[str, Any]:
         page["store"] = {
             "durability": banner.durability(server.options),
             "failed": store.failed,
+            "no_room": store.no_room,
+            "bytes_in_flight": store.bytes_in_flight,
             "journal_bytes": store.journal_bytes,
             "syncs": store.syncs,
             "sync_ns_total": store.sync_ns_total,
