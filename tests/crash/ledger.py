@@ -36,6 +36,8 @@ ACK_ALL = 1
 ACK_NONE = 0
 
 
+# Of the store, or of one stream: the log may have the message.
+FAILED = (b"store of this server has failed", b"stream is offline")
 # No room, or no more open files.
 TURNED_AWAY = (
     b'"err_code":10047',
@@ -327,7 +329,7 @@ class Ledger:
             replies = node.replies.get(number)
             if replies is None:
                 continue
-            failed = b"store of this server has failed" in replies[0].body
+            failed = any(failure in replies[0].body for failure in FAILED)
             turned_away = any(refusal in replies[0].body for refusal in TURNED_AWAY)
             if failed or turned_away:
                 del node.replies[number], self._waiting[number]
