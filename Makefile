@@ -7,7 +7,7 @@ STORE ?= .store
 SOURCES := pyproject.toml setup.py $(shell find src \( -name '*.py' -o -name '*.py[xi]' -o -name '*.pxi' -o -name '*.[hc]pp' -o -name '*.json' \) ! -name _kernel.cpp ! -name _load.cpp)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: serve test lint bench dev tools sanitize clean
+.PHONY: serve test lint bench dev tools sanitize sanitize-threads fuzz clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -56,11 +56,20 @@ dev: | $(BIN)/python
 	$(PIP) install 'setuptools>=77' 'Cython>=3.1,<4' msgspec bcrypt
 	CC="$$(command -v ccache) gcc" CXX="$$(command -v ccache) g++" $(BIN)/python setup.py --quiet build_ext --inplace
 
-# The kernel with AddressSanitizer and UndefinedBehaviorSanitizer, apart from the one that is installed.
-TESTS ?= tests/kernel tests/storage
+# The kernel with sanitizers, apart from the one that is installed; .ci/run does the same with less.
+TESTS ?= tests/kernel tests/storage tests/crash
+SECONDS_EACH ?= 60
 sanitize: $(VENV)/.tested
-	$(PIP) install 'setuptools>=77' 'Cython>=3.1,<4'
 	PYTHON=$(BIN)/python tests/fuzz/run_sanitized.sh $(TESTS)
+
+sanitize-threads: $(VENV)/.tested
+	PYTHON=$(BIN)/python tests/fuzz/run_thread_sanitized.sh $(SECONDS_EACH)
+
+# Coverage-guided fuzzing of the kernel's parsers and recoveries and of Python's entries, then hostile clients; each for SECONDS_EACH.
+fuzz: $(VENV)/.tested
+	tests/fuzz/run_coverage_guided.sh $(SECONDS_EACH)
+	$(BIN)/python tests/fuzz/python_entries.py --seconds $(SECONDS_EACH)
+	$(BIN)/python tests/fuzz/hostile_fuzzer.py --seconds $(SECONDS_EACH)
 
 clean:
 	rm -rf $(VENV) .tools build src/*.egg-info src/slipstream/kernel/_kernel.cpp src/slipstream/bench/_load.cpp
