@@ -8,11 +8,17 @@ force; the index is compared with pairwise comparison.
 from __future__ import annotations
 
 import itertools
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slipstream.jetstream import subjects
+from slipstream.jetstream.subject_index import SubjectIndex, first_overlap, is_one_within_another
 
 _TOKENS = ("a", "b", "*")
 _LITERALS = [
@@ -52,7 +58,7 @@ def test_subset_is_sound(narrow: str, wide: str) -> None:
 def test_index_equals_pairwise_comparison(
     captured: list[str], subject: str, data: st.DataObject
 ) -> None:
-    index = subjects.SubjectIndex()
+    index = SubjectIndex()
     for owner, pattern in enumerate(captured):
         index.add([pattern], str(owner))
     removed = data.draw(st.sets(st.integers(0, len(captured) - 1))) if captured else set()
@@ -64,6 +70,94 @@ def test_index_equals_pairwise_comparison(
         if owner not in removed and subjects.collide(pattern, subject)
     }
     assert set(index.owners(subject)) == expected
+
+
+_MANY = st.lists(_patterns(), max_size=8)
+
+
+@given(_MANY, _MANY)
+def test_owners_of_any_equal_pairwise_comparison(captured: list[str], asked: list[str]) -> None:
+    index = SubjectIndex()
+    for owner, pattern in enumerate(captured):
+        index.add([pattern], str(owner))
+    expected = {
+        str(owner)
+        for owner, pattern in enumerate(captured)
+        if any(subjects.collide(pattern, subject) for subject in asked)
+    }
+    assert set(index.owners_of_any(asked)) == expected
+
+
+@given(_MANY)
+def test_the_first_overlap_equals_pairwise_comparison(patterns: list[str]) -> None:
+    places = [
+        place
+        for place, pattern in enumerate(patterns)
+        if any(subjects.collide(pattern, later) for later in patterns[place + 1 :])
+    ]
+    assert first_overlap(patterns) == (places[0] if places else None)
+
+
+@given(st.lists(_patterns(), max_size=8, unique=True))
+def test_wider_equals_pairwise_comparison(patterns: list[str]) -> None:
+    index = SubjectIndex()
+    for pattern in patterns:
+        index.add([pattern], pattern)
+    for pattern in patterns:
+        others = [other for other in patterns if other != pattern]
+        assert index.has_wider(pattern) == any(subjects.is_subset(pattern, o) for o in others)
+
+
+@given(_MANY)
+def test_one_within_another_equals_pairwise_comparison(patterns: list[str]) -> None:
+    within = any(subjects.is_subset(a, b) for a, b in itertools.permutations(patterns, 2))
+    assert is_one_within_another(patterns) == within
+
+
+@pytest.mark.parametrize("tokens", [["a"], ["a", "*"]])
+def test_subjects_of_more_tokens_than_a_call_stack_holds(tokens: list[str]) -> None:
+    deep = ".".join(tokens * 10_000)
+    index = SubjectIndex()
+    index.add([deep, f"{deep}.b", f"{deep}.>"], deep)
+    assert set(index.owners(deep)) == {deep}
+    assert set(index.owners_of_any([deep])) == {deep}
+    assert not index.has_wider(deep)
+    assert first_overlap([deep, f"{deep}.b", f"{deep}.>"]) == 1
+
+
+def _crossed(count: int) -> list[str]:
+    """No two overlap; each of one half is compared with all of the other by a walk from it."""
+    return [f"*.c{i}" for i in range(count)] + [f"x{i}.y" for i in range(count)]
+
+
+def test_the_work_for_many_subjects_follows_their_number() -> None:
+    def steps(work: Callable[[], object]) -> int:
+        lines = 0
+
+        def count_lines(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal lines
+            lines += event == "line" and frame.f_code.co_filename.endswith("subject_index.py")
+            return count_lines
+
+        sys.settrace(count_lines)
+        try:
+            work()
+        finally:
+            sys.settrace(None)
+        return lines
+
+    def everything(count: int) -> None:
+        crossed = _crossed(count)
+        index = SubjectIndex()
+        for subject in crossed:
+            index.add([subject], subject)
+        assert first_overlap(crossed) is None
+        assert not any(index.has_wider(subject) for subject in crossed)
+        assert not list(index.owners_of_any(["z.z", *(f"z.z{i}" for i in range(count))]))
+
+    assert not first_overlap([*(f"x{i}.*" for i in range(400)), *_crossed(400)])
+    few, many = steps(lambda: everything(50)), steps(lambda: everything(400))
+    assert many < 10 * few
 
 
 def test_validity() -> None:
@@ -78,7 +172,7 @@ def test_validity() -> None:
 def test_subjects_of_any_depth_find_their_owners() -> None:
     """Deeper than the interpreter's stack."""
     deep = ".".join(["a"] * 50_000)
-    index = subjects.SubjectIndex()
+    index = SubjectIndex()
     index.add([f"{deep}.b", f"{deep}.>", f"*.{deep}"], "S")
     for asked in (f"{deep}.b", f"{deep}.*", f"{deep}.>", "*.>", ">"):
         assert set(index.owners(asked)) == {"S"}

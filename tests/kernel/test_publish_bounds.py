@@ -51,3 +51,14 @@ def test_times_to_live_that_never_end() -> None:  # S-122
         assert "error" not in p.ask("s.a", Nats_TTL=seconds)
     p.wait(100 * 365 * 86_400)
     assert len(p.bodies()) == 3
+
+
+def test_many_lines_that_only_the_server_may_write() -> None:  # S-128
+    p = Publisher()
+    lines = b"Nats-Request-Info: x\r\n" * 20_000
+    header = b"NATS/1.0\r\nA: 1\r\n%bB: 2\r\n%bC: 3\r\n\r\n" % (lines, lines)
+    p.node.publish(b"s.a", b"", header)
+    p.node.publish(b"s.a", b"", b"NATS/1.0\r\n%b\r\n" % lines)
+    p.turn(4)
+    stored = [header for _, header, _ in p.messages()]
+    assert stored == [b"NATS/1.0\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n", b""]

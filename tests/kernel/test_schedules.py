@@ -253,3 +253,12 @@ def test_many_at_once():
     p.wait(6)
     p.wait(0.3)
     assert on(p, "s.t") == [b"%d" % n for n in range(1200)]
+
+
+def test_zones_that_are_none_and_one_that_is() -> None:  # S-213
+    p = scheduled()
+    for name in ("America", "Europe/Nowhere", "tzdata.zi", "zone.tab", "UTC\t", "x" * 1000):
+        refused = plan(p, "s.zone", "0 0 9 * * *", Nats_Schedule_Time_Zone=name)
+        assert refused["error"]["code"] == 400, name
+    assert "error" not in plan(p, "s.zone", "0 0 9 * * *", Nats_Schedule_Time_Zone="UTC")
+    assert "error" not in plan(p, "s.zone", "0 0 9 * * *", Nats_Schedule_Time_Zone="Local")

@@ -29,6 +29,7 @@ from slipstream.jetstream.names import (
 )
 from slipstream.jetstream.stream_config import Retention, StreamConfig
 from slipstream.jetstream.stream_rules import go_duration, invalid, pedantic_fault
+from slipstream.jetstream.subject_index import SubjectIndex
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 ACK_WAIT_DEFAULT_NS = 30_000_000_000
@@ -301,16 +302,15 @@ def _check_filters(config: ConsumerConfig) -> None:
         raise invalid("invalid subject")
     if "" in config.filter_subjects:
         raise ApiError(ErrorCode.CONSUMER_EMPTY_FILTER)
-    index = subjects.SubjectIndex()
+    wildcards = SubjectIndex()
     for subject in config.filters:
-        index.add([subject], subject)
+        if not subjects.is_literal(subject):
+            wildcards.add([subject], subject)
     counts = Counter(config.filters)
     for subject in config.filters:
         if not subjects.is_valid(subject):
             raise invalid("invalid subject")
-        repeated = counts[subject] > 1
-        wider = (o for o in set(index.owners(subject)) if subjects.is_subset(subject, o))
-        if repeated or any(other != subject for other in wider):
+        if counts[subject] > 1 or wildcards.has_wider(subject):
             raise ApiError(ErrorCode.CONSUMER_OVERLAPPING_SUBJECT_FILTERS)
 
 

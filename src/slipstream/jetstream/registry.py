@@ -20,7 +20,7 @@ from slipstream.jetstream.json.objects import to_json
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import AccountLimits, Reservations, TieredLimits, tier_name
 from slipstream.jetstream.stream_config import StreamConfig
-from slipstream.jetstream.subjects import SubjectIndex, collide
+from slipstream.jetstream.subject_index import SubjectIndex
 from slipstream.protocol.errors import ApiError, ErrorCode
 from slipstream.protocol.short_hash import short_hash
 
@@ -107,9 +107,8 @@ class Stream:
 
     def consumers_overlapping(self, filters: Iterable[str]) -> Iterator[Consumer]:
         """Those whose filters let something through that one of these does; may repeat."""
-        for subject in filters:
-            for name in self._filters.owners(subject):
-                yield self.consumers[name]
+        for name in self._filters.owners_of_any(filters):
+            yield self.consumers[name]
 
     def find_consumer(self, name: str) -> Consumer | None:
         """Of a reader: committed ones only."""
@@ -195,22 +194,17 @@ class Account:
 
     def overlaps(self, config: StreamConfig) -> bool:
         """Whether another stream captures some of these subjects (S-006)."""
-        return any(
-            owner != config.name
-            for subject in config.subjects
-            for owner in self._index.owners(subject)
-        )
+        return any(owner != config.name for owner in self._index.owners_of_any(config.subjects))
 
     def captures(self, subject: str) -> bool:
         return next(self._index.owners(subject), None) is not None
 
     def _filtered(self, subject_filter: str) -> Iterator[Stream]:
-        for name in self._names:
-            stream = self.streams[name]
-            if not stream.committed:
-                continue
-            captured = stream.config.subjects
-            if not subject_filter or any(collide(subject_filter, s) for s in captured):
+        names: Iterable[str] = self._names
+        if subject_filter:
+            names = sorted(set(self._index.owners(subject_filter)))
+        for name in names:
+            if (stream := self.streams[name]).committed:
                 yield stream
 
     def _reserve(self, config: StreamConfig, sign: int) -> None:

@@ -8,7 +8,6 @@ ones.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,6 +30,7 @@ from slipstream.jetstream.stream_config import (
     Retention,
     StreamConfig,
 )
+from slipstream.jetstream.subject_index import first_overlap
 from slipstream.protocol.errors import ApiError, ErrorCode
 from slipstream.protocol.subject_transform import (
     SubjectTransform,
@@ -277,15 +277,12 @@ def _check_subjects(config: StreamConfig) -> None:
         if config.mirror is None and not config.sources:
             config.subjects = [config.name]
         return
-    index = subjects.SubjectIndex()
-    for subject in config.subjects:
-        index.add([subject], subject)
-    counts = Counter(config.subjects)
+    overlapping = first_overlap(config.subjects)
     for position, subject in enumerate(config.subjects):
         if not subjects.is_valid(subject):
             raise invalid("invalid subject")
         _check_reserved(subject, config)
-        if set(index.owners(subject)) == {subject} and counts[subject] == 1:
+        if position != overlapping:
             continue
         for later in config.subjects[position + 1 :]:
             if subjects.collide(later, subject):

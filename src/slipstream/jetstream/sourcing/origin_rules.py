@@ -16,7 +16,8 @@ from slipstream.jetstream.sourcing.origin import (
     index_name,
     sources_of,
 )
-from slipstream.jetstream.stream_config import StreamConfig, StreamSource, SubjectTransform
+from slipstream.jetstream.stream_config import StreamConfig, StreamSource
+from slipstream.jetstream.subject_index import first_overlap, is_one_within_another
 from slipstream.protocol.errors import ApiError, ErrorCode
 from slipstream.protocol.subject_transform import TransformError, check_stream_transform
 
@@ -91,14 +92,15 @@ def _check_mirror(
             raise ApiError(err_code)
     if config.subject_delete_marker_ttl_ns > 0:
         raise _invalid("subject delete markers forbidden on mirrors")
-    for transform in mirror.subject_transforms:
+    overlapping = first_overlap([t.source for t in mirror.subject_transforms])
+    for place, transform in enumerate(mirror.subject_transforms):
         _check_transform(
             transform.source,
             transform.destination,
             ErrorCode.MIRROR_INVALID_SUBJECT_FILTER,
             ErrorCode.MIRROR_INVALID_TRANSFORM_DESTINATION,
         )
-        if _others_overlap(mirror, transform, subjects.collide):
+        if place == overlapping:
             raise ApiError(ErrorCode.MIRROR_OVERLAPPING_SUBJECT_FILTERS)
     # Of an external origin too, other than in nats-server: the name stands in subjects of requests.
     if not is_valid_name(mirror.name):
@@ -138,9 +140,8 @@ def _check_sources(
                 ErrorCode.SOURCE_INVALID_SUBJECT_FILTER,
                 ErrorCode.SOURCE_INVALID_TRANSFORM_DESTINATION,
             )
-        for transform in source.subject_transforms:
-            if _others_overlap(source, transform, subjects.is_subset):
-                raise ApiError(ErrorCode.SOURCE_OVERLAPPING_SUBJECT_FILTERS)
+        if is_one_within_another([t.source for t in source.subject_transforms]):
+            raise ApiError(ErrorCode.SOURCE_OVERLAPPING_SUBJECT_FILTERS)
         if not _durable_is_whole(source):
             raise ApiError(ErrorCode.SOURCE_DURABLE_CONSUMER_CFG_INVALID)
         if source.consumer is not None:
@@ -181,23 +182,14 @@ def _check_transform(
         raise ApiError(destination_code, err=str(fault)) from None
 
 
-def _others_overlap(
-    source: StreamSource, transform: SubjectTransform, overlap: Callable[[str, str], bool]
-) -> bool:
-    """Whether `transform`, which is one of the source's, takes what another one takes."""
-    return any(
-        overlap(transform.source, other.source)
-        for other in source.subject_transforms
-        if other is not transform
-    )
-
-
 def _check_prefixes(origins: Sequence[StreamSource], origin_subjects: Sequence[str]) -> None:
     external = [origin.external for origin in origins if origin.external is not None]
-    for prefix in [e.deliver_prefix for e in external if e.deliver_prefix]:
+    # A subject and the same one with a prefix differ in length: without a `>` they do not collide.
+    open_ended = dict.fromkeys(subject for subject in origin_subjects if ">" in subject)
+    for prefix in dict.fromkeys(e.deliver_prefix for e in external if e.deliver_prefix):
         if not subjects.is_valid_publish(prefix):
             raise ApiError(ErrorCode.STREAM_INVALID_EXTERNAL_DELIVERY_SUBJ, prefix=prefix)
-        for subject in origin_subjects:
+        for subject in open_ended:
             if subjects.collide(subject, f"{prefix}.{subject}"):
                 raise ApiError(
                     ErrorCode.STREAM_EXTERNAL_DEL_PREFIX_OVERLAPS, prefix=prefix, subject=subject

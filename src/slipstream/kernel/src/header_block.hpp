@@ -15,8 +15,9 @@ struct HeaderLine {
 
 // The first line with exactly that name, behind the first line of all. Lines end in CRLF, a bare LF belongs to a value, and blanks
 // before a value do not count (S-129).
-inline HeaderLine find_header(std::string_view block, std::string_view name) {
-  for (size_t at = block.find("\r\n"); at != std::string_view::npos; at = block.find("\r\n", at)) {
+inline HeaderLine find_header(std::string_view block, std::string_view name, size_t line_start = 0) {
+  // The search begins at the end of the line before `line_start`.
+  for (size_t at = block.find("\r\n", line_start ? line_start - 2 : 0); at != std::string_view::npos; at = block.find("\r\n", at)) {
     size_t start = at += 2, end = std::min(block.find("\r\n", start), block.size());
     std::string_view line = block.substr(start, end - start);
     if (line.size() <= name.size() || !line.starts_with(name) || line[name.size()] != ':') continue;
@@ -50,8 +51,14 @@ inline std::string with_header(std::string_view block, std::string_view name, st
 
 // Without any line of that name; empty if no other is left.
 inline std::string without_header(std::string_view block, std::string_view name) {
-  std::string out(block);
-  for (HeaderLine line = find_header(out, name); line; line = find_header(out, name)) out.erase(line.start, line.end - line.start);
+  std::string out;
+  out.reserve(block.size());
+  size_t at = 0;  // what is before it is in `out`, or dropped
+  for (HeaderLine line = find_header(block, name); line; line = find_header(block, name, at)) {
+    out.append(block.substr(at, line.start - at));
+    at = line.end;
+  }
+  out.append(block.substr(at));
   return out.size() <= sizeof("NATS/1.0\r\n\r\n") - 1 ? std::string() : out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -14,9 +15,11 @@ constexpr const char* kFolders[] = {"/usr/share/zoneinfo/", "/usr/share/lib/zone
 constexpr size_t kFileBytesMax = 1 << 20, kHeadBytes = 44;
 
 std::string read_file(const std::string& path) {
+  std::error_code error;
+  uintmax_t size = std::filesystem::file_size(path, error);
+  if (error || size > kFileBytesMax) return {};
   std::ifstream file(path, std::ios::binary);
-  std::string text;
-  text.resize(kFileBytesMax);
+  std::string text((size_t)size, '\0');
   file.read(text.data(), (std::streamsize)text.size());
   text.resize((size_t)std::max<std::streamsize>(file.gcount(), 0));
   return text;
@@ -179,9 +182,23 @@ int64_t TimeZone::offset_s(int64_t unix_s) const {
   return after == transitions_.begin() ? first_offset_s_ : std::prev(after)->offset_s;
 }
 
+void TimeZones::list_names() {
+  names_ = {"UTC", "Local"};
+  for (const char* folder : kFolders) {
+    std::error_code error;
+    std::filesystem::recursive_directory_iterator it(folder, error), end;
+    for (size_t prefix = std::string_view(folder).size(); !error && it != end && names_.size() < kNamesMax; it.increment(error)) {
+      std::error_code unreadable;
+      if (it->is_regular_file(unreadable)) names_.insert(it->path().string().substr(prefix));
+    }
+  }
+}
+
 const TimeZone* TimeZones::find(std::string_view name) {
   auto it = zones_.find(std::string(name));
   if (it != zones_.end()) return it->second.get();
+  if (names_.empty()) list_names();
+  if (!names_.count(std::string(name))) return nullptr;
   auto zone = TimeZone::load(std::string(name));
   if (!zone) return nullptr;
   if (zones_.size() >= kZonesMax) zones_.clear();

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace slipstream {
@@ -36,13 +37,17 @@ class TimeZone {
   Rule rule_;
 };
 
-// Zones that were asked for, kept in memory; at most kZonesMax of them.
+// Zones that were asked for, kept in memory; at most kZonesMax of them. The names that there are were listed when the first zone was
+// asked for: a name that is none, which any publisher can write, costs no look at the disk.
 class TimeZones {
  public:
   const TimeZone* find(std::string_view name);  // valid until the next call
 
  private:
-  static constexpr size_t kZonesMax = 1024;
+  static constexpr size_t kZonesMax = 1024, kNamesMax = 1 << 14;
+  void list_names();
+
+  std::unordered_set<std::string> names_;
   std::unordered_map<std::string, std::unique_ptr<TimeZone>> zones_;
 };
 
