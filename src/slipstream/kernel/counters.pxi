@@ -17,7 +17,7 @@ cdef extern from *:
     }
     inline bool count_message(bool has_last, std::string_view last_header, std::string_view last_body, std::string_view subject,
                               std::string_view header, std::string_view body, CounterMessage& out) {
-      CounterInput last{last_header, last_body};
+      CounterTotal last = counter_total_of({last_header, last_body});
       auto next = next_counter_message(has_last ? &last : nullptr, subject, {header, body});
       if (next) out = std::move(*next);
       return next.has_value();
@@ -25,7 +25,7 @@ cdef extern from *:
     }
     """
     cdef cppclass CCounterMessage "slipstream::CounterMessage":
-        string header, body, total
+        string header, body
     cbool c_add_decimals "slipstream::add_decimals"(string_view, string_view, cbool, string&)
     cbool c_count_message "slipstream::count_message"(cbool, string_view, string_view, string_view, string_view, string_view,
                                                       CCounterMessage&)

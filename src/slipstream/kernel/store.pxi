@@ -71,6 +71,8 @@ cdef extern from "message_store.hpp" namespace "slipstream" nogil:
         cbool wants_rewrite()
         cbool write_tail()
         cbool snapshot(CBuffer&, CCheckpointSyncs&)
+        cbool write_dead(CBuffer&, size_t)
+        void end_dead()
         void checkpoint_durable()
         cbool load(CReader&)
         void drop()
@@ -380,6 +382,8 @@ cdef class MessageStore:
             return None
         if before_sync is not None:
             before_sync()
+        self.store.get().write_dead(out, <size_t>-1 >> 8)
+        self.store.get().end_dead()
         with nogil:
             error = run_syncs(self.pool.disk.disk, self.pool.pool.get(), &self.pool.waker, syncs)
         if error < 0:

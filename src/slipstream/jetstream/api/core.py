@@ -31,6 +31,7 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 # Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
 LONG_ANSWERS_MAX = 10_000
 _INTEGER = re.compile(rb"([+-]?)0*([0-9]{1,19})")  # longer ones are no integers for Go
+_PAUSE_ENDS_SPARE = 64  # entries of changed pauses that may stay, beside as many as there are paused
 _REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
 
 
@@ -204,6 +205,7 @@ class ApiCore:
         self._next_token = 1
         self._waiting: dict[int, list[tuple[Request | None, Committed]]] = {}
         self._pause_ends: list[tuple[int, int, int]] = []
+        self._pause_ends_max = _PAUSE_ENDS_SPARE
         self._long_answers: deque[tuple[Request, Iterator[None]]] = deque()
 
     # -- answers
@@ -316,17 +318,29 @@ class ApiCore:
         """When the pause ends by itself, an advisory says so."""
         entry = (consumer.config.pause_until_ns, consumer.stream.id, consumer.id)
         heapq.heappush(self._pause_ends, entry)
+        if len(self._pause_ends) > self._pause_ends_max:
+            self._drop_changed_pauses()
 
     def next_pause_end_ns(self) -> int | None:
         return self._pause_ends[0][0] if self._pause_ends else None
 
     def end_pauses(self, now_ns: int) -> None:
         while self._pause_ends and self._pause_ends[0][0] <= now_ns:
-            end_ns, stream_id, consumer_id = heapq.heappop(self._pause_ends)
-            stream = self.registry.streams.get(stream_id)
-            consumer = stream.consumers_by_id.get(consumer_id) if stream is not None else None
-            if consumer is not None and consumer.config.pause_until_ns == end_ns:
+            consumer = self._paused_consumer(heapq.heappop(self._pause_ends))
+            if consumer is not None:
                 self.advisories.consumer_pause(consumer, now_ns)
+
+    def _paused_consumer(self, entry: tuple[int, int, int]) -> Consumer | None:
+        """Nothing if it is gone, or its pause was changed since."""
+        end_ns, stream_id, consumer_id = entry
+        stream = self.registry.streams.get(stream_id)
+        consumer = stream.consumers_by_id.get(consumer_id) if stream is not None else None
+        return consumer if consumer and consumer.config.pause_until_ns == end_ns else None
+
+    def _drop_changed_pauses(self) -> None:
+        """Leaves one entry for each paused consumer: clients pause the same ones again and again."""
+        self._pause_ends = sorted({e for e in self._pause_ends if self._paused_consumer(e)})
+        self._pause_ends_max = 2 * len(self._pause_ends) + _PAUSE_ENDS_SPARE
 
     # -- proposals
 

@@ -177,8 +177,8 @@ const PublishError* Stream::check_headers_in_fast_batch(const PublishHeaders& h,
 // ------------------------------------------------------------------ applying
 
 void Stream::apply_batch_part(Reader& in) {
-  if (in.get8()) batch_parts_.clear(), batch_part_count_ = 0;
-  batch_parts_.append(in.get_bytes(in.left()));
+  if (in.get8() || !batch_parts_) batch_parts_ = std::make_shared<Buffer>(), batch_part_count_ = 0;
+  batch_parts_->append(in.get_bytes(in.left()));
   batch_part_count_++;
 }
 
@@ -188,14 +188,14 @@ void Stream::apply_batch_commit(Reader& in, Entry* entry) {
   string_view last_part = in.get_bytes(in.left());
   Verdict verdict;
   bool whole = in.ok() && (parts == 0 || parts == batch_part_count_);
-  if (parts) batch_parts_.append(last_part);
-  string_view messages = parts ? batch_parts_.view() : last_part;
+  if (parts && whole) batch_parts_->append(last_part);
+  string_view messages = parts && whole ? batch_parts_->view() : last_part;
   if (!whole) verdict.error = &kBatchIncomplete;
-  else if (group.logged && js.failed()) verdict.error = &kStoreFailed;
   else if (spec.sealed) verdict.error = &kSealed;
   else judge_batch(messages, count, time_ns, verdict);
   if (!verdict.error) store_batch(messages, count, time_ns, verdict);
-  batch_parts_.release();
+  if (group.offline) return;
+  batch_parts_.reset();
   batch_part_count_ = 0;
   if (!entry) return;
   Reader replies(entry->replies.view());
@@ -216,7 +216,10 @@ void Stream::store_batch(string_view messages, uint32_t messages_count, int64_t 
       if ((verdict.error = count(m.subject, m.header, m.body, h, counted))) return;
       m.header = counted.header, m.body = counted.body;
     }
-    if (!skipped(time_ns, m, h, verdict)) store_one(time_ns, m, h, m.header, m.body, verdict);
+    if (skipped(time_ns, m, h, verdict)) continue;
+    store_one(time_ns, m, h, m.header, m.body, verdict);
+    if (group.offline) return;
+    if (spec.counter && !verdict.error) counters_.set(store->appended_subject(), verdict.seq, std::move(counted.now));
   }
 }
 

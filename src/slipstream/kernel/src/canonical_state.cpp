@@ -35,6 +35,17 @@ void put_messages(std::string& out, MessageStore& store) {
 
 }  // namespace
 
+// Of the newest message of each subject, in their order.
+void CanonicalState::put_totals(std::string& out, const Stream& s) {
+  for (uint64_t seq = s.spec.counter ? s.store->next_live(1) : 0; seq; seq = s.store->next_live(seq + 1)) {
+    uint32_t id = s.store->subject_of(seq);
+    if (s.store->subject_state(id).last != seq) continue;
+    CounterTotal total;
+    CounterTotals::Known known = s.counters_.find(id, seq, total);
+    put_line(out, "total", {seq, (uint64_t)known, total.broken}, total.total + " " + total.sources);
+  }
+}
+
 bool CanonicalState::at_rest(const Stream& s) {
   if (!s.group.inflight.empty() || s.open_count_ || s.deleted) return false;
   return std::all_of(s.consumers.begin(), s.consumers.end(), [](const auto& of) {
@@ -51,11 +62,18 @@ std::string CanonicalState::of(Stream& s) {
   put_messages(out, *s.store);
   s.dedupe_.each([&](uint64_t a, uint64_t b, uint64_t seq, int64_t time_ns) { put_line(out, "id", {a, b, seq, (uint64_t)time_ns}); });
   auto live = [&](uint64_t seq) { return s.store->live(seq); };
-  s.ttls_.prune(live);
-  s.schedules_.prune(live);
-  bytes.clear(), s.ttls_.snapshot(bytes), put_line(out, "ttls", {}, bytes.view());
-  bytes.clear(), s.snapshot_sources(bytes), put_line(out, "sources", {}, bytes.view());
-  bytes.clear(), s.snapshot_sections(bytes), put_line(out, "sections", {}, bytes.view());
+  s.ttls_.each([&](uint64_t seq, int64_t end_ns) {
+    if (live(seq)) put_line(out, "ttl", {seq, (uint64_t)end_ns});
+  });
+  s.source_positions.each([&](const std::string& source, const SourcePosition& p) {
+    put_line(out, "source", {p.seq}, source + " " + p.identity);
+  });
+  s.schedules_.each([&](string_view subject, uint64_t seq, int64_t at_ns) {
+    if (live(seq)) put_line(out, "schedule", {seq, (uint64_t)at_ns}, subject);
+  });
+  put_line(out, "batch parts", {s.batch_part_count_}, s.batch_parts_ ? s.batch_parts_->view() : string_view());
+  for (auto [number, index] : s.ended_fast_batches_) put_line(out, "ended batch", {number, index});
+  put_totals(out, s);
   for (auto& [id, c] : s.consumers) {
     if (s.forgets(c->spec)) continue;  // its leader's alone
     out += "consumer " + c->name + " " + c->description;

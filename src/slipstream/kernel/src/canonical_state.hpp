@@ -14,6 +14,9 @@ struct CanonicalState {
   // Nothing is under way: whatever the leader did is in the log and applied. Only then the states can be compared.
   static bool at_rest(const Stream& stream);
   static std::string of(Stream& stream);  // reads every message; slow, for tests
+
+ private:
+  static void put_totals(std::string& out, const Stream& stream);
 };
 
 }  // namespace slipstream

@@ -4,8 +4,10 @@
 //   header     "SLIPCKPT", u32 version, u32 crc of the round, u64 round; since version 2 also u32 key number (0: not
 //              encrypted), 16 bytes of salt, u32 crc of these two; since version 3 also u64 where the footer ends, u32 zero,
 //              u32 crc of these two
-//   snapshot   u64 group, u64 applied, u32 length, u32 crc of group, applied and payload, payload, zeros to 8
-//   directory  of all groups, 32 bytes each: u64 group, u64 applied, u64 round, u32 offset / 8, u32 length
+//   snapshot   u64 group, u64 applied, u64 length, u32 crc of group, applied and payload, u32 zero, payload, zeros to 8; before
+//              version 4 u32 length, and no zero
+//   directory  of all groups, 40 bytes each: u64 group, u64 applied, u64 round, u64 offset, u64 length; before version 4 32
+//              bytes: the last two as u32 offset / 8, u32 length
 //   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two,
 //              u32 version, "SLIPCEND"
 //
@@ -32,20 +34,22 @@ namespace slipstream {
 namespace {
 
 constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
-constexpr uint32_t kVersion = 3;
+constexpr uint32_t kVersion = 4, kLongVersion = 4;
 constexpr size_t kKeyAt = 24, kEndAt = 48, kHeaderBytes = 64;
-constexpr size_t kSnapshotHeaderBytes = 24, kEntryBytes = 32, kFooterBytes = 32;
+constexpr size_t kFooterBytes = 32;
+constexpr size_t snapshot_header_bytes(uint32_t version) { return version >= kLongVersion ? 32 : 24; }
+constexpr size_t entry_bytes(uint32_t version) { return version >= kLongVersion ? 40 : 32; }
 constexpr size_t kFilesMax = 64;         // above it the file with the least in it is emptied
 constexpr size_t kWriteBytes = 256 << 10, kWriteBytesHurried = 2 << 20;  // synced one by one: a publish's sync waits behind one
+constexpr size_t kReadBytes = 1 << 30;   // a system reads less than 2 GiB at once
 constexpr size_t kSparesMax = 2;         // one is used by turns with the file in use, the other waits for its durable name
 constexpr uint64_t kSpareTimesMax = 4;   // a spare that is so much larger than a round needs is unlinked...
 constexpr uint64_t kSpareBytesMin = 1 << 20;  // ...unless it is small
 constexpr size_t kBufferKeptBytes = 1 << 20;
 
 struct Place {  // of a group's newest snapshot
-  uint64_t applied, round, offset;
-  uint32_t length;
-  size_t bytes() const { return (kSnapshotHeaderBytes + length + 7) & ~(size_t)7; }
+  uint64_t applied, round, offset, length;
+  size_t bytes() const { return (snapshot_header_bytes(kVersion) + length + 7) & ~(size_t)7; }
 };
 
 struct Spare {
@@ -56,7 +60,7 @@ struct Spare {
 
 struct RoundFile {
   uint64_t snapshot_bytes = 0, live_bytes = 0, file_bytes = 0;
-  uint32_t key_number = 0;
+  uint32_t key_number = 0, version = kVersion;
   std::shared_ptr<FileCipher> cipher;  // null: not encrypted
 };
 
@@ -76,18 +80,18 @@ uint32_t snapshot_crc(uint64_t group, uint64_t applied, string_view payload) {
 
 // Appends to a round in memory and says where it will lie.
 Place put_snapshot(Buffer& to, uint64_t round, FileCipher* cipher, uint64_t group, uint64_t applied, string_view payload) {
-  assert(payload.size() < (1u << 31));
   Buffer sealed;
   if (cipher) {
     sealed.resize(payload.size() + kSealBytes);
     cipher->seal(payload, seal_context(group, applied), sealed.data());
     payload = sealed.view();
   }
-  Place place{applied, round, to.size(), (uint32_t)payload.size()};
+  Place place{applied, round, to.size(), payload.size()};
   to.put64(group);
   to.put64(applied);
-  to.put32(place.length);
+  to.put64(place.length);
   to.put32(snapshot_crc(group, applied, payload));
+  to.put32(0);
   to.append(payload);
   while (to.size() % 8) to.put8(0);
   return place;
@@ -260,21 +264,29 @@ class CheckpointsImpl final : public Checkpoints {
 
   bool read_exactly(int handle, uint64_t round, uint64_t offset, size_t n, Buffer& bytes) {
     bytes.resize(n);
-    ssize_t r = disk_.pread(handle, bytes.data(), n, offset);
-    if (r < 0) return fail("cannot read " + path_of(round), (int)r);
-    return (size_t)r == n || damaged(round, "is shorter than it says");
+    for (size_t at = 0, piece; at < n; at += piece) {
+      piece = std::min(kReadBytes, n - at);
+      ssize_t r = disk_.pread(handle, bytes.data() + at, piece, offset + at);
+      if (r < 0) return fail("cannot read " + path_of(round), (int)r);
+      if ((size_t)r < piece) return damaged(round, "is shorter than it says");
+    }
+    return true;
   }
 
   // `payload` lies in `bytes`, or in what this round's cipher opened, until the next call.
   bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes, string_view& payload) {
     int handle = open.use(place.round, path_of(place.round));
     if (handle < 0) return fail("cannot open " + path_of(place.round), handle);
-    if (!read_exactly(handle, place.round, place.offset, kSnapshotHeaderBytes + place.length, bytes))
+    const uint32_t version = files_[place.round].version;
+    const size_t header_bytes = snapshot_header_bytes(version);
+    if (!read_exactly(handle, place.round, place.offset, header_bytes + place.length, bytes))
       return false;
     const char* p = bytes.data();
-    payload = {p + kSnapshotHeaderBytes, place.length};
-    bool whole = load64(p) == group && load64(p + 8) == place.applied && load32(p + 16) == place.length &&
-                 load32(p + 20) == snapshot_crc(group, place.applied, payload);
+    payload = {p + header_bytes, place.length};
+    uint64_t length = version >= kLongVersion ? load64(p + 16) : load32(p + 16);
+    bool whole = load64(p) == group && load64(p + 8) == place.applied && length == place.length &&
+                 (version < kLongVersion || load32(p + 28) == 0) &&
+                 load32(p + header_bytes - (version >= kLongVersion ? 8 : 4)) == snapshot_crc(group, place.applied, payload);
     if (const FileCipher* cipher = files_[place.round].cipher.get(); whole && cipher) {
       opened_.resize(std::max(payload.size(), kSealBytes) - kSealBytes);
       whole = cipher->open(payload, seal_context(group, place.applied), opened_.data());
@@ -324,18 +336,21 @@ class CheckpointsImpl final : public Checkpoints {
     if (!read_ends(open, round, ends)) return false;
     const char* f = ends.footer.data();
     uint64_t entries = load64(f + 8), room = ends.end - kFooterBytes - ends.directory();
-    if (entries != room / kEntryBytes) return damaged(round, "is damaged in its footer");
+    const size_t bytes = entry_bytes(ends.version());
+    if (entries != room / bytes) return damaged(round, "is damaged in its footer");
     Buffer directory;
-    if (!read_exactly(open.handle, round, ends.directory(), entries * kEntryBytes, directory)) return false;
+    if (!read_exactly(open.handle, round, ends.directory(), entries * bytes, directory)) return false;
     if (load32(f + 16) != crc32c(crc32c(0, directory.data(), directory.size()), f, 16))
       return damaged(round, "has a damaged directory");
-    return take_directory(directory, round);
+    return take_directory(directory, round, ends.version());
   }
 
-  bool take_directory(const Buffer& directory, uint64_t round) {
-    for (size_t at = 0; at < directory.size(); at += kEntryBytes) {
+  bool take_directory(const Buffer& directory, uint64_t round, uint32_t version) {
+    for (size_t at = 0; at < directory.size(); at += entry_bytes(version)) {
       const char* e = directory.data() + at;
-      Place place{load64(e + 8), load64(e + 16), (uint64_t)load32(e + 24) * 8, load32(e + 28)};
+      Place place{load64(e + 8), load64(e + 16), 0, 0};
+      if (version >= kLongVersion) place.offset = load64(e + 24), place.length = load64(e + 32);
+      else place.offset = (uint64_t)load32(e + 24) * 8, place.length = load32(e + 28);
       if (!files_.count(place.round))
         return damaged(round, "names " + path_of(place.round) + ", which is missing");
       index_[load64(e)] = place;
@@ -353,6 +368,7 @@ class CheckpointsImpl final : public Checkpoints {
     if (!read_ends(open, round, ends)) return false;
     file.snapshot_bytes = ends.directory();
     file.file_bytes = ends.size;
+    file.version = ends.version();
     if (ends.version() == 1) return true;
     const char* key = ends.header.data() + kKeyAt;
     if (ends.header.size() < kEndAt || load32(key + 4 + kSaltBytes) != crc32c(0, key, 4 + kSaltBytes))
@@ -421,12 +437,11 @@ class CheckpointsImpl final : public Checkpoints {
   void put_directory(const std::map<uint64_t, Place>& index) {
     uint64_t offset = round_.size();
     for (const auto& [group, place] : index) {
-      assert(place.offset / 8 <= UINT32_MAX);
       round_.put64(group);
       round_.put64(place.applied);
       round_.put64(place.round);
-      round_.put32((uint32_t)(place.offset / 8));
-      round_.put32(place.length);
+      round_.put64(place.offset);
+      round_.put64(place.length);
     }
     uint32_t crc = crc32c(0, round_.data() + offset, round_.size() - offset);
     char fields[16];

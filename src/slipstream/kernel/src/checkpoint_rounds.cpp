@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kCheckpointRetryNs = 1'000'000'000;
 constexpr int64_t kSerializeNs = 100'000;  // of one turn: about what a sync takes, which a publish waits for anyway
 struct Slice {  // what is done before the clock is looked at again
-  size_t consumers, ids, groups;
+  size_t consumers, entries, groups;
 };
 constexpr Slice kSlice{8, 512, 16};
 // Without a clock, so that a simulated run repeats; small, so that little is enough to be written over several turns.
@@ -201,7 +201,7 @@ bool JetStream::snapshot_groups(bool at_once) {
       if (!s || s->group.offline) continue;  // its deletion is in the journal; or its last snapshot stays
       if (!begin_snapshot(*s)) return false;
     }
-    if (!snapshot_->write(slice.consumers, slice.ids)) continue;
+    if (!snapshot_->write(slice.consumers, slice.entries)) continue;
     checkpoints_->add(snapshot_->stream().group.id, snapshot_->applied(), snapshot_->take());
     snapshot_.reset();
   }

@@ -47,7 +47,8 @@ MessageStore& Consumer::store() const { return *stream_.store; }
 
 // ------------------------------------------------------------------ life
 
-void Consumer::start_position() {
+// `in`: where the leader found its start time, if the entry says that. False: it cannot be found here.
+bool Consumer::start_position(Reader& in) {
   MessageStore& m = store();
   uint64_t first = std::max<uint64_t>(m.first_seq(), 1), last = m.last_seq();
   uint64_t start = first;
@@ -72,7 +73,7 @@ void Consumer::start_position() {
       start = std::max(spec.opt_start_seq, first);
       break;
     case DeliverPolicy::by_start_time:
-      start = m.messages() ? m.first_at_or_after(spec.opt_start_time_ns, reader_) : last + 1;
+      if (!find_start_time(in, start)) return false;
       start = first_filtered(start);
       break;
     case DeliverPolicy::last_per_subject: {
@@ -93,6 +94,22 @@ void Consumer::start_position() {
   }
   cursor_ = std::max<uint64_t>(start, 1) - 1;
   floor_stream_seq_ = applied_cursor_ = cursor_;
+  return true;
+}
+
+// The leader has read the times of the messages that were there when it proposed the consumer. Only where all of them are older
+// it depends on those that came in between; they are read here.
+bool Consumer::find_start_time(Reader& in, uint64_t& start) {
+  uint64_t found = 0, upto = 0;
+  if (in.left()) found = in.get64(), upto = in.get64();
+  MessageStore& m = store();
+  if (found && found <= upto) {
+    start = m.next_live(found);
+    if (!start) start = m.last_seq() + 1;
+    return true;
+  }
+  start = found;
+  return m.seek_time_blocking(spec.opt_start_time_ns, start, reader_) != ReadStatus::damaged;
 }
 
 // Where nats-server begins after it found the time: at the first message of a filter, unless that lies before `start`, even

@@ -37,7 +37,8 @@ class Consumer {
   ~Consumer();
 
   // --- life
-  void start_position();                 // at creation, from the stream as it is
+  bool start_position(Reader& in);  // at creation, from the stream as it is
+  bool find_start_time(Reader& in, uint64_t& start);
   uint64_t first_filtered(uint64_t start);
   void narrow_listed();                  // after a change of the filters
   void attach();                         // subscriptions and timers, on the leader

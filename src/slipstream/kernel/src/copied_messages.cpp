@@ -69,7 +69,7 @@ bool Stream::feed_under_way(string_view source) const {
 
 void Stream::apply_mirrored(Reader& in, Entry* entry) {
   uint64_t after = in.get64(), skip_to = in.get64(), count = 0;
-  bool refused = !spec.mirror || store->last_seq() != after || (group.logged && js.failed());
+  bool refused = !spec.mirror || store->last_seq() != after;
   if (!refused && skip_to > after) store->skip(skip_to, store->last_time_ns());
   for (; in.left() && in.ok(); count++) {
     uint64_t seq = in.get64();
@@ -81,6 +81,7 @@ void Stream::apply_mirrored(Reader& in, Entry* entry) {
     if (!in.ok()) break;
     Verdict verdict;
     if (!refused) apply_copy(seq, time_ns, subject, header, body, flags, verdict);
+    if (group.offline) return;
     refused |= verdict.error != nullptr;
   }
   copies_applied(entry, count, refused);
@@ -91,7 +92,7 @@ void Stream::apply_sourced(Reader& in, Entry* entry) {
   int64_t time_ns = (int64_t)in.get64();
   bool restart = in.get8();
   string_view source = in.get_text(), identity = in.get_text();
-  SourcePosition& position = source_positions[std::string(source)];
+  SourcePosition& position = source_positions.change(source);
   if (restart) position = {};
   bool refused = position.seq != after;
   for (; in.left() && in.ok(); count++) {
@@ -103,6 +104,7 @@ void Stream::apply_sourced(Reader& in, Entry* entry) {
     if (!in.ok()) break;
     Verdict verdict;
     if (!refused) apply_copy(store->last_seq() + 1, time_ns, subject, header, body, flags, verdict);
+    if (group.offline) return;
     refused |= verdict.error != nullptr;
     if (refused) continue;
     position.seq = origin_seq;
@@ -114,10 +116,6 @@ void Stream::apply_sourced(Reader& in, Entry* entry) {
 // What the origin has judged is not judged again; what this stream's own limits say is.
 void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
                         Verdict& v) {
-  if (group.logged && js.failed()) {
-    v.error = &kStoreFailed;
-    return;
-  }
   if (spec.sealed) {
     v.error = &kSealed;
     return;
@@ -164,11 +162,8 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
   bool republishes = republish_ && leading_;
   uint64_t previous = republishes ? last_on_literal(subject) : 0;
-  if (!store->append(seq, time_ns, subject, header, body)) {
-    js.fail(store->error());
-    v.error = &kStoreFailed;
-    return;
-  }
+  if (!store->append(seq, time_ns, subject, header, body)) return append_failed();
+  if (spec.counter) counters_.set(store->appended_subject(), seq, std::move(counted.now));
   ttls_.add(seq, time_ns, ttl_s);
   stored(subject, h);
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
@@ -193,24 +188,21 @@ void Stream::restore_position(string_view stream_source) {
   int64_t seq = parse_number(words[1]);
   if (count < 5 || seq <= 0) return;
   std::string source = std::string(words[0]) + " " + std::string(words[2]) + " " + std::string(words[3]);
-  source_positions[source] = {(uint64_t)seq, std::string(words[5])};
+  source_positions.change(source) = {(uint64_t)seq, std::string(words[5])};
 }
 
 // ------------------------------------------------------------------ snapshot
 
-void Stream::snapshot_sources(Buffer& out) const {
-  out.put32((uint32_t)source_positions.size());
-  for (const auto& [source, position] : source_positions) {
-    out.put_text(source);
-    out.put64(position.seq);
-    out.put_text(position.identity);
-  }
+void Stream::encode_source(Buffer& out, string_view source, const SourcePosition& position) {
+  out.put_text(source);
+  out.put64(position.seq);
+  out.put_text(position.identity);
 }
 
 bool Stream::load_sources(Reader& in) {
   for (uint32_t n = in.get32(); n && in.ok(); n--) {
     std::string source(in.get_text());
-    SourcePosition& position = source_positions[source];
+    SourcePosition& position = source_positions.change(source);
     position.seq = in.get64();
     position.identity = in.get_text();
   }

@@ -2,7 +2,7 @@
 // whoever follows the subject learns of its end (ADR-43, S-155..S-158).
 //
 // The marker is stored as the entry that removes is applied, with the time that the entry has: its sequence and its bytes follow
-// from the log alone.
+// from the log alone. Which of the messages are markers themselves, and leave none, the leader has read: the entry says it.
 #include "header_block.hpp"
 #include "jetstream.hpp"
 #include "message_headers.hpp"
@@ -26,12 +26,58 @@ bool Stream::raise_ttl(int64_t& ttl_s, string_view& header, std::string& rewritt
   return true;
 }
 
+// Whether it is known of the first messages of `seqs`, up to the limit of an entry; what is not known yet is taken off its end. The
+// markers among them go into `payload`. With nothing left the disk is asked, and the timer fires again.
+bool Stream::put_markers(std::vector<uint64_t>& seqs, Buffer& payload) {
+  std::vector<uint64_t> markers;
+  for (size_t i = 0; spec.delete_marker_ttl_ns > 0 && i < seqs.size(); i++) {
+    uint32_t subject = store->subject_of(seqs[i]);
+    if (subject == kNoSubject || store->subject_state(subject).last != seqs[i]) continue;
+    StoredMessage m{};
+    ReadStatus status = store->read(seqs[i], m, marker_reader_);
+    if (status == ReadStatus::pending) {
+      marker_reader_.ready = [this] { age_timer_fired(); };
+      seqs.resize(i);
+      break;
+    }
+    if (status == ReadStatus::ok && is_marker(m.header)) markers.push_back(seqs[i]);
+  }
+  payload.put32((uint32_t)markers.size());
+  for (uint64_t seq : markers) payload.put64(seq);
+  return !seqs.empty();
+}
+
+bool Stream::is_marker(string_view header) {
+  return !find_header(header, "Nats-Marker-Reason").value.empty() || find_header(header, "KV-Operation").value == "PURGE";
+}
+
+// What the entry says of them. An older version's says nothing: then they are read here; false if that fails.
+bool Stream::take_markers(Reader& in, const std::vector<uint64_t>& seqs, std::set<uint64_t>& markers) {
+  if (in.left()) {
+    for (uint32_t n = in.get32(); n && in.ok(); n--) markers.insert(in.get64());
+    return true;
+  }
+  for (uint64_t seq : seqs) {
+    uint32_t subject = store->subject_of(seq);
+    if (spec.delete_marker_ttl_ns <= 0 || subject == kNoSubject || store->subject_state(subject).last != seq) continue;
+    StoredMessage m{};
+    store->read_blocking(seq, m, reader_);
+    if (m.seq != seq) {
+      go_offline("message " + std::to_string(seq) + " cannot be read: whether it leaves a marker is not known");
+      return false;
+    }
+    if (is_marker(m.header)) markers.insert(seq);
+  }
+  return true;
+}
+
 void Stream::apply_expire(Reader& in) {
-  std::set<uint64_t> seqs;
+  std::set<uint64_t> seqs, markers;
   for (uint32_t n = in.get32(); n && in.ok(); n--) seqs.insert(in.get64());
   int64_t time_ns = in.left() ? (int64_t)in.get64() : 0;
+  if (!take_markers(in, {seqs.begin(), seqs.end()}, markers)) return;
   for (uint64_t seq : seqs)
-    if (store->live(seq)) end_of_life(seq, time_ns);
+    if (store->live(seq)) end_of_life(seq, time_ns, markers.count(seq));
   ttls_.forget(seqs);
   removal_done();
 }
@@ -40,12 +86,17 @@ void Stream::apply_expire(Reader& in) {
 void Stream::apply_remove_below(Reader& in) {
   uint64_t below = in.get64();
   int64_t time_ns = in.left() ? (int64_t)in.get64() : 0;
+  std::vector<uint64_t> seqs;
+  std::set<uint64_t> markers;
+  if (leaves_markers(time_ns) && !in.left())
+    for (uint64_t seq = store->next_live(1); seq && seq < below; seq = store->next_live(seq + 1)) seqs.push_back(seq);
+  if (!take_markers(in, seqs, markers)) return;
   if (!ttls_.any_never() && !leaves_markers(time_ns)) {
     store->remove_below(below);
     index.each_holder([](Consumer& c) { c.many_removed(); });
   } else {
     for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
-      if (!ttls_.never_ends(seq) && store->live(seq)) end_of_life(seq, time_ns);
+      if (!ttls_.never_ends(seq) && store->live(seq)) end_of_life(seq, time_ns, markers.count(seq));
   }
   removal_done();
 }
@@ -57,8 +108,8 @@ void Stream::removal_done() {
 
 bool Stream::leaves_markers(int64_t time_ns) const { return spec.delete_marker_ttl_ns > 0 && time_ns > 0; }
 
-void Stream::end_of_life(uint64_t seq, int64_t time_ns) {
-  if (leaves_markers(time_ns) && is_last_and_no_marker(seq)) {
+void Stream::end_of_life(uint64_t seq, int64_t time_ns, bool is_marker) {
+  if (leaves_markers(time_ns) && !is_marker && store->subject_state(store->subject_of(seq)).count == 1) {
     std::string subject(store->subject_name(store->subject_of(seq)));
     std::string header = "NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: " +
                          format_duration(spec.delete_marker_ttl_ns / kSecondNs * kSecondNs) + "\r\nNats-Rollup: sub\r\n\r\n";
@@ -67,14 +118,6 @@ void Stream::end_of_life(uint64_t seq, int64_t time_ns) {
     wake_consumers();
   }
   if (store->live(seq)) remove(seq);  // the marker rolls it up, if the stream took one
-}
-
-bool Stream::is_last_and_no_marker(uint64_t seq) {
-  if (store->subject_state(store->subject_of(seq)).count != 1) return false;
-  StoredMessage m{};
-  store->read_blocking(seq, m, reader_);
-  if (m.seq != seq) return true;  // its headers cannot be read
-  return find_header(m.header, "Nats-Marker-Reason").value.empty() && find_header(m.header, "KV-Operation").value != "PURGE";
 }
 
 }  // namespace slipstream

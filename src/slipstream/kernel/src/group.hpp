@@ -35,6 +35,8 @@ enum class EntryKind : uint8_t {
   batch_commit = 35,
   consumer_reset = 36,
   ack_flow = 37,      // what a flow control reply acknowledges
+  schedule_forgotten = 38,  // its message is gone, or it cannot run any more
+  counter_total = 39,       // of a subject whose total was not known any more
 };
 
 constexpr uint64_t kUnwritten = UINT64_MAX;

@@ -280,7 +280,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     std::string account(in.get_text()), name(in.get_text()), description(in.get_text());
     uint64_t key_a = in.get64(), key_b = in.get64();
     StreamSpec spec;
-    if (!spec.decode(in)) return;
+    if (!spec.decode(in)) return fail("stream " + name + " has settings that this version cannot read: an entry is never skipped");
     next_stream_id_ = std::max(next_stream_id_, id + 1);
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
@@ -290,6 +290,9 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     streams_[id] = std::move(s);
   } else if (kind == EntryKind::stream_delete) {
     drop_stream(id);
+  } else {
+    return fail("the log of the server's streams has an entry of kind " + std::to_string((int)kind) +
+                ", which this version does not know: an entry is never skipped");
   }
   if (entry && entry->token) committed(entry->token, 0);
 }
@@ -392,8 +395,7 @@ bool JetStream::remove_message(uint64_t token, uint64_t id, uint64_t seq, bool e
   Stream* s = stream(id);
   if (!s) return false;
   Buffer p = buffer();
-  p.put64(seq);
-  p.put8(erase);
+  s->put_removal(seq, erase, p);
   return propose(s->group, EntryKind::remove, std::move(p), true, token, {}, true);
 }
 
@@ -412,6 +414,7 @@ uint32_t JetStream::create_consumer(uint64_t token, uint64_t id, string_view nam
   p.put_text(name);
   p.put_text(description);
   spec.encode(p);
+  s->put_start(spec, p);
   return propose(s->group, EntryKind::consumer_create, std::move(p), true, token, {}, true, needs_no_sync(*s, spec)) ? consumer : 0;
 }
 

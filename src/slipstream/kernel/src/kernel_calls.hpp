@@ -190,7 +190,7 @@ struct KernelCalls {
     Stream* s = find(k, stream);
     if (!s || s->feed_under_way(source)) return false;
     if (source.empty()) out.seq = s->store->last_seq();
-    else if (auto it = s->source_positions.find(source); it != s->source_positions.end()) out = it->second;
+    else if (const SourcePosition* known = s->source_positions.find(source)) out = *known;
     return true;
   }
 

@@ -115,6 +115,7 @@ bool SegmentStore::remove(uint64_t seq) {
   uint32_t id = place->subject;
   messages_--;
   bytes_ -= message_bytes(*place.operator->());
+  before_change(place.segment);
   place.segment->remove(place.index);
   unlink(id, seq);
   after_removal(place.segment);
@@ -138,6 +139,7 @@ uint64_t SegmentStore::remove_below(uint64_t seq) {
   while (!slots_.empty() && slots_.front().base < seq) {
     Segment* segment = slots_.front().segment.get();
     uint32_t end = segment->position(seq);
+    before_change(segment);
     bool partly = segment->live_from(end) != 0 || !segment->sealed;
     uint32_t before = segment->live();
     // Whole segments: the entries are visited for their subjects' sake alone, and go with the segment.
@@ -170,6 +172,7 @@ uint64_t SegmentStore::remove_all() {
 
 void SegmentStore::drop_slot(size_t slot) {
   Segment* segment = slots_[slot].segment.get();
+  before_change(segment);
   release_chunks(segment);
   if (segment->file) forget_file(segment);
   slots_.erase(slots_.begin() + (std::ptrdiff_t)slot);

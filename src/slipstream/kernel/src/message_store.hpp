@@ -121,6 +121,8 @@ class MessageStore {
   virtual ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) = 0;  // recovery and rare reads
   // Smallest live sequence with time >= t; last_seq()+1 if none (may block).
   virtual uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) = 0;
+  // The same from `seq` on, all before it being older. `damaged`: the time of message `seq` cannot be read.
+  virtual ReadStatus seek_time_blocking(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) = 0;
   // The same without blocking. `seq` is 0 at first, then where the last call had to wait; with `ok` it is the answer.
   virtual ReadStatus seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) = 0;
 
@@ -132,6 +134,10 @@ class MessageStore {
   virtual bool wants_rewrite() const = 0;
   virtual bool write_tail() = 0;            // hands the tail to the I/O pool; begins a rewriting of mostly dead segments
   virtual bool snapshot(Buffer& out, CheckpointSyncs& syncs) = 0;
+  // A snapshot goes on with which messages of its segments are removed, some segments at a time, as it was when snapshot() was
+  // called: `out` is the same, and stays where it is. True when nothing is left; end_dead() gives the rest up.
+  virtual bool write_dead(Buffer& out, size_t entries) = 0;
+  virtual void end_dead() = 0;
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
   virtual void snapshot_abandoned() = 0;    // its steps may not have run: the next one has them all
   virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index

@@ -219,10 +219,11 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   Reader replies(entry ? entry->replies.view() : string_view());
   LoggedMessage m;
   for (uint32_t i = 0; i < count && in.ok(); i++) {
-    if (!m.decode(in)) break;
+    if (!m.decode(in)) return go_offline_at("has a message that cannot be decoded");
     bool ended = m.in_fast_batch && ended_fast_batch(m);
     Verdict verdict;
     if (!ended) apply_one(time_ns, m, verdict);
+    if (group.offline) return;  // what became of it will be known when this entry can be applied
     if (verdict.error && m.in_fast_batch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
     if (!entry) continue;
     string_view reply = replies.get_bytes(replies.get16());
@@ -271,10 +272,6 @@ void Stream::answer_verdict(string_view reply, const Verdict& v) {
 }
 
 void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
-  if (group.logged && js.failed()) {  // an earlier message of this entry
-    v.error = &kStoreFailed;
-    return;
-  }
   uint64_t record_bytes = MessageStore::message_bytes(spec.memory, m.subject.size(), m.header.size(), m.body.size());
   if (!spec.memory && record_bytes > kFileRecordBytesMax) {
     v.error = &kRecordTooLarge;
@@ -336,8 +333,12 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
   if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;
   if (!v.error) v.error = check_room(m.subject, header_size, body.size(), !h.rollup.empty());
   if (!v.error) store_one(time_ns, m, h, header, body, v);
+  if (group.offline) return;
+  if (!v.error && counted) {
+    v.ack_fields = ",\"val\":\"" + counted->now.total + "\"";
+    counters_.set(store->appended_subject(), v.seq, std::move(counted->now));
+  }
   if (v.error && m.schedule.seq) schedule_refused(m, h, time_ns);
-  if (counted && !v.error) v.ack_fields = ",\"val\":\"" + counted->total + "\"";
 }
 
 // Nothing is wrong with it any more: it goes into the store with this header and body, and what its headers ask for is done.
@@ -352,11 +353,7 @@ void Stream::store_one(int64_t time_ns, const LoggedMessage& m, const PublishHea
   bool republishes = republish_ && leading_;
   uint64_t previous = republishes ? last_on_literal(m.subject) : 0;
   v.seq = store->last_seq() + 1;
-  if (!store->append(v.seq, time_ns, m.subject, header, body)) {
-    js.fail(store->error());
-    v.error = &kStoreFailed;
-    return;
-  }
+  if (!store->append(v.seq, time_ns, m.subject, header, body)) return append_failed();
   ttls_.add(v.seq, time_ns, ttl_s);
   if (with_rollup.empty()) {
     stored(m.subject, h);

@@ -3,56 +3,68 @@
 #pragma once
 #include <algorithm>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "bytes.hpp"
 #include "logged_message.hpp"
+#include "sliced_map.hpp"
 
 namespace slipstream {
 
 class ScheduleIndex {
  public:
-  struct Due { uint64_t seq; int64_t at_ns; };
+  struct Schedule { uint64_t seq; int64_t at_ns; };
+  struct Due { string_view subject; uint64_t seq; int64_t at_ns; };  // the subject: until the index changes
 
   bool empty() const { return by_subject_.empty(); }
   size_t size() const { return by_subject_.size(); }
-  int64_t next_ns() const { return by_time_.empty() ? ScheduleMark::kNever : by_time_.begin()->first; }
+  int64_t next_ns() const { return by_time_.empty() ? ScheduleMark::kNever : by_time_.begin()->first.first; }
 
   void set(string_view subject, uint64_t seq, int64_t at_ns) {
     remove(subject);
-    by_subject_.emplace(std::string(subject), Due{seq, at_ns});
-    by_time_.emplace(at_ns, seq);
+    by_subject_.change(subject) = {seq, at_ns};
+    by_time_.emplace(std::pair(at_ns, seq), by_subject_.stable_name(subject));
   }
   void remove(string_view subject) {
-    auto it = by_subject_.find(subject);
-    if (it == by_subject_.end()) return;
-    by_time_.erase({it->second.at_ns, it->second.seq});
-    by_subject_.erase(it);
+    const Schedule* due = by_subject_.find(subject);
+    if (!due) return;
+    by_time_.erase({due->at_ns, due->seq});
+    by_subject_.erase(subject);
   }
   // The sequence of the schedule on a subject, 0 if there is none.
   uint64_t on_subject(string_view subject) const {
-    auto it = by_subject_.find(subject);
-    return it == by_subject_.end() ? 0 : it->second.seq;
+    const Schedule* due = by_subject_.find(subject);
+    return due ? due->seq : 0;
   }
   // It stands there, for this time: nobody has run it or changed it since.
   bool waits(string_view subject, uint64_t seq, int64_t at_ns) const {
-    auto it = by_subject_.find(subject);
-    return it != by_subject_.end() && it->second.seq == seq && it->second.at_ns == at_ns;
+    const Schedule* due = by_subject_.find(subject);
+    return due && due->seq == seq && due->at_ns == at_ns;
   }
   // Up to `limit` whose time has come, in the order of their sequences.
   std::vector<Due> due(int64_t now_ns, size_t limit) const {
     std::vector<Due> out;
-    for (auto it = by_time_.begin(); it != by_time_.end() && it->first <= now_ns && out.size() < limit; ++it)
-      out.push_back({it->second, it->first});
+    for (auto it = by_time_.begin(); it != by_time_.end() && it->first.first <= now_ns && out.size() < limit; ++it)
+      out.push_back({it->second, it->first.second, it->first.first});
     std::sort(out.begin(), out.end(), [](const Due& a, const Due& b) { return a.seq < b.seq; });
     return out;
   }
-  void snapshot(Buffer& out) const {
-    out.put32((uint32_t)by_subject_.size());
-    for (const auto& [subject, s] : by_subject_) out.put_text(subject), out.put64(s.seq), out.put64((uint64_t)s.at_ns);
+  template <class F>
+  void each(F visit) const {
+    by_subject_.each([&](const std::string& subject, const Schedule& s) { visit(subject, s.seq, s.at_ns); });
   }
+  // A snapshot in slices (sliced_map.hpp). The schedules whose messages are gone leave on the way.
+  void begin_cut(Buffer& out) { by_subject_.begin_cut(out); }
+  template <class Live>
+  bool write_cut(size_t n, Live live) {
+    return by_subject_.write_cut(n, [&](const std::string&, const Schedule& due) {
+      if (live(due.seq)) return false;
+      by_time_.erase({due.at_ns, due.seq});
+      return true;
+    });
+  }
+  void end_cut() { by_subject_.end_cut(); }
   bool load(Reader& in) {
     uint32_t n = in.get32();
     for (uint32_t i = 0; i < n && in.ok(); i++) {
@@ -62,22 +74,13 @@ class ScheduleIndex {
     }
     return in.ok();
   }
-  template <class Live>
-  void prune(Live live) {
-    for (auto it = by_subject_.begin(); it != by_subject_.end();) {
-      if (live(it->second.seq)) {
-        ++it;
-        continue;
-      }
-      by_time_.erase({it->second.at_ns, it->second.seq});
-      it = by_subject_.erase(it);
-    }
-  }
-  void clear() { by_subject_.clear(), by_time_.clear(); }
 
  private:
-  std::map<std::string, Due, std::less<>> by_subject_;
-  std::set<std::pair<int64_t, uint64_t>> by_time_;
+  static void encode(Buffer& out, string_view subject, const Schedule& due) {
+    out.put_text(subject), out.put64(due.seq), out.put64((uint64_t)due.at_ns);
+  }
+  SlicedMap<Schedule> by_subject_{encode};
+  std::map<std::pair<int64_t, uint64_t>, string_view> by_time_;
 };
 
 }  // namespace slipstream

@@ -100,13 +100,26 @@ void Stream::schedule_refused(const LoggedMessage& m, const PublishHeaders& h, i
   schedules_.set(h.scheduler, m.schedule.seq, repeats ? m.schedule.next_ns : time_ns + kScheduleRetryNs);
 }
 
-// A message of a backup. When it runs depends on the time zones of who applies it: nobody else has said so.
-void Stream::schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t time_ns, int64_t now_ns) {
+// A message of a backup.
+void Stream::schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t next_ns) {
   schedules_.remove(subject);
-  if (h.schedule.empty()) return;
+  if (!h.schedule.empty() && next_ns != ScheduleMark::kNever) schedules_.set(subject, seq, next_ns);
+}
+
+// When a schedule of a backup runs next, for the entry; nothing: it is none.
+std::optional<int64_t> Stream::next_run_of_restored(string_view header, int64_t time_ns, int64_t now_ns) {
+  if (!spec.allow_schedules || header.empty()) return {};
+  PublishHeaders h = scan_headers(header);
+  if (h.schedule.empty()) return {};
+  return next_run_ns(h, time_ns, now_ns);
+}
+
+// By the time zones of this machine. Where an entry does not say it an older version wrote it, and had them, too.
+int64_t Stream::next_run_ns(const PublishHeaders& h, int64_t time_ns, int64_t now_ns) {
+  if (h.schedule.empty()) return ScheduleMark::kNever;
   const TimeZone* zone = h.schedule_zone.empty() ? nullptr : js.time_zones.find(h.schedule_zone);
   NextRun run = next_run(h.schedule, zone, time_ns, now_ns);
-  if (run.scheduled && (zone || h.schedule_zone.empty())) schedules_.set(subject, seq, run.at_ns);
+  return run.scheduled && (zone || h.schedule_zone.empty()) ? run.at_ns : ScheduleMark::kNever;
 }
 
 // ------------------------------------------------------------------ the leader's timer
@@ -124,7 +137,7 @@ void Stream::schedule_timer_fired() {
   if (spec.sealed) return;  // for ever
   if (group.applied >= fired_index_ && !is_full()) {
     for (const ScheduleIndex::Due& due : schedules_.due(js.kernel.now.wall_ns, kDuePerRound))
-      if (is_full() || !fire(due.seq, due.at_ns)) break;
+      if (is_full() || !fire(due)) break;
     seal();
     fired_index_ = group.last_index;
   }
@@ -132,7 +145,8 @@ void Stream::schedule_timer_fired() {
 }
 
 // Proposes the message of a schedule; false when its bytes have to come from the disk first: the timer fires when they are there.
-bool Stream::fire(uint64_t seq, int64_t due_ns) {
+bool Stream::fire(const ScheduleIndex::Due& due) {
+  const uint64_t seq = due.seq;
   StoredMessage stored;
   if (!schedule_readers_) schedule_readers_ = std::make_unique<ReadBuffer[]>(2);
   auto read = [&](uint64_t which, ReadBuffer& buffer) {
@@ -141,12 +155,12 @@ bool Stream::fire(uint64_t seq, int64_t due_ns) {
   };
   ReadStatus status = read(seq, schedule_readers_[0]);
   if (status == ReadStatus::pending) return false;
-  if (status != ReadStatus::ok) return forget_schedule(seq);
+  if (status != ReadStatus::ok) return forget_schedule(due);
   std::string subject(stored.subject), header(stored.header), body(stored.body);
   PublishHeaders h = scan_headers(header);
   const TimeZone* zone = h.schedule_zone.empty() ? nullptr : js.time_zones.find(h.schedule_zone);
-  NextRun run = next_run(h.schedule, zone, due_ns, js.kernel.now.wall_ns);
-  if (!run.scheduled || (!zone && !h.schedule_zone.empty())) return forget_schedule(seq);
+  NextRun run = next_run(h.schedule, zone, due.at_ns, js.kernel.now.wall_ns);
+  if (!run.scheduled || (!zone && !h.schedule_zone.empty())) return forget_schedule(due);
   std::string content = header, text = body;
   if (uint64_t source = h.schedule_source.empty() ? 0 : last_on(h.schedule_source)) {
     status = read(source, schedule_readers_[1]);
@@ -162,15 +176,27 @@ bool Stream::fire(uint64_t seq, int64_t due_ns) {
   if (!h.schedule_ttl.empty()) content = with_header_appended(content, "Nats-TTL", h.schedule_ttl);
   if (!h.schedule_rollup.empty()) content = with_header_appended(content, "Nats-Rollup", h.schedule_rollup);
   LoggedMessage m{.flags = kFromServer, .subject = h.schedule_target, .header = content, .body = text, .with_schedule = true};
-  m.schedule = {seq, due_ns, run.repeats ? run.at_ns : ScheduleMark::kNever, ScheduleFault::none};
+  m.schedule = {seq, due.at_ns, run.repeats ? run.at_ns : ScheduleMark::kNever, ScheduleFault::none};
   append(m, {});
   return true;
 }
 
-// Its message is gone or unreadable, or cannot run any more: it leaves the index, here and, with the next checkpoint, everywhere.
-bool Stream::forget_schedule(uint64_t seq) {
-  schedules_.prune([&](uint64_t live) { return live != seq; });
-  return true;
+// Its message is gone or unreadable, or cannot run any more: the log says so, since what is checked of later messages depends on
+// which schedules there are.
+bool Stream::forget_schedule(const ScheduleIndex::Due& due) {
+  Buffer payload = js.buffer();
+  payload.put64(due.seq);
+  payload.put64((uint64_t)due.at_ns);
+  payload.put_text(due.subject);
+  return js.propose(group, EntryKind::schedule_forgotten, std::move(payload), false, 0, {}, true);
+}
+
+void Stream::apply_schedule_forgotten(Reader& in) {
+  uint64_t seq = in.get64();
+  int64_t at_ns = (int64_t)in.get64();
+  string_view subject = in.get_text();
+  if (schedules_.waits(subject, seq, at_ns)) schedules_.remove(subject);
+  if (leading_) arm_schedule_timer();
 }
 
 }  // namespace slipstream

@@ -105,6 +105,7 @@ class Segment {
   bool dirty = false;  // written to since the last sync was handed out
   bool compacting = false, uncompactable = false;
   bool rewrite = false;  // what is in the file must not stay there: an erased body in a frame, or another encryption
+  uint32_t dead_number = 0;  // above 0: the snapshot under way has yet to say what is removed here
   uint32_t erasures = 0;  // in-place overwrites so far
   uint32_t handed = 0;    // bytes that were handed to write jobs, from the file's start
   uint32_t described = 0;  // size in the last snapshot: load() begins there, so no frame may reach across

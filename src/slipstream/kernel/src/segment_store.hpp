@@ -58,12 +58,15 @@ class SegmentStore final : public MessageStore {
   ReadStatus read(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) override;
   ReadStatus read_blocking(uint64_t seq, StoredMessage& out, ReadBuffer& buffer) override;
   uint64_t first_at_or_after(int64_t time_ns, ReadBuffer& buffer) override;
+  ReadStatus seek_time_blocking(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) override;
   ReadStatus seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) override;
 
   void set_compressed(bool compressed) override { compressed_ = compressed; }
   bool wants_rewrite() const override { return rewrite_wanted_; }
   bool write_tail() override;
   bool snapshot(Buffer& out, CheckpointSyncs& syncs) override;
+  bool write_dead(Buffer& out, size_t entries) override;
+  void end_dead() override;
   void checkpoint_durable() override;
   void snapshot_abandoned() override;
   bool load(Reader& in) override;
@@ -116,6 +119,12 @@ class SegmentStore final : public MessageStore {
   uint64_t scan_forward(uint32_t id, uint64_t from, uint64_t last) const;
   void resolve_last(uint32_t id) const;
 
+  // The snapshot under way has the removed messages as they were: to be called before a segment changes in that, or goes.
+  void before_change(Segment* segment) {
+    if (segment->dead_number) put_dead_now(segment);
+  }
+  void put_dead_now(Segment* segment);
+
   // Bytes.
   char* place(Segment* segment, uint32_t length);  // null: the device refused to take what must leave memory
   bool make_chunk(Segment* segment, uint32_t length);
@@ -148,6 +157,8 @@ class SegmentStore final : public MessageStore {
   class HeadReader;
   bool load_failed(const std::string& what);
   bool load_segment(Reader& in, std::vector<SegmentPlan>& plans);
+  bool load_dead(Reader& in, SegmentPlan& plan);
+  bool load_later_dead(Reader& in, std::vector<SegmentPlan>& plans);
   bool rebuild(Segment* segment, const SegmentPlan& plan);
   bool load_record(Segment* segment, const SegmentPlan& plan, const Record& record);
 
@@ -185,6 +196,9 @@ class SegmentStore final : public MessageStore {
 
   bool folder_ready_ = false, folder_dirty_ = false;
   uint32_t generation_ = 0;           // part of new files' names: above that of any file found in the folder
+  std::vector<Segment*> unwritten_dead_;  // by number - 1; null: written
+  size_t dead_at_ = 0;
+  Buffer* dead_out_ = nullptr;
   std::vector<std::string> retired_;  // files that the next snapshot will not name
   std::vector<std::string> unnamed_;  // files that the last snapshot did not name
   std::string error_;

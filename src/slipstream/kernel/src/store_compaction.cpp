@@ -290,6 +290,7 @@ void SegmentStore::replace_slots(size_t first, size_t n, std::unique_ptr<Segment
   fresh->last_time_ns = slots_[first + n - 1].segment->last_time_ns;
   fresh->seal();
   for (size_t i = first; i < first + n; i++) {
+    before_change(slots_[i].segment.get());
     release_chunks(slots_[i].segment.get());
     if (slots_[i].segment->file) forget_file(slots_[i].segment.get());
   }

@@ -151,6 +151,10 @@ uint64_t SegmentStore::first_at_or_after(int64_t time_ns, ReadBuffer& buffer) {
   return seq;
 }
 
+ReadStatus SegmentStore::seek_time_blocking(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) {
+  return seek_time_from(time_ns, seq, buffer, true);
+}
+
 ReadStatus SegmentStore::seek_time(int64_t time_ns, uint64_t& seq, ReadBuffer& buffer) {
   return seek_time_from(time_ns, seq, buffer, false);
 }
@@ -167,7 +171,8 @@ ReadStatus SegmentStore::seek_time_from(int64_t time_ns, uint64_t& seq, ReadBuff
       if (segment.block_time(i) >= time_ns) return ReadStatus::ok;
       StoredMessage message{};
       if (read_place(seq, message, buffer, may_block) == ReadStatus::pending) return ReadStatus::pending;
-      if (message.seq != seq || message.time_ns >= time_ns) return ReadStatus::ok;
+      if (message.seq != seq) return ReadStatus::damaged;
+      if (message.time_ns >= time_ns) return ReadStatus::ok;
     }
   }
   seq = last_seq_ + 1;

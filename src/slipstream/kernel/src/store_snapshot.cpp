@@ -5,15 +5,18 @@
 // snapshot says, before anything on the disk is changed. The index is rebuilt from the records' heads.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "segment_store.hpp"
 
 namespace slipstream {
 namespace {
 
-constexpr uint32_t kSnapshotVersion = 2;  // 1: without kRewrite
+constexpr uint32_t kSnapshotVersion = 3;  // 1: without kRewrite; 2: without kDeadLater
 constexpr uint8_t kSparse = 1, kRewrite = 2;
-enum DeadEncoding : uint8_t { kDeadHead, kDeadBitmap, kDeadList };
+// kDeadLater: behind all segments, as one of the others, led by the segment's number.
+enum DeadEncoding : uint8_t { kDeadHead, kDeadBitmap, kDeadList, kDeadLater };
+constexpr size_t kDeadWordsPerEntry = 8;  // of a bitmap, in the time that another table's entry takes
 
 void put_dead(Buffer& out, const Segment& segment) {
   const DeadMap* dead = segment.dead();
@@ -27,13 +30,14 @@ void put_dead(Buffer& out, const Segment& segment) {
     out.put8(kDeadList);
     out.put32(segment.head());
     out.put32(behind_head);
-    for (uint32_t i = segment.head(); i < segment.count(); i++)
-      if (!segment.entry(i).live()) out.put32(i);
+    for (uint32_t word = segment.head() / 64; word < dead->words().size(); word++)
+      for (uint64_t bits = dead->words()[word]; bits; bits &= bits - 1)
+        if (uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits); i >= segment.head()) out.put32(i);
     return;
   }
   out.put8(kDeadBitmap);
   out.put32((uint32_t)dead->words().size());
-  for (uint64_t word : dead->words()) out.put64(word);
+  out.append(dead->words().data(), dead->words().size() * 8);
 }
 
 }  // namespace
@@ -41,6 +45,8 @@ void put_dead(Buffer& out, const Segment& segment) {
 bool SegmentStore::snapshot(Buffer& out, CheckpointSyncs& syncs) {
   if (failed_ || !write_tail()) return false;
   appended_since_snapshot_ = false;
+  assert(unwritten_dead_.empty());
+  dead_out_ = &out;
   bool keeps = !options_.memory && messages_;
   out.put32(kSnapshotVersion);
   out.put64(last_seq_);
@@ -62,7 +68,13 @@ bool SegmentStore::snapshot(Buffer& out, CheckpointSyncs& syncs) {
     out.put32(segment.size());
     out.put8(segment.sealed);
     out.put8((uint8_t)((segment.sparse() ? kSparse : 0) | (segment.rewrite ? kRewrite : 0)));
-    put_dead(out, segment);
+    if (segment.sealed && segment.dead()) {
+      unwritten_dead_.push_back(&segment);
+      segment.dead_number = (uint32_t)unwritten_dead_.size();
+      out.put8(kDeadLater);
+    } else {
+      put_dead(out, segment);
+    }
     segment.named = true;
     segment.described = segment.size();
     if (!segment.dirty) continue;
@@ -78,6 +90,33 @@ bool SegmentStore::snapshot(Buffer& out, CheckpointSyncs& syncs) {
   unnamed_.insert(unnamed_.end(), retired_.begin(), retired_.end());
   retired_.clear();
   return true;
+}
+
+void SegmentStore::put_dead_now(Segment* segment) {
+  uint32_t number = std::exchange(segment->dead_number, 0);
+  unwritten_dead_[number - 1] = nullptr;
+  dead_out_->put32(number);
+  put_dead(*dead_out_, *segment);
+}
+
+bool SegmentStore::write_dead(Buffer& out, size_t entries) {
+  assert(&out == dead_out_);
+  for (size_t words = entries * kDeadWordsPerEntry; dead_at_ < unwritten_dead_.size(); dead_at_++) {
+    Segment* segment = unwritten_dead_[dead_at_];
+    if (!segment) continue;
+    if (!words) return false;
+    words -= std::min(words, segment->dead()->words().size());
+    put_dead_now(segment);
+  }
+  return true;
+}
+
+void SegmentStore::end_dead() {
+  for (Segment* segment : unwritten_dead_)
+    if (segment) segment->dead_number = 0;
+  unwritten_dead_.clear();
+  dead_at_ = 0;
+  dead_out_ = nullptr;
 }
 
 void SegmentStore::snapshot_abandoned() {
@@ -99,7 +138,7 @@ struct SegmentStore::SegmentPlan {
   std::string name;
   uint64_t base;
   uint32_t entries, size;
-  bool sealed, sparse, rewrite;
+  bool sealed, sparse, rewrite, dead_later = false;
   uint32_t head = 0;             // entries before it are dead
   std::vector<uint64_t> bitmap;  // if not empty: all dead entries
   std::vector<uint32_t> list;    // dead ones behind head, ascending
@@ -125,7 +164,18 @@ bool SegmentStore::load_segment(Reader& in, std::vector<SegmentPlan>& plans) {
   uint8_t flags = in.get8();
   plan.sparse = flags & kSparse;
   plan.rewrite = flags & kRewrite;
+  if (!load_dead(in, plan)) return false;
+  if (!in.ok() || !plan.base || plan.size < kSegmentHead || plan.head > plan.entries) {
+    return load_failed("the snapshot of a segment is damaged");
+  }
+  plans.push_back(std::move(plan));
+  return true;
+}
+
+bool SegmentStore::load_dead(Reader& in, SegmentPlan& plan) {
   uint8_t encoding = in.get8();
+  plan.dead_later = encoding == kDeadLater;
+  if (plan.dead_later) return true;
   uint32_t n = in.get32();
   if (encoding == kDeadHead) {
     plan.head = n;
@@ -139,10 +189,21 @@ bool SegmentStore::load_segment(Reader& in, std::vector<SegmentPlan>& plans) {
   } else {
     return load_failed("the snapshot has an unknown encoding of removed messages");
   }
-  if (!in.ok() || !plan.base || plan.size < kSegmentHead || plan.head > plan.entries) {
-    return load_failed("the snapshot of a segment is damaged");
+  return true;
+}
+
+bool SegmentStore::load_later_dead(Reader& in, std::vector<SegmentPlan>& plans) {
+  std::vector<SegmentPlan*> later;
+  for (SegmentPlan& plan : plans)
+    if (plan.dead_later) later.push_back(&plan);
+  for (size_t left = later.size(); left; left--) {
+    uint32_t number = in.get32();
+    if (!in.ok() || !number || number > later.size() || !later[number - 1]->dead_later)
+      return load_failed("the snapshot of a segment is damaged");
+    SegmentPlan& plan = *later[number - 1];
+    if (!load_dead(in, plan)) return false;
+    if (plan.dead_later || plan.head > plan.entries) return load_failed("the snapshot of a segment is damaged");
   }
-  plans.push_back(std::move(plan));
   return true;
 }
 
@@ -161,6 +222,7 @@ bool SegmentStore::load(Reader& in) {
   std::vector<SegmentPlan> plans;
   for (uint32_t i = 0; i < segments && in.ok(); i++)
     if (!load_segment(in, plans)) return false;
+  if (!load_later_dead(in, plans)) return false;
   if (!in.ok()) return load_failed("the snapshot is shorter than it should be");
   if (options_.memory) return segments == 0 || load_failed("a memory stream's snapshot names segments");
   subjects_.reserve(std::min<uint64_t>(subjects, messages));

@@ -34,7 +34,7 @@ Stream::~Stream() {
   close_feeds();
   js.kernel.timers.cancel(age_timer_);
   js.kernel.timers.cancel(schedule_timer_);
-  *reader_.alive = false;
+  for (ReadBuffer* reader : {&reader_, &age_reader_, &marker_reader_}) *reader->alive = false;
   js.bytes_in_flight -= inflight_bytes_;
 }
 
@@ -47,6 +47,7 @@ void Stream::count_bytes() {
 
 void Stream::attach() {
   if (spec.restoring) return;
+  if (counters_.any_unread()) settle_unread_totals();
   subscribe();
   arm_age_timer();
   arm_schedule_timer();
@@ -128,6 +129,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
         index.each_holder(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
         if (erase) store->erase(seq); else store->remove(seq);
       }
+      if (in.left()) apply_total(in);
       arm_age_timer();
       break;
     }
@@ -142,7 +144,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::config: {
       std::string text(in.get_text());
       StreamSpec next;
-      if (!next.decode(in)) break;
+      if (!next.decode(in)) return go_offline_at("has settings that this version cannot read");
       bool shown = spec.restoring && !next.restoring;
       if (entry) unsubscribe();
       description = std::move(text);
@@ -170,9 +172,9 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       uint32_t id = in.get32();
       std::string consumer_name(in.get_text()), text(in.get_text());
       ConsumerSpec cs;
-      if (!cs.decode(in)) break;
+      if (!cs.decode(in)) return go_offline_at("has a consumer whose settings this version cannot read");
       auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
-      c->start_position();
+      if (!c->start_position(in)) return go_offline("the times of messages cannot be read, by which consumer " + consumer_name + " begins");
       next_consumer_id = std::max(next_consumer_id, id + 1);
       c->held = entry && entry->token;
       if (entry) c->attach();
@@ -184,7 +186,8 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       Consumer* c = consumer_of();
       std::string text(in.get_text());
       ConsumerSpec cs;
-      if (!c || !cs.decode(in)) break;
+      if (!cs.decode(in)) return go_offline_at("has a consumer whose settings this version cannot read");
+      if (!c) break;
       update_consumer(*c, std::move(text), std::move(cs));
       c->held = entry && entry->token;
       break;
@@ -221,6 +224,12 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       return apply_batch_part(in);
     case EntryKind::batch_commit:
       return apply_batch_commit(in, entry);
+    case EntryKind::schedule_forgotten:
+      apply_schedule_forgotten(in);
+      break;
+    case EntryKind::counter_total:
+      apply_total(in);
+      break;
     case EntryKind::ack_flow:
       if (Consumer* c = consumer_of()) c->apply_ack_flow(in);
       break;
@@ -231,13 +240,27 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       }
       break;
     default:
-      break;
+      return go_offline_at(("is of kind " + std::to_string((int)kind) + ", which this version does not know").c_str());
   }
-  if (!entry) return;
+  if (group.offline || !entry) return;
   if (entry->token) js.committed(entry->token, result);
   Reader replies(entry->replies.view());
   while (replies.left()) answer(replies.get_bytes(replies.get16()), {});
 }
+
+void Stream::put_start(const ConsumerSpec& consumer, Buffer& payload) {
+  if (consumer.deliver_policy != DeliverPolicy::by_start_time) return;
+  payload.put64(store->first_at_or_after(consumer.opt_start_time_ns, reader_));
+  payload.put64(store->last_seq());
+}
+
+void Stream::go_offline_at(const char* what) {
+  go_offline("entry " + std::to_string(group.applied) + " of its log " + what + "; an entry is never skipped");
+}
+
+// The message is committed: what becomes of it is decided when its entry is applied by a store that can take it. An answer now
+// would contradict that.
+void Stream::append_failed() { go_offline(store->error()); }
 
 // ------------------------------------------------------------------ small things
 
@@ -246,47 +269,32 @@ Consumer* Stream::consumer(uint32_t id) {
   return it == consumers.end() ? nullptr : it->second.get();
 }
 
-// What only some streams have, in sections that are left out when empty: a stream without them is as an older version wrote it.
 namespace {
 
-enum class Section : uint16_t { batch_parts = 1, ended_fast_batches = 2, schedules = 3 };
-constexpr uint16_t kPlainFormat = 2, kSectionsFormat = 3;
+constexpr uint16_t kPlainFormat = 2, kSectionsFormat = 3, kLongSectionsFormat = 4;
 
 }  // namespace
 
-void Stream::snapshot_sections(Buffer& out) {
-  if (!has_sections()) return;
-  uint16_t count = 0;
-  size_t count_at = out.size();
-  out.put16(0);
-  auto section = [&](Section which, auto write) {
-    Buffer content;
-    write(content);
-    out.put16((uint16_t)which);
-    out.put_text(content.view());
-    count++;
-  };
-  if (batch_part_count_) section(Section::batch_parts, [&](Buffer& b) { b.put32(batch_part_count_), b.append(batch_parts_.view()); });
-  if (!ended_fast_batches_.empty())
-    section(Section::ended_fast_batches, [&](Buffer& b) {
-      for (auto [number, index] : ended_fast_batches_) b.put64(number), b.put64(index);
-    });
-  if (!schedules_.empty()) section(Section::schedules, [&](Buffer& b) { schedules_.snapshot(b); });
-  store16(out.data() + count_at, count);
+// What only some streams have stands in sections: a stream without them is as an older version wrote it.
+bool Stream::has_sections() const {
+  return batch_part_count_ || !ended_fast_batches_.empty() || !schedules_.empty() || spec.counter;
 }
 
-bool Stream::load_sections(Reader& in) {
+bool Stream::load_sections(Reader& in, uint16_t format, string_view& totals) {
   for (uint16_t n = in.get16(); n && in.ok(); n--) {
     auto which = (Section)in.get16();
-    Reader content(in.get_text());
+    Reader content(in.get_bytes(format >= kLongSectionsFormat ? in.get64() : in.get32()));
     if (which == Section::batch_parts) {
       batch_part_count_ = content.get32();
-      batch_parts_.append(content.get_bytes(content.left()));
+      batch_parts_ = std::make_shared<Buffer>();
+      batch_parts_->append(content.get_bytes(content.left()));
     } else if (which == Section::ended_fast_batches) {
       while (content.left()) {
         uint64_t number = content.get64();
         ended_fast_batches_[number] = content.get64();
       }
+    } else if (which == Section::counter_totals) {
+      totals = content.get_bytes(content.left());
     } else if (which != Section::schedules || !schedules_.load(content)) {
       return false;
     }
@@ -295,23 +303,13 @@ bool Stream::load_sections(Reader& in) {
   return in.ok();
 }
 
-bool Stream::has_sections() const { return batch_part_count_ || !ended_fast_batches_.empty() || !schedules_.empty(); }
-
-void Stream::snapshot_head(Buffer& out) {
-  schedules_.prune([this](uint64_t seq) { return store->live(seq); });
-  out.put16(has_sections() ? kSectionsFormat : kPlainFormat);
+void Stream::snapshot_head(Buffer& out) const {
+  out.put16(has_sections() ? kLongSectionsFormat : kPlainFormat);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
   spec.encode(out);
   out.put_text(last_msg_id_);
-}
-
-void Stream::snapshot_middle(Buffer& out) {
-  ttls_.prune([this](uint64_t seq) { return store->live(seq); });
-  ttls_.snapshot(out);
-  snapshot_sources(out);
-  out.put32(next_consumer_id);
 }
 
 bool Stream::load(Reader& in, uint16_t format) {
@@ -329,8 +327,11 @@ bool Stream::load(Reader& in, uint16_t format) {
     if (!c->load(in)) return false;
     consumers[id] = std::move(c);
   }
-  if (format >= kSectionsFormat && !load_sections(in)) return false;
+  string_view totals;  // of messages that the store has to know first
+  if (format >= kSectionsFormat && !load_sections(in, format, totals)) return false;
   if (!in.ok() || !store->load(in)) return false;
+  if (spec.counter && format < kLongSectionsFormat) read_totals();
+  if (Reader counted(totals); !counters_.load(counted, *store)) return false;
   for (auto& [id, c] : consumers) {
     index.add(*c);
     if (!c->holds()) continue;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "batch_staging.hpp"
@@ -82,7 +83,7 @@ class Stream {
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
   void count_bytes();  // keeps the account's and the server's sums; after every change
-  static constexpr uint16_t kFormat = 3;  // of snapshots; the newest that load() knows
+  static constexpr uint16_t kFormat = 4;  // of snapshots; the newest that load() knows
   bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view header, string_view body);
   void mirror_caught_up();  // from now on direct gets of the origin's messages may be answered here (mirror_direct)
@@ -91,10 +92,13 @@ class Stream {
   string_view transformed(string_view subject, std::string& scratch) const;
 
   // What comes from origins (feed.hpp, copied_messages.cpp).
+  std::optional<int64_t> next_run_of_restored(string_view header, int64_t time_ns, int64_t now_ns);
   bool open_feed(uint32_t feed_id, FeedSpec feed_spec);  // false: an earlier one of the same source is not finished
   void close_feed(uint32_t feed_id);
   void close_feeds();
   bool feed_under_way(string_view source) const;
+  void put_start(const ConsumerSpec& consumer, Buffer& payload);  // of a new consumer, where it needs one
+  void put_removal(uint64_t seq, bool erase, Buffer& payload);  // the entry that removes a message
   bool propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who);
   int64_t entry_time_ns();
   uint64_t bytes_in_flight() const;
@@ -111,7 +115,7 @@ class Stream {
   std::unique_ptr<MessageStore> store;
   std::map<uint32_t, std::unique_ptr<Consumer>> consumers;
   std::map<uint32_t, std::unique_ptr<Feed>> feeds;
-  std::map<std::string, SourcePosition, std::less<>> source_positions;  // by the source's index name
+  SlicedMap<SourcePosition> source_positions{encode_source};  // by the source's index name
   ConsumerIndex index{store};
   uint32_t next_consumer_id = 1;
   bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
@@ -142,7 +146,7 @@ class Stream {
                   Verdict& verdict);
   void copies_applied(Entry* entry, uint64_t count, bool refused);
   void forget_feed(uint32_t feed_id);
-  void snapshot_sources(Buffer& out) const;
+  static void encode_source(Buffer& out, string_view source, const SourcePosition& position);
   bool load_sources(Reader& in);
   void apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& verdict);
   void store_one(int64_t time_ns, const LoggedMessage& m, const PublishHeaders& h, string_view header, string_view body,
@@ -158,8 +162,16 @@ class Stream {
   const PublishError* check_size(size_t header, size_t body) const;
   void take_spec();  // what is compiled from it
   void republish(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint64_t previous);
+  void go_offline_at(const char* what);  // the entry under way is one that this version cannot apply
+  void append_failed();
   const PublishError* check_increment(const PublishHeaders& h, string_view body, uint32_t flags) const;
   const PublishError* count(string_view subject, string_view header, string_view body, const PublishHeaders& h, CounterMessage& out);
+  void put_total_before(uint64_t seq, Buffer& payload);
+  bool put_total(uint64_t seq, Buffer& payload);
+  void apply_total(Reader& in);
+  void propose_total(uint64_t seq);
+  void read_totals();
+  void settle_unread_totals();
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
@@ -172,16 +184,19 @@ class Stream {
   uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
+  uint64_t below_with_markers(uint64_t below, Buffer& markers);
   uint64_t oldest_mortal();
   int64_t oldest_mortal_ns();
   void apply_remove_below(Reader& in);
   void apply_expire(Reader& in);
   void removal_done();
-  void end_of_life(uint64_t seq, int64_t time_ns);
+  void end_of_life(uint64_t seq, int64_t time_ns, bool is_marker);
+  bool put_markers(std::vector<uint64_t>& seqs, Buffer& payload);
+  bool take_markers(Reader& in, const std::vector<uint64_t>& seqs, std::set<uint64_t>& markers);
+  static bool is_marker(string_view header);
   bool leaves_markers(int64_t time_ns) const;
-  bool is_last_and_no_marker(uint64_t seq);
   bool raise_ttl(int64_t& ttl_s, string_view& header, std::string& rewritten) const;
-  bool propose_removal(EntryKind kind, Buffer&& payload);
+  bool propose_removal(EntryKind kind, Buffer&& payload, const Buffer& markers);
   void wake_consumers();
   void apply_restored_messages(Reader& in);
   void restore_position(string_view stream_source);
@@ -207,19 +222,20 @@ class Stream {
   bool schedule_waits(const LoggedMessage& m, const PublishHeaders& h) const;
   void schedule_refused(const LoggedMessage& m, const PublishHeaders& h, int64_t time_ns);
   void arm_schedule_timer();
-  bool fire(uint64_t seq, int64_t due_ns);
-  bool forget_schedule(uint64_t seq);
-  void schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t time_ns, int64_t now_ns);
+  bool fire(const ScheduleIndex::Due& due);
+  bool forget_schedule(const ScheduleIndex::Due& due);
+  void apply_schedule_forgotten(Reader& in);
+  int64_t next_run_ns(const PublishHeaders& h, int64_t time_ns, int64_t now_ns);
+  void schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t next_ns);
 
   // stream_snapshot.cpp
+  enum class Section : uint16_t { batch_parts = 1, ended_fast_batches = 2, schedules = 3, counter_totals = 4 };
   bool has_sections() const;
-  void snapshot_head(Buffer& out);
-  void snapshot_middle(Buffer& out);
-  void snapshot_sections(Buffer& out);
+  void snapshot_head(Buffer& out) const;
   StreamSnapshot* snapshot_under_way_ = nullptr;
   uint64_t snapshots_ = 0;  // begun; a consumer that has not seen the newest one has yet to be written
 
-  bool load_sections(Reader& in);
+  bool load_sections(Reader& in, uint16_t format, string_view& totals);
 
   bool mirror_caught_up_ = false;
   bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
@@ -249,12 +265,14 @@ class Stream {
   std::string last_msg_id_;
   int64_t last_time_ns_ = 0;
   std::string offline_reason_;
+  CounterTotals counters_;
+  std::set<uint64_t> totals_asked_;  // of the leader: these entries are under way, or cannot be made here
   uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
   int64_t age_seek_ns_ = 0;  // the age limit looks for the first message from then on; 0: it does not
   uint64_t age_seek_seq_ = 0;
-  ReadBuffer age_reader_;
+  ReadBuffer age_reader_, marker_reader_;
   int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set
   Timer age_timer_{TimerKind::stream_age, this};
   std::string ack_head_;   // {"stream":"NAME","seq":
@@ -263,7 +281,7 @@ class Stream {
 
   std::unique_ptr<BatchStaging> staging_;  // of the leader, while there are batches
   std::unique_ptr<FastIngest> fast_;
-  Buffer batch_parts_;
+  std::shared_ptr<Buffer> batch_parts_;  // shared with a snapshot under way, which has what was there when it began
   uint32_t batch_part_count_ = 0;
   std::map<uint64_t, uint64_t> ended_fast_batches_;  // by number: the index of the entry with the message that was refused
   ScheduleIndex schedules_;

@@ -126,20 +126,36 @@ void Stream::age_timer_fired() {
       return;
     }
     age_seek_ns_ = 0;
-    if (spec.delete_marker_ttl_ns > 0) below = std::min(below, oldest_mortal() + kExpirePerEntry);  // they go one by one
+    Buffer markers;
+    if (spec.delete_marker_ttl_ns > 0) below = below_with_markers(below, markers);
+    else markers.put32(0);
     if (below > store->first_seq()) {
       Buffer payload = js.buffer();
       payload.put64(below);
-      propose_removal(EntryKind::remove_below, std::move(payload));
+      propose_removal(EntryKind::remove_below, std::move(payload), markers);
     }
   }
   if (!removals_inflight_) arm_age_timer();
 }
 
+// With markers, messages go one by one; the result is below the first one that an entry has no room for, or that has to come from
+// the disk first.
+uint64_t Stream::below_with_markers(uint64_t below, Buffer& markers) {
+  below = std::min(below, oldest_mortal() + kExpirePerEntry);
+  std::vector<uint64_t> seqs;
+  for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
+    if (!ttls_.never_ends(seq)) seqs.push_back(seq);
+  size_t asked = seqs.size();
+  put_markers(seqs, markers);
+  if (seqs.size() == asked) return below;
+  return seqs.empty() ? 0 : seqs.back() + 1;
+}
+
 // With the time, for markers. Those are messages, so consumers see them only when they cannot be lost any more.
-bool Stream::propose_removal(EntryKind kind, Buffer&& payload) {
+bool Stream::propose_removal(EntryKind kind, Buffer&& payload, const Buffer& markers) {
   last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
   payload.put64((uint64_t)last_time_ns_);
+  payload.append(markers.view());
   if (!js.propose(group, kind, std::move(payload), spec.delete_marker_ttl_ns > 0, 0, {}, true)) return false;
   removals_inflight_++;
   return true;
@@ -163,11 +179,12 @@ int64_t Stream::oldest_mortal_ns() {
 
 void Stream::propose_expired() {
   std::vector<uint64_t> due = ttls_.due(js.kernel.now.wall_ns, kExpirePerEntry);
-  if (due.empty()) return;
+  Buffer markers;
+  if (due.empty() || !put_markers(due, markers)) return;
   Buffer payload = js.buffer();
   payload.put32((uint32_t)due.size());
   for (uint64_t seq : due) payload.put64(seq);
-  propose_removal(EntryKind::expire, std::move(payload));
+  propose_removal(EntryKind::expire, std::move(payload), markers);
 }
 
 }  // namespace slipstream

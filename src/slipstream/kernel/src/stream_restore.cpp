@@ -33,7 +33,8 @@ std::string fault_of(const ArchiveRecord& r, uint64_t last_seq, const RestoreLim
 
 }  // namespace
 
-RestoredBatch take_restored_messages(string_view records, uint64_t last_seq, int64_t now_ns, const RestoreLimits& limits, Buffer& payload) {
+RestoredBatch take_restored_messages(string_view records, uint64_t last_seq, int64_t now_ns, const RestoreLimits& limits,
+                                     const NextRunOf& next_run_of, Buffer& payload) {
   RestoredBatch batch;
   batch.last_seq = last_seq;
   payload.put64((uint64_t)now_ns);
@@ -54,18 +55,20 @@ RestoredBatch take_restored_messages(string_view records, uint64_t last_seq, int
     payload.put64(r.seq);
     payload.put64((uint64_t)r.time_ns);
     payload.put16((uint16_t)r.name.size());
-    payload.put32((uint32_t)r.header.size());
+    std::optional<int64_t> next_ns = next_run_of(r);
+    payload.put32((uint32_t)r.header.size() | (next_ns ? kMarked : 0));
     payload.put32((uint32_t)r.payload.size());
     payload.append(r.name);
     payload.append(r.header);
     payload.append(r.payload);
+    if (next_ns) payload.put64((uint64_t)*next_ns);
   }
   payload.put64(0), payload.put64(0);  // the stream's end is not said yet
   store32(payload.data() + 8, batch.count);
   return batch;
 }
 
-// now, count, then per message: sequence, time, lengths, subject, header, body; then the stream's end, if it is known: sequence, time.
+// now, count, then per message: sequence, time, lengths, subject, header, body and, of a schedule, when it runs next; then the stream's end, if it is known: sequence, time.
 void Stream::apply_restored_messages(Reader& in) {
   int64_t now_ns = (int64_t)in.get64();
   uint32_t count = in.get32();
@@ -74,17 +77,20 @@ void Stream::apply_restored_messages(Reader& in) {
     int64_t time_ns = (int64_t)in.get64();
     uint16_t subject_size = in.get16();
     uint32_t header_size = in.get32(), body_size = in.get32();
+    bool marked = header_size & kMarked;
+    header_size &= kHeaderSizeMask;
     string_view subject = in.get_bytes(subject_size), header = in.get_bytes(header_size), body = in.get_bytes(body_size);
+    int64_t next_ns = marked ? (int64_t)in.get64() : ScheduleMark::kNever;
     if (!in.ok() || seq <= store->last_seq()) return;
-    if (group.logged && js.failed()) return;
     time_ns = std::max(time_ns, store->last_time_ns());
-    if (!store->append(seq, time_ns, subject, header, body)) return js.fail(store->error());
+    if (!store->append(seq, time_ns, subject, header, body)) return append_failed();
+    if (spec.counter) counters_.set(store->appended_subject(), seq, counter_total_of({header, body}));
     PublishHeaders h;
     if (!header.empty()) h = scan_headers(header);
     if (spec.sourced && !h.stream_source.empty()) restore_position(h.stream_source);
     int64_t ttl_s = kTtlNone;
     if (spec.allow_msg_ttl && parse_ttl(h.ttl, ttl_s)) ttls_.add(seq, time_ns, ttl_s);
-    if (spec.allow_schedules) schedule_restored(seq, subject, h, time_ns, now_ns);
+    if (spec.allow_schedules) schedule_restored(seq, subject, h, marked ? next_ns : next_run_ns(h, time_ns, now_ns));
     last_msg_id_ = h.msg_id;
     if (!h.msg_id.empty() && spec.duplicate_window_ns > 0 && now_ns - time_ns < spec.duplicate_window_ns) {
       dedupe_.expire(now_ns, spec.duplicate_window_ns);
@@ -110,9 +116,9 @@ void Stream::apply_restored_consumer(Reader& in, bool live) {
   uint32_t consumer_id = in.get32();
   std::string consumer_name(in.get_text()), text(in.get_text());
   ConsumerSpec consumer_spec;
-  if (!consumer_spec.decode(in)) return;
+  if (!consumer_spec.decode(in)) return go_offline_at("has a consumer whose settings this version cannot read");
   auto c = std::make_unique<Consumer>(*this, consumer_id, consumer_name, text, std::move(consumer_spec));
-  if (!c->restore(in)) return;
+  if (!c->restore(in)) return go_offline_at("has a consumer whose state this version cannot read");
   next_consumer_id = std::max(next_consumer_id, consumer_id + 1);
   if (live && !spec.restoring) c->attach();
   index.add(*c);
@@ -185,7 +191,8 @@ RestoredBatch JetStream::restore_messages(uint64_t token, uint64_t id, string_vi
     return batch;
   }
   Buffer payload = buffer();
-  batch = take_restored_messages(records, last_seq, kernel.now.wall_ns, limits, payload);
+  auto next_run_of = [&](const ArchiveRecord& r) { return s->next_run_of_restored(r.header, r.time_ns, kernel.now.wall_ns); };
+  batch = take_restored_messages(records, last_seq, kernel.now.wall_ns, limits, next_run_of, payload);
   if (!batch.count) return batch;
   if (!propose(s->group, EntryKind::restored_messages, std::move(payload), false, token)) batch.refused = true;
   return batch;

@@ -1,5 +1,7 @@
 // What turns a backup's records into entries of the log. See stream_restore.cpp for how a restored stream comes to be.
 #pragma once
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "archive_record.hpp"
@@ -22,8 +24,11 @@ struct RestoredBatch {
   std::string fault;      // of the record behind what was consumed; empty: none
 };
 
+// When a record that is a schedule runs next; nothing for all others.
+using NextRunOf = std::function<std::optional<int64_t>(const ArchiveRecord&)>;
+
 // As many messages as fit one entry, from the front of `records` into the payload of an entry.
 RestoredBatch take_restored_messages(string_view records, uint64_t last_seq, int64_t now_ns, const RestoreLimits& limits,
-                                     Buffer& payload);
+                                     const NextRunOf& next_run_of, Buffer& payload);
 
 }  // namespace slipstream

@@ -58,15 +58,54 @@ class TtlIndex {
     for (auto it = ends_.begin(); left && it != ends_.end();) {
       bool gone = seqs.count(it->second) > 0;
       left -= gone;
+      if (gone) before_removal(*it);
       it = gone ? ends_.erase(it) : std::next(it);
     }
   }
-  void snapshot(Buffer& out) const {
-    out.put32((uint32_t)ends_.size());
-    for (auto [end, seq] : ends_) out.put64((uint64_t)end), out.put64(seq);
-    out.put32((uint32_t)never_.size());
-    for (uint64_t seq : never_) out.put64(seq);
+
+  template <class F>
+  void each(F visit) const {  // kTtlNever for those that never end
+    for (const auto& [end_ns, seq] : ends_) visit(seq, end_ns);
+    for (uint64_t seq : never_) visit(seq, kTtlNever);
   }
+
+  // A snapshot of the index as it is now, written in slices to buffers that stay where they are until everything is written, or
+  // end_cut(). What came behind `last_seq` is left out, and what leaves meanwhile is written before it does. What was gone already
+  // leaves on the way.
+  void begin_cut(Buffer& ends, Buffer& nevers, uint64_t last_seq) {
+    cut_ = {&ends, &nevers, last_seq};
+    ends.put32(0);
+    nevers.put32(0);
+  }
+  template <class Live>
+  bool write_cut(size_t n, Live live) {
+    if (!cut_.ends_written) {
+      auto it = ends_.lower_bound(cut_.next_end);
+      for (; n && it != ends_.end(); n--) {
+        if (it->second <= cut_.last_seq) write(*it);
+        it = live(it->second) ? std::next(it) : ends_.erase(it);
+      }
+      cut_.ends_written = it == ends_.end();
+      if (!cut_.ends_written) cut_.next_end = *it;
+    }
+    if (!cut_.ends_written) return false;
+    auto it = never_.lower_bound(cut_.next_never);
+    for (; n && it != never_.end() && *it <= cut_.last_seq; n--) {
+      cut_.nevers->put64(*it);
+      cut_.nevers_count++;
+      it = live(*it) ? std::next(it) : never_.erase(it);
+    }
+    bool written = it == never_.end() || *it > cut_.last_seq;
+    cut_.next_never = written ? UINT64_MAX : *it;
+    return written;
+  }
+  void end_cut() {
+    if (!cut_.ends) return;
+    store32(cut_.ends->data(), cut_.ends_count);
+    store32(cut_.nevers->data(), cut_.nevers_count);
+    cut_ = {};
+  }
+
   bool load(Reader& in) {
     uint32_t n = in.get32();
     for (uint32_t i = 0; i < n && in.ok(); i++) {
@@ -77,13 +116,26 @@ class TtlIndex {
     for (uint32_t i = 0; i < n && in.ok(); i++) never_.insert(in.get64());
     return in.ok();
   }
-  template <class Live>
-  void prune(Live live) {  // before a snapshot: what is gone needs no entry
-    std::erase_if(ends_, [&](auto& e) { return !live(e.second); });
-    std::erase_if(never_, [&](uint64_t seq) { return !live(seq); });
-  }
 
  private:
+  using End = std::pair<int64_t, uint64_t>;
+  struct Cut {
+    Buffer *ends = nullptr, *nevers = nullptr;
+    uint64_t last_seq = 0;
+    uint32_t ends_count = 0, nevers_count = 0;
+    bool ends_written = false;
+    End next_end{INT64_MIN, 0};  // the first that was not visited
+    uint64_t next_never = 0;
+  };
+  void before_removal(const End& end) {
+    if (cut_.ends && !cut_.ends_written && end >= cut_.next_end && end.second <= cut_.last_seq) write(end);
+  }
+  void write(const End& end) {
+    cut_.ends->put64((uint64_t)end.first), cut_.ends->put64(end.second);
+    cut_.ends_count++;
+  }
+
+  Cut cut_;
   std::set<std::pair<int64_t, uint64_t>> ends_;
   std::set<uint64_t> never_;
 };
