@@ -321,7 +321,7 @@ def test_a_flipped_bit_anywhere_is_refused_with_the_file_s_name() -> None:
     for name, size in written(disk).items():
         newest = name.startswith(f"{2:016x}")
         # Of the older file only the snapshots of groups 1 to 3 are still in use.
-        for offset in range(size) if newest else range(64 + 40, 64 + 4 * 40):
+        for offset in range(size) if newest else range(64 + 48, 64 + 4 * 48):
             damaged = disk.image(Loss.none)
             damaged.flip_bit(f"checkpoints/{name}", offset, offset % 8)
             operations = damaged.operations

@@ -31,7 +31,7 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 # Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
 LONG_ANSWERS_MAX = 10_000
 _INTEGER = re.compile(rb"([+-]?)0*([0-9]{1,19})")  # longer ones are no integers for Go
-_PAUSE_ENDS_SPARE = 64  # entries of changed pauses that may stay, beside as many as there are paused
+_PAUSE_ENDS_SPARE = 64  # outdated entries that may stay, beside as many as there are paused
 _REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
 
 
@@ -338,7 +338,7 @@ class ApiCore:
         return consumer if consumer and consumer.config.pause_until_ns == end_ns else None
 
     def _drop_changed_pauses(self) -> None:
-        """Leaves one entry for each paused consumer: clients pause the same ones again and again."""
+        """Leaves one entry for each paused consumer: clients pause the same ones repeatedly."""
         self._pause_ends = sorted({e for e in self._pause_ends if self._paused_consumer(e)})
         self._pause_ends_max = 2 * len(self._pause_ends) + _PAUSE_ENDS_SPARE
 

@@ -182,7 +182,7 @@ void Stream::apply_batch_part(Reader& in) {
   batch_part_count_++;
 }
 
-void Stream::apply_batch_commit(Reader& in, Entry* entry) {
+Work Stream::apply_batch_commit(Reader in, Entry* entry) {
   int64_t time_ns = (int64_t)in.get64();
   uint32_t count = in.get32(), parts = in.get32();
   string_view last_part = in.get_bytes(in.left());
@@ -193,11 +193,11 @@ void Stream::apply_batch_commit(Reader& in, Entry* entry) {
   if (!whole) verdict.error = &kBatchIncomplete;
   else if (spec.sealed) verdict.error = &kSealed;
   else judge_batch(messages, count, time_ns, verdict);
-  if (!verdict.error) store_batch(messages, count, time_ns, verdict);
-  if (group.offline) return;
+  if (!verdict.error) co_await store_batch(messages, count, time_ns, verdict);
+  if (group.offline) co_return;
   batch_parts_.reset();
   batch_part_count_ = 0;
-  if (!entry) return;
+  if (!entry) co_return;
   Reader replies(entry->replies.view());
   count_in_flight(-(int64_t)count, -(int64_t)replies.get64());
   string_view reply = replies.get_text();
@@ -206,20 +206,22 @@ void Stream::apply_batch_commit(Reader& in, Entry* entry) {
   wake_after_append();
 }
 
-void Stream::store_batch(string_view messages, uint32_t messages_count, int64_t time_ns, Verdict& verdict) {
+Work Stream::store_batch(string_view messages, uint32_t messages_count, int64_t time_ns, Verdict& verdict) {
   LoggedMessage m;
   Reader in(messages);
   for (uint32_t i = 0; i < messages_count && !verdict.error && m.decode(in); i++) {
     PublishHeaders h = scan_headers(m.header);
     CounterMessage counted;
     if (spec.counter) {
-      if ((verdict.error = count(m.subject, m.header, m.body, h, counted))) return;
+      if ((verdict.error = count(m.subject, m.header, m.body, h, counted))) co_return;
       m.header = counted.header, m.body = counted.body;
     }
-    if (skipped(time_ns, m, h, verdict)) continue;
-    store_one(time_ns, m, h, m.header, m.body, verdict);
-    if (group.offline) return;
-    if (spec.counter && !verdict.error) counters_.set(store->appended_subject(), verdict.seq, std::move(counted.now));
+    if (!skipped(time_ns, m, h, verdict)) {
+      store_one(time_ns, m, h, m.header, m.body, verdict);
+      if (group.offline) co_return;
+      if (spec.counter && !verdict.error) counters_.set(store->appended_subject(), verdict.seq, std::move(counted.now));
+    }
+    if (long_work_asked()) co_await do_long_work();
   }
 }
 

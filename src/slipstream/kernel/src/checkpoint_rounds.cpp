@@ -181,6 +181,18 @@ bool JetStream::begin_snapshot(Stream& s) {
   return false;
 }
 
+// A stream in the middle of an entry waits: brings one that is not to the end of the list, if there is one.
+bool JetStream::next_at_rest() {
+  auto rests = [this](uint64_t id) {
+    Stream* s = stream(id);
+    return !s || !s->working();
+  };
+  auto found = std::find_if(checkpoint_groups_.rbegin(), checkpoint_groups_.rend(), rests);
+  if (found == checkpoint_groups_.rend()) return false;
+  std::iter_swap(found, checkpoint_groups_.rbegin());
+  return true;
+}
+
 // Serializes for a bounded time, and no further than a batch ahead of the syncs; true when nothing is left.
 bool JetStream::snapshot_groups(bool at_once) {
   SlicePause pauses(at_once, options_.threads);
@@ -195,6 +207,10 @@ bool JetStream::snapshot_groups(bool at_once) {
       if (!at_once && checkpoint_syncs_.size() >= batch) {
         if (batch_) return false;  // its end wakes the kernel
         sync_batch();
+      }
+      if (!next_at_rest()) {
+        busy_ = true;
+        return false;
       }
       Stream* s = stream(checkpoint_groups_.back());
       checkpoint_groups_.pop_back();

@@ -475,21 +475,22 @@ void Consumer::apply_acks(Reader& in) {
   if (was_stalled && pull_subscription_) wake();
 }
 
-void Consumer::apply_ack_all(Reader& in) {
+Work Consumer::apply_ack_all(Reader in, Entry* entry) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
-  acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+  co_await acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
   if (PendingDelivery* p = pending_.find(stream_seq); p && p->acking) {  // by the number of no delivery: it was no acknowledgement
     p->acking = false;
     pending_.set_deadline(p, p->deadline_ns);
   }
+  stream_.finish(entry, 0);
 }
 
-void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {
+Work Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {
   before_change();
   acked_ns_ = time_ns;
-  if (consumer_seq == 0 || stream_seq <= floor_stream_seq_) return;
-  if (stream_seq > cursor_ || consumer_seq > consumer_seq_) return;  // of a delivery from before a reset
+  if (consumer_seq == 0 || stream_seq <= floor_stream_seq_) co_return;
+  if (stream_seq > cursor_ || consumer_seq > consumer_seq_) co_return;  // of a delivery from before a reset
   bool was_stalled = stalled_by_ack_pending();
   uint64_t passed = floor_stream_seq_;
   floor_stream_seq_ = stream_seq;
@@ -498,12 +499,16 @@ void Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
     uint64_t seq = p->stream_seq;  // first deliveries go up in both sequences
     forget(p);
     stream_.settle(seq);
+    if (js_.share.spent()) co_await stream_.pause();
   }
   // A redelivery has a higher number than the first deliveries behind it, which are not acknowledged by it.
   if (PendingDelivery* p = pending_.first()) consumer_seq = std::min(consumer_seq, p->consumer_seq - 1);
   floor_consumer_seq_ = std::max(floor_consumer_seq_, consumer_seq);
   if (!stream_.spec.keeps_all())  // also what was passed without a delivery
-    for (uint64_t s = next_match(passed + 1); s && s <= stream_seq; s = next_match(s + 1)) stream_.settle(s);
+    for (uint64_t s = next_match(passed + 1); s && s <= stream_seq; s = next_match(s + 1)) {
+      stream_.settle(s);
+      if (js_.share.spent()) co_await stream_.pause();
+    }
   if (was_stalled && pull_subscription_) wake();
 }
 
@@ -592,6 +597,7 @@ ConsumerView Consumer::view() {
 }
 
 void Consumer::check() const {
+  if (stream_.working()) return;  // what it remembers is settled at the end
   auto& self = const_cast<Consumer&>(*this);
   auto demand = [&](bool ok, const char* what) {
     if (!ok) throw std::runtime_error("consumer " + name + ": " + what);

@@ -4,9 +4,11 @@
 #pragma once
 #include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
+#include "entry_work.hpp"
 #include "group.hpp"
 #include "message_store.hpp"
 #include "pending_table.hpp"
@@ -67,11 +69,15 @@ class Consumer {
   void apply_delivered(Reader& in);      // while recovering; the leader did it when it delivered
   void follow_delivered(Reader& in);     // then, and on the leader: what the log now says was delivered (retention.cpp)
   void apply_acks(Reader& in);
-  void apply_ack_all(Reader& in);
+  Work apply_ack_all(Reader in, Entry* entry);
   void apply_deadline(Reader& in);
   void apply_exceeded(Reader& in);
-  void apply_ack_flow(Reader& in);
-  uint64_t apply_reset(Reader& in);  // the sequence that comes next
+  Work apply_ack_flow(Reader in, Entry* entry);
+  Work apply_reset(Reader in, Entry* entry);  // its result is the sequence that comes next
+  // Of a consumer with the last message of each subject, on streams that keep what is wanted: its list is used up.
+  bool has_passed_list() const { return passed_before_.has_value(); }
+  Work settle_passed_list(Entry* entry);
+  size_t remembered() const { return pending_.size(); }
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
@@ -140,7 +146,7 @@ class Consumer {
   void redeliver_all_pending();
   int64_t unused_from_ns() const;
   int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
-  void acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
+  Work acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
   uint64_t reset_to(uint64_t seq);
   bool stalled_by_ack_pending() const;
   enum class Outcome : uint8_t { delivered, wait, again };
@@ -191,6 +197,7 @@ class Consumer {
   // Replicated state.
   uint64_t cursor_ = 0;         // last stream sequence considered; on the leader, ahead of the log by what it has just delivered
   uint64_t applied_cursor_ = 0; // as the log has it
+  std::optional<uint64_t> passed_before_;
   uint64_t consumer_seq_ = 0;   // last delivered
   uint64_t floor_consumer_seq_ = 0, floor_stream_seq_ = 0;
   int64_t delivered_ns_ = 0, acked_ns_ = 0;

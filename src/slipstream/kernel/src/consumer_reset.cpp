@@ -18,16 +18,17 @@ bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
   return proposed;
 }
 
-uint64_t Consumer::apply_reset(Reader& in) {
+Work Consumer::apply_reset(Reader in, Entry* entry) {
   uint64_t seq = reset_to(in.get64());
-  stream_.settle_behind_reset(*this, seq);
+  co_await stream_.settle_behind_reset(*this, seq);
   if (pull_subscription_) {
     last_activity_ns_ = kernel().now.wall_ns;
     unused_from_ns_ = 0;
     rearm();
     wake();
   }
-  return seq;
+  held = entry && entry->token;
+  stream_.finish(entry, (int64_t)seq);
 }
 
 uint64_t Consumer::reset_to(uint64_t seq) {

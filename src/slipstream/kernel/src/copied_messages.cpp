@@ -67,7 +67,7 @@ bool Stream::feed_under_way(string_view source) const {
 
 // ------------------------------------------------------------------ applying
 
-void Stream::apply_mirrored(Reader& in, Entry* entry) {
+Work Stream::apply_mirrored(Reader in, Entry* entry) {
   uint64_t after = in.get64(), skip_to = in.get64(), count = 0;
   bool refused = !spec.mirror || store->last_seq() != after;
   if (!refused && skip_to > after) store->skip(skip_to, store->last_time_ns());
@@ -81,13 +81,14 @@ void Stream::apply_mirrored(Reader& in, Entry* entry) {
     if (!in.ok()) break;
     Verdict verdict;
     if (!refused) apply_copy(seq, time_ns, subject, header, body, flags, verdict);
-    if (group.offline) return;
+    if (group.offline) co_return;
+    if (long_work_asked()) co_await do_long_work();
     refused |= verdict.error != nullptr;
   }
   copies_applied(entry, count, refused);
 }
 
-void Stream::apply_sourced(Reader& in, Entry* entry) {
+Work Stream::apply_sourced(Reader in, Entry* entry) {
   uint64_t after = in.get64(), count = 0;
   int64_t time_ns = (int64_t)in.get64();
   bool restart = in.get8();
@@ -104,7 +105,8 @@ void Stream::apply_sourced(Reader& in, Entry* entry) {
     if (!in.ok()) break;
     Verdict verdict;
     if (!refused) apply_copy(store->last_seq() + 1, time_ns, subject, header, body, flags, verdict);
-    if (group.offline) return;
+    if (group.offline) co_return;
+    if (long_work_asked()) co_await do_long_work();
     refused |= verdict.error != nullptr;
     if (refused) continue;
     position.seq = origin_seq;

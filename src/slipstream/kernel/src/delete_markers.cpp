@@ -71,34 +71,42 @@ bool Stream::take_markers(Reader& in, const std::vector<uint64_t>& seqs, std::se
   return true;
 }
 
-void Stream::apply_expire(Reader& in) {
+Work Stream::apply_expire(Reader in, Entry* entry) {
   std::set<uint64_t> seqs, markers;
   for (uint32_t n = in.get32(); n && in.ok(); n--) seqs.insert(in.get64());
   int64_t time_ns = in.left() ? (int64_t)in.get64() : 0;
-  if (!take_markers(in, {seqs.begin(), seqs.end()}, markers)) return;
-  for (uint64_t seq : seqs)
+  if (!take_markers(in, {seqs.begin(), seqs.end()}, markers)) co_return;
+  for (uint64_t seq : seqs) {
     if (store->live(seq)) end_of_life(seq, time_ns, markers.count(seq));
+    if (group.offline) co_return;
+    if (js.share.spent()) co_await pause();
+  }
   ttls_.forget(seqs);
   removal_done();
+  finish(entry, 0);
 }
 
 // The age limit; messages that are to stay for ever stay.
-void Stream::apply_remove_below(Reader& in) {
+Work Stream::apply_remove_below(Reader in, Entry* entry) {
   uint64_t below = in.get64();
   int64_t time_ns = in.left() ? (int64_t)in.get64() : 0;
   std::vector<uint64_t> seqs;
   std::set<uint64_t> markers;
   if (leaves_markers(time_ns) && !in.left())
     for (uint64_t seq = store->next_live(1); seq && seq < below; seq = store->next_live(seq + 1)) seqs.push_back(seq);
-  if (!take_markers(in, seqs, markers)) return;
+  if (!take_markers(in, seqs, markers)) co_return;
   if (!ttls_.any_never() && !leaves_markers(time_ns)) {
-    store->remove_below(below);
+    co_await remove_below(below);
     index.each_holder([](Consumer& c) { c.many_removed(); });
   } else {
-    for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
+    for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1)) {
       if (!ttls_.never_ends(seq) && store->live(seq)) end_of_life(seq, time_ns, markers.count(seq));
+      if (group.offline) co_return;
+      if (js.share.spent()) co_await pause();
+    }
   }
   removal_done();
+  finish(entry, 0);
 }
 
 void Stream::removal_done() {

@@ -114,7 +114,7 @@ void Consumer::interest_changed() {
 // ------------------------------------------------------------------ the run of a turn
 
 bool Consumer::run() {
-  if (stream_.deleted || stream_.group.offline || held || resets_under_way_ || !pull_subscription_) return false;
+  if (stream_.deleted || stream_.group.offline || stream_.working() || held || resets_under_way_ || !pull_subscription_) return false;
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;

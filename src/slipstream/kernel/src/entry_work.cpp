@@ -6,7 +6,7 @@ namespace slipstream {
 namespace {
 
 constexpr uint64_t kLookEvery = 32;             // operations between two looks at the clock
-constexpr uint64_t kOperationsUnthreaded = 64;  // few, so that little is enough to take several turns
+constexpr uint64_t kOperationsUnthreaded = 16;  // few, so that little is enough to take several turns
 
 }  // namespace
 

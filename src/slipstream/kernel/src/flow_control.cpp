@@ -59,9 +59,10 @@ void Consumer::propose_ack_flow(string_view header) {
   js_.propose(stream_.group, EntryKind::ack_flow, std::move(payload), false, 0, {}, true);
 }
 
-void Consumer::apply_ack_flow(Reader& in) {
+Work Consumer::apply_ack_flow(Reader in, Entry* entry) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
-  acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+  co_await acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+  stream_.finish(entry, 0);
 }
 
 }  // namespace slipstream

@@ -8,6 +8,7 @@ namespace slipstream {
 namespace {
 
 constexpr int64_t kAsyncSyncNs = 120'000'000'000;  // what streams with persist_mode async lose at most to a power failure
+constexpr int64_t kWorkNs = 500'000, kWorkLeastNs = 50'000;  // of a turn, for entries that take several
 constexpr size_t kSpareBuffers = 32, kSpareBufferBytes = 2 << 20;
 
 }  // namespace
@@ -246,32 +247,51 @@ bool JetStream::entry_committed(const Entry& e) const {
 }
 
 void JetStream::apply_committed() {
+  working_ = 0;
   for (size_t i = 0; i < active_.size(); i++) {
     Group& g = *active_[i];
     // Behind an entry that could not be applied nothing is: recovery will apply them all, in order.
-    while ((failed_.empty() || !g.logged) && !g.offline && !g.inflight.empty() && entry_committed(g.inflight.front())) {
-      Entry e = std::move(g.inflight.front());
-      g.inflight.pop_front();
-      g.applied = e.index;
-      note_change(g);
-      if (applied_log && g.logged) [[unlikely]]
-        applied_log->push_back({g.id, g.term, e.index, (uint8_t)e.kind, std::string(e.payload.view())});
-      Reader in(e.payload.view());
-      if (g.id == 0) {
-        apply_meta(e.kind, in, &e);
-      } else if (Stream* s = stream(g.id)) {
-        s->apply(e.kind, in, &e);
-        s->count_bytes();
-        if (g.offline) [[unlikely]] s->give_up(e);
-      }
-      recycle(std::move(e.payload));
-      recycle(std::move(e.replies));
-    }
+    while ((failed_.empty() || !g.logged) && !g.offline && !g.inflight.empty() && entry_committed(g.inflight.front()))
+      if (!apply_first(g)) break;
   }
   std::erase_if(active_, [](Group* g) {
     if (g->inflight.empty()) g->active = false;
     return g->inflight.empty();
   });
+}
+
+// False: it needs more turns, and stays the first one.
+bool JetStream::apply_first(Group& g) {
+  Entry& e = g.inflight.front();
+  g.applied = e.index;
+  note_change(g);
+  Reader in(e.payload.view());
+  if (g.id == 0) {
+    apply_meta(e.kind, in, &e);
+  } else if (Stream* s = stream(g.id)) {
+    if (s->working()) s->go_on();
+    else s->apply(e.kind, in, &e);
+    s->count_bytes();
+    if (g.offline) [[unlikely]] s->abandon(e);
+    if (s->working()) {
+      g.applied = e.index - 1;
+      working_++;
+      busy_ = true;
+      return false;
+    }
+  }
+  if (applied_log && g.logged) [[unlikely]]
+    applied_log->push_back({g.id, g.term, e.index, (uint8_t)e.kind, std::string(e.payload.view())});
+  recycle(std::move(e.payload));
+  recycle(std::move(e.replies));
+  g.inflight.pop_front();
+  return true;
+}
+
+// All that works in a turn shares one time; each has a little of it.
+void JetStream::begin_share() {
+  if (recovering_ || stopping_) return share.unlimited();
+  share.begin(options_.threads, std::max(kWorkNs / (int64_t)(working_ + 1), kWorkLeastNs));
 }
 
 void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {

@@ -12,6 +12,7 @@
 #include "checkpoint_pace.hpp"
 #include "consumer.hpp"
 #include "direct_get.hpp"
+#include "entry_work.hpp"
 #include "journal.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
@@ -110,6 +111,8 @@ class JetStream {
   void abandoned(uint64_t token, const std::string& reason);  // it will not be applied, at least not before a restart
   Buffer buffer();            // a recycled one
   void recycle(Buffer&& b);
+  void begin_share();         // of an entry's work
+  WorkShare share;
   MessageStore* new_store(uint64_t stream, const StreamSpec& spec);
   Kernel& kernel;
   TimeZones time_zones;
@@ -139,6 +142,7 @@ class JetStream {
   void withdraw_from(Group& group, Stream* s, std::map<std::pair<uint64_t, uint64_t>, uint64_t>& kept);
   uint64_t reserve_bytes() const { return std::min<uint64_t>(options_.journal_bytes_max / 8, 16 << 20); }
   void apply_committed();
+  bool apply_first(Group& group);
   bool entry_committed(const Entry& e) const;
   void run_consumers();
   void checkpoint_step();
@@ -148,6 +152,7 @@ class JetStream {
   void note_change(Group& group);
   bool begin_snapshot(Stream& s);
   bool snapshot_groups(bool at_once);
+  bool next_at_rest();
   void sync_batch();
   void batch_synced(const std::shared_ptr<int>& result);
   void abandon_round(int trouble = 0);
@@ -168,6 +173,7 @@ class JetStream {
   std::unique_ptr<IoPool> checkpoint_io_;  // syncs take long: reads and tails do not wait for them
   Group meta_;
   uint64_t next_stream_id_ = 1;
+  size_t working_ = 0;          // groups whose first entry needs more turns
   size_t rewrites_wanted_ = 0;  // by how many of the stores
   std::unordered_map<uint64_t, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> dropped_;     // freed at the end of the turn

@@ -31,6 +31,14 @@ void Stream::give_up(Entry& e) {
   while (replies.left()) refuse_offline(replies.get_bytes(replies.get16()));
 }
 
+// It was to be applied just now. Of its messages nothing is said, as some were answered perhaps, and the log has them all.
+void Stream::abandon(Entry& e) {
+  work_.reset();
+  long_work_.clear();
+  e.replies.clear();
+  give_up(e);
+}
+
 // The subscriptions of publishers and direct gets stay: they are refused with the reason.
 void Stream::release_offline() {
   Reader replies(open_count_ ? open_replies_.view() : string_view());
@@ -40,6 +48,8 @@ void Stream::release_offline() {
   for (Entry& e : group.inflight) give_up(e);
   group.inflight.clear();
   count_in_flight(-(int64_t)inflight_messages_, -(int64_t)inflight_bytes_);
+  work_.reset();
+  long_work_.clear();
   close_feeds();
   js.direct_gets.forget(*this);
   js.kernel.timers.cancel(age_timer_);

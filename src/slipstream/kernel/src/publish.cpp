@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kShortAckHead = 448;
 constexpr uint64_t kFileRecordBytesMax = 32 << 20;  // S-010
 constexpr string_view kBatchIdHeader = "\r\nNats-Batch-Id:";
+constexpr const char* kUndecodable = "has a message that cannot be decoded";
 constexpr string_view kRollupLine = "Nats-Rollup: sub\r\n";
 
 }  // namespace
@@ -219,18 +220,48 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
   Reader replies(entry ? entry->replies.view() : string_view());
   LoggedMessage m;
   for (uint32_t i = 0; i < count && in.ok(); i++) {
-    if (!m.decode(in)) return go_offline_at("has a message that cannot be decoded");
+    if (!m.decode(in)) return go_offline_at(kUndecodable);
     bool ended = m.in_fast_batch && ended_fast_batch(m);
     Verdict verdict;
     if (!ended) apply_one(time_ns, m, verdict);
     if (group.offline) return;  // what became of it will be known when this entry can be applied
+    if (long_work_asked()) [[unlikely]]
+      return work(apply_slowly(time_ns, i, count, in, replies, m, ended, std::move(verdict), entry));
     if (verdict.error && m.in_fast_batch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
-    if (!entry) continue;
-    string_view reply = replies.get_bytes(replies.get16());
-    if (reply.empty()) continue;
-    if (!m.in_fast_batch) answer_verdict(reply, verdict);
-    else if (fast_) ended ? fast_->ended(reply) : fast_->applied(reply, m, verdict);
+    if (entry) answer_applied(replies, m, ended, verdict);
   }
+  messages_applied(count, entry);
+}
+
+// The rest of an entry from its message `at` on, which has asked for work that may take several turns: it is answered behind that.
+Work Stream::apply_slowly(int64_t time_ns, uint32_t at, uint32_t count, Reader in, Reader replies, LoggedMessage m, bool ended,
+                          PublishVerdict verdict, Entry* entry) {
+  for (;;) {
+    co_await do_long_work();
+    if (verdict.error && m.in_fast_batch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
+    if (entry) answer_applied(replies, m, ended, verdict);
+    if (++at == count || !in.ok()) break;
+    if (!m.decode(in)) {
+      go_offline_at(kUndecodable);
+      co_return;
+    }
+    ended = m.in_fast_batch && ended_fast_batch(m);
+    verdict = {};
+    if (!ended) apply_one(time_ns, m, verdict);
+    if (group.offline) co_return;
+    if (js.share.spent()) co_await pause();
+  }
+  messages_applied(count, entry);
+}
+
+void Stream::answer_applied(Reader& replies, const LoggedMessage& m, bool ended, const PublishVerdict& verdict) {
+  string_view reply = replies.get_bytes(replies.get16());
+  if (reply.empty()) return;
+  if (!m.in_fast_batch) answer_verdict(reply, verdict);
+  else if (fast_) ended ? fast_->ended(reply) : fast_->applied(reply, m, verdict);
+}
+
+void Stream::messages_applied(uint32_t count, Entry* entry) {
   if (!entry) return;
   count_in_flight(-(int64_t)count, -(int64_t)entry->payload.size());
   wake_after_append();
@@ -433,7 +464,7 @@ void Stream::stored(string_view name, const PublishHeaders& h) {
     index.arrived(subject, store->last_seq());
   }
   enforce_limits(subject);
-  if (!h.rollup.empty()) apply_purge(h.rolls_up_all() ? string_view() : name, 0, 1);
+  if (!h.rollup.empty()) purge_within_entry(h.rolls_up_all() ? string_view() : name, 1);
 }
 
 uint64_t Stream::last_on_literal(string_view subject) const {

@@ -5,6 +5,7 @@
 // was delivered for the last time (max_deliver) stays until it is acknowledged after all.
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "jetstream.hpp"
 #include "message_headers.hpp"
@@ -55,8 +56,17 @@ void Consumer::follow_delivered(Reader& in) {
   }
   if (!resume_after_) return;
   pass_listed();
-  if (!settles) return;  // else what the list of last messages per subject leaves out has been passed now
-  for (uint64_t s = next_match(before + 1); s && s <= applied_cursor_; s = next_match(s + 1)) stream_.settle(s);
+  if (settles) passed_before_ = before;  // what the list of last messages per subject leaves out has been passed now
+}
+
+// The entry under way has passed what lies behind `passed_before_`.
+Work Consumer::settle_passed_list(Entry* entry) {
+  uint64_t before = *std::exchange(passed_before_, {});
+  for (uint64_t s = next_match(before + 1); s && s <= applied_cursor_; s = next_match(s + 1)) {
+    stream_.settle(s);
+    if (js_.share.spent()) co_await stream_.pause();
+  }
+  stream_.finish(entry, 0);
 }
 
 bool Stream::needed(uint64_t seq, uint32_t subject) {
@@ -82,7 +92,7 @@ bool Stream::skipped(int64_t time_ns, const LoggedMessage& m, const PublishHeade
 void Stream::skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h) {
   store->skip(seq, time_ns);
   last_msg_id_ = h.msg_id;
-  if (!h.rollup.empty()) apply_purge((h.rollup[0] | 0x20) == 'a' ? string_view() : subject, 0, 0);
+  if (!h.rollup.empty()) purge_within_entry((h.rollup[0] | 0x20) == 'a' ? string_view() : subject, 0);
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
 }
 
@@ -96,58 +106,82 @@ void Stream::settle(uint64_t seq) {
   store->remove(seq);
 }
 
-void Stream::settle_from(uint64_t seq) {
-  for (seq = store->next_live(seq); seq; seq = store->next_live(seq + 1)) settle(seq);
-}
-
-void Stream::remove_consumer(Consumer& c) {
-  bool interest = spec.retention == Retention::interest;
-  uint64_t from = std::max<uint64_t>(c.settled_upto(), 1);  // as nats-server, which looks at the message at the floor as well
-  std::vector<uint64_t> own;
-  bool visit_each = c.spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
-  if (interest && !visit_each)
-    for (uint64_t s = c.next_match(from); s; s = c.next_match(s + 1)) own.push_back(s);
-  if (interest && c.spec.opt_start_seq > 0)  // what lies before its start stays
-    lingering_upto_ = std::max(lingering_upto_, std::min<uint64_t>(c.spec.opt_start_seq - 1, store->last_seq()));
-  c.before_change();
-  c.detach("409 Consumer Deleted");
-  index.remove(c);
-  consumers.erase(c.id);
-  if (!interest) return;
-  if (consumers.empty()) {
-    apply_purge({}, 0, 0);
-  } else if (visit_each) {
-    settle_from(from);
-  } else {
-    for (uint64_t s : own) settle(s);
+Work Stream::settle_from(uint64_t seq) {
+  for (seq = store->next_live(seq); seq; seq = store->next_live(seq + 1)) {
+    settle(seq);
+    if (js.share.spent()) co_await pause();
   }
 }
 
-void Stream::update_consumer(Consumer& c, std::string text, ConsumerSpec next) {
-  bool same_filters = next.filters == c.spec.filters;
-  uint64_t from = std::max<uint64_t>(c.settled_upto(), 1);
-  if (!same_filters) index.remove(c);
-  c.update(std::move(text), std::move(next));
-  if (same_filters) return;
-  index.add(c);
-  c.narrow_listed();
-  if (c.holds()) index.stray(c);
-  if (spec.retention == Retention::interest) settle_from(from);
-  lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // what a wider filter lets through was passed already
+Work Stream::remove_consumer(uint32_t consumer_id, Entry* entry) {
+  Consumer* c = consumer(consumer_id);
+  if (!c) {
+    finish(entry, 0);
+    co_return;
+  }
+  bool interest = spec.retention == Retention::interest;
+  uint64_t from = std::max<uint64_t>(c->settled_upto(), 1);  // as nats-server, which looks at the message at the floor as well
+  std::vector<uint64_t> own;
+  bool visit_each = c->spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
+  if (interest && !visit_each)
+    for (uint64_t s = c->next_match(from); s; s = c->next_match(s + 1)) {
+      own.push_back(s);
+      if (js.share.spent()) co_await pause();
+    }
+  if (interest && c->spec.opt_start_seq > 0)  // what lies before its start stays
+    lingering_upto_ = std::max(lingering_upto_, std::min<uint64_t>(c->spec.opt_start_seq - 1, store->last_seq()));
+  c->before_change();
+  c->detach("409 Consumer Deleted");
+  index.remove(*c);
+  consumers.erase(consumer_id);
+  if (interest && consumers.empty()) {
+    co_await purge({}, 0, 0);
+  } else if (interest && visit_each) {
+    co_await settle_from(from);
+  } else if (interest) {
+    for (uint64_t s : own) {
+      settle(s);
+      if (js.share.spent()) co_await pause();
+    }
+  }
+  finish(entry, 0);
+}
+
+Work Stream::update_consumer(uint32_t consumer_id, std::string text, ConsumerSpec next, Entry* entry) {
+  if (Consumer* c = consumer(consumer_id)) {
+    bool same_filters = next.filters == c->spec.filters;
+    uint64_t from = std::max<uint64_t>(c->settled_upto(), 1);
+    if (!same_filters) index.remove(*c);
+    c->update(std::move(text), std::move(next));
+    if (!same_filters) {
+      index.add(*c);
+      c->narrow_listed();
+      if (c->holds()) index.stray(*c);
+      if (spec.retention == Retention::interest) co_await settle_from(from);
+      lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // what a wider filter lets through was passed already
+    }
+    c->held = entry && entry->token;
+  }
+  finish(entry, 0);
 }
 
 // A consumer goes on at `seq`: it has passed what its filters let through before.
-void Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
+Work Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
   if (spec.retention == Retention::interest)
-    for (uint64_t s = c.next_match(1); s && s < seq; s = c.next_match(s + 1)) settle(s);
+    for (uint64_t s = c.next_match(1); s && s < seq; s = c.next_match(s + 1)) {
+      settle(s);
+      if (js.share.spent()) co_await pause();
+    }
   lingering_upto_ = std::max({lingering_upto_, store->last_seq(), seq - 1});  // which may lie beyond the end
 }
 
 // Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.
-void Stream::begin_interest() {
-  if (consumers.empty() && store->messages()) apply_purge({}, 0, 0);
-  for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1))
+Work Stream::begin_interest() {
+  if (consumers.empty() && store->messages()) co_await purge({}, 0, 0);
+  for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1)) {
     if (index.anybody(store->subject_of(seq))) settle(seq);
+    if (js.share.spent()) co_await pause();
+  }
   lingering_upto_ = std::max(lingering_upto_, store->last_seq());
 }
 
@@ -174,6 +208,7 @@ bool Stream::load_retention(Reader& in) {
 }
 
 void Stream::check() {
+  if (working()) return;  // what its consumers remember is settled at the end
   index.check();
   if (spec.keeps_all()) return;
   for (uint64_t seq = store->next_live(lingering_upto_ + 1); seq; seq = store->next_live(seq + 1)) {

@@ -85,7 +85,7 @@ void Stream::schedule_stored(uint64_t seq, const LoggedMessage& m, const Publish
   if (m.schedule.seq && m.schedule.next_ns != ScheduleMark::kNever) schedules_.set(h.scheduler, m.schedule.seq, m.schedule.next_ns);
   if (h.schedule_next == "purge") {
     schedules_.remove(h.scheduler);
-    if (spec.allow_rollup && !spec.deny_purge) apply_purge(h.scheduler, 0, 0);
+    if (spec.allow_rollup && !spec.deny_purge) purge_within_entry(h.scheduler, 0);
   }
 }
 

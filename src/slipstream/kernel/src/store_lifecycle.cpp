@@ -263,9 +263,9 @@ void JetStream::stop() {
     for (auto& [id, s] : streams_) s->seal();
     append_unwritten();
     if (journal_->wait_synced()) {
+      stopping_ = true;  // entries are applied at once
       apply_committed();
       while (!drain_io() || phase_ == CheckpointPhase::writing) {}
-      stopping_ = true;
       if (phase_ == CheckpointPhase::serializing) abandon_round();
       if (phase_ == CheckpointPhase::finishing) tell_groups(true);
       phase_ = CheckpointPhase::idle;

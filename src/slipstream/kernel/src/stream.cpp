@@ -7,6 +7,12 @@
 #include "json_text.hpp"
 
 namespace slipstream {
+namespace {
+
+constexpr const char* kUnreadableConsumer = "has a consumer whose settings this version cannot read";
+
+}  // namespace
+
 Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string d, StreamSpec s)
     : js(j), account(a), name(std::move(n)), description(std::move(d)), spec(std::move(s)) {
   group.id = id;
@@ -106,107 +112,58 @@ void Stream::detach() {
 void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
   int64_t result = 0;
   leading_ = entry != nullptr;
+  removed_within_entry_ = 0;
   auto consumer_of = [&]() -> Consumer* { return consumer(in.get32()); };
   switch (kind) {
     case EntryKind::messages:
       return apply_messages(in, entry);
     case EntryKind::mirrored:
-      return apply_mirrored(in, entry);
+      return work(apply_mirrored(in, entry));
     case EntryKind::sourced:
-      return apply_sourced(in, entry);
+      return work(apply_sourced(in, entry));
     case EntryKind::purge: {
-      string_view filter = in.get_text();
+      std::string filter(in.get_text());
       uint64_t seq = in.get64(), keep = in.get64();
-      result = (int64_t)apply_purge(filter, seq, keep);
-      break;
+      return work(apply_purge(std::move(filter), seq, keep, entry));
     }
-    case EntryKind::remove: {
-      uint64_t seq = in.get64();
-      bool erase = in.get8();
-      result = store->live(seq);
-      if (result) {
-        uint32_t subject = store->subject_of(seq);
-        index.each_holder(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
-        if (erase) store->erase(seq); else store->remove(seq);
-      }
-      if (in.left()) apply_total(in);
-      arm_age_timer();
+    case EntryKind::remove:
+      result = apply_remove(in);
       break;
-    }
-    case EntryKind::remove_below: {
-      apply_remove_below(in);
-      break;
-    }
-    case EntryKind::expire: {
-      apply_expire(in);
-      break;
-    }
+    case EntryKind::remove_below:
+      return work(apply_remove_below(in, entry));
+    case EntryKind::expire:
+      return work(apply_expire(in, entry));
     case EntryKind::config: {
       std::string text(in.get_text());
       StreamSpec next;
       if (!next.decode(in)) return go_offline_at("has settings that this version cannot read");
-      bool shown = spec.restoring && !next.restoring;
-      if (entry) unsubscribe();
-      description = std::move(text);
-      bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
-      spec = std::move(next);
-      take_spec();
-      store->set_compressed(spec.compress);
-      if (begins_interest) begin_interest();
-      if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
-      if (!spec.allow_batched) fast_.reset();
-      enforce_limits(kNoSubject);
-      if (shown) {
-        for (auto& [id, c] : consumers) c->restored();
-        lingering_upto_ = store->last_seq();  // what was backed up stays, wanted or not
-      }
-      if (shown && entry) {
-        attach();
-        break;
-      }
-      if (entry) subscribe();
-      arm_age_timer();
-      break;
+      return work(configure(std::move(text), std::move(next), entry));
     }
-    case EntryKind::consumer_create: {
-      uint32_t id = in.get32();
-      std::string consumer_name(in.get_text()), text(in.get_text());
-      ConsumerSpec cs;
-      if (!cs.decode(in)) return go_offline_at("has a consumer whose settings this version cannot read");
-      auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
-      if (!c->start_position(in)) return go_offline("the times of messages cannot be read, by which consumer " + consumer_name + " begins");
-      next_consumer_id = std::max(next_consumer_id, id + 1);
-      c->held = entry && entry->token;
-      if (entry) c->attach();
-      index.add(*c);
-      consumers[id] = std::move(c);
+    case EntryKind::consumer_create:
+      apply_consumer_create(in, entry);
       break;
-    }
     case EntryKind::consumer_update: {
-      Consumer* c = consumer_of();
+      uint32_t id = in.get32();
       std::string text(in.get_text());
       ConsumerSpec cs;
-      if (!cs.decode(in)) return go_offline_at("has a consumer whose settings this version cannot read");
-      if (!c) break;
-      update_consumer(*c, std::move(text), std::move(cs));
-      c->held = entry && entry->token;
-      break;
+      if (!cs.decode(in)) return go_offline_at(kUnreadableConsumer);
+      return work(update_consumer(id, std::move(text), std::move(cs), entry));
     }
     case EntryKind::consumer_delete:
-      if (Consumer* c = consumer_of()) remove_consumer(*c);
-      break;
+      return work(remove_consumer(in.get32(), entry));
     case EntryKind::delivered:
       if (Consumer* c = consumer_of()) {
         Reader again = in;
         if (!entry) c->apply_delivered(in);
         c->follow_delivered(again);
+        if (c->has_passed_list()) return work(c->settle_passed_list(entry));
       }
       break;
     case EntryKind::acks:
       if (Consumer* c = consumer_of()) c->apply_acks(in);
       break;
     case EntryKind::ack_all:
-      if (Consumer* c = consumer_of()) c->apply_ack_all(in);
+      if (Consumer* c = consumer_of()) return work(c->apply_ack_all(in, entry));
       break;
     case EntryKind::deadline:
       if (Consumer* c = consumer_of()) c->apply_deadline(in);
@@ -223,7 +180,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::batch_part:
       return apply_batch_part(in);
     case EntryKind::batch_commit:
-      return apply_batch_commit(in, entry);
+      return work(apply_batch_commit(in, entry));
     case EntryKind::schedule_forgotten:
       apply_schedule_forgotten(in);
       break;
@@ -231,22 +188,91 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       apply_total(in);
       break;
     case EntryKind::ack_flow:
-      if (Consumer* c = consumer_of()) c->apply_ack_flow(in);
+      if (Consumer* c = consumer_of()) return work(c->apply_ack_flow(in, entry));
       break;
     case EntryKind::consumer_reset:
-      if (Consumer* c = consumer_of()) {
-        result = (int64_t)c->apply_reset(in);
-        c->held = entry && entry->token;
-      }
+      if (Consumer* c = consumer_of()) return work(c->apply_reset(in, entry));
       break;
     default:
       return go_offline_at(("is of kind " + std::to_string((int)kind) + ", which this version does not know").c_str());
   }
+  finish(entry, result);
+}
+
+// The entry has had its whole effect: who waits for it hears so.
+void Stream::finish(Entry* entry, int64_t result) {
   if (group.offline || !entry) return;
   if (entry->token) js.committed(entry->token, result);
   Reader replies(entry->replies.view());
   while (replies.left()) answer(replies.get_bytes(replies.get16()), {});
 }
+
+int64_t Stream::apply_remove(Reader& in) {
+  uint64_t seq = in.get64();
+  bool erase = in.get8(), was_there = store->live(seq);
+  if (was_there) {
+    uint32_t subject = store->subject_of(seq);
+    index.each_holder(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
+    if (erase) store->erase(seq); else store->remove(seq);
+  }
+  if (in.left()) apply_total(in);
+  arm_age_timer();
+  return was_there;
+}
+
+void Stream::apply_consumer_create(Reader& in, Entry* entry) {
+  uint32_t id = in.get32();
+  std::string consumer_name(in.get_text()), text(in.get_text());
+  ConsumerSpec cs;
+  if (!cs.decode(in)) return go_offline_at(kUnreadableConsumer);
+  auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
+  if (!c->start_position(in))
+    return go_offline("the times of messages cannot be read, by which consumer " + consumer_name + " begins");
+  next_consumer_id = std::max(next_consumer_id, id + 1);
+  c->held = entry && entry->token;
+  if (entry) c->attach();
+  index.add(*c);
+  consumers[id] = std::move(c);
+}
+
+Work Stream::configure(std::string text, StreamSpec next, Entry* entry) {
+  bool shown = spec.restoring && !next.restoring;
+  if (entry) unsubscribe();
+  description = std::move(text);
+  bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
+  spec = std::move(next);
+  take_spec();
+  if (entry && !shown) subscribe();  // what is published from now on waits behind this entry
+  store->set_compressed(spec.compress);
+  if (begins_interest) co_await begin_interest();
+  if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
+  if (!spec.allow_batched) fast_.reset();
+  co_await enforce_all_limits();
+  if (shown) {
+    for (auto& [id, c] : consumers) c->restored();
+    lingering_upto_ = store->last_seq();  // what was backed up stays, wanted or not
+  }
+  if (shown && entry) attach();
+  else arm_age_timer();
+  finish(entry, 0);
+}
+
+// ------------------------------------------------------------------ work for several turns
+
+void Stream::work(Work work) {
+  js.begin_share();
+  if (!work.go_on(js.share)) work_ = std::move(work);
+}
+
+// Consumers may have waited meanwhile.
+void Stream::go_on() {
+  js.begin_share();
+  if (!work_->go_on(js.share)) return;
+  work_.reset();
+  for (auto& [id, c] : consumers) js.mark_ready(*c);
+}
+
+Work::Pause Stream::pause() { return {js.share}; }
 
 void Stream::put_start(const ConsumerSpec& consumer, Buffer& payload) {
   if (consumer.deliver_policy != DeliverPolicy::by_start_time) return;

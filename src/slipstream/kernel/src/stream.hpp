@@ -14,6 +14,7 @@
 #include "counters.hpp"
 #include "consumer_index.hpp"
 #include "dedupe.hpp"
+#include "entry_work.hpp"
 #include "fast_ingest.hpp"
 #include "feed.hpp"
 #include "group.hpp"
@@ -69,6 +70,9 @@ class Stream {
   void ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags = 0);
   void seal();     // what came in since the last seal becomes one entry
   void apply(EntryKind kind, Reader& in, Entry* entry);  // entry: null while recovering
+  // The entry under way needs more turns: nothing else is applied to this stream, and nothing delivered, until it is done.
+  bool working() const { return work_.has_value(); }
+  void go_on();
   void age_timer_fired();
   void schedule_timer_fired();
 
@@ -133,15 +137,18 @@ class Stream {
   friend class JetStream;
   void release_offline();
   void give_up(Entry& e);
+  void abandon(Entry& e);
   void refuse_offline(string_view reply);
   void append(LoggedMessage& m, string_view reply);
   bool is_full() const;
   bool too_large(size_t header, size_t body) const;
   bool level_is_met(string_view level) const;
   void apply_messages(Reader& in, Entry* entry);
+  int64_t apply_remove(Reader& in);
+  void apply_consumer_create(Reader& in, Entry* entry);
   void wake_after_append();
-  void apply_mirrored(Reader& in, Entry* entry);
-  void apply_sourced(Reader& in, Entry* entry);
+  Work apply_mirrored(Reader in, Entry* entry);
+  Work apply_sourced(Reader in, Entry* entry);
   void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
                   Verdict& verdict);
   void copies_applied(Entry* entry, uint64_t count, bool refused);
@@ -175,20 +182,37 @@ class Stream {
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
+  bool over_limits() const;
   void trim_subject(uint32_t subject);
   void remove(uint64_t seq);
-  uint64_t apply_purge(string_view filter, uint64_t seq, uint64_t keep);
-  void tell_purged(string_view filter, bool everything, uint64_t removed);
-  void purge_everything(uint64_t seq, uint64_t keep);
-  void purge_subjects(string_view filter, uint64_t seq, uint64_t keep);
+  // Entries that may take several turns (entry_work.hpp).
+  void work(Work work);
+  Work::Pause pause();
+  void purge_within_entry(string_view filter, uint64_t keep);
+  bool long_work_asked() const { return !long_work_.empty() || removed_within_entry_ > kRemovedWithinEntryMax; }
+  Work do_long_work();
+  Work apply_purge(std::string filter, uint64_t seq, uint64_t keep, Entry* entry);
+  Work purge(std::string filter, uint64_t seq, uint64_t keep);
+  Work purge_everything(uint64_t seq, uint64_t keep);
+  Work purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint64_t keep);
+  Work find_subjects(const std::string& filter, std::vector<uint32_t>& ids);
+  Work remove_below(uint64_t below);
+  Work tell_purged(const std::string& filter, const std::vector<uint32_t>& ids, bool everything, uint64_t removed);
+  Work configure(std::string text, StreamSpec next, Entry* entry);
+  Work enforce_all_limits();
+  Work apply_slowly(int64_t time_ns, uint32_t at, uint32_t count, Reader in, Reader replies, LoggedMessage m, bool ended,
+                    PublishVerdict verdict, Entry* entry);
+  void answer_applied(Reader& replies, const LoggedMessage& m, bool ended, const PublishVerdict& verdict);
+  void messages_applied(uint32_t count, Entry* entry);
+  void finish(Entry* entry, int64_t result);
   uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   void propose_expired();
   uint64_t below_with_markers(uint64_t below, Buffer& markers);
   uint64_t oldest_mortal();
   int64_t oldest_mortal_ns();
-  void apply_remove_below(Reader& in);
-  void apply_expire(Reader& in);
+  Work apply_remove_below(Reader in, Entry* entry);
+  Work apply_expire(Reader in, Entry* entry);
   void removal_done();
   void end_of_life(uint64_t seq, int64_t time_ns, bool is_marker);
   bool put_markers(std::vector<uint64_t>& seqs, Buffer& payload);
@@ -209,9 +233,9 @@ class Stream {
   // batch_apply.cpp
   void propose_batch(string_view messages, uint32_t count, bool end_only, string_view reply, string_view ack_fields);
   void apply_batch_part(Reader& in);
-  void apply_batch_commit(Reader& in, Entry* entry);
+  Work apply_batch_commit(Reader in, Entry* entry);
   void judge_batch(string_view messages, uint32_t count, int64_t time_ns, Verdict& verdict);
-  void store_batch(string_view messages, uint32_t messages_count, int64_t time_ns, Verdict& verdict);
+  Work store_batch(string_view messages, uint32_t messages_count, int64_t time_ns, Verdict& verdict);
 
   // scheduled_publish.cpp
   void mark_schedule(LoggedMessage& m);
@@ -246,14 +270,18 @@ class Stream {
   void skip_message(uint64_t seq, int64_t time_ns, string_view subject, const PublishHeaders& h);
   bool needed(uint64_t seq, uint32_t subject);
   void settle(uint64_t seq);
-  void settle_from(uint64_t seq);
-  void remove_consumer(Consumer& c);
-  void update_consumer(Consumer& c, std::string description, ConsumerSpec next);
-  void settle_behind_reset(Consumer& c, uint64_t seq);
-  void begin_interest();
+  Work settle_from(uint64_t seq);
+  Work remove_consumer(uint32_t consumer_id, Entry* entry);
+  Work update_consumer(uint32_t consumer_id, std::string description, ConsumerSpec next, Entry* entry);
+  Work settle_behind_reset(Consumer& c, uint64_t seq);
+  Work begin_interest();
   void snapshot_retention(Buffer& out);
   bool load_retention(Reader& in);
 
+  std::optional<Work> work_;       // of the entry under way, when it needs more turns
+  std::vector<Work> long_work_;    // that the message under way asks for: done before the next one is applied
+  uint64_t removed_within_entry_ = 0;
+  static constexpr uint64_t kRemovedWithinEntryMax = 4096;
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet

@@ -1,4 +1,4 @@
-// What a stream removes by itself and on request: limits by count, size and age, times to live, purges.
+// What a stream removes by itself: limits by count, size and age, times to live. Purges are in purging.cpp.
 #include <algorithm>
 
 #include "jetstream.hpp"
@@ -9,7 +9,6 @@ namespace {
 
 constexpr int64_t kAgeGranularityNs = 1'000'000;
 constexpr size_t kExpirePerEntry = 10'000;
-constexpr uint64_t kPurgeCheckpointMessages = 10'000;
 
 }  // namespace
 
@@ -21,17 +20,17 @@ void Stream::remove(uint64_t seq) {
   store->remove(seq);
 }
 
-// Evicts the oldest until every limit holds: of the subject first, then by count, then by size. kNoSubject: of all subjects.
-// Behind a message that was stored: of its subject first. Behind a change of the limits (no subject): the stream's first, as
-// nats-server does. With discard new nothing goes that is there, but for the oldest of a subject.
+// Behind a message that was stored: evicts the oldest until every limit holds, of its subject first, then by count, then by size.
+// Behind a change of the limits enforce_all_limits() does it, the stream's first, as nats-server does. With discard new nothing goes
+// that is there, but for the oldest of a subject.
 void Stream::enforce_limits(uint32_t subject) {
-  if (subject != kNoSubject) trim_subject(subject);
-  if (spec.max_msgs > 0 && !spec.discard_new)
-    while (store->messages() > (uint64_t)spec.max_msgs) remove(store->first_seq());
-  if (spec.max_bytes > 0 && !spec.discard_new)
-    while (store->bytes() > (uint64_t)spec.max_bytes && store->messages()) remove(store->first_seq());
-  if (subject == kNoSubject && spec.max_msgs_per_subject > 0)
-    for (uint32_t id = 0; id < store->subject_ids(); id++) trim_subject(id);
+  trim_subject(subject);
+  while (over_limits()) remove(store->first_seq());
+}
+
+bool Stream::over_limits() const {
+  return (spec.max_msgs > 0 && store->messages() > (uint64_t)spec.max_msgs && !spec.discard_new) ||
+         (spec.max_bytes > 0 && store->bytes() > (uint64_t)spec.max_bytes && !spec.discard_new && store->messages());
 }
 
 void Stream::trim_subject(uint32_t subject) {
@@ -41,67 +40,6 @@ void Stream::trim_subject(uint32_t subject) {
     remove(state.first);
     state = store->subject_state(subject);
   }
-}
-
-uint64_t Stream::apply_purge(string_view filter, uint64_t seq, uint64_t keep) {
-  uint64_t before = store->messages();
-  bool everything = filter.empty() || filter == ">";
-  if (everything) purge_everything(seq, keep);
-  else purge_subjects(filter, seq, keep);
-  uint64_t removed = before - store->messages();
-  if (!consumers.empty()) tell_purged(filter, everything, removed);
-  if (!spec.keeps_all()) lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // consumers may have moved past what is left
-  arm_age_timer();
-  if (removed > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
-  return removed;
-}
-
-// Of a single subject (each roll-up is one) only those hear who have to do with it.
-void Stream::tell_purged(string_view filter, bool everything, uint64_t removed) {
-  uint64_t first_left = everything && store->messages() ? store->first_seq() : 0;
-  if (!everything)
-    store->match_subjects(filter, [&](uint32_t id) {
-      SubjectState state = store->subject_state(id);
-      if (state.count && (!first_left || state.first < first_left)) first_left = state.first;
-    });
-  bool untold = everything || removed > 1;
-  if (everything || has_wildcard(filter)) {
-    for (auto& [id, c] : consumers) c->purged(filter, first_left, untold);
-    return;
-  }
-  index.each_wanting(filter, [&](Consumer& c) { c.purged(filter, first_left, untold); });
-  // The subject may have no message left, and so no number any more: all strays are asked then.
-  if (untold) index.each_stray(store->find_subject(filter), [](Consumer& c) { c.many_removed(); });
-}
-
-void Stream::purge_everything(uint64_t seq, uint64_t keep) {
-  uint64_t below = seq ? seq : store->last_seq() + 1;
-  if (keep) {
-    if (keep >= store->messages()) return;
-    below = store->first_seq();
-    for (uint64_t skip = store->messages() - keep; skip; skip--) below = store->next_live(below + 1);
-  } else if (seq == 1) {
-    return;
-  }
-  if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
-    store->remove_below(store->last_seq() + 1);
-    store->set_sequences(below, below - 1, store->last_time_ns());
-  } else {
-    store->remove_below(below);
-  }
-}
-
-void Stream::purge_subjects(string_view filter, uint64_t seq, uint64_t keep) {
-  std::vector<uint32_t> ids;
-  store->match_subjects(filter, [&](uint32_t id) { ids.push_back(id); });
-  std::vector<uint64_t> found;
-  for (uint32_t id : ids)
-    for (uint64_t s = store->subject_state(id).first; s; s = store->next_on_subject(id, s + 1)) found.push_back(s);
-  std::sort(found.begin(), found.end());
-  if (keep) found.resize(found.size() > keep ? found.size() - keep : 0);
-  if (seq) found.erase(std::lower_bound(found.begin(), found.end(), seq), found.end());
-  if (found.size() == 1) return remove(found[0]);  // a single one counts as deleted, as in nats-server: consumers are told
-  for (uint64_t s : found) store->remove(s);
 }
 
 // ------------------------------------------------------------------ age

@@ -68,7 +68,8 @@ RestoredBatch take_restored_messages(string_view records, uint64_t last_seq, int
   return batch;
 }
 
-// now, count, then per message: sequence, time, lengths, subject, header, body and, of a schedule, when it runs next; then the stream's end, if it is known: sequence, time.
+// now, count, then per message: sequence, time, lengths, subject, header, body and, of a schedule, when it runs next; then the
+// stream's end, if it is known: sequence, time.
 void Stream::apply_restored_messages(Reader& in) {
   int64_t now_ns = (int64_t)in.get64();
   uint32_t count = in.get32();

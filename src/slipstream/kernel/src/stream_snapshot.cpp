@@ -10,7 +10,7 @@ namespace slipstream {
 
 namespace {
 
-constexpr size_t kPartBytesPerEntry = 64;  // about what an entry of the other tables has
+constexpr size_t kPartBytes = 256 << 10;  // of a batch, in a slice
 
 }  // namespace
 
@@ -82,7 +82,7 @@ bool StreamSnapshot::write_tables(size_t entries) {
   auto stays = [](const std::string&, const SourcePosition&) { return false; };
   return stream_.dedupe_.write_cut(entries) && stream_.ttls_.write_cut(entries, live) &&
          stream_.source_positions.write_cut(entries, stays) && stream_.schedules_.write_cut(entries, live) &&
-         stream_.counters_.write_cut(entries) && write_parts(entries * kPartBytesPerEntry) &&
+         stream_.counters_.write_cut(entries) && write_parts(kPartBytes) &&
          stream_.store->write_dead(pieces_[kStore], entries);
 }
 
