@@ -14,6 +14,7 @@ import pytest
 from conversation import CLIENT, NOW_NS, Conversation
 from fake_kernel import FakeKernel
 from slipstream.jetstream.api import JETSTREAM_SERVICE
+from slipstream.jetstream.api.monitoring import finished
 from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
@@ -406,14 +407,15 @@ def test_statistics(talk: Conversation) -> None:
     talk.ok("CONSUMER.CREATE.S.C", {"stream_name": "S", "config": {}})
     talk.publish("s.a", b"12345")
     talk.error("STREAM.INFO.X")
-    numbers = talk.api.statistics()
+    numbers = finished(talk.api.statistics())
     assert (numbers.streams, numbers.consumers, numbers.messages) == (2, 1, 1)
     assert (numbers.memory, numbers.store) == (0, 30 + 3 + 5)  # S-150
     assert (numbers.reserved_memory, numbers.reserved_store) == (0, 1000)
     assert (numbers.api_total, numbers.api_errors) == (4, 1)
-    shown = talk.api.account_details("$G", NOW_NS, streams=True, consumers=True, config=True)
-    (memory, file) = shown["stream_detail"]
+    slices = talk.api.stream_details("$G", NOW_NS, consumers=True, config=True)
+    (memory, file) = [entry for entries in slices for entry in entries]
     assert [memory["name"], file["name"]] == ["M", "S"]
-    assert [entry["name"] for entry in file["consumer_detail"]] == ["C"]
+    assert [entry["name"] for entry in json.loads(bytes(file["consumer_detail"]))] == ["C"]
+    assert finished(talk.api.account_overview("$G"))["storage"] == numbers.store
     assert talk.api.account_statistics("$G")["streams"] == 2
     assert CLIENT.kind == "Client"

@@ -270,18 +270,3 @@ async def test_healthz_of_streams_and_consumers(both: StartBoth) -> None:  # K-2
         assert (ours.status, ours.body) == (theirs.status, theirs.body), path
     for client in clients:
         await client.close()
-
-
-def test_connections_to_the_port_are_bounded() -> None:
-    """Idle connections cannot take all threads: those over the limit are closed at once."""
-    import socket
-
-    from slipstream.server.monitoring.http import CONNECTIONS_MAX
-
-    with server(http_port=-1) as ours:
-        port = int(ours.monitoring_url.rsplit(":", 1)[1])
-        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS_MAX)]
-        with socket.create_connection(("127.0.0.1", port), 10) as surplus:
-            assert surplus.recv(1) == b""
-        for one in idle:
-            one.close()

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL, Options
 from slipstream.config.options import JetStream as JetStreamOptions
 from slipstream.jetstream.api import ClientDescription, JetStreamApi
 from slipstream.jetstream.api import Options as ApiOptions
-from slipstream.jetstream.api.monitoring import ServerStatistics
+from slipstream.jetstream.api.monitoring import ServerStatistics, finished
 from slipstream.jetstream.api_level import LevelError
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
@@ -73,7 +74,7 @@ class JetStreamService:
         """
         server = self._server
         jetstream = server.options.jetstream
-        reserved = self._api.statistics().reserved_store
+        reserved = finished(self._api.statistics()).reserved_store
         if reserved <= jetstream.max_file:
             return
         shown = banner.format_size(reserved)
@@ -108,22 +109,20 @@ class JetStreamService:
         """Streams that are, and why. Any thread may read it."""
         return self._api.offline_streams
 
-    def statistics(self) -> ServerStatistics:
+    def statistics(self) -> Generator[None, None, ServerStatistics]:
         return self._api.statistics()
 
-    def account_details(self, *, streams: bool, consumers: bool, config: bool) -> dict[str, Any]:
-        """As /jsz shows an account."""
-        return self._api.account_details(
-            ACCOUNT_GLOBAL, time.time_ns(), streams=streams, consumers=consumers, config=config
-        )
+    def account_overview(self) -> Generator[None, None, dict[str, Any]]:
+        """As /jsz shows an account, without its streams."""
+        return self._api.account_overview(ACCOUNT_GLOBAL)
+
+    def stream_details(self, *, consumers: bool, config: bool) -> Iterator[list[dict[str, Any]]]:
+        now_ns = time.time_ns()
+        return self._api.stream_details(ACCOUNT_GLOBAL, now_ns, consumers=consumers, config=config)
 
     def consumer_names(self, stream: str) -> list[str] | None:
         """None when there is no such stream."""
-        details = self.account_details(streams=True, consumers=True, config=False)
-        for found in details.get("stream_detail", []):
-            if found["name"] == stream:
-                return [consumer["name"] for consumer in found.get("consumer_detail", [])]
-        return None
+        return self._api.consumer_names(ACCOUNT_GLOBAL, stream)
 
     def _describe(self, cid: int) -> ClientDescription | None:
         client = self._server.clients.get(cid)

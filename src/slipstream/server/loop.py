@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ T = TypeVar("T")
 WAIT_MAX_S = 1.0
 WORK_RETRY_S = 0.1  # after a slice of work that raised
 ANSWER_WAIT_MAX_S = 10.0
+_END = object()
 
 
 class LoopStopped(Exception):
@@ -133,3 +134,27 @@ class Loop:
         if isinstance(first, BaseException):
             raise first
         return first
+
+    def slices(self, questions: Iterator[T]) -> Iterator[T]:
+        """Lets an iterator run on the loop, one step at a time, between the loop's other work. Not
+        from the loop itself. Raises LoopStopped.
+        """
+        while True:
+            step = self.ask(lambda: next(questions, _END))
+            if step is _END:
+                return
+            yield step  # type: ignore[misc]
+
+    def ask_in_slices(self, question: Generator[None, None, T]) -> Generator[None, None, T]:
+        """The same for what has one answer in the end."""
+
+        def step() -> list[T]:
+            try:
+                next(question)
+            except StopIteration as end:
+                return [end.value]
+            return []
+
+        while not (answer := self.ask(step)):
+            yield
+        return answer[0]

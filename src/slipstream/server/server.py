@@ -319,7 +319,9 @@ class Server:
             self.jetstream.handle(event)
 
     def _work(self) -> float | None:
-        return None if self.jetstream is None else self.jetstream.work()
+        more = self.services.work()
+        due_s = None if self.jetstream is None else self.jetstream.work()
+        return 0.0 if more else due_s
 
     def _store_failed(self, text: str) -> None:
         self.store_failure = text

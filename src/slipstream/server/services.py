@@ -8,20 +8,21 @@ account yet.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from slipstream.config.options import ACCOUNT_GLOBAL
 from slipstream.jetstream.json.decode import DecodeError, readable
-from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.unexpected import unexpected
 from slipstream.kernel.events import RequestEvent
 from slipstream.server.monitoring.accstatz import accstatz
 from slipstream.server.monitoring.connz import ConnzOptions, connz
 from slipstream.server.monitoring.parameters import BadParameter
+from slipstream.server.monitoring.render import render
 from slipstream.version import NATS_VERSION
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 SERVICE_FIRST = 1000  # JetStream's services have smaller numbers
 CAPABILITY_JETSTREAM = 1
+REQUESTS_MAX = 1000  # whose answers are under way
+
+Answering = Generator[None, None, dict[str, Any]]  # in slices
 
 
 class RequestError(Exception):
@@ -45,7 +49,8 @@ class SystemServices:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._sequence = 0
-        subjects: dict[str, Callable[[RequestEvent], dict[str, Any]]] = {
+        self._under_way: deque[tuple[RequestEvent, Answering]] = deque()
+        subjects: dict[str, Callable[[RequestEvent], Answering]] = {
             "$SYS.REQ.USER.INFO": self._user,
             "$SYS.REQ.ACCOUNT.PING.CONNZ": self._connections,
             "$SYS.REQ.SERVER.PING.CONNZ": self._connections,
@@ -65,19 +70,34 @@ class SystemServices:
         return service >= SERVICE_FIRST
 
     def handle(self, event: RequestEvent) -> None:
-        if not event.reply:
-            return
-        answer: dict[str, Any] = {"server": self._identity()}
-        number = event.service - SERVICE_FIRST
+        """Requests beyond REQUESTS_MAX are dropped, and their callers time out."""
+        if event.reply and len(self._under_way) < REQUESTS_MAX:
+            answering = self._answers[event.service - SERVICE_FIRST](event)
+            self._under_way.append((event, answering))
+            self.work()
+
+    def work(self) -> bool:
+        """One slice of the oldest answer, then it is the others' turn. False when there is none."""
+        if not self._under_way:
+            return False
+        event, answering = self._under_way.popleft()
+        answer: dict[str, Any] = {}
         try:
-            answer["data"] = self._answers[number](event)
+            next(answering)
+        except StopIteration as finished:
+            answer["data"] = finished.value
         except RequestError as error:
             answer["error"] = {"code": error.code, "description": str(error)}
         except Exception as error:
-            id_ = self._server.guard.report(f"{self._subjects[number]}", error)
+            subject = self._subjects[event.service - SERVICE_FIRST]
+            id_ = self._server.guard.report(subject, error)
             answer["error"] = {"code": 500, "description": str(unexpected(id_))}
-        kernel = self._server.kernel
-        kernel.publish(event.account, event.reply, b"", b"", encode(answer))
+        else:
+            self._under_way.append((event, answering))
+            return True
+        body = b"".join(render({"server": self._identity(), **answer}, indented=False))
+        self._server.kernel.publish(event.account, event.reply, b"", b"", body)
+        return bool(self._under_way)
 
     def _identity(self) -> dict[str, Any]:
         """K-190."""
@@ -100,19 +120,22 @@ class SystemServices:
             "time": format_time(time.time_ns()),
         }
 
-    def _user(self, event: RequestEvent) -> dict[str, Any]:
+    def _user(self, event: RequestEvent) -> Answering:
+        yield from ()
         client = self._server.clients.get(event.cid)
         user = client.identity.shown if client is not None else ""
         return {"user": user, "account": ACCOUNT_GLOBAL, "account_name": ACCOUNT_GLOBAL}
 
-    def _connections(self, event: RequestEvent) -> dict[str, Any]:
+    def _connections(self, event: RequestEvent) -> Answering:
         options = _decoded(event.body, ConnzOptions)
         try:
-            return connz(self._server, msgspec.structs.replace(options, acc=ACCOUNT_GLOBAL))
+            options = msgspec.structs.replace(options, acc=ACCOUNT_GLOBAL)
+            return (yield from connz(self._server, options))
         except BadParameter as error:
             raise RequestError(500, str(error)) from None
 
-    def _account_statistics(self, event: RequestEvent) -> dict[str, Any]:
+    def _account_statistics(self, event: RequestEvent) -> Answering:
+        yield from ()
         return accstatz(self._server)
 
 

@@ -12,9 +12,9 @@ Sans-IO: no socket, clock, thread or randomness inside. The server shell uses it
     api.deadline_ns()                       # when to call step even without an event, or None
 
 `describe_client(cid)` tells who is behind a connection, for the audit advisories. `handle` and
-`step` each stay near a millisecond. For monitoring: `statistics()` and `account_details(...)` (in
-monitoring.py's words: what /jsz shows), and `api.account_statistics(name)`, the numbers that an
-account's own INFO request is answered with.
+`step` each stay near a millisecond. For monitoring: `statistics()`, `account_overview(...)` and
+`stream_details(...)` (what /jsz shows) run in slices as well; `account_statistics(name)` are the
+numbers that an account's own INFO request is answered with.
 
     core.py         what every request needs: answering, proposing, commits, slices
     router.py       subject -> handler, and the class above

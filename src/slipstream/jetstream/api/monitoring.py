@@ -1,20 +1,27 @@
 """Numbers and details for the monitoring port: what /jsz shows of streams and consumers.
 
-Monitoring asks for everything at once; the shell decides how often it may.
+Everything comes in slices near a millisecond, with which the shell steps in between of its other
+work.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple, TypeVar
 
-from slipstream.jetstream.api.account import Usage, info_fields, measure
+from slipstream.jetstream.api.account import info_fields, measure
 from slipstream.jetstream.api.consumers import list_entry as consumer_entry
 from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.state import stream_state
 from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.jetstream.json.encode import Parts
 from slipstream.jetstream.registry import Account, Stream
 from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.protocol.errors import ApiError
+
+T = TypeVar("T")
+
+ENTRIES_PER_SLICE = 24  # streams and consumers that are described in one slice
 
 
 class ServerStatistics(NamedTuple):
@@ -34,16 +41,17 @@ class ServerStatistics(NamedTuple):
 
 
 class Detail(NamedTuple):
-    """What /jsz?streams=&consumers=&config= asks for."""
+    """What /jsz?consumers=&config= asks for."""
 
-    streams: bool
     consumers: bool
     config: bool
 
 
-def server_statistics(api: ApiCore) -> ServerStatistics:
+def server_statistics(api: ApiCore) -> Generator[None, None, ServerStatistics]:
     accounts = list(api.registry.accounts.values())
-    usages = [_usage(api, account) for account in accounts]
+    usages = []
+    for account in accounts:
+        usages.append((yield from measure(api, account)))
     reserved = api.registry.reserved()
     return ServerStatistics(
         memory=sum(usage.memory for usage in usages),
@@ -61,12 +69,13 @@ def server_statistics(api: ApiCore) -> ServerStatistics:
 
 
 def account_statistics(api: ApiCore, account: Account) -> dict[str, Any]:
-    return info_fields(api, account, _usage(api, account))
+    return info_fields(api, account, finished(measure(api, account)))
 
 
-def account_details(api: ApiCore, account: Account, detail: Detail, now_ns: int) -> dict[str, Any]:
-    usage = _usage(api, account)
-    shown: dict[str, Any] = {
+def account_overview(api: ApiCore, account: Account) -> Generator[None, None, dict[str, Any]]:
+    """What /jsz shows of an account besides its streams."""
+    usage = yield from measure(api, account)
+    return {
         "name": account.name,
         "id": account.name,
         "memory": usage.memory,
@@ -77,38 +86,53 @@ def account_details(api: ApiCore, account: Account, detail: Detail, now_ns: int)
         "ha_assets": 0,
         "api": {"level": 0, "total": account.api_total, "errors": account.api_errors},
     }
-    if detail.streams:
-        entries = []
-        for name in account.stream_names():
-            stream = account.find(name)
-            assert stream is not None
-            if stream.offline:
-                entries.append(_offline_detail(stream, detail))
-                continue
-            try:
-                entries.append(_stream_detail(api, stream, detail, now_ns))
-            except ApiError:
-                continue  # deleted in the kernel, its commit not seen yet
-        if entries:
-            shown["stream_detail"] = entries
-    return shown
 
 
-def _stream_detail(api: ApiCore, stream: Stream, detail: Detail, now_ns: int) -> dict[str, Any]:
+def stream_details(
+    api: ApiCore, account: Account, detail: Detail, now_ns: int
+) -> Iterator[list[dict[str, Any]]]:
+    """The account's streams in slices; some are empty, while a stream with many consumers is read.
+
+    A stream or consumer that is deleted meanwhile is left out.
+    """
+    entries: list[dict[str, Any]] = []
+    weight = 0
+    for name in account.stream_names():
+        stream = account.find(name)
+        if stream is None:
+            continue
+        if stream.offline:
+            entries.append(_offline_detail(stream, detail))
+            continue
+        try:
+            entries.append((yield from _stream_detail(api, stream, detail, now_ns)))
+        except ApiError:
+            continue  # deleted in the kernel, its commit not seen yet
+        weight += 1 + (len(stream.consumers) % ENTRIES_PER_SLICE if detail.consumers else 0)
+        if weight >= ENTRIES_PER_SLICE:
+            yield entries
+            entries, weight = [], 0
+    yield entries
+
+
+def _stream_detail(
+    api: ApiCore, stream: Stream, detail: Detail, now_ns: int
+) -> Generator[list[dict[str, Any]], None, dict[str, Any]]:
     shown: dict[str, Any] = {"name": stream.name, "created": stream.created}
     shown["cluster"] = {"leader": api.options.server_name}
     if detail.config:
         shown["config"] = stream.config_json
     shown["state"] = stream_state(api.stream_state(stream), stream.shown_consumer_count)
     if detail.consumers:
-        entries = []
-        for name in stream.consumer_names():
-            entry = consumer_entry(api, stream.consumers[name], now_ns)
-            if not detail.config:
-                del entry["config"]
-            entries.append(entry)
+        names = stream.consumer_names()
+        entries = Parts()
+        for start in range(0, len(names), ENTRIES_PER_SLICE):
+            if start:
+                yield []
+            chosen = names[start : start + ENTRIES_PER_SLICE]
+            entries.add(_consumer_entries(api, stream, chosen, detail, now_ns))
         if entries:
-            shown["consumer_detail"] = entries
+            shown["consumer_detail"] = entries.raw()
     return shown | shown_links(api.links.links(stream), now_ns)
 
 
@@ -119,11 +143,29 @@ def _offline_detail(stream: Stream, detail: Detail) -> dict[str, Any]:
     return shown | {"offline_reason": stream.offline}
 
 
-def _usage(api: ApiCore, account: Account) -> Usage:
-    measuring = measure(api, account)
+def _consumer_entries(
+    api: ApiCore, stream: Stream, names: list[str], detail: Detail, now_ns: int
+) -> list[dict[str, Any]]:
+    entries = []
+    for name in names:
+        consumer = stream.find_consumer(name)
+        if consumer is None:
+            continue
+        try:
+            entry = consumer_entry(api, consumer, now_ns)
+        except ApiError:
+            continue
+        if not detail.config:
+            del entry["config"]
+        entries.append(entry)
+    return entries
+
+
+def finished(slices: Generator[object, None, T]) -> T:
+    """What it returns in the end, at once."""
     while True:
         try:
-            next(measuring)
-        except StopIteration as measured:
-            usage: Usage = measured.value
-            return usage
+            next(slices)
+        except StopIteration as end:
+            result: T = end.value
+            return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from slipstream.jetstream.api import (
@@ -270,21 +270,24 @@ class JetStreamApi:
         """What the account's own INFO request is answered with, without its type."""
         return monitoring.account_statistics(self._core, self._account(name))
 
-    def statistics(self) -> monitoring.ServerStatistics:
+    def statistics(self) -> Generator[None, None, monitoring.ServerStatistics]:
         return monitoring.server_statistics(self._core)
 
-    def account_details(
-        self,
-        name: str,
-        now_ns: int,
-        *,
-        streams: bool = False,
-        consumers: bool = False,
-        config: bool = False,
-    ) -> dict[str, Any]:
-        """An entry of account_details in /jsz; each flag adds detail to the one before it."""
-        detail = monitoring.Detail(streams, consumers, config)
-        return monitoring.account_details(self._core, self._account(name), detail, now_ns)
+    def account_overview(self, name: str) -> Generator[None, None, dict[str, Any]]:
+        """An entry of account_details in /jsz, without its streams."""
+        return monitoring.account_overview(self._core, self._account(name))
+
+    def stream_details(
+        self, name: str, now_ns: int, *, consumers: bool = False, config: bool = False
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The streams of that entry, slice by slice."""
+        detail = monitoring.Detail(consumers, config)
+        return monitoring.stream_details(self._core, self._account(name), detail, now_ns)
+
+    def consumer_names(self, name: str, stream: str) -> list[str] | None:
+        """None when the account has no such stream."""
+        found = self._account(name).find(stream)
+        return None if found is None else found.consumer_names()
 
     def check(self) -> None:
         """Invariants, for tests."""

@@ -4,6 +4,8 @@ fields.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 _encoder = msgspec.json.Encoder()
@@ -31,3 +33,17 @@ def encode(value: object) -> bytes:
 def raw(value: object) -> msgspec.Raw:
     """Encodes a part that is used in many answers."""
     return msgspec.Raw(encode(value))
+
+
+class Parts(list[bytes]):
+    """A long array, made and written piece by piece: each part is one or more encoded elements with
+    commas between them.
+    """
+
+    def add(self, elements: list[Any]) -> None:
+        if elements:
+            self.append(encode(elements)[1:-1])
+
+    def raw(self) -> msgspec.Raw:
+        """The array in one piece."""
+        return msgspec.Raw(b"[" + b",".join(self) + b"]")

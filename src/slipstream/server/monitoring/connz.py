@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ import msgspec
 
 from slipstream.config.durations import format_duration, format_uptime
 from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.jetstream.json.encode import Parts
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.subjects import collide
 from slipstream.kernel.events import ClosedEvent
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from slipstream.server.server import Server
 
 LIMIT_DEFAULT = 1024
+ROWS_PER_SLICE = 64
 OPEN, CLOSED, ALL = 0, 1, 2
 _STATES = {"": OPEN, "open": OPEN, "closed": CLOSED, "any": ALL, "all": ALL}
 
@@ -111,8 +113,8 @@ _SORTS: dict[str, tuple[Callable[[_Row, int], Any], bool]] = {
 }
 
 
-def connz(server: Server, options: ConnzOptions) -> dict[str, Any]:
-    """Raises BadParameter for options that do not go together."""
+def connz(server: Server, options: ConnzOptions) -> Generator[None, None, dict[str, Any]]:
+    """In slices. Raises BadParameter for options that do not go together."""
     now_ns = time.time_ns()
     if options.sort not in _SORTS:
         raise BadParameter(f"invalid sorting option: {options.sort}")
@@ -142,10 +144,15 @@ def connz(server: Server, options: ConnzOptions) -> dict[str, Any]:
     key, descending = _SORTS[options.sort]
     chosen.sort(key=lambda row: key(row, now_ns), reverse=descending)
     chosen = chosen[offset : offset + limit]
-    by_cid = _subscriptions(server, chosen, options)
-    page["connections"] = [
-        _connection(row, options, by_cid.get(row.stats.cid, []), now_ns) for row in chosen
-    ]
+    page["connections"] = connections = Parts()
+    yield
+    for start in range(0, len(chosen), ROWS_PER_SLICE):
+        part = chosen[start : start + ROWS_PER_SLICE]
+        by_cid = _subscriptions(server, part, options)
+        connections.add(
+            [_connection(row, options, by_cid.get(row.stats.cid, []), now_ns) for row in part]
+        )
+        yield
     page["num_connections"] = len(chosen)
     return page
 

@@ -1,41 +1,94 @@
-"""The monitoring port over the standard library's HTTP server: a thread per connection, at most
-CONNECTIONS_MAX of them (K-216, K-218).
+"""The monitoring port: HTTP on one thread for all connections, and two that make the answers
+(K-216, K-218).
 
-Like nats-server it answers every method as GET, with indented JSON, and closes nothing early; an
-unknown path is 404, a parameter that cannot be read 400 with a text.
+Whatever clients do, threads, connections and bytes are bounded, and a health probe is answered:
+when all places are taken, the connection that has been idle for longest goes; a request has to
+arrive, and an answer to be taken, within a time; probes have a thread of their own, so that they do
+not wait behind a long page.
+
+Like nats-server it answers every method as GET, with indented JSON; an unknown path is 404, a
+parameter that cannot be read 400 with a text.
 """
 
 from __future__ import annotations
 
-import re
-import sys
+import enum
+import queue
+import selectors
+import socket
 import threading
-from collections import Counter
-from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6, socket
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.unexpected import unexpected
 from slipstream.server import listeners
-from slipstream.server.loop import LoopStopped
-from slipstream.server.monitoring import pages
-from slipstream.server.monitoring.parameters import BadParameter, Parameters
+from slipstream.server.monitoring.answering import (
+    TEXT_TYPE,
+    Abandoned,
+    Pace,
+    answer,
+    is_health_probe,
+    response,
+)
+from slipstream.server.monitoring.http_request import (
+    HEAD_BYTES_MAX,
+    BadHead,
+    HttpRequest,
+    head_end,
+    parse_head,
+)
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server
 
 CONNECTIONS_MAX = 64
-IDLE_S_MAX = 60.0
-JSON_TYPE = "application/json"
-TEXT_TYPE = "text/plain; charset=utf-8"
-HTML_TYPE = "text/html; charset=utf-8"
-_LENGTH = re.compile(r"[0-9]{1,6}")  # of a body that is read and discarded
-NOT_FOUND = b"404 page not found\n"
+REQUEST_S_MAX = 5.0  # from a connection, or a request's first byte, to the request's last byte
+IDLE_S_MAX = 60.0  # between requests
+ANSWER_S_MAX = 30.0  # to take an answer, from its first byte to its last
+ANSWERS_BYTES_MAX = 64 << 20  # that wait to be taken; beyond, the slowest connection goes
+ACCEPT_PAUSE_S = 0.5  # when no descriptor is left and no connection can go
+_READ_BYTES = 16 * 1024
+
+
+class _State(enum.Enum):
+    READING = enum.auto()
+    IDLE = enum.auto()
+    ANSWERING = enum.auto()
+    WRITING = enum.auto()
+
+
+class _Connection:
+    def __init__(self, opened: socket.socket, now_s: float) -> None:
+        self.socket = opened
+        self.received = bytearray()
+        self.skipped_bytes = 0  # of a body, still to come
+        self.request: HttpRequest | None = None
+        self.unsent = memoryview(b"")
+        self.closes = False  # behind the answer
+        self.at_end = False  # the client sends nothing more
+        self.is_closed = False
+        self.events = 0  # what the selector watches
+        self.enter(_State.READING, now_s)
+
+    def enter(self, state: _State, now_s: float) -> None:
+        self.state, self.since_s = state, now_s
+        self.deadline_s = (
+            now_s
+            + {
+                _State.READING: REQUEST_S_MAX,
+                _State.IDLE: IDLE_S_MAX,
+                _State.ANSWERING: float("inf"),
+                _State.WRITING: ANSWER_S_MAX,
+            }[state]
+        )
+
+    @property
+    def wanted_events(self) -> int:
+        reads = not self.at_end and len(self.received) <= HEAD_BYTES_MAX
+        return (selectors.EVENT_READ if reads else 0) | (
+            selectors.EVENT_WRITE if self.unsent else 0
+        )
 
 
 class MonitoringServer:
@@ -43,138 +96,238 @@ class MonitoringServer:
 
     def __init__(self, server: Server, host: str, port: int) -> None:
         """Raises ListenError."""
-        listener = listeners.listen(host, port)
-        listener.setblocking(True)
-        self.host, self.port = listeners.address(listener, host)
+        self._server = server
+        self._listener = listeners.listen(host, port)
+        self.host, self.port = listeners.address(self._listener, host)
         self.requests: Counter[str] = Counter()
-        self._http = _HttpServer(server, self, listener)
-        self._thread = threading.Thread(
-            target=self._http.serve_forever,
-            kwargs={"poll_interval": 0.2},
-            name="monitoring",
-            daemon=True,
-        )
+        self._connections: set[_Connection] = set()
+        self._stopping = threading.Event()
+        self._waker, self._woken = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._accepts_again_s = 0.0  # not 0: the listener is not watched until then
+        self._answers: deque[tuple[_Connection, bytes]] = deque()
+        self._pages = _Answerer(self, "monitoring pages")
+        self._probes = _Answerer(self, "monitoring probes")
+        self._thread = threading.Thread(target=self._run, name="monitoring", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in (self._thread, self._pages, self._probes):
+            thread.start()
 
     def stop(self) -> None:
         """Returns when no further request is taken."""
+        self._stopping.set()
         if self._thread.is_alive():
-            self._http.shutdown()
+            self._wake()
             self._thread.join()
-        self._http.server_close()
+        for answerer in (self._pages, self._probes):
+            answerer.tasks.put(None)
+        for connection in list(self._connections):
+            self._close(connection)
+        self._selector.close()
+        for one in (self._listener, self._waker, self._woken):
+            one.close()
 
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # full of wake-ups already
+            self._waker.send(b"w")
 
-class _HttpServer(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+    # -- the thread of the connections
 
-    def __init__(self, server: Server, monitoring: MonitoringServer, listener: socket) -> None:
-        self.address_family = AF_INET6 if ":" in monitoring.host else AF_INET
-        super().__init__((monitoring.host, monitoring.port), _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.observed = server
-        self.monitoring = monitoring
-        self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            for key, events in self._selector.select(self._wait_s()):
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif key.fileobj is self._woken:
+                    self._woken.recv(_READ_BYTES)
+                else:
+                    self._guarded(key.data, events)
+            while self._answers:
+                self._take_answer(*self._answers.popleft())
+            self._expire(time.monotonic())
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
+    def _wait_s(self) -> float | None:
+        deadlines = [one.deadline_s for one in self._connections]
+        if self._accepts_again_s:
+            deadlines.append(self._accepts_again_s)
+        nearest_s = min(deadlines, default=float("inf"))
+        return None if nearest_s == float("inf") else max(0.0, nearest_s - time.monotonic())
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def _expire(self, now_s: float) -> None:
+        for connection in [one for one in self._connections if one.deadline_s <= now_s]:
+            self._close(connection)
+        if 0 < self._accepts_again_s <= now_s:
+            self._accepts_again_s = 0.0
+            self._selector.register(self._listener, selectors.EVENT_READ)
+
+    def _accept(self) -> None:
+        while True:
+            if len(self._connections) >= CONNECTIONS_MAX:
+                self._evict()
+            try:
+                opened, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:  # no descriptor is left
+                if self._connections:
+                    self._evict()
+                    continue
+                self._selector.unregister(self._listener)
+                self._accepts_again_s = time.monotonic() + ACCEPT_PAUSE_S
+                return
+            opened.setblocking(False)
+            connection = _Connection(opened, time.monotonic())
+            self._connections.add(connection)
+            self._watch(connection)
+            self._guarded(connection, selectors.EVENT_READ)  # the request is often there already
+
+    def _evict(self) -> None:
+        """The one that waits for its client for longest; with answers under way everywhere, the
+        slowest of those.
+        """
+        under_way = (_State.ANSWERING, _State.WRITING)
+        self._close(min(self._connections, key=lambda one: (one.state in under_way, one.since_s)))
+
+    def _guarded(self, connection: _Connection, events: int) -> None:
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news; anything else belongs into the log."""
-        error = sys.exception()
-        if isinstance(error, Exception) and not isinstance(error, OSError):
-            self.observed.guard.report("a monitoring request", error)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_S_MAX
-    server: _HttpServer
-
-    def handle_one_request(self) -> None:
-        """Every method is answered as GET is."""
-        self.raw_requestline = self.rfile.readline(65537)
-        if len(self.raw_requestline) > 65536:
-            self.close_connection = True
-            return
-        if not self.raw_requestline:
-            self.close_connection = True
-            return
-        if not self.parse_request():
-            return
-        self._discard_body()
-        self._answer()
-        self.wfile.flush()
-
-    def _discard_body(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        if not _LENGTH.fullmatch(length) or self.headers.get("Transfer-Encoding"):
-            self.close_connection = True
-            return
-        self.rfile.read(int(length))
-
-    def _answer(self) -> None:
-        target, _, query = self.path.partition("?")
-        server = self.server.observed
-        path = "/" + unquote(target).lstrip("/")
-        page = _find(server.options.http_base_path, path)
-        if page is None:
-            self._send(404, TEXT_TYPE, NOT_FOUND)
-            return
-        try:
-            parameters = Parameters(query)
-            self.server.monitoring.requests[page.path] += 1
-            status, body = page.answer(server, parameters)
-        except BadParameter as error:
-            self._send(400, TEXT_TYPE, str(error).encode())
-            return
-        except LoopStopped as error:
-            self._send(503, TEXT_TYPE, str(error).encode())
-            return
+            if events & selectors.EVENT_WRITE:
+                self._send(connection)
+            if events & selectors.EVENT_READ and not connection.is_closed:
+                self._receive(connection)
+        except OSError:  # the client went away
+            self._close(connection)
         except Exception as error:
-            id_ = server.guard.report(f"the page {page.path}", error)
-            self._send(500, TEXT_TYPE, str(unexpected(id_)).encode())
+            self._server.guard.report("a monitoring request", error)
+            self._close(connection)
+
+    def _receive(self, connection: _Connection) -> None:
+        try:
+            received = connection.socket.recv(_READ_BYTES)
+        except BlockingIOError:
             return
-        if isinstance(body, str):
-            self._send(status, HTML_TYPE, body.encode())
+        if received:
+            if connection.state is _State.IDLE:
+                connection.enter(_State.READING, time.monotonic())
+            connection.received += received
         else:
-            self._send(status, JSON_TYPE, render(body, indented=page.indented))
+            connection.at_end = True
+            if connection.state in (_State.READING, _State.IDLE):
+                self._close(connection)
+                return
+        self._read_request(connection)
+        self._watch(connection)
 
-    def _send(self, status: int, content_type: str, body: bytes) -> None:
-        self.send_response_only(status)
-        if content_type == JSON_TYPE:
-            self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Content-Type", content_type)
-        self.send_header("Date", formatdate(usegmt=True))
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+    def _read_request(self, connection: _Connection) -> None:
+        """Takes the next request out of what was received, when it is complete."""
+        if connection.state is not _State.READING:
+            return
+        request = connection.request
+        if request is None:
+            end = head_end(connection.received)
+            if not end:
+                if len(connection.received) > HEAD_BYTES_MAX:
+                    self._refuse(connection, 431)
+                return
+            try:
+                request = parse_head(bytes(connection.received[:end]))
+            except BadHead:
+                self._refuse(connection, 400)
+                return
+            del connection.received[:end]
+            connection.request, connection.skipped_bytes = request, request.body_bytes
+        skipped = min(connection.skipped_bytes, len(connection.received))
+        del connection.received[:skipped]
+        connection.skipped_bytes -= skipped
+        if connection.skipped_bytes:
+            return
+        connection.closes = not request.keep_alive
+        connection.enter(_State.ANSWERING, time.monotonic())
+        is_probe = is_health_probe(self._server.options.http_base_path, request)
+        (self._probes if is_probe else self._pages).tasks.put((connection, request))
 
-    def log_message(self, *arguments: Any) -> None:
-        """Requests are counted, not logged."""
+    def _refuse(self, connection: _Connection, status: int) -> None:
+        connection.closes = True
+        self._take_answer(connection, response(None, status, TEXT_TYPE, f"{status}\n".encode()))
+
+    def _take_answer(self, connection: _Connection, text: bytes) -> None:
+        if connection.is_closed:
+            return
+        connection.unsent = memoryview(text)
+        connection.enter(_State.WRITING, time.monotonic())
+        self._guarded(connection, selectors.EVENT_WRITE)
+        self._bound_answers()
+
+    def _bound_answers(self) -> None:
+        writing = [one for one in self._connections if one.unsent]
+        writing.sort(key=lambda one: one.since_s)
+        waiting_bytes = sum(len(one.unsent) for one in writing)
+        for slowest in writing[:-1]:  # a single answer of any size may go out
+            if waiting_bytes <= ANSWERS_BYTES_MAX:
+                return
+            waiting_bytes -= len(slowest.unsent)
+            self._close(slowest)
+
+    def _send(self, connection: _Connection) -> None:
+        try:
+            while connection.unsent:
+                sent = connection.socket.send(connection.unsent)
+                connection.unsent = connection.unsent[sent:]
+        except BlockingIOError:
+            self._watch(connection)
+            return
+        if connection.closes or connection.at_end:
+            self._close(connection)
+            return
+        connection.request = None
+        state = _State.READING if connection.received else _State.IDLE
+        connection.enter(state, time.monotonic())
+        self._read_request(connection)  # one may have been sent along with the last
+        self._watch(connection)
+
+    def _watch(self, connection: _Connection) -> None:
+        wanted = 0 if connection.is_closed else connection.wanted_events
+        if wanted == connection.events:
+            return
+        if not wanted:
+            self._selector.unregister(connection.socket)
+        elif not connection.events:
+            self._selector.register(connection.socket, wanted, connection)
+        else:
+            self._selector.modify(connection.socket, wanted, connection)
+        connection.events = wanted
+
+    def _close(self, connection: _Connection) -> None:
+        connection.is_closed = True
+        self._connections.discard(connection)
+        self._watch(connection)
+        connection.socket.close()
+
+    # -- the threads of the answers
+
+    def make_answer(self, connection: _Connection, request: HttpRequest) -> None:
+        """On an answerer's thread."""
+        pace = Pace(lambda: not connection.is_closed, self._stopping)
+        if connection.is_closed:
+            return
+        with suppress(Abandoned):
+            text = answer(self._server, self.requests, request, pace)
+            self._answers.append((connection, text))
+            self._wake()
 
 
-def _find(base_path: str, path: str) -> pages.Page | None:
-    base = "/" + base_path.strip("/") if base_path.strip("/") else ""
-    if not path.startswith(base):
-        return None
-    return pages.PAGES.get(path[len(base) :] or "/")
+class _Answerer(threading.Thread):
+    """Makes one answer after the other. At most one per connection waits."""
 
+    def __init__(self, monitoring: MonitoringServer, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.tasks: queue.SimpleQueue[tuple[_Connection, HttpRequest] | None] = queue.SimpleQueue()
+        self._monitoring = monitoring
 
-def render(body: Any, *, indented: bool) -> bytes:
-    """JSON as Go's encoder writes it."""
-    text = encode(body)
-    return msgspec.json.format(text, indent=2) if indented else text
+    def run(self) -> None:
+        while (task := self.tasks.get()) is not None:
+            self._monitoring.make_answer(*task)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL
 from slipstream.jetstream.api.monitoring import ServerStatistics
+from slipstream.jetstream.json.encode import Parts
 from slipstream.jetstream.json.times import format_time
 from slipstream.server.monitoring.parameters import Parameters
 
 if TYPE_CHECKING:
+    from slipstream.server.jetstream import JetStreamService
     from slipstream.server.server import Server
 
 ACCOUNTS_LIMIT_DEFAULT = 1024
@@ -50,10 +53,12 @@ class JszOptions:
 NOTHING = ServerStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def jsz(server: Server, options: JszOptions) -> dict[str, Any]:
+def jsz(server: Server, options: JszOptions) -> Generator[None, None, dict[str, Any]]:
     """K-270."""
     jetstream = server.jetstream
-    stats = NOTHING if jetstream is None else server.loop.ask(jetstream.statistics)
+    stats = NOTHING
+    if jetstream is not None:
+        stats = yield from server.loop.ask_in_slices(jetstream.statistics())
     page = jetstream_stats(stats)
     page |= {"server_id": server.server_id, "now": format_time(time.time_ns())}
     if jetstream is None:
@@ -70,14 +75,23 @@ def jsz(server: Server, options: JszOptions) -> dict[str, Any]:
     }
     wanted = options.account == ACCOUNT_GLOBAL or (options.accounts and not options.account)
     if jetstream is not None and wanted and options.offset == 0:
-        details = server.loop.ask(
-            lambda: jetstream.account_details(
-                streams=options.streams, consumers=options.consumers, config=options.config
-            )
-        )
-        reserved = {"reserved_memory": NO_RESERVATION, "reserved_storage": NO_RESERVATION}
-        page["account_details"] = [details | reserved]
+        page["account_details"] = [(yield from _account(server, jetstream, options))]
     return page | {"total": stats.accounts}
+
+
+def _account(
+    server: Server, jetstream: JetStreamService, options: JszOptions
+) -> Generator[None, None, dict[str, Any]]:
+    shown = yield from server.loop.ask_in_slices(jetstream.account_overview())
+    shown |= {"reserved_memory": NO_RESERVATION, "reserved_storage": NO_RESERVATION}
+    if not options.streams:
+        return shown
+    streams = Parts()
+    details = jetstream.stream_details(consumers=options.consumers, config=options.config)
+    for entries in server.loop.slices(details):
+        streams.add(entries)
+        yield
+    return shown | ({"stream_detail": streams} if streams else {})
 
 
 def jetstream_stats(stats: ServerStatistics) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,15 @@ from slipstream.version import NATS_VERSION, VERSION
 if TYPE_CHECKING:
     from slipstream.server.server import Server
 
-Answer = Callable[["Server", Parameters], tuple[int, Any]]
+Answered = tuple[int, Any]
+Answer = Callable[["Server", Parameters], Answered | Generator[None, None, Answered]]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`answer` returns a status and what becomes JSON, or a string that is HTML."""
+    """`answer` returns a status and what becomes JSON, or a string that is HTML; it is a generator
+    where that takes long, which yields after each slice.
+    """
 
     path: str
     title: str
@@ -48,20 +51,20 @@ def _root(server: Server, parameters: Parameters) -> tuple[int, str]:
     )
 
 
-def _varz(server: Server, parameters: Parameters) -> tuple[int, Any]:
-    return 200, varz(server)
+def _varz(server: Server, parameters: Parameters) -> Generator[None, None, Answered]:
+    return 200, (yield from varz(server))
 
 
-def _connz(server: Server, parameters: Parameters) -> tuple[int, Any]:
-    return 200, connz(server, ConnzOptions.from_query(parameters))
+def _connz(server: Server, parameters: Parameters) -> Generator[None, None, Answered]:
+    return 200, (yield from connz(server, ConnzOptions.from_query(parameters)))
 
 
-def _jsz(server: Server, parameters: Parameters) -> tuple[int, Any]:
-    return 200, jsz(server, JszOptions.from_query(parameters))
+def _jsz(server: Server, parameters: Parameters) -> Generator[None, None, Answered]:
+    return 200, (yield from jsz(server, JszOptions.from_query(parameters)))
 
 
-def _subsz(server: Server, parameters: Parameters) -> tuple[int, Any]:
-    return 200, subsz(server, SubszOptions.from_query(parameters))
+def _subsz(server: Server, parameters: Parameters) -> Generator[None, None, Answered]:
+    return 200, (yield from subsz(server, SubszOptions.from_query(parameters)))
 
 
 def _healthz(server: Server, parameters: Parameters) -> tuple[int, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL, ACCOUNT_SYSTEM
+from slipstream.jetstream.json.encode import Parts
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.subjects import collide, is_valid_publish
 from slipstream.kernel.values import Subscription
@@ -16,6 +18,8 @@ from slipstream.server.monitoring.varz import number
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server
+
+ROWS_PER_SLICE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class SubszOptions:
         )
 
 
-def subsz(server: Server, options: SubszOptions) -> dict[str, Any]:
+def subsz(server: Server, options: SubszOptions) -> Generator[None, None, dict[str, Any]]:
     stats = server.kernel.stats()
     matches = stats.cache_hits + stats.cache_misses
     known = options.account in ("", ACCOUNT_GLOBAL, ACCOUNT_SYSTEM)
@@ -58,14 +62,22 @@ def subsz(server: Server, options: SubszOptions) -> dict[str, Any]:
         "limit": options.limit if options.limit > 0 else LIMIT_DEFAULT,
     }
     if options.subscriptions and known:
-        chosen = [one for one in server.kernel.subscriptions() if _wanted(server, one, options)]
+        present = server.kernel.subscriptions()
+        chosen = []
+        for start in range(0, len(present), ROWS_PER_SLICE):
+            part = present[start : start + ROWS_PER_SLICE]
+            chosen += [one for one in part if _wanted(server, one, options)]
+            yield
         page["total"] = len(chosen)
-        part = chosen[page["offset"] : page["offset"] + page["limit"]]
+        shown = chosen[page["offset"] : page["offset"] + page["limit"]]
         names = _account_names(server)
-        if part:
-            page["subscriptions_list"] = [
-                subscription_detail(one, names[one.account]) for one in part
-            ]
+        rows = Parts()
+        for start in range(0, len(shown), ROWS_PER_SLICE):
+            part = shown[start : start + ROWS_PER_SLICE]
+            rows.add([subscription_detail(one, names[one.account]) for one in part])
+            yield
+        if rows:
+            page["subscriptions_list"] = rows
     return page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.durations import format_uptime
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from slipstream.server.server import Server
 
 
-def varz(server: Server) -> dict[str, Any]:
+def varz(server: Server) -> Generator[None, None, dict[str, Any]]:
     now_ns = time.time_ns()
     page = _configuration(server)
+    page["jetstream"] = yield from _jetstream(server)
     page |= _process(server, now_ns)
     page |= _traffic(server)
     page |= _origin(server)
@@ -59,19 +61,20 @@ def _configuration(server: Server) -> dict[str, Any]:
         "leaf": {},
         "mqtt": {},
         "websocket": {},
-        "jetstream": _jetstream(server),
+        "jetstream": {},
         "tls_timeout": 2,
         "write_deadline": options.write_deadline_ns,
     }
     return page
 
 
-def _jetstream(server: Server) -> dict[str, Any]:
+def _jetstream(server: Server) -> Generator[None, None, dict[str, Any]]:
     if server.jetstream is None:
         return {}
+    stats = yield from server.loop.ask_in_slices(server.jetstream.statistics())
     return {
         "config": jetstream_config(server),
-        "stats": jetstream_stats(server.loop.ask(server.jetstream.statistics)),
+        "stats": jetstream_stats(stats),
         "limits": jetstream_limits(server),
     }
 
