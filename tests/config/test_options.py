@@ -249,3 +249,25 @@ def test_secrets_are_not_in_the_text_of_options() -> None:
     options = Options(jetstream=jetstream, authorization=Authorization(password=secret))
     assert options.jetstream.encryption_key == secret
     assert secret not in repr(options)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        *((f'jetstream {{ domain: "{name}" }}', "invalid domain name") for name in (
+            "a.b", "a b", "a*", ">", r"a\r\nMSG", r"a\tb",
+        )),
+        (
+            "authorization { users: [{user: a, password: b, connection_types: INPROCESS}] }",
+            "INPROCESS",
+        ),
+    ],
+)  # fmt: skip
+def test_domains_and_kinds_of_connections_that_cannot_be(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        read_document(parse_text(text, "config"))
+    types = "allowed_connection_types: [in_process, STANDARD]"
+    kept, _ = read_document(
+        parse_text(f"authorization {{ users: [{{user: a, password: b, {types}}}] }}", "config")
+    )
+    assert kept["authorization.users"][0].user == "a"

@@ -19,7 +19,7 @@ ACCOUNT_GLOBAL = "$G"
 ACCOUNT_SYSTEM = "$SYS"
 API_REQUESTS_QUEUED = 10_000
 CONNECTION_TYPES = frozenset(
-    {"STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "INPROCESS"}
+    {"STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "IN_PROCESS"}
 )
 
 
@@ -207,7 +207,7 @@ class JetStream:
     domain: str = option(
         "",
         keys=("domain",),
-        read=readers.string,
+        read=readers.domain,
         help="Another name of this JetStream: its API is at $JS.<domain>.API too",
     )
     request_queue_limit: int = option(

@@ -190,6 +190,16 @@ def elements(value: Value) -> list[Value]:
     return value.value
 
 
+def domain(value: Value) -> str:
+    """A token of subjects."""
+    text = string(value)
+    if any(character in ".*>" or character.isspace() for character in text):
+        raise ConfigError(
+            value.position, "invalid domain name: may not contain blanks, '.', '*' or '>'"
+        )
+    return text
+
+
 def no_spaces(value: Value) -> str:
     text = string(value)
     if " " in text:
