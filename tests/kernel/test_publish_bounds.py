@@ -64,3 +64,31 @@ def test_many_lines_that_only_the_server_may_write() -> None:  # S-128
     p.turn(4)
     stored = [header for _, header, _ in p.messages()]
     assert stored == [b"NATS/1.0\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n", b""]
+
+
+def test_an_age_limit_passes_what_stays_for_ever() -> None:  # S-122
+    for memory in (True, False):
+        p = Publisher(allow_msg_ttl=True, max_age_ns=10_000_000_000, memory=memory)
+        for round_ in range(3):
+            for place in range(4):
+                never = {"Nats_TTL": "never"} if place % 2 else {}
+                p.ask("s.a", b"%d.%d" % (round_, place), **never)
+            p.wait(11)
+        stay = [b"%d.%d" % (r, place) for r in range(3) for place in (1, 3)]
+        assert p.bodies() == stay
+        p.node.kernel.propose_delete(p.node.next_number(), p.stream, 2, False)
+        p.ask("s.a", b"last")
+        p.wait(11)
+        assert p.bodies() == stay[1:]
+
+
+def test_times_to_live_of_messages_that_are_gone_are_forgotten() -> None:
+    """Also where there is no checkpoint: of a stream in memory."""
+    p = Publisher(allow_msg_ttl=True, memory=True, max_msgs=50)
+    for turn in range(40):
+        for place in range(50):
+            ttl = b"never" if place % 2 else b"1h"
+            p.node.publish(b"s.a", b"", b"NATS/1.0\r\nNats-TTL: %b\r\n\r\n" % ttl)
+        p.turn(2)
+        assert p.node.kernel.index_sizes(p.stream)[0] <= 300, turn
+    assert len(p.bodies()) == 50

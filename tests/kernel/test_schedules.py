@@ -262,3 +262,10 @@ def test_zones_that_are_none_and_one_that_is() -> None:  # S-213
         assert refused["error"]["code"] == 400, name
     assert "error" not in plan(p, "s.zone", "0 0 9 * * *", Nats_Schedule_Time_Zone="UTC")
     assert "error" not in plan(p, "s.zone", "0 0 9 * * *", Nats_Schedule_Time_Zone="Local")
+
+
+def test_schedules_whose_messages_are_gone_are_forgotten() -> None:
+    p = scheduled(memory=True, max_msgs=20)
+    for number in range(800):
+        assert "error" not in plan(p, f"s.plan.{number}", at(p, 10**6))
+    assert p.node.kernel.index_sizes(p.stream)[1] <= 200

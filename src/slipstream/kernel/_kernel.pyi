@@ -541,6 +541,8 @@ class Kernel:
     def take_offline(self, stream: int, reason: str) -> None:
         """As if something of this stream had failed; for tests."""
     def store_stats(self) -> StoreStats: ...
+    def index_sizes(self, stream: int) -> tuple[int, int]:
+        """Messages that a stream's indexes of times to live and of schedules name; for tests."""
     def checkpoint(self) -> None:
         """Asks for a checkpoint round; it runs beside the traffic."""
     # Proposals: each returns at once; CommittedEvent(token, result) follows when it is on stable

@@ -309,6 +309,12 @@ cdef class Kernel:
         return StoreStats(s.memory_bytes, s.file_bytes, s.journal_bytes, s.syncs, s.sync_ns_total, s.sync_ns_max,
                           s.checkpoints, _text(s.failed), _text(s.no_room), s.bytes_in_flight)
 
+    def index_sizes(self, uint64_t stream):
+        cdef pair[uint64_t, uint64_t] sizes
+        with nogil:
+            sizes = kc_index_sizes(self.k[0], stream)
+        return sizes.first, sizes.second
+
     def checkpoint(self):
         with nogil:
             kc_checkpoint(self.k[0])

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 from libcpp.string_view cimport string_view
+from libcpp.utility cimport pair
 from libcpp.vector cimport vector
 
 from slipstream.kernel import events as _events
@@ -246,6 +247,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)
+    pair[uint64_t, uint64_t] kc_index_sizes "slipstream::KernelCalls::index_sizes"(CKernel&, uint64_t)
     void kc_check_all "slipstream::KernelCalls::check_all"(CKernel&) except +
     vector[CanonicalRow] kc_canonical_states "slipstream::KernelCalls::canonical_states"(CKernel&)
     vector[AppliedEntry] kc_take_applied "slipstream::KernelCalls::take_applied"(CKernel&)

@@ -167,6 +167,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   if (!store->append(seq, time_ns, subject, header, body)) return append_failed();
   if (spec.counter) counters_.set(store->appended_subject(), seq, std::move(counted.now));
   ttls_.add(seq, time_ns, ttl_s);
+  sweep_indexes();
   stored(subject, h);
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
   if (republishes) republish(seq, time_ns, subject, header, body, previous);

@@ -99,7 +99,7 @@ Work Stream::apply_remove_below(Reader in, Entry* entry) {
     co_await remove_below(below);
     index.each_holder([](Consumer& c) { c.many_removed(); });
   } else {
-    for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1)) {
+    for (uint64_t seq = oldest_mortal(); seq && seq < below; seq = store->next_live(seq + 1)) {
       if (!ttls_.never_ends(seq) && store->live(seq)) end_of_life(seq, time_ns, markers.count(seq));
       if (group.offline) co_return;
       if (js.share.spent()) co_await pause();

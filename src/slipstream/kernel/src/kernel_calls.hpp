@@ -340,6 +340,12 @@ struct KernelCalls {
       s->check();
     }
   }
+  // Messages that a stream's indexes of times to live and of schedules name, for tests.
+  static std::pair<uint64_t, uint64_t> index_sizes(Kernel& k, uint64_t stream) {
+    Kernel::Guard g(k);
+    Stream* s = k.jetstream ? k.jetstream->stream(stream) : nullptr;
+    return s ? std::pair<uint64_t, uint64_t>(s->ttls_.size(), s->schedules_.size()) : std::pair<uint64_t, uint64_t>();
+  }
   // Of all streams in files that are at rest, by id. Slow, for tests.
   static std::vector<std::pair<uint64_t, std::string>> canonical_states(Kernel& k) {
     Kernel::Guard g(k);

@@ -386,6 +386,7 @@ void Stream::store_one(int64_t time_ns, const LoggedMessage& m, const PublishHea
   v.seq = store->last_seq() + 1;
   if (!store->append(v.seq, time_ns, m.subject, header, body)) return append_failed();
   ttls_.add(v.seq, time_ns, ttl_s);
+  sweep_indexes();
   if (with_rollup.empty()) {
     stored(m.subject, h);
   } else {

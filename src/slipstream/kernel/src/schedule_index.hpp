@@ -54,6 +54,25 @@ class ScheduleIndex {
   void each(F visit) const {
     by_subject_.each([&](const std::string& subject, const Schedule& s) { visit(subject, s.seq, s.at_ns); });
   }
+  // As TtlIndex::sweep().
+  template <class Live>
+  void sweep(uint64_t messages, Live live) {
+    if (by_time_.size() <= messages + kSweepSlack) return;
+    for (int n = 0; n < kSweepStep; n++) {
+      auto it = by_time_.lower_bound(swept_);
+      if (it == by_time_.end()) {
+        swept_ = {INT64_MIN, 0};
+        continue;
+      }
+      swept_ = {it->first.first, it->first.second + 1};
+      if (live(it->first.second)) continue;
+      std::string subject(it->second);
+      remove(subject);
+    }
+  }
+  static constexpr uint64_t kSweepSlack = 64;
+  static constexpr int kSweepStep = 4;
+
   // A snapshot in slices (sliced_map.hpp). The schedules whose messages are gone leave on the way.
   void begin_cut(Buffer& out) { by_subject_.begin_cut(out); }
   template <class Live>
@@ -80,6 +99,7 @@ class ScheduleIndex {
     out.put_text(subject), out.put64(due.seq), out.put64((uint64_t)due.at_ns);
   }
   SlicedMap<Schedule> by_subject_{encode};
+  std::pair<int64_t, uint64_t> swept_{INT64_MIN, 0};  // sweep() goes on there
   std::map<std::pair<int64_t, uint64_t>, string_view> by_time_;
 };
 

@@ -131,6 +131,7 @@ class Stream {
   friend class Feed;
   friend class FastIngest;
   friend class StreamSnapshot;
+  friend struct KernelCalls;
   friend struct CanonicalState;
   using Verdict = PublishVerdict;
   class BatchJudge;
@@ -210,6 +211,7 @@ class Stream {
   void propose_expired();
   uint64_t below_with_markers(uint64_t below, Buffer& markers);
   uint64_t oldest_mortal();
+  void sweep_indexes();
   int64_t oldest_mortal_ns();
   Work apply_remove_below(Reader in, Entry* entry);
   Work apply_expire(Reader in, Entry* entry);
@@ -298,6 +300,7 @@ class Stream {
   uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
+  uint64_t immortal_upto_ = 0;  // whatever is there up to here never ends
   int64_t age_seek_ns_ = 0;  // the age limit looks for the first message from then on; 0: it does not
   uint64_t age_seek_seq_ = 0;
   ReadBuffer age_reader_, marker_reader_;

@@ -99,10 +99,21 @@ bool Stream::propose_removal(EntryKind kind, Buffer&& payload, const Buffer& mar
   return true;
 }
 
-// The oldest message that the age limit concerns; 0 when there is none.
+// Of messages that are gone. A checkpoint does it too; a stream in memory has none.
+void Stream::sweep_indexes() {
+  auto live = [this](uint64_t seq) { return store->live(seq); };
+  ttls_.sweep(store->messages(), live);
+  schedules_.sweep(store->messages(), live);
+}
+
+// The oldest message that the age limit concerns; 0 when there is none. What is found to stay for ever is passed once: no message
+// comes before it later.
 uint64_t Stream::oldest_mortal() {
-  uint64_t seq = store->messages() ? store->first_seq() : 0;
-  while (seq && ttls_.never_ends(seq)) seq = store->next_live(seq + 1);
+  uint64_t seq = store->messages() ? store->next_live(immortal_upto_ + 1) : 0;
+  while (seq && ttls_.never_ends(seq)) {
+    immortal_upto_ = seq;
+    seq = store->next_live(seq + 1);
+  }
   return seq;
 }
 

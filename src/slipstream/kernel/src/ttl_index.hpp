@@ -69,6 +69,28 @@ class TtlIndex {
     for (uint64_t seq : never_) visit(seq, kTtlNever);
   }
 
+  // Looks at a few entries when there are more of them than messages, and drops those whose messages are gone: as messages come, the
+  // index stays within about twice their number, without a look at all of it at once.
+  template <class Live>
+  void sweep(uint64_t messages, Live live) {
+    if (ends_.size() + never_.size() <= messages + kSweepSlack || cut_.ends) return;
+    for (int n = 0; n < kSweepStep; n++) {
+      if (auto end = ends_.lower_bound(swept_end_); end != ends_.end()) {
+        swept_end_ = {end->first, end->second + 1};
+        if (!live(end->second)) ends_.erase(end);
+      } else if (auto never = never_.lower_bound(swept_never_); never != never_.end()) {
+        swept_never_ = *never + 1;
+        if (!live(*never)) never_.erase(never);
+      } else {
+        swept_end_ = {INT64_MIN, 0};
+        swept_never_ = 0;
+      }
+    }
+  }
+  size_t size() const { return ends_.size() + never_.size(); }
+  static constexpr uint64_t kSweepSlack = 64;
+  static constexpr int kSweepStep = 4;
+
   // A snapshot of the index as it is now, written in slices to buffers that stay where they are until everything is written, or
   // end_cut(). What came behind `last_seq` is left out, and what leaves meanwhile is written before it does. What was gone already
   // leaves on the way.
@@ -136,6 +158,8 @@ class TtlIndex {
   }
 
   Cut cut_;
+  End swept_end_{INT64_MIN, 0};  // sweep() goes on there
+  uint64_t swept_never_ = 0;
   std::set<std::pair<int64_t, uint64_t>> ends_;
   std::set<uint64_t> never_;
 };
