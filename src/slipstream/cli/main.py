@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from slipstream.cli import verify
 
         return verify.main(parsed.folder, config=parsed.config)
+    if parsed.command == "repair":
+        from slipstream.cli import repair
+
+        return repair.main(parsed.folder, config=parsed.config, apply=parsed.apply)
     print(f"slipstream {VERSION} (NATS {NATS_VERSION})")
     return 0
 
@@ -63,13 +67,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--verbose", action="store_true", help="log what helps to find faults")
     verify = commands.add_parser("verify", help="check a stopped server's store and report")
-    verify.add_argument("folder", help="the folder that was given with --store")
-    verify.add_argument(
-        "--config",
-        metavar="FILE",
-        default="",
-        help="the server's configuration; an encrypted store needs its keys",
+    repair = commands.add_parser(
+        "repair", help="say how a store that does not open can be saved, and what would be lost"
     )
+    repair.add_argument(
+        "--apply", action="store_true", help="do it, after moving the originals aside"
+    )
+    for command in (verify, repair):
+        command.add_argument("folder", help="the folder that was given with --store")
+        command.add_argument(
+            "--config",
+            metavar="FILE",
+            default="",
+            help="the server's configuration; an encrypted store needs its keys",
+        )
     commands.add_parser("bench", help="measure any NATS server (bench --help)", add_help=False)
     commands.add_parser("version", help="show the version")
     return parser

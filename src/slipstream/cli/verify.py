@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -21,7 +22,10 @@ from slipstream.config.load import load
 from slipstream.config.source import ConfigError
 from slipstream.kernel import Kernel, StoreError
 from slipstream.kernel._kernel import (
+    OPEN_CREATE,
     OPEN_READ,
+    OPEN_TRUNCATE,
+    OPEN_WRITE,
     Disk,
     Journal,
     KeyRing,
@@ -29,7 +33,9 @@ from slipstream.kernel._kernel import (
     RealDisk,
     StorageError,
     read_back,
+    salvage_journal,
 )
+from slipstream.kernel.events import DamageEvent
 from slipstream.kernel.values import StoreKeys
 from slipstream.server.jetstream import passphrases_of
 from slipstream.server.store_keys import Passphrases, unlock
@@ -88,7 +94,7 @@ def verify(disk: Disk, passphrases: Passphrases | None = None) -> Report:
         return report
     if marker_text(disk) != MARKER_TEXT:
         report.damage(f"'{MARKER}' has an unknown format, or is damaged")
-        return report
+        disk = with_marker(disk)
     count_files(disk, report)
     try:
         keys = unlock(OverlayDisk(disk), passphrases or Passphrases(), os.urandom)
@@ -96,9 +102,21 @@ def verify(disk: Disk, passphrases: Passphrases | None = None) -> Report:
         report.outcome = Outcome.NOT_A_STORE
         report.lines.append(str(error))
         return report
-    if check_journal(disk, keys, report):
-        check_streams(disk, keys, report)
+    if not check_journal(disk, keys, report):
+        disk = repaired(disk, passphrases, report)
+    check_streams(disk, keys, report)
     return report
+
+
+def repaired(disk: Disk, passphrases: Passphrases | None, report: Report) -> Disk:
+    """As `slipstream repair` would leave it: what else is damaged shows there."""
+    from slipstream.cli.repair import repair
+
+    overlay = OverlayDisk(disk)
+    found = repair(overlay, passphrases, apply=True)
+    for line in found.lost:
+        report.damage(f"lost with the journal: {line}")
+    return overlay
 
 
 def why_not(disk: Disk) -> str:
@@ -124,6 +142,15 @@ def marker_text(disk: Disk) -> bytes:
         return disk.pread(handle, 2 * len(MARKER_TEXT), 0)
     finally:
         disk.close(handle)
+
+
+def with_marker(disk: Disk) -> Disk:
+    """The same store, as if its marker were whole."""
+    overlay = OverlayDisk(disk)
+    handle = overlay.open(MARKER, OPEN_WRITE | OPEN_CREATE | OPEN_TRUNCATE)
+    overlay.pwrite(handle, MARKER_TEXT, 0)
+    overlay.close(handle)
+    return overlay
 
 
 def count_files(disk: Disk, report: Report) -> None:
@@ -158,7 +185,8 @@ def check_journal(disk: Disk, keys: StoreKeys | None, report: Report) -> bool:
         journal = Journal(overlay, threaded=False, keys=KeyRing(keys) if keys else None)
         by_group = Counter(record[0] for record in journal.recover())
     except StorageError as error:
-        report.damage(f"journal: {error}")
+        for line in salvage_journal(disk, KeyRing(keys) if keys else None)[1] or [str(error)]:
+            report.damage(f"journal: {line}")
         return False
     finally:
         if journal is not None:
@@ -199,6 +227,10 @@ def check_streams(disk: Disk, keys: StoreKeys | None, report: Report) -> None:
             more = " and more" if len(damaged) == DAMAGED_SHOWN_MAX else ""
             numbers = ", ".join(map(str, damaged))
             report.damage(f"stream {name}: messages {numbers}{more} have wrong checksums")
+    kernel.turn(time.time_ns(), time.monotonic_ns())  # events come at the end of a turn
+    for event in kernel.wait_events(0):
+        if isinstance(event, DamageEvent) and event.text:
+            report.damage(f"{event.text} (a start mends it in memory)")
 
 
 def stream_name(description: bytes) -> str:

@@ -69,6 +69,7 @@ class Stream:
         self.token = 0
         self._direct_count = self._internal_count = 0
         self.restoring = False  # only its name and subjects are taken
+        self.damaged: list[int] = []  # sequences that reads found damaged since the start
         self.offline = ""  # why nothing of it can be asked or changed; empty: it can
 
     @property

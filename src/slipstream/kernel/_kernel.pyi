@@ -106,6 +106,11 @@ class OverlayDisk(Disk):
     def changed(self) -> list[str]:
         """Files of `base` that would have been written to."""
 
+def salvage_journal(
+    disk: Disk, keys: KeyRing | None = None
+) -> tuple[list[tuple[int, int, int, int, bytes]], list[str]]:
+    """All records that are whole, as (group, term, index, kind, payload), and what is damaged."""
+
 def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:
     """Reads every message of a stream: how many are whole, and which are not (at most `limit`)."""
 

@@ -97,6 +97,16 @@ class StreamOfflineEvent(NamedTuple):
     reason: str
 
 
+class DamageEvent(NamedTuple):
+    """A message that a read found damaged: once for each, and no more than 1,000 of a stream. Or,
+    with a text, damage that did no harm, found at the start.
+    """
+
+    stream: int  # 0: of the store
+    seq: int
+    text: str
+
+
 class AbandonedEvent(NamedTuple):
     """The proposal with this token will not be applied: its stream went offline."""
 
@@ -180,6 +190,7 @@ Event = (
     | BatchAbandonedEvent
     | StreamOfflineEvent
     | AbandonedEvent
+    | DamageEvent
     | FeedEvent
     | BackupReadableEvent
     | FailedEvent

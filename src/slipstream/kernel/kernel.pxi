@@ -569,6 +569,8 @@ cdef class Kernel:
         cdef MessageRow m
         with nogil:
             m = kc_get(self.k[0], stream, select, s, seq)
+        if m.damaged:
+            raise DamagedMessage(m.seq)
         return StoredMessage(<bytes>m.subject, m.seq, <bytes>m.header, <bytes>m.body, m.time_ns) if m.found else None
 
     def get_message(self, uint64_t stream, uint64_t seq):

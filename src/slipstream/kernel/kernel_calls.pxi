@@ -21,6 +21,7 @@ from slipstream.kernel.values import (
     PendingDelivery,
     RestoredBatch,
     StoredMessage,
+    DamagedMessage,
     StoreError,
     StoreStats,
     StreamRecord,
@@ -87,6 +88,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         abandoned
         storage
         turned_away
+        damaged
 
     cdef cppclass EventRecord:
         EventType type
@@ -162,7 +164,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t first_time_ns, last_time_ns
 
     cdef cppclass MessageRow:
-        cbool found
+        cbool found, damaged
         uint64_t seq
         int64_t time_ns
         string subject, header, body
@@ -380,6 +382,8 @@ cdef object _event(EventRecord& e):
         return _events.BatchAbandonedEvent(e.a, <bytes>e.s0, _text(e.s1))
     if e.type == EventType.offline:
         return _events.StreamOfflineEvent(e.a, _text(e.s0))
+    if e.type == EventType.damaged:
+        return _events.DamageEvent(e.a, e.b, _text(e.s0))
     if e.type == EventType.abandoned:
         return _events.AbandonedEvent(e.a, _text(e.s0))
     if e.type == EventType.storage:

@@ -77,10 +77,14 @@ cdef extern from *:
       options.wake = [fd] { eventfd_write(fd, 1); };
     }
     struct SnapshotCopy { uint64_t group, applied; std::string payload; };
-    inline bool load_into(Checkpoints& checkpoints, std::vector<SnapshotCopy>& snapshots) {
-      return checkpoints.load([&](uint64_t group, uint64_t applied, string_view payload) {
+    // Returns what is wrong with the first damaged one.
+    inline std::string load_into(Checkpoints& checkpoints, std::vector<SnapshotCopy>& snapshots) {
+      std::string first;
+      checkpoints.load([&](uint64_t group, uint64_t applied, string_view payload, const std::string& damage) {
+        if (first.empty()) first = damage;
         snapshots.push_back({group, applied, std::string(payload)});
       });
+      return first;
     }
     // `count` records of the same payload, a flush after every `per_flush`, at most `in_flight_max` bytes not
     // synced: what the journal does without Python around it. Blocks on the eventfd; the number appended is less
@@ -176,7 +180,7 @@ cdef extern from "checkpoint.hpp" namespace "slipstream" nogil:
         string error() const
         uint64_t bytes_written() const
 
-    cbool load_into(CCheckpoints& checkpoints, vector[SnapshotCopy]& snapshots)
+    string load_into(CCheckpoints& checkpoints, vector[SnapshotCopy]& snapshots)
 
 
 OPEN_READ, OPEN_WRITE, OPEN_CREATE, OPEN_EXCLUSIVE, OPEN_TRUNCATE = 0, 1, 2, 4, 8
@@ -516,11 +520,11 @@ cdef class Checkpoints:
     def load(self):
         """The newest durable snapshot of each group: {group: (applied, payload)}."""
         cdef vector[SnapshotCopy] snapshots
-        cdef cbool ok
+        cdef string damage
         with nogil:
-            ok = load_into(self.checkpoints.get()[0], snapshots)
-        if not ok:
-            raise StorageError(self.error)
+            damage = load_into(self.checkpoints.get()[0], snapshots)
+        if damage.size():
+            raise StorageError(text_of(damage))
         return {s.group: (s.applied, <bytes>s.payload) for s in snapshots}
 
     def begin(self):

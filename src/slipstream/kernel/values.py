@@ -35,6 +35,14 @@ class StoreError(Exception):
     """The store cannot be opened, or has failed; the text names the cause and the next step."""
 
 
+class DamagedMessage(Exception):
+    """The message with this sequence is there and cannot be read whole."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(f"message {seq} is damaged")
+        self.seq = seq
+
+
 class S2Error(ValueError):
     """What was fed is no S2 stream, or a damaged one."""
 

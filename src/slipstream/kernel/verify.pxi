@@ -12,6 +12,27 @@ cdef extern from "store_verify.hpp" namespace "slipstream" nogil:
         vector[uint64_t] damaged
     CReadBack c_read_back "slipstream::read_back"(CKernel&, uint64_t stream, uint64_t limit) except +
 
+cdef extern from "journal_salvage.hpp" namespace "slipstream" nogil:
+    cdef cppclass SalvagedRecord:
+        uint64_t group, term, index
+        uint8_t kind
+        string payload
+    cdef cppclass SalvagedJournal:
+        vector[SalvagedRecord] records
+        vector[string] damage
+    SalvagedJournal c_salvage_journal "slipstream::salvage_journal"(CDisk&, const string&, const CKeyRing*)
+
+
+def salvage_journal(Disk disk, KeyRing keys=None):
+    """All records that are whole, as (group, term, index, kind, payload), and what is damaged."""
+    cdef const CKeyRing* ring = &keys.ring if keys is not None else NULL
+    cdef string folder = b"journal"
+    cdef SalvagedJournal found
+    with nogil:
+        found = c_salvage_journal(disk.disk[0], folder, ring)
+    records = [(r.group, r.term, r.index, r.kind, <bytes>r.payload) for r in found.records]
+    return records, [(<bytes>line).decode("utf-8", "replace") for line in found.damage]
+
 
 cdef class OverlayDisk(Disk):
     """Reads through to `base` and keeps every change in memory."""

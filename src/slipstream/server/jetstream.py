@@ -23,6 +23,7 @@ from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.kernel import StoreError
 from slipstream.kernel.events import (
+    DamageEvent,
     Event,
     RequestQueue,
     RequestsDroppedEvent,
@@ -44,12 +45,16 @@ _QUEUE_NAMES = {
 }
 
 
+DAMAGED_LINES_PER_S = 10
+
+
 class JetStreamService:
     """On the server's loop, except for its creation."""
 
     def __init__(self, server: Server) -> None:
         """Opens and recovers the store. Before the kernel's thread starts. Raises StartError."""
         self._server = server
+        self._damaged_since_s, self._damaged_lines, self._damaged_unsaid = 0.0, 0, 0
         records = _open_store(server)
         self._api = JetStreamApi(
             server.kernel,
@@ -92,6 +97,11 @@ class JetStreamService:
             queue, count = _QUEUE_NAMES[event.queue], event.dropped
             self._server.log.warn(f"{queue} limit reached, dropping {count} requests")
         self._api.handle(event, time.time_ns())
+        if isinstance(event, DamageEvent):
+            if event.text:
+                self._server.log.error(f"Damaged, and mended in memory: {event.text}")
+            else:
+                self._damaged(event)
         if isinstance(event, StreamOfflineEvent):
             name = self._api.stream_name(event.stream)
             self._server.log.error(f"Stream {name} is offline: {event.reason}")
@@ -108,6 +118,22 @@ class JetStreamService:
     def offline(self) -> dict[str, str]:
         """Streams that are, and why. Any thread may read it."""
         return self._api.offline_streams
+
+    def _damaged(self, event: DamageEvent) -> None:
+        """A line for the first ones of a second; the others are counted in the next line."""
+        now_s = time.monotonic()
+        if now_s - self._damaged_since_s >= 1.0:
+            self._damaged_since_s, self._damaged_lines = now_s, 0
+        self._damaged_lines += 1
+        if self._damaged_lines > DAMAGED_LINES_PER_S:
+            self._damaged_unsaid += 1
+            return
+        unsaid, self._damaged_unsaid = self._damaged_unsaid, 0
+        more = f" (and {unsaid} others before it)" if unsaid else ""
+        name = self._api.stream_name(event.stream)
+        self._server.log.error(
+            f"Message {event.seq} of stream {name} is damaged; it stays, consumers pass it{more}"
+        )
 
     def statistics(self) -> Generator[None, None, ServerStatistics]:
         return self._api.statistics()

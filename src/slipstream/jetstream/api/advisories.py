@@ -81,6 +81,14 @@ class AdvisoryWriter:
             type_ = "advisory.v1.stream_batch_abandoned"
             self._publish(stream.account, subject, type_, fields, now_ns)
 
+    def message_damaged(self, stream: Stream, seq: int, now_ns: int) -> None:
+        """An advisory of ours: nats-server has none for this."""
+        subject = f"$JS.EVENT.ADVISORY.STREAM.MSG_DAMAGED.{stream.name}"
+        if self._wanted(stream.account, subject):
+            fields = {"stream": stream.name, "stream_seq": seq}
+            type_ = "advisory.v1.stream_msg_damaged"
+            self._publish(stream.account, subject, type_, fields, now_ns)
+
     def consumer_action(self, consumer: Consumer, action: str, now_ns: int) -> None:
         self._of_consumer(
             consumer,

@@ -13,6 +13,7 @@ from slipstream.jetstream.api.requests import (
 )
 from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.registry import Stream
+from slipstream.kernel.values import DamagedMessage
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 _SEQUENCE_MAX = 2**64 - 1
@@ -23,7 +24,10 @@ def get(api: ApiCore, request: Request, now_ns: int) -> None:
     if wanted.batch > 0 or wanted.max_bytes > 0 or _contradictory(wanted):
         raise ApiError(ErrorCode.BAD_REQUEST)
     stream = api.stream(request, request.words[0])
-    message = _find(api, stream, wanted)
+    try:
+        message = _find(api, stream, wanted)
+    except DamagedMessage as damage:
+        raise ApiError(ErrorCode.STREAM_GENERAL_ERROR, err=damage) from None
     if message is None:
         raise ApiError(ErrorCode.NO_MESSAGE_FOUND)
     shown: dict[str, Any] = {"subject": message.subject.decode("utf-8", "replace")}

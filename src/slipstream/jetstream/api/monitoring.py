@@ -123,6 +123,8 @@ def _stream_detail(
     if detail.config:
         shown["config"] = stream.config_json
     shown["state"] = stream_state(api.stream_state(stream), stream.shown_consumer_count)
+    if stream.damaged:
+        shown["damaged"] = sorted(stream.damaged)
     if detail.consumers:
         names = stream.consumer_names()
         entries = Parts()

@@ -42,6 +42,7 @@ from slipstream.kernel.events import (
     BackupReadableEvent,
     BatchAbandonedEvent,
     CommittedEvent,
+    DamageEvent,
     Event,
     FailedEvent,
     FeedEvent,
@@ -176,6 +177,10 @@ class JetStreamApi:
         """
         accounts = {a.name: a for a in self._core.registry.accounts.values()}
         for record in records:
+            if not record.description:  # its checkpoint is lost, and with it what is known of it
+                unknown = {f"number {record.stream}": record.offline}
+                self._core.offline = self._core.offline | unknown
+                continue
             description = read_stream(record.description)
             named = f'stream "{description.config.name}"'
             require_known_level(named, description.config.metadata)
@@ -223,6 +228,11 @@ class JetStreamApi:
                 consumers.delete_inactive(core, consumer)
         elif isinstance(event, StreamOfflineEvent):
             core.stream_offline(event.stream, event.reason)
+        elif isinstance(event, DamageEvent):
+            stream = core.registry.streams.get(event.stream)
+            if stream is not None and event.seq:
+                stream.damaged.append(event.seq)
+                self._advisories.message_damaged(stream, event.seq, now_ns)
         elif isinstance(event, AbandonedEvent):
             core.abandoned(event.token, event.reason, now_ns)
         elif isinstance(event, RequestsDroppedEvent):
@@ -264,7 +274,7 @@ class JetStreamApi:
     def stream_name(self, stream: int) -> str:
         """As a log line names it."""
         found = self._core.registry.streams.get(stream)
-        return f"number {stream}" if found is None else f"'{found.account.name} > {found.name}'"
+        return f"'number {stream}'" if found is None else f"'{found.account.name} > {found.name}'"
 
     def account_statistics(self, name: str) -> dict[str, Any]:
         """What the account's own INFO request is answered with, without its type."""

@@ -5,11 +5,13 @@
 //              encrypted), 16 bytes of salt, u32 crc of these two; since version 3 also u64 where the footer ends, u32 zero,
 //              u32 crc of these two
 //   snapshot   u64 group, u64 applied, u64 length, u32 crc of group, applied and payload, u32 zero, payload, zeros to 8; before
-//              version 4 u32 length, and no zero
+//              version 4 u32 length, and no zero; since version 5 one of a stream is followed by a copy of its head, the same
+//              way, with the top bit of group set
 //   directory  of all groups, 40 bytes each: u64 group, u64 applied, u64 round, u64 offset, u64 length; before version 4 32
 //              bytes: the last two as u32 offset / 8, u32 length
 //   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two,
 //              u32 version, "SLIPCEND"
+//              since version 5 the crc begins with that of the round, and directory and footer stand there twice
 //
 // In an encrypted file each payload is sealed (cipher.hpp) in the context of group and applied.
 //
@@ -34,7 +36,8 @@ namespace slipstream {
 namespace {
 
 constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
-constexpr uint32_t kVersion = 4, kLongVersion = 4;
+constexpr uint32_t kVersion = 5, kLongVersion = 4, kDoubleVersion = 5;
+constexpr uint64_t kHeadOf = 1ull << 63;  // a group's number with this bit: a copy of the head of its snapshot
 constexpr size_t kKeyAt = 24, kEndAt = 48, kHeaderBytes = 64;
 constexpr size_t kFooterBytes = 32;
 constexpr size_t snapshot_header_bytes(uint32_t version) { return version >= kLongVersion ? 32 : 24; }
@@ -46,6 +49,7 @@ constexpr size_t kSparesMax = 2;         // one is used by turns with the file i
 constexpr uint64_t kSpareTimesMax = 4;   // a spare that is so much larger than a round needs is unlinked...
 constexpr uint64_t kSpareBytesMin = 1 << 20;  // ...unless it is small
 constexpr size_t kBufferKeptBytes = 1 << 20;
+constexpr uint32_t kHeadBytesMax = 16 << 20;
 
 struct Place {  // of a group's newest snapshot
   uint64_t applied, round, offset, length;
@@ -62,6 +66,7 @@ struct RoundFile {
   uint64_t snapshot_bytes = 0, live_bytes = 0, file_bytes = 0;
   uint32_t key_number = 0, version = kVersion;
   std::shared_ptr<FileCipher> cipher;  // null: not encrypted
+  std::string damage;                  // nothing in it can be read
 };
 
 std::string seal_context(uint64_t group, uint64_t applied) {
@@ -129,7 +134,8 @@ class CheckpointsImpl final : public Checkpoints {
     return files_.empty() || read_directory(files_.rbegin()->first);
   }
 
-  bool load(const std::function<void(uint64_t group, uint64_t applied, string_view payload)>& each) override {
+  void load(const Each& each) override {
+    std::string mended = error_;
     std::vector<std::pair<uint64_t, Place>> places(index_.begin(), index_.end());
     std::sort(places.begin(), places.end(), [](const auto& a, const auto& b) {
       return std::pair(a.second.round, a.second.offset) < std::pair(b.second.round, b.second.offset);
@@ -138,10 +144,15 @@ class CheckpointsImpl final : public Checkpoints {
     Buffer bytes;
     for (const auto& [group, place] : places) {
       string_view payload;
-      if (!read_snapshot(open, group, place, bytes, payload)) return false;
-      each(group, place.applied, payload);
+      if (read_snapshot(open, group, place, bytes, payload)) {
+        each(group, place.applied, payload, {});
+        continue;
+      }
+      std::string damage = error_;
+      if (!read_head(open, group, place, bytes, payload)) payload = {};
+      each(group, place.applied, payload, damage);
     }
-    return true;
+    error_ = mended;
   }
 
   void begin() override {
@@ -277,6 +288,7 @@ class CheckpointsImpl final : public Checkpoints {
   bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes, string_view& payload) {
     int handle = open.use(place.round, path_of(place.round));
     if (handle < 0) return fail("cannot open " + path_of(place.round), handle);
+    if (!files_[place.round].damage.empty()) return damaged(place.round, files_[place.round].damage);
     const uint32_t version = files_[place.round].version;
     const size_t header_bytes = snapshot_header_bytes(version);
     if (!read_exactly(handle, place.round, place.offset, header_bytes + place.length, bytes))
@@ -296,6 +308,17 @@ class CheckpointsImpl final : public Checkpoints {
            damaged(place.round, "is damaged in the snapshot at byte " + std::to_string(place.offset));
   }
 
+  // The copy of the head that lies behind a snapshot.
+  bool read_head(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes, string_view& payload) {
+    Place head{place.applied, place.round, place.offset + place.bytes(), 0};
+    const RoundFile& file = files_[place.round];
+    if (!group || file.version < kDoubleVersion || !file.damage.empty()) return false;
+    int handle = open.use(place.round, path_of(place.round));
+    if (handle < 0 || !read_exactly(handle, place.round, head.offset, snapshot_header_bytes(file.version), bytes)) return false;
+    head.length = load64(bytes.data() + 16);
+    return head.length <= kHeadBytesMax && read_snapshot(open, group | kHeadOf, head, bytes, payload);
+  }
+
   // Of a file in use: the footer lies before `end`.
   struct Ends {
     Buffer header, footer;
@@ -310,7 +333,7 @@ class CheckpointsImpl final : public Checkpoints {
     if (size < 0) return fail("cannot open " + path_of(round), (int)size);
     if ((uint64_t)size < kKeyAt + kFooterBytes) return damaged(round, "is too short for a checkpoint");
     ends.size = ends.end = (uint64_t)size;
-    if (!read_exactly(handle, round, 0, std::min<size_t>(kHeaderBytes, ends.end), ends.header)) return false;
+    if (!read_exactly(handle, round, 0, std::min<size_t>(kHeaderBytes, ends.end), ends.header)) return ends.header.clear(), false;
     const char* h = ends.header.data();
     if (memcmp(h, kMagic, 8) != 0) return damaged(round, "is not a checkpoint (its first bytes are wrong)");
     if (ends.version() < 1 || ends.version() > kVersion)
@@ -330,66 +353,111 @@ class CheckpointsImpl final : public Checkpoints {
     return shaped || damaged(round, "is damaged in its footer");
   }
 
+  // The directory, or else its other copy; that is looked for from the end of the file, so that nothing in its header is needed.
   bool read_directory(uint64_t round) {
     OpenRound open(disk_);
     Ends ends;
-    if (!read_ends(open, round, ends)) return false;
-    const char* f = ends.footer.data();
-    uint64_t entries = load64(f + 8), room = ends.end - kFooterBytes - ends.directory();
-    const size_t bytes = entry_bytes(ends.version());
-    if (entries != room / bytes) return damaged(round, "is damaged in its footer");
-    Buffer directory;
-    if (!read_exactly(open.handle, round, ends.directory(), entries * bytes, directory)) return false;
-    if (load32(f + 16) != crc32c(crc32c(0, directory.data(), directory.size()), f, 16))
-      return damaged(round, "has a damaged directory");
-    return take_directory(directory, round, ends.version());
+    if (read_ends(open, round, ends) && directory_whole(ends.footer.data(), round, open.handle))
+      return take_directory(round, ends.version());
+    std::string problem = error_.empty() ? path_of(round) + " has a damaged directory" : error_;
+    int64_t size = open.handle < 0 ? 0 : disk_.size(open.handle);
+    Buffer whole;
+    if (size >= (int64_t)kFooterBytes && read_exactly(open.handle, round, 0, (size_t)size, whole))
+      for (size_t at = ((size_t)size - kFooterBytes) & ~(size_t)7;; at -= 8) {
+        const char* footer = whole.data() + at;
+        uint32_t version = load32(footer + 20);
+        bool other = memcmp(footer + 24, kEndMagic, 8) == 0 && version >= kDoubleVersion && version <= kVersion &&
+                     load64(footer) <= at && load64(footer + 8) == (at - load64(footer)) / entry_bytes(version);
+        if (other && directory_whole(footer, round, open.handle)) return take_directory(round, version, problem);
+        if (at == 0) break;
+      }
+    error_ = problem;
+    return false;
   }
 
-  bool take_directory(const Buffer& directory, uint64_t round, uint32_t version) {
-    for (size_t at = 0; at < directory.size(); at += entry_bytes(version)) {
-      const char* e = directory.data() + at;
+  bool directory_whole(const char* footer, uint64_t round, int handle) {
+    uint64_t entries = load64(footer + 8), bytes = entry_bytes(load32(footer + 20));
+    if (entries > UINT32_MAX || !read_exactly(handle, round, load64(footer), entries * bytes, directory_)) return false;
+    uint32_t crc = load32(footer + 20) >= kDoubleVersion ? crc32c(0, &round, 8) : 0;
+    crc = crc32c(crc32c(crc, directory_.data(), directory_.size()), footer, 16);
+    return crc == load32(footer + 16) || damaged(round, "has a damaged directory");
+  }
+
+  // `mended`: what is damaged, and did no harm; error() says it until the next round.
+  bool take_directory(uint64_t round, uint32_t version, std::string mended = {}) {
+    for (size_t at = 0; at < directory_.size(); at += entry_bytes(version)) {
+      const char* e = directory_.data() + at;
       Place place{load64(e + 8), load64(e + 16), 0, 0};
       if (version >= kLongVersion) place.offset = load64(e + 24), place.length = load64(e + 32);
       else place.offset = (uint64_t)load32(e + 24) * 8, place.length = load32(e + 28);
-      if (!files_.count(place.round))
-        return damaged(round, "names " + path_of(place.round) + ", which is missing");
       index_[load64(e)] = place;
+      if (!files_.count(place.round)) files_[place.round].damage = "is missing";
       files_[place.round].live_bytes += place.bytes();
     }
+    directory_.release();
     for (auto& [number, file] : files_)
-      if (!take_file(number, file)) return false;
+      if (file.damage.empty() && !take_file(number, file, mended)) return false;
+    error_ = mended;
     return true;
   }
 
-  // The cipher is in the header. Where the directory begins is how much there is of snapshots, stale ones included.
-  bool take_file(uint64_t round, RoundFile& file) {
+  // The cipher is in the header. Where the directory begins is how much there is of snapshots, stale ones included. Damage to either
+  // costs no more than what cannot be read without it.
+  bool take_file(uint64_t round, RoundFile& file, std::string& mended) {
     OpenRound open(disk_);
     Ends ends;
-    if (!read_ends(open, round, ends)) return false;
-    file.snapshot_bytes = ends.directory();
+    bool whole = read_ends(open, round, ends);
+    if (!whole && mended.empty()) mended = error_;
+    if (ends.header.size() < kKeyAt) {
+      file.damage = "cannot be read";
+      return true;
+    }
+    file.snapshot_bytes = whole ? ends.directory() : ends.size;
     file.file_bytes = ends.size;
-    file.version = ends.version();
-    if (ends.version() == 1) return true;
-    const char* key = ends.header.data() + kKeyAt;
-    if (ends.header.size() < kEndAt || load32(key + 4 + kSaltBytes) != crc32c(0, key, 4 + kSaltBytes))
-      return damaged(round, "is damaged in its header");
+    uint32_t version = whole ? ends.version() : ends.footer.size() == kFooterBytes ? load32(ends.footer.data() + 20) : kVersion;
+    file.version = version >= 1 && version <= kVersion ? version : kVersion;
+    if (whole && ends.version() == 1) return true;
+    char key[kEndAt - kKeyAt];
+    if (ends.header.size() >= kEndAt) memcpy(key, ends.header.data() + kKeyAt, sizeof key);
+    bool as_written = ends.header.size() >= kEndAt && load32(key + 4 + kSaltBytes) == crc32c(0, key, 4 + kSaltBytes);
+    if (!as_written && mended.empty()) mended = path_of(round) + " is damaged in its header";
+    if (ends.header.size() < kEndAt || !mend_key(key)) {
+      if (current_key()) file.damage = "is damaged in its header";
+      return true;
+    }
     file.key_number = load32(key);
     if (file.key_number && !(keys_ && (file.cipher = keys_->cipher(file.key_number, {key + 4, kSaltBytes}))))
       return damaged(round, "is encrypted with key " + std::to_string(file.key_number) + ", which the store does not have");
     return true;
   }
 
+  // Key number, salt and their checksum; one flipped bit is put right.
+  static bool mend_key(char (&key)[kEndAt - kKeyAt]) {
+    auto whole = [&] { return load32(key + 4 + kSaltBytes) == crc32c(0, key, 4 + kSaltBytes); };
+    for (size_t bit = 0; bit < sizeof key * 8 && !whole(); bit++) {
+      key[bit / 8] ^= (char)(1 << bit % 8);
+      if (whole()) break;
+      key[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    return whole();
+  }
+
   bool write_round() {
     std::map<uint64_t, Place> index = index_;
     Buffer whole;
     for (auto& [group, change] : changes_) {
-      if (change.live)
-        index[group] = put_snapshot(round_, round_max_, round_cipher_.get(), group, change.applied, gather(change.payload, whole));
-      else
+      if (!change.live) {
         index.erase(group);
+        continue;
+      }
+      Buffer head;
+      if (group && change.payload.size() > 1) head.append(change.payload[0].view());
+      index[group] = put_snapshot(round_, round_max_, round_cipher_.get(), group, change.applied, gather(change.payload, whole));
+      if (head.size()) put_snapshot(round_, round_max_, round_cipher_.get(), group | kHeadOf, change.applied, head.view());
     }
-    if (!empty_files(index)) return false;
+    empty_files(index);
     uint64_t snapshot_bytes = round_.size();
+    put_directory(index);
     put_directory(index);
     put_end();
     RoundFile file{.snapshot_bytes = snapshot_bytes, .key_number = current_key(), .cipher = std::move(round_cipher_)};
@@ -407,7 +475,7 @@ class CheckpointsImpl final : public Checkpoints {
   }
 
   // Copies what is live out of files that are mostly stale, too many, or not encrypted as new ones are.
-  bool empty_files(std::map<uint64_t, Place>& index) {
+  void empty_files(std::map<uint64_t, Place>& index) {
     std::map<uint64_t, RoundFile> files = files_;
     files[round_max_].snapshot_bytes = round_.size();
     count_live(index, files);
@@ -422,19 +490,22 @@ class CheckpointsImpl final : public Checkpoints {
         emptied[round] = true;
         kept--;
       }
-    if (emptied.empty()) return true;
+    if (emptied.empty()) return;
     OpenRound open(disk_);
     Buffer bytes;
     for (auto& [group, place] : index) {
       if (!emptied.count(place.round)) continue;
       string_view payload;
-      if (!read_snapshot(open, group, place, bytes, payload)) return false;
-      place = put_snapshot(round_, round_max_, round_cipher_.get(), group, place.applied, payload);
+      Place old = place;
+      if (!read_snapshot(open, group, old, bytes, payload)) continue;  // it stays where it is, as it is
+      place = put_snapshot(round_, round_max_, round_cipher_.get(), group, old.applied, payload);
+      if (read_head(open, group, old, bytes, payload))
+        put_snapshot(round_, round_max_, round_cipher_.get(), group | kHeadOf, old.applied, payload);
     }
-    return true;
   }
 
   void put_directory(const std::map<uint64_t, Place>& index) {
+    while (round_.size() % 8) round_.put8(0);
     uint64_t offset = round_.size();
     for (const auto& [group, place] : index) {
       round_.put64(group);
@@ -443,7 +514,7 @@ class CheckpointsImpl final : public Checkpoints {
       round_.put64(place.offset);
       round_.put64(place.length);
     }
-    uint32_t crc = crc32c(0, round_.data() + offset, round_.size() - offset);
+    uint32_t crc = crc32c(crc32c(0, &round_max_, 8), round_.data() + offset, round_.size() - offset);
     char fields[16];
     store64(fields, offset);
     store64(fields + 8, index.size());
@@ -550,6 +621,7 @@ class CheckpointsImpl final : public Checkpoints {
   Buffer round_;
   std::shared_ptr<FileCipher> round_cipher_;  // of the round that begin() opened
   Buffer opened_;                             // a decrypted snapshot
+  Buffer directory_;                          // the one that was read
   std::map<uint64_t, Change> changes_;
   bool begun_ = false, writing_ = false;
   uint64_t bytes_written_ = 0;

@@ -3,7 +3,8 @@
 // A round writes one file: the snapshots of the groups that changed, and behind them a directory of where
 // every group's newest snapshot lies. Cost is O(change) plus 32 bytes a group. A file that holds no newest
 // snapshot is used again; one that is mostly stale is emptied by copying its few live snapshots into the round.
-// Atomic: temporary, sync, rename, sync the folder.
+// Atomic: temporary, sync, rename, sync the folder. The directory stands in the file twice, and behind each snapshot of a stream a
+// copy of what says whose it is, so that damage costs no more than one snapshot.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -28,9 +29,10 @@ class Checkpoints {
                                            std::string& error);
   virtual ~Checkpoints() = default;
 
-  // Every group's newest durable snapshot. False with error() set if one is damaged.
-  virtual bool load(
-      const std::function<void(uint64_t group, uint64_t applied, string_view payload)>& each) = 0;
+  // Every group's newest durable snapshot. Of one that is damaged `damage` says where, and the payload is what else is known of it:
+  // its head (the first piece that was added), or nothing.
+  using Each = std::function<void(uint64_t group, uint64_t applied, string_view payload, const std::string& damage)>;
+  virtual void load(const Each& each) = 0;
 
   // One round: begin, add and drop in any order (all in memory, nothing is copied), then write() may run on
   // another thread, once; it blocks. After a failed write() the last durable round still holds and another round may be
@@ -51,7 +53,7 @@ class Checkpoints {
   virtual int make_reserve(uint64_t bytes) = 0;
   virtual void give_up_reserve() = 0;
   virtual int error_number() const = 0;  // -errno of a failed write()
-  virtual std::string error() const = 0;
+  virtual std::string error() const = 0;  // after open() and load() also damage that did no harm
   virtual uint64_t bytes_written() const = 0;
 };
 

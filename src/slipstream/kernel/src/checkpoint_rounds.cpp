@@ -56,6 +56,11 @@ void JetStream::checkpoint_step() {
       auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
       for (Group* g : active_)
         if (open(*g)) return;
+      if (!erasures_.empty() || (!offline_.empty() && journal_->written() < checkpoint_position_)) return;
+      if (std::string error; !offline_.empty() && !keep_offline_entries(error)) {
+        phase_ = CheckpointPhase::idle;
+        return want_checkpoint_later();
+      }
       begin_round();
       phase_ = CheckpointPhase::serializing;
       busy_ = true;
@@ -138,13 +143,17 @@ void JetStream::begin_round() {
   checkpoint_syncs_.clear();
   assert(checkpoint_groups_.empty());
   checkpoints_->begin();
-  if (meta_.applied != meta_.checkpointed && !only_the_journal_has_an_offline_stream()) {
+  if (meta_.applied != meta_.checkpointed) {
     Buffer out;
     out.put16(1);
     out.put64(next_stream_id_);
     checkpoints_->add(0, meta_.applied, out.view());
     checkpoint_taken_.emplace_back(0, meta_.applied);
   }
+  Buffer store;
+  store.put16(1);
+  store.put64(checkpoint_position_);
+  checkpoints_->add(kStoreGroup, 0, store.view());
   for (auto& dropped : dropped_stores_) {
     checkpoints_->drop(dropped.id);
     leaving_stores_.push_back(std::move(dropped));
@@ -246,7 +255,7 @@ void JetStream::finish_checkpoint() {
   phase_ = CheckpointPhase::idle;
   round_leaves_ = false;
   round_trouble_ = 0;
-  if (offline_.empty()) journal_->release(checkpoint_position_);
+  journal_->release(checkpoint_position_);
   for (auto& left : leaving_stores_) left.store->drop();
   leaving_stores_.clear();
   if (tell_groups(stopping_)) return;
@@ -266,7 +275,9 @@ bool JetStream::tell_groups(bool at_once) {
       if (!id) meta_.checkpointed = applied;
       if (!s) continue;
       s->group.checkpointed = applied;
-      if (!s->group.offline) s->store->checkpoint_durable();
+      if (s->group.offline) continue;
+      s->store->checkpoint_durable();
+      kept_->drop(id);
     }
     if (pauses()) break;
   }

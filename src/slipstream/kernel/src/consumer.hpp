@@ -180,6 +180,7 @@ class Consumer {
   void acks_refused(uint32_t count);
   bool propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns);
   void expire_deliveries();
+  void pass_damaged(uint64_t seq, PendingDelivery* again);
   void pass_missing(uint64_t seq, PendingDelivery* again);
   bool had_all_deliveries(const PendingDelivery& p) const;
   void give_up(PendingDelivery* p);

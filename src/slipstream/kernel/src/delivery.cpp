@@ -154,8 +154,8 @@ bool Consumer::run() {
       continue;
     }
     if (read != ReadStatus::ok) {
-      js_.fail("message " + std::to_string(seq) + " of stream " + stream_.name + " is damaged");
-      break;
+      pass_damaged(seq, again);
+      continue;
     }
     size_t size = m.subject.size() + m.header.size() + m.body.size();
     Outcome outcome = deliver_one(seq, again, m);
@@ -168,6 +168,24 @@ bool Consumer::run() {
     kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
   if (not_before_ns_ > now) kernel().timers.set_earlier(timer_, kernel().monotonic_of(not_before_ns_));
   return more;
+}
+
+// It stays in the stream, also where retention goes by acknowledgements: nobody has had it. To the consumer it is a message whose
+// last delivery is over. Who counts deliveries to notice that one is missing must not: then only the cursor moves.
+void Consumer::pass_damaged(uint64_t seq, PendingDelivery* again) {
+  stream_.found_damaged(seq);
+  bool counted = spec.ack_policy == AckPolicy::none || spec.ack_policy == AckPolicy::flow_control;
+  if (!again && counted) return pass_missing(seq, nullptr);
+  if (!again) {
+    record_delivery(seq, nullptr, 1);
+    propose_delivered();  // the log has it before what ends it
+    again = pending_.find(seq);
+  }
+  again->acking = true;
+  Buffer payload = js_.buffer();
+  payload.put32(id);
+  payload.put64(seq);
+  js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true);
 }
 
 // Removals settle what waits for a message (message_removed, many_removed), so that no delivery should find one missing. It is no

@@ -53,7 +53,7 @@ void Stream::direct_get(string_view subject, string_view reply, string_view head
       return (void)js.kernel.publish(account, reply, {}, positioned_header(name, m) + "\r\n", m.body);
     }
     if (status == ReadStatus::missing) return refuse("404 Message Not Found");
-    if (status == ReadStatus::damaged) return refuse("500 message is damaged");
+    if (status == ReadStatus::damaged) return found_damaged(seq), refuse("500 message is damaged");
   }
   if (js.direct_gets.full()) return refuse("429 Too Many Requests");
   // The reader may be under way to what is asked for.
@@ -204,7 +204,10 @@ DirectGet::Progress DirectGet::send_one(uint64_t seq, bool& sent) {
   StoredMessage m{};
   ReadStatus status = store_.read(seq, m, *reader_);
   if (status == ReadStatus::pending) return Progress::waiting;
-  if (status == ReadStatus::damaged) return refuse("500 message is damaged");
+  if (status == ReadStatus::damaged) {
+    stream_.found_damaged(seq);
+    return refuse("500 message is damaged");
+  }
   if (status == ReadStatus::missing) return several ? Progress::done : refuse("404 Message Not Found");
   if (request_.no_header && !request_.is_multi()) {
     answer({}, m.body);

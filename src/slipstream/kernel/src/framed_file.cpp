@@ -141,6 +141,8 @@ std::shared_ptr<FramedFile> FramedFile::open(const OpenFile& file, uint64_t base
     why = n < 0 ? strerror((int)-n) : "it is too short";
     return nullptr;
   }
+  bool is_framed = false;
+  if (!mend_segment_head(head, base, is_framed, why)) return nullptr;
   std::shared_ptr<FramedFile> framed(new FramedFile(base, compressed));
   uint32_t key = load32(head + kSegmentKeyAt);
   framed->salt_.assign(head + kSegmentSaltAt, kSaltBytes);

@@ -113,6 +113,7 @@ void JetStream::on_timer(Timer& t) {
 void JetStream::end_of_turn() {
   busy_ = false;
   if (io_) drain_io();
+  if (!erasures_.empty()) run_erasures();
   release_offline_streams();
   for (size_t i = 0; i < dirty_streams_.size(); i++) {
     dirty_streams_[i]->dirty = false;
@@ -302,6 +303,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     StreamSpec spec;
     if (!spec.decode(in)) return fail("stream " + name + " has settings that this version cannot read: an entry is never skipped");
     next_stream_id_ = std::max(next_stream_id_, id + 1);
+    if (recovering_ && streams_.count(id)) return;  // from what was kept while it was offline
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
     if (s->spec.first_seq > 0) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
@@ -328,6 +330,7 @@ void JetStream::drop_stream(uint64_t id) {
   std::erase(dirty_streams_, &s);
   std::erase(going_offline_, id);
   std::erase(offline_, id);
+  if (kept_) kept_->drop(id);
   // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.
   for (Entry& e : s.group.inflight)
     if (e.token) committed(e.token, 0);

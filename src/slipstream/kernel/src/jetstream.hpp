@@ -14,6 +14,7 @@
 #include "direct_get.hpp"
 #include "entry_work.hpp"
 #include "journal.hpp"
+#include "kept_entries.hpp"
 #include "kernel.hpp"
 #include "stream.hpp"
 #include "stream_restore.hpp"
@@ -129,7 +130,6 @@ class JetStream {
   void append_unwritten();
   void release_offline_streams();
   void leave_round(const Stream& s);
-  bool only_the_journal_has_an_offline_stream() const;
   bool admitted(EntryKind kind, bool durable, bool reserve) const;
   void watch_room();
   void get_room(int trouble);
@@ -141,6 +141,13 @@ class JetStream {
   void withdraw_unwritten(const std::set<uint64_t>& only);
   void withdraw_from(Group& group, Stream* s, std::map<std::pair<uint64_t, uint64_t>, uint64_t>& kept);
   uint64_t reserve_bytes() const { return std::min<uint64_t>(options_.journal_bytes_max / 8, 16 << 20); }
+  bool keep_offline_entries(std::string& error);
+  void recover_stream(uint64_t id, uint64_t applied, Reader& in, uint16_t format, const std::string& broken);
+  void guess_next_stream();
+  void note_damage(uint64_t stream, const std::string& text);
+  void recover_kept_entries();
+  void erase_when_synced(std::function<void()> erasure);
+  void run_erasures();
   void apply_committed();
   bool apply_first(Group& group);
   bool entry_committed(const Entry& e) const;
@@ -171,6 +178,13 @@ class JetStream {
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<IoPool> io_;
   std::unique_ptr<IoPool> checkpoint_io_;  // syncs take long: reads and tails do not wait for them
+  std::unique_ptr<KeptEntries> kept_;
+  uint64_t kept_upto_ = 0;  // entries of offline streams that end before this position are kept
+  // Erasures in files wait until the entries that say so are synced: a power failure must not bring the message back without body.
+  std::deque<std::pair<uint64_t, std::function<void()>>> erasures_;
+  static constexpr uint64_t kStoreGroup = (1ull << 63) - 1;  // what checkpoints say of the store as a whole
+  uint64_t journal_needed_ = 0;  // by the newest checkpoint; 0: unknown
+  std::string meta_damage_;      // of the snapshot that says which streams there are
   Group meta_;
   uint64_t next_stream_id_ = 1;
   size_t working_ = 0;          // groups whose first entry needs more turns

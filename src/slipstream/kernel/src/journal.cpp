@@ -229,6 +229,29 @@ class JournalImpl final : public Journal {
     return error_;
   }
 
+  bool reaches(uint64_t position) const override {
+    return !log_.empty() && log_.front().start <= position && position <= log_.back().end();
+  }
+
+  // Files that are not released stay, so that their handles may be used without the lock.
+  bool read_back(uint64_t from, uint64_t to, const std::function<void(const JournalRecord&)>& record, std::string& error) override {
+    std::deque<JournalFile> files;
+    {
+      std::lock_guard lock(mutex_);
+      for (const JournalFile& file : log_)
+        if (file.end() > from && file.start < to) files.push_back(file);
+    }
+    auto within = [&](const JournalRecord& r) {
+      if (r.end > from && r.end <= to) record(r);
+    };
+    return read_log_back(disk_, files_, files, options_.keys, within, error);
+  }
+
+  uint64_t released() const override {
+    std::lock_guard lock(mutex_);
+    return released_;
+  }
+
   void release(uint64_t position) override {
     std::unique_lock lock(mutex_);
     assert(position <= position_);

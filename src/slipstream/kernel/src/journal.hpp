@@ -92,6 +92,11 @@ class Journal {
   virtual uint64_t reserve_left() const = 0;  // bytes that records of the reserve may still take
   virtual std::string error() const = 0;
 
+  // Before recover(): whether the log's files have room for this position, which a checkpoint says is needed.
+  virtual bool reaches(uint64_t position) const = 0;
+  // The records that end in (from, to], all of them written, from the files. False with `error`.
+  virtual bool read_back(uint64_t from, uint64_t to, const std::function<void(const JournalRecord&)>& record, std::string& error) = 0;
+  virtual uint64_t released() const = 0;
   virtual void release(uint64_t position) = 0;
   virtual uint64_t in_use() const = 0;  // bytes between the released position and position()
   struct Stats {

@@ -31,6 +31,14 @@ class Recovery {
     }
   }
 
+  bool report_each(const std::function<void(const JournalRecord&)>& record) {
+    for (const JournalFile& file : log_) {
+      uint64_t next_generation = 0;
+      if (!read(file) || !walk(file, record, next_generation)) return false;
+    }
+    return true;
+  }
+
   // A record behind the end that was written when the end was known to be synced: what is bad there was
   // acknowledged once.
   bool refuse_damage() {
@@ -157,6 +165,12 @@ class Recovery {
 };
 
 }  // namespace
+
+bool read_log_back(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys,
+                   const std::function<void(const JournalRecord&)>& record, std::string& error) {
+  Recovery recovery(disk, files, log, keys, error);
+  return recovery.report_each(record);
+}
 
 bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, RecoveredEnd& end,
                  const std::function<void(const JournalRecord&)>& record, std::string& error) {

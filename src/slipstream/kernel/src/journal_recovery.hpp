@@ -19,4 +19,8 @@ struct RecoveredEnd {
 bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, RecoveredEnd& end,
                  const std::function<void(const JournalRecord&)>& record, std::string& error);
 
+// Reports the records of files of a log in use, without changing anything.
+bool read_log_back(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys,
+                   const std::function<void(const JournalRecord&)>& record, std::string& error);
+
 }  // namespace slipstream

@@ -76,7 +76,7 @@ RequestQueue request_queue(uint32_t service, string_view subject);
 
 enum class EventType : uint8_t {
   connect, closed, request, committed, advisory, inactive,
-  feed, failed, requests_dropped, trace, readable, batch_abandoned, offline, abandoned, storage, turned_away,
+  feed, failed, requests_dropped, trace, readable, batch_abandoned, offline, abandoned, storage, turned_away, damaged,
 };
 
 // One event of any type; the binding turns it into the NamedTuple of events.py.

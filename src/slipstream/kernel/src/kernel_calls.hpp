@@ -36,7 +36,7 @@ struct StreamStateRow {
   uint64_t messages, bytes, first_seq, last_seq, subjects, deleted, consumers;
   int64_t first_time_ns, last_time_ns;
 };
-struct MessageRow { bool found = false; uint64_t seq = 0; int64_t time_ns = 0; std::string subject, header, body; };
+struct MessageRow { bool found = false, damaged = false; uint64_t seq = 0; int64_t time_ns = 0; std::string subject, header, body; };
 struct SubjectRow { std::string subject; uint64_t count; };
 
 struct KernelCalls {
@@ -280,8 +280,11 @@ struct KernelCalls {
       if (!found || !m.live(found)) return ReadStatus::missing;
       StoredMessage message{};
       ReadStatus status = may_block ? m.read_blocking(found, message, buffer) : m.read(found, message, buffer);
+      out.damaged = status == ReadStatus::damaged;
+      if (out.damaged) s.found_damaged(out.seq = found);
       if (status == ReadStatus::ok)
-        out = {true, message.seq, message.time_ns, std::string(message.subject), std::string(message.header), std::string(message.body)};
+        out = {true, false, message.seq, message.time_ns, std::string(message.subject), std::string(message.header),
+               std::string(message.body)};
       return status;
     });
     return out;

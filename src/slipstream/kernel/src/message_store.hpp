@@ -31,6 +31,7 @@ enum class ReadStatus : uint8_t { ok, missing, pending, damaged };  // pending: 
 
 struct SubjectState { uint64_t first, last; uint32_t count; };
 constexpr uint32_t kNoSubject = 0xffffffff;
+constexpr string_view kDamagedSubject = "$SLIPSTREAM.DAMAGED";  // of messages whose own cannot be read any more
 
 // A thread that does what may block: cold preads, fsync of segments, checkpoint files. `wake` is called (from the pool's thread)
 // after jobs finished; drain() then runs their completions on the caller's thread. threaded=false runs jobs inline.
@@ -69,6 +70,7 @@ struct StoreOptions {
   uint64_t read_ahead_bytes = 256 << 10;
   bool compressed = false;
   const KeyRing* keys = nullptr;   // of the store; outlives it
+  std::function<void(std::function<void()>)> when_synced;  // runs an erasure once its entry is on stable storage; null: at once
   size_t* rewrites_wanted = nullptr;  // counts the stores that want a rewrite; outlives them
 };
 
@@ -141,6 +143,7 @@ class MessageStore {
   virtual void checkpoint_durable() = 0;    // the last snapshot() is on stable storage
   virtual void snapshot_abandoned() = 0;    // its steps may not have run: the next one has them all
   virtual bool load(Reader& in) = 0;        // opens the segments that a snapshot names, cuts what is behind it, rebuilds the index
+  virtual const std::vector<uint64_t>& damaged() const = 0;  // live messages whose records load() found damaged
   virtual void drop() = 0;                  // the stream was deleted: closes and unlinks everything
   virtual std::string error() const = 0;
   virtual bool failed() const = 0;          // for good; a full disk is not

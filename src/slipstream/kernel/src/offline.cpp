@@ -59,6 +59,14 @@ void Stream::release_offline() {
   for (auto& [id, c] : consumers) c->detach("503 Stream Is Offline");
 }
 
+void Stream::found_damaged(uint64_t seq) {
+  constexpr size_t kReportedMax = 1000;
+  if (damaged_found_.size() >= kReportedMax || !damaged_found_.insert(seq).second) return;
+  EventRecord e{EventType::damaged};
+  e.a = group.id, e.b = seq;
+  js.kernel.emit(std::move(e));
+}
+
 void JetStream::went_offline(Stream& s) {
   going_offline_.push_back(s.group.id);
   offline_.push_back(s.group.id);
@@ -88,12 +96,37 @@ void JetStream::leave_round(const Stream& s) {
   if (open && std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), its)) abandon_round();
 }
 
-// Its creation must be found by the next start: then the snapshot of which streams there are stays as it is, too.
-bool JetStream::only_the_journal_has_an_offline_stream() const {
-  return std::any_of(offline_.begin(), offline_.end(), [this](uint64_t id) {
-    const Group& g = streams_.at(id)->group;
-    return g.logged && g.checkpointed == Group::kNever;
-  });
+// What the round under way will let the journal release. Of a stream that no checkpoint has, its creation as well.
+bool JetStream::keep_offline_entries(std::string& error) {
+  auto keep = [this](const JournalRecord& r) {
+    uint64_t id = r.group;
+    bool creates = !id && r.kind == (uint8_t)EntryKind::stream_create;
+    if (creates) id = Reader(r.payload).get64();
+    if (!id) return;
+    auto it = streams_.find(id);
+    if (it == streams_.end() || !it->second->group.offline) return;
+    const Group& g = it->second->group;
+    bool never = g.checkpointed == Group::kNever;
+    if (creates ? never : never || r.index > g.checkpointed) kept_->add(id, r);
+  };
+  uint64_t from = std::max(kept_upto_, journal_->released());
+  if (!journal_->read_back(from, checkpoint_position_, keep, error) || !kept_->write(checkpoint_position_, error)) return false;
+  kept_upto_ = checkpoint_position_;
+  return true;
+}
+
+void JetStream::erase_when_synced(std::function<void()> erasure) {
+  if (!recovering_ && !relaxed()) return erasure();
+  erasures_.emplace_back(recovering_ ? 0 : journal_->position(), std::move(erasure));
+  if (!recovering_) journal_->sync_now();
+}
+
+void JetStream::run_erasures() {
+  while (!erasures_.empty() && erasures_.front().first <= journal_->synced()) {
+    auto erasure = std::move(erasures_.front().second);
+    erasures_.pop_front();
+    erasure();
+  }
 }
 
 void JetStream::abandoned(uint64_t token, const std::string& reason) {

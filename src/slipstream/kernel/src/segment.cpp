@@ -44,6 +44,18 @@ bool segment_head_valid(const char* p, uint64_t base, bool& framed, std::string&
   return why.empty();
 }
 
+bool mend_segment_head(char* p, uint64_t base, bool& framed, std::string& why) {
+  if (segment_head_valid(p, base, framed, why)) return true;
+  for (uint32_t bit = 0; bit < kSegmentHead * 8; bit++) {
+    std::string ignored;
+    p[bit / 8] ^= (char)(1 << bit % 8);
+    if (segment_head_valid(p, base, framed, ignored)) return why.clear(), true;
+    p[bit / 8] ^= (char)(1 << bit % 8);
+  }
+  framed = false;
+  return false;
+}
+
 void DeadMap::resize(uint32_t n) {
   bits_.resize((n + 63) / 64);
   blocks_.resize((n + kBlock - 1) / kBlock);

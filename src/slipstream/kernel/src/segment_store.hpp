@@ -70,6 +70,7 @@ class SegmentStore final : public MessageStore {
   void checkpoint_durable() override;
   void snapshot_abandoned() override;
   bool load(Reader& in) override;
+  const std::vector<uint64_t>& damaged() const override { return damaged_; }
   void drop() override;
   std::string error() const override { return error_; }
   bool failed() const override { return failed_; }
@@ -160,6 +161,8 @@ class SegmentStore final : public MessageStore {
   bool load_dead(Reader& in, SegmentPlan& plan);
   bool load_later_dead(Reader& in, std::vector<SegmentPlan>& plans);
   bool rebuild(Segment* segment, const SegmentPlan& plan);
+  bool begins_with_a_record(const OpenFile& file) const;
+  bool pass_damage(Segment* segment, const SegmentPlan& plan, HeadReader& reader, uint64_t& at);
   bool load_record(Segment* segment, const SegmentPlan& plan, const Record& record);
 
   // Compaction.
@@ -202,6 +205,8 @@ class SegmentStore final : public MessageStore {
   std::vector<std::string> retired_;  // files that the next snapshot will not name
   std::vector<std::string> unnamed_;  // files that the last snapshot did not name
   std::string error_;
+  std::vector<uint64_t> damaged_;  // found by load()
+  std::string mended_;             // a damaged head, which did no harm; then in error_, too
   bool failed_ = false;  // the device failed for good; full is not for good
   int trouble_ = 0;
 

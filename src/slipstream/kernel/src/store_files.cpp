@@ -190,11 +190,13 @@ bool SegmentStore::erase(uint64_t seq) {
       if (progress->written.load() < offset + length) return;
       std::shared_ptr<OpenFile> file = OpenFile::at(disk, path, *result);
       if (file) *result = erase_in_file(*file, offset, length, seq);
+      if (*result == -ENOENT) *result = 0;  // its live messages were copied meanwhile, and it is gone
     };
     auto done = [self = self_, result, path = segment->file->path(), base = segment->base, id = segment->id] {
       if (*result && *self) (*self)->not_erased("erase in " + path, *result, base, id);
     };
-    io_->submit(std::move(job), std::move(done));
+    auto begin = [io = io_, job = std::move(job), done = std::move(done)] { io->submit(job, done); };
+    options_.when_synced ? options_.when_synced(begin) : begin();
     segment->dirty = true;
     segment->erasures++;
   }

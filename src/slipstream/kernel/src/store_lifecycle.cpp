@@ -62,6 +62,7 @@ MessageStore* JetStream::new_store(uint64_t stream, const StreamSpec& spec) {
   o.keys = &keys_;
   o.rewrites_wanted = &rewrites_wanted_;
   o.trouble_noticed = &segment_trouble_;
+  o.when_synced = [this](std::function<void()> erasure) { erase_when_synced(std::move(erasure)); };
   o.segment_bytes_max = options_.segment_bytes_max;
   o.segment_bytes_min = std::min(o.segment_bytes_min, o.segment_bytes_max);
   o.tail_bytes = std::min(o.tail_bytes, 4 * o.segment_bytes_max);
@@ -127,6 +128,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   io_ = IoPool::create(options.threads, wake);
   checkpoint_io_ = IoPool::create(options.threads, wake, IoPool::Urgency::background);
   pace_.hurry(!options.threads);
+  kept_ = std::make_unique<KeptEntries>(*disk_, keys_, [this] { return kernel.random(); });
   checkpoints_ = Checkpoints::open(*disk_, "checkpoints", &keys_, pace_, error);
   if (!checkpoints_) return false;
   JournalOptions jo;
@@ -162,7 +164,8 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   for (uint64_t id : half_restored) delete_stream(0, id);
   for (uint64_t id : stream_folders(*disk_)) {
     auto dropped = [id](const DroppedStore& store) { return store.id == id; };
-    bool known = id >= next_stream_id_ || streams_.count(id) || std::any_of(dropped_stores_.begin(), dropped_stores_.end(), dropped);
+    bool known = id >= next_stream_id_ || kept_->streams().count(id) || streams_.count(id) ||
+                 std::any_of(dropped_stores_.begin(), dropped_stores_.end(), dropped);
     // Deleted by a durable checkpoint, or by what the journal has; a crash came before its files were gone.
     if (!known) std::unique_ptr<MessageStore>(new_store(id, StreamSpec{}))->drop();
   }
@@ -173,42 +176,97 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
 bool JetStream::recover(std::string& error) {
   recovering_ = true;
   std::string damage;
-  bool ok = checkpoints_->load([&](uint64_t group, uint64_t applied, string_view payload) {
+  checkpoints_->load([&](uint64_t group, uint64_t applied, string_view payload, const std::string& broken) {
     Reader in(payload);
-    uint16_t format = in.get16();
-    if (format < 1 || format > (group == 0 ? 1 : Stream::kFormat)) {
+    uint16_t format = payload.empty() ? 0 : in.get16();
+    if (group == kStoreGroup) {
+      if (broken.empty() && format == 1) journal_needed_ = in.get64();
+    } else if (broken.empty() && (format < 1 || format > (group == 0 ? 1 : Stream::kFormat))) {
       damage = "a checkpoint has format " + std::to_string(format) + ", which this version does not know";
     } else if (group == 0) {
-      next_stream_id_ = in.get64();
+      next_stream_id_ = broken.empty() ? in.get64() : 0;
+      meta_damage_ = broken;
       meta_.last_index = meta_.applied = meta_.checkpointed = applied;
     } else {
-      std::string account(in.get_text()), name(in.get_text()), description(in.get_text());
-      StreamSpec spec;
-      if (!spec.decode(in)) {
-        damage = "the checkpoint of a stream cannot be read";
-        return;
-      }
-      auto s = std::make_unique<Stream>(*this, group, kernel.account(account), name, description, std::move(spec));
-      s->group.last_index = s->group.applied = s->group.checkpointed = applied;
-      if (!s->load(in, format)) s->go_offline(s->store->error().empty() ? "its checkpoint is damaged" : s->store->error());
-      else s->count_bytes();
-      streams_[group] = std::move(s);
+      recover_stream(group, applied, in, format, broken);
     }
   });
-  if (!ok || !damage.empty()) {
-    error = ok ? damage : checkpoints_->error();
+  note_damage(0, checkpoints_->error());
+  if (!damage.empty()) {
+    error = damage;
     return false;
   }
+  if (!meta_damage_.empty()) guess_next_stream();
+  if (journal_needed_ && !journal_->reaches(journal_needed_)) {
+    error = "the journal is missing, or files of it are: the newest checkpoint needs it from position " +
+            std::to_string(journal_needed_) + " on. Put the folder 'journal' back as it was; 'slipstream repair " + options_.path +
+            "' says what could be saved without it.";
+    return false;
+  }
+  recover_kept_entries();
   if (!journal_->recover([this](const JournalRecord& r) { recover_record(r); })) {
     error = journal_->error();
     return false;
   }
   recovering_ = false;
+  run_erasures();
   if (!failed_.empty()) {
     error = failed_;
     return false;
   }
   return true;
+}
+
+// What is damaged, or was written for a later version, is offline; its files stay as they are.
+void JetStream::recover_stream(uint64_t id, uint64_t applied, Reader& in, uint16_t format, const std::string& broken) {
+  std::string account(in.get_text()), name(in.get_text()), description(in.get_text());
+  StreamSpec spec;
+  bool known = format && in.ok() && spec.decode(in);
+  if (!known) account = "$G", name = "number " + std::to_string(id), description.clear(), spec = {};
+  auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
+  s->group.last_index = s->group.applied = s->group.checkpointed = applied;
+  Stream& stream = *s;
+  streams_[id] = std::move(s);
+  if (!broken.empty() || !known) return stream.go_offline(broken.empty() ? "its checkpoint cannot be read" : broken);
+  if (!stream.load(in, format)) {
+    std::string why = stream.store->error();
+    return stream.go_offline(why.empty() ? "its checkpoint is damaged" : why);
+  }
+  stream.count_bytes();
+  note_damage(id, stream.store->error());
+  for (uint64_t seq : stream.store->damaged()) stream.found_damaged(seq);
+}
+
+// Damage that did no harm is told all the same.
+void JetStream::note_damage(uint64_t stream, const std::string& text) {
+  if (text.empty()) return;
+  EventRecord e{EventType::damaged};
+  e.a = stream;
+  e.s0 = text;
+  kernel.emit(std::move(e));
+}
+
+// The snapshot that has it is damaged.
+void JetStream::guess_next_stream() {
+  meta_.checkpointed = Group::kNever;  // so that the next round writes it anew
+  for (const auto& [id, s] : streams_) next_stream_id_ = std::max(next_stream_id_, id + 1);
+  for (uint64_t id : stream_folders(*disk_)) next_stream_id_ = std::max(next_stream_id_, id + 1);
+}
+
+void JetStream::recover_kept_entries() {
+  std::string error;
+  bool found = kept_->find(error);
+  for (const auto& [id, files] : kept_->streams()) {
+    auto apply = [&](const JournalRecord& r) {
+      if (r.group) return recover_record(r);
+      Reader in(r.payload);
+      if (!streams_.count(id)) apply_meta((EntryKind)r.kind, in, nullptr);
+    };
+    bool whole = kept_->read(id, apply, error);
+    Stream* s = stream(id);
+    if (s && !whole) s->go_offline(error);
+  }
+  if (!found) fail(error);
 }
 
 void JetStream::recover_record(const JournalRecord& r) {
@@ -217,7 +275,9 @@ void JetStream::recover_record(const JournalRecord& r) {
   Stream* s = nullptr;
   if (r.group != 0) {
     s = stream(r.group);
-    if (!s && r.group >= next_stream_id_)
+    if (!s && r.group >= next_stream_id_ && !meta_damage_.empty())
+      next_stream_id_ = r.group + 1;
+    else if (!s && r.group >= next_stream_id_)
       fail("the journal has entries of stream " + std::to_string(r.group) + ", whose creation is in no checkpoint: one is missing");
     if (!s) return;  // deleted later on
     g = &s->group;
@@ -265,6 +325,8 @@ void JetStream::stop() {
     if (journal_->wait_synced()) {
       stopping_ = true;  // entries are applied at once
       apply_committed();
+      journal_->wait_synced();
+      run_erasures();
       while (!drain_io() || phase_ == CheckpointPhase::writing) {}
       if (phase_ == CheckpointPhase::serializing) abandon_round();
       if (phase_ == CheckpointPhase::finishing) tell_groups(true);

@@ -236,9 +236,11 @@ bool SegmentStore::load(Reader& in) {
     slots_.push_back({plan.base, std::make_unique<Segment>(plan.base, bytes_max, plan.entries)});
     if (!rebuild(slots_.back().segment.get(), plan)) return false;
   }
-  if (messages_ != messages || bytes_ != bytes || subjects_.with_messages() != subjects) {
+  bool others = bytes_ != bytes || subjects_.with_messages() != subjects;
+  if (messages_ != messages || (others && damaged_.empty())) {
     return load_failed("the segments hold other messages than the snapshot says");
   }
+  error_ = mended_;
   // Only now that all is whole: what was appended behind the snapshot is cut; the journal has it.
   for (const Slot& slot : slots_) {
     int error = 0;
@@ -267,6 +269,17 @@ class SegmentStore::HeadReader {
     return holds(at, n) ? piece_.data() + (at - start_) : nullptr;
   }
   bool holds(uint64_t at, uint64_t n) const { return at >= start_ && at + n <= start_ + piece_.size(); }
+  // Where the next whole record of a sequence in [first, last] begins, behind damage at `at`; the segment's size if there is none.
+  uint64_t next_record(uint64_t damage, uint64_t first, uint64_t last, Record& found) {
+    const char* p = at(damage, kRecordHead);
+    if (p && decode_record(p, kRecordHead, found) && damage + found.length <= size_) {  // its length may be right
+      uint64_t behind = damage + found.length;
+      if (behind == size_ || whole_at(behind, first, last, found)) return behind;
+    }
+    for (uint64_t next = damage + 1; next + kRecordHead <= size_; next++)
+      if (whole_at(next, first, last, found)) return next;
+    return size_;
+  }
   void passed(uint32_t record_length) { last_length_ = record_length; }
   const std::string& error() const { return error_; }
 
@@ -277,8 +290,24 @@ class SegmentStore::HeadReader {
     piece_.resize(ask);
     start_ = at;
     ssize_t got = disk_->pread(handle_, piece_.data(), ask, at);
-    if (got < 0) error_ = strerror((int)-got);
-    piece_.resize(got < 0 ? 0 : (size_t)got);
+    if (got < 0) return read_pages(ask);
+    piece_.resize((size_t)got);
+  }
+  // What the device cannot read of a piece is zeros, which no record is.
+  void read_pages(uint64_t ask) {
+    constexpr uint64_t kPage = 4096;
+    for (uint64_t from = 0; from < ask; from += kPage) {
+      uint64_t n = std::min(kPage, ask - from);
+      ssize_t got = disk_->pread(handle_, piece_.data() + from, n, start_ + from);
+      if (got < 0) error_ = strerror((int)-got);
+      if (got < (ssize_t)n) memset(piece_.data() + from + std::max<ssize_t>(got, 0), 0, n - (size_t)std::max<ssize_t>(got, 0));
+    }
+  }
+  bool whole_at(uint64_t where, uint64_t first, uint64_t last, Record& found) {
+    const char* p = at(where, kRecordHead);
+    if (!p || !decode_record(p, kRecordHead, found) || found.seq < first || found.seq > last) return false;
+    if (where + found.length > size_ || !(p = at(where, found.head_length()))) return false;
+    return decode_record(p, found.head_length(), found) && head_valid(found);
   }
   void read_frames(const FramedFile::Span& span) {
     stored_.resize(span.stored);
@@ -287,8 +316,18 @@ class SegmentStore::HeadReader {
     ssize_t got = disk_->pread(handle_, stored_.data(), span.stored, span.at);
     if (got < 0) error_ = strerror((int)-got);
     bool whole = got == (ssize_t)span.stored && frames_->decode(span, stored_.view(), piece_.data());
-    if (!whole) piece_.clear();
-    if (!whole && got >= 0) error_ = "(the frames at byte " + std::to_string(span.at) + " of the file cannot be read)";
+    if (whole) return;
+    error_ = "(the frames at byte " + std::to_string(span.at) + " of the file cannot be read)";
+    for (uint32_t from = span.start; from < span.end;) from = read_frame(from, span.start);
+  }
+  // One that cannot be read is zeros. Returns where the next one begins.
+  uint32_t read_frame(uint32_t from, uint32_t piece_start) {
+    FramedFile::Span one = frames_->span(from, 1, 1);
+    char* to = piece_.data() + (one.start - piece_start);
+    stored_.resize(one.stored);
+    ssize_t got = disk_->pread(handle_, stored_.data(), one.stored, one.at);
+    if (got != (ssize_t)one.stored || !frames_->decode(one, stored_.view(), to)) memset(to, 0, one.end - one.start);
+    return one.end;
   }
   static constexpr uint64_t kPiece = 1 << 20, kLongRecord = 256 << 10, kShortPiece = 8 << 10;
   Disk* const disk_;
@@ -314,7 +353,8 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   ssize_t got = disk_->pread(file->handle, head, kSegmentHead, 0);
   if (got < 0) return load_failed(path + " cannot be read: " + strerror((int)-got));
   if (got < (ssize_t)kSegmentHead) return load_failed(path + " is shorter than when it was synced");
-  if (!segment_head_valid(head, plan.base, framed, why)) return load_failed(path + ": " + why);
+  if (std::string damage; !segment_head_valid(head, plan.base, framed, damage)) mended_ = path + ": " + damage;
+  if (!mend_segment_head(head, plan.base, framed, why) && !begins_with_a_record(*file)) return load_failed(path + ": " + why);
   if (!framed && disk_->size(file->handle) < (int64_t)plan.size)
     return load_failed(path + " is shorter than when it was synced");
   if (framed && !(segment->frames = FramedFile::open(*file, plan.base, plan.size, compressed_, options_.keys, why)))
@@ -330,6 +370,7 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   Record batch[kBatch];
   for (uint64_t at = kSegmentHead; at < plan.size;) {
     size_t n = 0;
+    bool damaged = false;
     for (; n < kBatch && at < plan.size; n++) {
       Record& r = batch[n];
       if (n && !(reader.holds(at, kRecordHead) && decode_record(reader.at(at, kRecordHead), kRecordHead, r) &&
@@ -338,10 +379,8 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
       const char* p = reader.at(at, kRecordHead);
       bool whole = p && decode_record(p, kRecordHead, r) && at + r.length <= plan.size &&
                    (p = reader.at(at, r.head_length()));
-      if (!whole || !decode_record(p, r.head_length(), r) || !head_valid(r)) {
-        return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " +
-                           reader.error());
-      }
+      damaged = !whole || !decode_record(p, r.head_length(), r) || !head_valid(r);
+      if (damaged) break;
       subjects_.expect(r.subject());
       reader.passed(r.length);
       at += r.length;
@@ -349,6 +388,8 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
     for (size_t i = 0; i < n; i++)
       if (!load_record(segment, plan, batch[i]))
         return load_failed(path + " holds other messages than the snapshot says");
+    if (damaged && !pass_damage(segment, plan, reader, at))
+      return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " + reader.error());
   }
   if (segment->count() != plan.entries)
     return load_failed(path + " holds other messages than the snapshot says");
@@ -356,6 +397,46 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   segment->progress->advance(plan.size);
   segment->named = true;
   if (plan.sealed) segment->seal();
+  return true;
+}
+
+// Of a plain segment, whose head says nothing that is not known otherwise.
+bool SegmentStore::begins_with_a_record(const OpenFile& file) const {
+  char bytes[kRecordHead + UINT16_MAX + 1];
+  ssize_t got = disk_->pread(file.handle, bytes, sizeof bytes, kSegmentHead);
+  Record record;
+  return got > 0 && decode_record(bytes, (size_t)got, record) && record.head_length() <= (size_t)got && head_valid(record);
+}
+
+// The messages of a damaged place stay in the index, on a subject of their own: reads answer that they are damaged. Which ones
+// they are is known: those between the whole records around the place that the snapshot has as live.
+bool SegmentStore::pass_damage(Segment* segment, const SegmentPlan& plan, HeadReader& reader, uint64_t& at) {
+  uint64_t last = plan.sparse ? plan.base + kFar - 1 : plan.base + plan.entries - 1;
+  Record next{};
+  uint64_t end = reader.next_record(at, segment->end(), last, next);
+  uint64_t behind = end == plan.size ? last + 1 : next.seq;
+  if (plan.sparse) behind = std::min(behind, segment->end() + 1);  // one record; which numbers were passed over nobody knows
+  uint32_t offset = std::max(segment->size(), kSegmentHead);
+  if (offset != at || segment->count() >= plan.entries) return false;
+  uint32_t length = (uint32_t)std::max<uint64_t>(end - at, kRecordHead);
+  if (at + length > plan.size) return false;
+  segment->set_size((uint32_t)end);
+  while (segment->end() < behind && segment->count() < plan.entries) {
+    uint64_t seq = segment->end();
+    if (plan.dead(segment->count())) {
+      segment->push(seq, kNeverThere, segment->last_time_ns);
+      continue;
+    }
+    uint32_t id = subjects_.intern(kDamagedSubject);
+    link(id, seq);
+    IndexEntry e{offset, pack_length(length, false), id, 0};
+    segment->push(seq, e, segment->last_time_ns);
+    messages_++;
+    bytes_ += message_bytes(e);
+    damaged_.push_back(seq);
+  }
+  reader.passed(0);
+  at = end;
   return true;
 }
 

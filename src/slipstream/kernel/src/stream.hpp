@@ -81,6 +81,7 @@ class Stream {
   // returns. The reason is shown to clients. Only a restart brings the stream back, through its snapshot and its log.
   void go_offline(const std::string& reason);
   const std::string& offline_reason() const { return offline_reason_; }
+  void found_damaged(uint64_t seq);  // by a read; reported once, and a bounded number of them
 
   Consumer* find_consumer(string_view consumer_name);
   Consumer* consumer(uint32_t consumer_id);
@@ -297,6 +298,7 @@ class Stream {
   std::string offline_reason_;
   CounterTotals counters_;
   std::set<uint64_t> totals_asked_;  // of the leader: these entries are under way, or cannot be made here
+  std::set<uint64_t> damaged_found_;
   uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes
   std::vector<Subscription*> subscriptions_;
   TtlIndex ttls_;
