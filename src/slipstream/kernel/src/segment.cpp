@@ -36,7 +36,7 @@ void write_framed_segment_head(char* p, uint64_t base, uint32_t key_number, stri
 bool segment_head_valid(const char* p, uint64_t base, bool& framed, std::string& why) {
   framed = load32(p + 8) == kFramedVersion;
   if (load64(p) != kSegmentMagic || load32(p + kSegmentHead - 4) != crc32c(0, p, kSegmentHead - 4))
-    why = "its head is damaged";
+    why = kHeadDamaged;
   else if (!framed && load32(p + 8) != kPlainVersion)
     why = "its format version is unknown";
   else if (load64(p + 16) != base)

@@ -30,6 +30,7 @@ constexpr uint32_t kSegmentKeyAt = 24, kSegmentSaltAt = 32;
 void write_segment_head(char* p, uint64_t base);
 void write_framed_segment_head(char* p, uint64_t base, uint32_t key_number, string_view salt);
 bool segment_head_valid(const char* p, uint64_t base, bool& framed, std::string& why);
+constexpr const char* kHeadDamaged = "its head is damaged";  // why, when the checksum is wrong
 // The same; one flipped bit is put right in memory first: the checksum says where it is.
 bool mend_segment_head(char* p, uint64_t base, bool& framed, std::string& why);
 

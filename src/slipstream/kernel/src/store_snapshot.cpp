@@ -354,7 +354,8 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   if (got < 0) return load_failed(path + " cannot be read: " + strerror((int)-got));
   if (got < (ssize_t)kSegmentHead) return load_failed(path + " is shorter than when it was synced");
   if (std::string damage; !segment_head_valid(head, plan.base, framed, damage)) mended_ = path + ": " + damage;
-  if (!mend_segment_head(head, plan.base, framed, why) && !begins_with_a_record(*file)) return load_failed(path + ": " + why);
+  if (!mend_segment_head(head, plan.base, framed, why) && !(why == kHeadDamaged && begins_with_a_record(*file)))
+    return load_failed(path + ": " + why);
   if (!framed && disk_->size(file->handle) < (int64_t)plan.size)
     return load_failed(path + " is shorter than when it was synced");
   if (framed && !(segment->frames = FramedFile::open(*file, plan.base, plan.size, compressed_, options_.keys, why)))
