@@ -49,6 +49,14 @@ class SyncMode(IntEnum):
     relaxed = 1
 
 def crc32c(data: bytes | bytearray | memoryview, crc: int = 0) -> int: ...
+def siphash_1_3(text: bytes, a: int, b: int) -> int:
+    """SipHash-1-3 under the key `a`, `b`: of tables."""
+
+def siphash_2_4(text: bytes, a: int, b: int) -> int:
+    """SipHash-2-4, 64 bits."""
+
+def stored_hash(text: bytes, a: int, b: int) -> tuple[int, int]:
+    """SipHash-2-4, 128 bits: of message ids."""
 
 class Disk:
     def open(self, path: str, mode: int) -> int: ...
@@ -389,6 +397,10 @@ class DedupeWindow:
         """Begins to write down the window as it is now, for a checkpoint."""
     def write_cut(self, ids: int) -> bool:
         """Writes at most so many more, whatever has come and gone since; True: nothing is left."""
+    @staticmethod
+    def of_quick_hashes(snapshot: bytes) -> DedupeWindow:
+        """A window made of what versions before snapshots of format 5 wrote."""
+
     def written_window(self) -> DedupeWindow:
         """A window made of what was written; only when nothing is left."""
     def __len__(self) -> int: ...

@@ -1,4 +1,5 @@
-# The kernel's small tables by themselves, for tests: deliveries that wait for an acknowledgement, message ids in their window.
+# The kernel's small tables by themselves, for tests: deliveries that wait for an acknowledgement, message ids in their window,
+# and the hashes.
 
 cdef extern from "pending_table.hpp" namespace "slipstream":
     cdef cppclass CPendingDelivery "slipstream::PendingDelivery":
@@ -22,6 +23,10 @@ cdef extern from "pending_table.hpp" namespace "slipstream":
         size_t redelivered()
 
 cdef extern from "dedupe.hpp" namespace "slipstream":
+    cdef enum class CIdsFormat "slipstream::DedupeWindow::Format"(uint8_t):
+        quick_hashes
+        stored_hashes
+
     cdef cppclass CDedupeWindow "slipstream::DedupeWindow":
         void set_key(uint64_t, uint64_t)
         uint64_t find(string_view)
@@ -30,7 +35,30 @@ cdef extern from "dedupe.hpp" namespace "slipstream":
         size_t size()
         void begin_cut(CBuffer&)
         cbool write_cut(size_t)
-        cbool load(CReader&)
+        cbool load(CReader&, CIdsFormat)
+
+
+cdef extern from "siphash.hpp" namespace "slipstream":
+    cdef struct CHashKey "slipstream::HashKey":
+        uint64_t a, b
+    cdef struct CHash128 "slipstream::Hash128":
+        uint64_t a, b
+    uint64_t c_siphash_1_3 "slipstream::SipHash<1, 3>::hash64"(string_view, CHashKey)
+    uint64_t c_siphash_2_4 "slipstream::SipHash<2, 4>::hash64"(string_view, CHashKey)
+    CHash128 c_stored_hash "slipstream::stored_hash"(string_view, CHashKey)
+
+
+def siphash_1_3(bytes text not None, uint64_t a, uint64_t b):
+    return c_siphash_1_3(_to_view(text), CHashKey(a, b))
+
+
+def siphash_2_4(bytes text not None, uint64_t a, uint64_t b):
+    return c_siphash_2_4(_to_view(text), CHashKey(a, b))
+
+
+def stored_hash(bytes text not None, uint64_t a, uint64_t b):
+    cdef CHash128 h = c_stored_hash(_to_view(text), CHashKey(a, b))
+    return h.a, h.b
 
 
 cdef class PendingTable:
@@ -114,12 +142,23 @@ cdef class DedupeWindow:
         """Writes at most so many more; True when nothing is left."""
         return self.window.write_cut(ids)
 
+    @staticmethod
+    def of_quick_hashes(bytes snapshot not None):
+        """A window made of what versions before snapshots of format 5 wrote."""
+        cdef DedupeWindow loaded = DedupeWindow()
+        cdef CReader* reader = new CReader(_to_view(snapshot))
+        try:
+            assert loaded.window.load(reader[0], CIdsFormat.quick_hashes)
+        finally:
+            del reader
+        return loaded
+
     def written_window(self):
         """A window made of what was written."""
         cdef DedupeWindow loaded = DedupeWindow()
         cdef CReader* reader = new CReader(self.written.view())
         try:
-            assert loaded.window.load(reader[0])
+            assert loaded.window.load(reader[0], CIdsFormat.stored_hashes)
         finally:
             del reader
         return loaded

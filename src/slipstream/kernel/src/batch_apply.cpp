@@ -162,8 +162,8 @@ class Stream::BatchJudge {
   }
 
   Stream& s_;
-  std::unordered_set<string_view> ids_;
-  std::unordered_map<string_view, Written> written_;
+  std::unordered_set<string_view, StringHash> ids_;
+  std::unordered_map<string_view, Written, StringHash> written_;
   uint64_t count_ = 0, bytes_ = 0;
 };
 
@@ -192,6 +192,7 @@ Work Stream::apply_batch_commit(Reader in, Entry* entry) {
   string_view messages = parts && whole ? batch_parts_->view() : last_part;
   if (!whole) verdict.error = &kBatchIncomplete;
   else if (spec.sealed) verdict.error = &kSealed;
+  else if (count > UINT64_MAX - store->last_seq()) verdict.error = &kSequencesUsedUp;
   else judge_batch(messages, count, time_ns, verdict);
   if (!verdict.error) co_await store_batch(messages, count, time_ns, verdict);
   if (group.offline) co_return;

@@ -1,12 +1,17 @@
 // Message ids inside the duplicate window: 32 bytes in a ring, in order of time, and a 4-byte slot in a hash table.
 //
-// An id is remembered as a 128-bit keyed hash; the key is drawn when the stream is created and is part of its log, so that
-// every replica agrees and nobody can aim for a collision.
+// An id is remembered as a 128-bit keyed hash, which stands for it: two ids with one hash would be duplicates. The key is drawn
+// when the stream is created and is part of its log, so that every replica agrees and nobody can aim for a collision.
+//
+// Snapshots before format 5 have hashes of another function, for which collisions can be made without the key. Those ids are the
+// oldest of the window: for as long as there are some, an id is looked up by both.
 #pragma once
 #include <cassert>
 #include <vector>
 
 #include "bytes.hpp"
+#include "saturating.hpp"
+#include "siphash.hpp"
 
 namespace slipstream {
 
@@ -17,18 +22,18 @@ class DedupeWindow {
   // The sequence under which the id was stored, 0 if it is not in the window.
   uint64_t find(string_view id) const {
     if (count_ == 0) return 0;
-    uint64_t a = hash_bytes(id, key_a_), b = hash_bytes(id, key_b_);
-    for (size_t i = a & mask();; i = (i + 1) & mask()) {
-      if (slots_[i] == 0) return 0;
-      const Id& e = at(slots_[i]);
-      if (e.a == a && e.b == b) return e.seq;
-    }
+    uint64_t seq = find(stored_hash(id, {key_a_, key_b_}));
+    if (seq == 0 && quick_hashes_) seq = find({quick_hash(id, key_a_), quick_hash(id, key_b_)});
+    return seq;
   }
 
-  void insert(string_view id, uint64_t seq, int64_t time_ns) { insert({hash_bytes(id, key_a_), hash_bytes(id, key_b_), seq, time_ns}); }
+  void insert(string_view id, uint64_t seq, int64_t time_ns) {
+    Hash128 h = stored_hash(id, {key_a_, key_b_});
+    insert({h.a, h.b, seq, time_ns});
+  }
 
   void expire(int64_t now_ns, int64_t window_ns) {
-    while (count_ && now_ns - ring_[head_].time_ns >= window_ns) {
+    while (count_ && saturated_difference(now_ns, ring_[head_].time_ns) >= window_ns) {
       if (cut_left_ && !cut_at_) write_cut(kCutIds);  // what is about to go belongs to the snapshot under way
       if (cut_left_) cut_at_--;
       drop_oldest();
@@ -48,8 +53,8 @@ class DedupeWindow {
   // A snapshot of the window as it is now, written to `out` piece by piece with write_cut(), whatever comes and goes meanwhile.
   // `out` must stay where it is until everything is written, or end_cut().
   void begin_cut(Buffer& out) {
-    out.reserve(out.size() + 24 + count_ * sizeof(Id));  // growing by and by would copy tens of megabytes at once
-    out.put64(key_a_), out.put64(key_b_), out.put64(count_);
+    out.reserve(out.size() + 32 + count_ * sizeof(Id));  // growing by and by would copy tens of megabytes at once
+    out.put64(key_a_), out.put64(key_b_), out.put64(count_), out.put64(quick_hashes_);
     cut_ = &out;
     cut_at_ = 0;
     cut_left_ = count_;
@@ -67,10 +72,13 @@ class DedupeWindow {
   void end_cut() { cut_left_ = 0; }
   static constexpr size_t kCutIds = 1024;
 
-  bool load(Reader& in) {  // into an empty one
+  enum class Format : uint8_t { quick_hashes, stored_hashes };
+  bool load(Reader& in, Format format) {  // into an empty one
     assert(!count_);
     key_a_ = in.get64(), key_b_ = in.get64();
     uint64_t n = in.get64();
+    quick_hashes_ = format == Format::quick_hashes ? n : in.get64();
+    if (quick_hashes_ > n) return false;
     for (uint64_t i = 0; i < n && in.ok(); i++) {
       Id e{};
       e.a = in.get64(), e.b = in.get64(), e.seq = in.get64(), e.time_ns = (int64_t)in.get64();
@@ -84,6 +92,13 @@ class DedupeWindow {
 
   // Ids are numbered 1, 2, ... (mod 2^32, never 0 in use at once); a slot holds the number, the ring its place.
   size_t mask() const { return slots_.size() - 1; }
+  uint64_t find(const Hash128& h) const {
+    for (size_t i = h.a & mask();; i = (i + 1) & mask()) {
+      if (slots_[i] == 0) return 0;
+      const Id& e = at(slots_[i]);
+      if (e.a == h.a && e.b == h.b) return e.seq;
+    }
+  }
   const Id& at(uint32_t number) const { return ring_[(head_ + (uint32_t)(number - first_number_)) & (ring_.size() - 1)]; }
 
   void insert(Id e) {
@@ -128,12 +143,14 @@ class DedupeWindow {
     head_ = (head_ + 1) & (ring_.size() - 1);
     first_number_++;
     count_--;
+    if (quick_hashes_) quick_hashes_--;
     if (first_number_ == 0) first_number_ = 1, rebuild();
   }
 
   std::vector<Id> ring_;
   std::vector<uint32_t> slots_;
   size_t head_ = 0, count_ = 0;
+  uint64_t quick_hashes_ = 0;  // so many of the oldest have hashes of the old function
   Buffer* cut_ = nullptr;
   size_t cut_at_ = 0, cut_left_ = 0;  // still to be written: so many, from this place behind the oldest on
   uint32_t first_number_ = 1;

@@ -362,7 +362,7 @@ class SimDiskImpl final : public SimDisk {
 
   std::unique_ptr<SimDisk> image(Loss loss, uint64_t seed) const override {
     std::lock_guard guard(mutex_);
-    Random random(seed_ ^ hash_bytes((const char*)&seed, sizeof seed));
+    Random random(seed_ ^ quick_hash((const char*)&seed, sizeof seed));
     auto disk = std::make_unique<SimDiskImpl>(random.next());
     const Change* last = loss == Loss::torn_last ? last_write() : nullptr;
     std::map<const File*, FilePointer> copies;  // never walked: pointers differ from run to run

@@ -295,15 +295,13 @@ Consumer* Stream::consumer(uint32_t id) {
   return it == consumers.end() ? nullptr : it->second.get();
 }
 
+// Of snapshots. What only some streams have stands in sections, since 3; their lengths have 64 bits since 4. Since 5 message ids are
+// hashed as dedupe.hpp does it today.
 namespace {
 
-constexpr uint16_t kPlainFormat = 2, kSectionsFormat = 3, kLongSectionsFormat = 4;
+constexpr uint16_t kSourcesFormat = 2, kSectionsFormat = 3, kLongSectionsFormat = 4, kStoredHashesFormat = 5;
 
 }  // namespace
-
-// What only some streams have stands in sections: a stream without them is as an older version wrote it.
-bool Stream::has_sections() const {
-  return batch_part_count_ || !ended_fast_batches_.empty() || !schedules_.empty() || spec.counter;
 }
 
 bool Stream::load_sections(Reader& in, uint16_t format, string_view& totals) {
@@ -330,7 +328,7 @@ bool Stream::load_sections(Reader& in, uint16_t format, string_view& totals) {
 }
 
 void Stream::snapshot_head(Buffer& out) const {
-  out.put16(has_sections() ? kLongSectionsFormat : kPlainFormat);
+  out.put16(kFormat);
   out.put_text(account.name);
   out.put_text(name);
   out.put_text(description);
@@ -340,8 +338,9 @@ void Stream::snapshot_head(Buffer& out) const {
 
 bool Stream::load(Reader& in, uint16_t format) {
   last_msg_id_ = in.get_text();
-  if (!dedupe_.load(in) || !ttls_.load(in)) return false;
-  if (format >= 2 && !load_sources(in)) return false;
+  using Ids = DedupeWindow::Format;
+  if (!dedupe_.load(in, format >= kStoredHashesFormat ? Ids::stored_hashes : Ids::quick_hashes) || !ttls_.load(in)) return false;
+  if (format >= kSourcesFormat && !load_sources(in)) return false;
   next_consumer_id = in.get32();
   uint32_t n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) {

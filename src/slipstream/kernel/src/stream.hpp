@@ -88,7 +88,7 @@ class Stream {
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
   void count_bytes();  // keeps the account's and the server's sums; after every change
-  static constexpr uint16_t kFormat = 4;  // of snapshots; the newest that load() knows
+  static constexpr uint16_t kFormat = 5;  // of snapshots; the newest that load() knows
   bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view header, string_view body);
   void mirror_caught_up();  // from now on direct gets of the origin's messages may be answered here (mirror_direct)
@@ -257,7 +257,6 @@ class Stream {
 
   // stream_snapshot.cpp
   enum class Section : uint16_t { batch_parts = 1, ended_fast_batches = 2, schedules = 3, counter_totals = 4 };
-  bool has_sections() const;
   void snapshot_head(Buffer& out) const;
   StreamSnapshot* snapshot_under_way_ = nullptr;
   uint64_t snapshots_ = 0;  // begun; a consumer that has not seen the newest one has yet to be written

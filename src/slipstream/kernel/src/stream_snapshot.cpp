@@ -21,7 +21,6 @@ StreamSnapshot::StreamSnapshot(Stream& s, CheckpointSyncs& syncs)
     return;
   }
   const uint64_t last_seq = s.store->last_seq();
-  sections_ = s.has_sections();
   s.snapshot_head(pieces_[kHead]);
   s.dedupe_.begin_cut(pieces_[kIds]);
   s.ttls_.begin_cut(pieces_[kEnds], pieces_[kNevers], last_seq);
@@ -109,8 +108,7 @@ void StreamSnapshot::write_first(Consumer& c) {
 
 std::vector<Buffer> StreamSnapshot::take() {
   assert(written_);
-  if (sections_) put_section_heads();
-  else pieces_[kSchedules].clear();
+  put_section_heads();
   store32(pieces_[kMiddle].data() + logged_count_at_, logged_count_);
   store32(pieces_[kRetention].data() + count_at_, count_);
   return std::move(pieces_);

@@ -47,7 +47,6 @@ class StreamSnapshot {
   uint32_t logged_count_ = 0, count_ = 0, next_consumer_ = 0;
   std::shared_ptr<Buffer> parts_;  // of a batch that waits for its commit: so many bytes of them
   size_t parts_bytes_ = 0, parts_at_ = 0;
-  bool sections_ = false;
   bool refused_ = false, written_ = false;
 };
 

@@ -15,6 +15,7 @@
 #include "bytes.hpp"
 #include "large_memory.hpp"
 #include "message_store.hpp"
+#include "siphash.hpp"
 
 namespace slipstream {
 
@@ -105,7 +106,7 @@ class SubjectTable {
   struct Slot {
     uint32_t hash, id;
   };
-  static uint32_t hash_of(string_view name) { return (uint32_t)(hash_bytes(name) >> 32); }
+  static uint32_t hash_of(string_view name) { return (uint32_t)table_hash(name); }
   uint32_t find_hashed(string_view name, uint32_t hash) const;
   uint32_t new_id();
   void insert(uint32_t hash, uint32_t id);

@@ -1,6 +1,9 @@
 #include "subjects.hpp"
 
 #include <algorithm>
+#include <cassert>
+
+#include "connection.hpp"
 
 namespace slipstream {
 namespace {
@@ -39,6 +42,8 @@ string_view take_token(string_view& rest, bool& last) {
 }
 
 }  // namespace
+
+bool hears(const Subscription& s) { return !s.dead && (!s.connection || s.connection->hears()); }
 
 bool valid_subject(string_view s) { return check_subject(s, true); }
 bool valid_literal(string_view s) { return check_subject(s, false); }
@@ -98,7 +103,22 @@ bool subject_is_subset(string_view narrow, string_view wide) {
 }
 
 SubjectTrie::SubjectTrie() = default;
-SubjectTrie::~SubjectTrie() = default;
+// Leaf by leaf: a chain of nodes that destroy one another would need as much stack as it is long.
+SubjectTrie::~SubjectTrie() {
+  std::vector<std::unique_ptr<Node>> left;
+  auto take_children = [&left](Node& node) {
+    for (auto& [token, child] : node.children) left.push_back(std::move(child));
+    node.children.clear();
+    if (node.one) left.push_back(std::move(node.one));
+    if (node.rest) left.push_back(std::move(node.rest));
+  };
+  take_children(root_);
+  while (!left.empty()) {
+    std::unique_ptr<Node> node = std::move(left.back());
+    left.pop_back();
+    take_children(*node);
+  }
+}
 
 void SubjectTrie::insert(Subscription* s) {
   Node* node = &root_;
@@ -118,52 +138,88 @@ void SubjectTrie::insert(Subscription* s) {
       node = it->second.get();
     }
   }
-  if (s->queue.empty()) {
-    node->plain.push_back(s);
-  } else {
-    auto q = std::find_if(node->queues.begin(), node->queues.end(), [&](Queue& x) { return x.name == s->queue; });
-    if (q == node->queues.end()) q = node->queues.insert(q, Queue{s->queue, {}});
-    q->members.push_back(s);
+  std::vector<Subscription*>* list = &node->plain;
+  if (!s->queue.empty()) {
+    size_t q = queue_place(*node, s->queue);
+    list = q < node->queues.size() ? &node->queues[q].members : &add_queue(*node, s->queue).members;
   }
+  s->place = (uint32_t)list->size();
+  list->push_back(s);
   size_++;
   invalidate(*s);
 }
 
 void SubjectTrie::remove(Subscription* s) {
-  remove_below(root_, s->subject, s);
+  struct Step { Node* node; string_view token; bool last; };
+  std::vector<Step> path;
+  Node* node = &root_;
+  string_view rest = s->subject;
+  for (bool last = false; !last;) {
+    string_view token = take_token(rest, last);
+    path.push_back({node, token, last});
+    if (token == "*") node = node->one.get();
+    else if (token == ">" && last) node = node->rest.get();
+    else node = node->children.find(token)->second.get();
+  }
+  take_out(*node, s);
+  for (; node->empty() && !path.empty(); path.pop_back()) {
+    auto [parent, token, last] = path.back();
+    if (token == "*") parent->one.reset();
+    else if (token == ">" && last) parent->rest.reset();
+    else parent->children.erase(parent->children.find(token));
+    node = parent;
+  }
   size_--;
   invalidate(*s);
 }
 
-// Returns true when `node` has become empty, so that its parent drops it.
-bool SubjectTrie::remove_below(Node& node, string_view rest, Subscription* s) {
-  if (rest.empty()) {
-    auto erase_from = [s](std::vector<Subscription*>& v) {
-      auto it = std::find(v.begin(), v.end(), s);
-      if (it != v.end()) { *it = v.back(); v.pop_back(); }
-    };
-    if (s->queue.empty()) {
-      erase_from(node.plain);
-    } else {
-      auto q = std::find_if(node.queues.begin(), node.queues.end(), [&](Queue& x) { return x.name == s->queue; });
-      if (q != node.queues.end()) {
-        erase_from(q->members);
-        if (q->members.empty()) node.queues.erase(q);
-      }
-    }
-    return node.empty();
+void SubjectTrie::take_out(Node& node, Subscription* s) {
+  auto erase_from = [s](std::vector<Subscription*>& list) {
+    assert(s->place < list.size() && list[s->place] == s);
+    list[s->place] = list.back();
+    list[s->place]->place = s->place;
+    list.pop_back();
+  };
+  if (s->queue.empty()) return erase_from(node.plain);
+  size_t q = queue_place(node, s->queue);
+  erase_from(node.queues[q].members);
+  if (node.queues[q].members.empty()) drop_queue(node, q);
+}
+
+size_t SubjectTrie::queue_place(const Node& node, string_view name) {
+  if (node.queue_places) {
+    auto it = node.queue_places->find(name);
+    return it == node.queue_places->end() ? node.queues.size() : it->second;
   }
-  bool last = false;
-  string_view token = take_token(rest, last);
-  if (token == "*") {
-    if (node.one && remove_below(*node.one, rest, s)) node.one.reset();
-  } else if (token == ">" && last) {
-    if (node.rest && remove_below(*node.rest, rest, s)) node.rest.reset();
-  } else {
-    auto it = node.children.find(token);
-    if (it != node.children.end() && remove_below(*it->second, rest, s)) node.children.erase(it);
+  size_t i = 0;
+  while (i < node.queues.size() && node.queues[i].name != name) i++;
+  return i;
+}
+
+SubjectTrie::Queue& SubjectTrie::add_queue(Node& node, const std::string& name) {
+  if (node.queues.size() == kQueuesListed) {
+    node.queue_places = std::make_unique<StringMap<uint32_t>>();
+    for (size_t i = 0; i < node.queues.size(); i++) node.queue_places->emplace(node.queues[i].name, (uint32_t)i);
   }
-  return node.empty();
+  if (node.queue_places) node.queue_places->emplace(name, (uint32_t)node.queues.size());
+  return node.queues.emplace_back(Queue{name, {}});
+}
+
+void SubjectTrie::drop_queue(Node& node, size_t place) {
+  if (node.queue_places) node.queue_places->erase(node.queues[place].name);
+  if (place + 1 < node.queues.size()) {
+    node.queues[place] = std::move(node.queues.back());
+    if (node.queue_places) (*node.queue_places)[node.queues[place].name] = (uint32_t)place;
+  }
+  node.queues.pop_back();
+  if (node.queues.empty()) node.queue_places.reset();
+}
+
+size_t SubjectTrie::QueueNames::find(string_view name) {
+  if (names_.size() <= kQueuesListed) return (size_t)(std::find(names_.begin(), names_.end(), name) - names_.begin());
+  for (size_t i = places_.size(); i < names_.size(); i++) places_.emplace(names_[i], i);
+  auto it = places_.find(name);
+  return it == places_.end() ? names_.size() : it->second;
 }
 
 void SubjectTrie::invalidate(const Subscription& s) {
@@ -174,40 +230,50 @@ void SubjectTrie::invalidate(const Subscription& s) {
     return;
   }
   if (slots_.empty()) return;
-  Slot& slot = slots_[hash_bytes(s.subject) & (kSlots - 1)];
+  Slot& slot = slots_[quick_hash(s.subject) & (kSlots - 1)];
   if (slot.subject == s.subject) slot.generation = 0;
 }
 
-void SubjectTrie::collect(const Node& node, MatchResult& out, std::vector<string_view>& names) {
-  out.plain.insert(out.plain.end(), node.plain.begin(), node.plain.end());
+void SubjectTrie::collect(const Node& node, MatchResult& out, QueueNames& names) {
+  for (Subscription* s : node.plain)
+    if (hears(*s)) out.plain.push_back(s);
   for (const Queue& q : node.queues) {
-    size_t i = 0;
-    while (i < names.size() && names[i] != q.name) i++;
-    if (i == names.size()) {
-      names.push_back(q.name);
-      out.queues.emplace_back();
+    size_t i = names.find(q.name);
+    for (Subscription* s : q.members) {
+      if (!hears(*s)) continue;
+      if (i == names.size()) {
+        names.add(q.name);
+        out.queues.emplace_back();
+      }
+      out.queues[i].push_back(s);
     }
-    out.queues[i].insert(out.queues[i].end(), q.members.begin(), q.members.end());
   }
 }
 
 // `by_last_token` becomes true where the result would be another one with another last token.
-void SubjectTrie::walk(const Node& start, string_view rest, MatchResult& out, std::vector<string_view>& names, bool& by_last_token) {
-  const Node* node = &start;
-  for (;;) {
-    if (node->rest) collect(*node->rest, out, names);
-    bool last = false;
-    string_view token = take_token(rest, last);
-    if (node->one) {
-      if (last) collect(*node->one, out, names);
-      else walk(*node->one, rest, out, names, by_last_token);
+void SubjectTrie::walk(string_view literal, MatchResult& out, bool& by_last_token) const {
+  branches_.clear();
+  branches_.push_back({&root_, literal, false});
+  while (!branches_.empty()) {
+    auto [node, rest, ends] = branches_.back();
+    branches_.pop_back();
+    while (node && !ends) {
+      if (node->rest) collect(*node->rest, out, names_);
+      string_view token = take_token(rest, ends);
+      if (ends && node->one) collect(*node->one, out, names_);
+      const Node* child = nullptr;
+      if (!node->children.empty()) {
+        if (ends) by_last_token = true;
+        auto it = node->children.find(token);
+        if (it != node->children.end()) child = it->second.get();
+      }
+      if (!ends && node->one) {
+        if (child) branches_.push_back({child, rest, false});
+        child = node->one.get();
+      }
+      node = child;
     }
-    if (node->children.empty()) return;
-    if (last) by_last_token = true;
-    auto it = node->children.find(token);
-    if (it == node->children.end()) return;
-    node = it->second.get();
-    if (last) return collect(*node, out, names);
+    if (node) collect(*node, out, names_);
   }
 }
 
@@ -219,7 +285,7 @@ bool SubjectTrie::match_new(string_view literal, MatchResult& out) const {
   names_.clear();
   if (has_empty_token(literal)) return false;  // no token of a subscription stands for nothing
   bool by_last_token = false;
-  walk(root_, literal, out, names_, by_last_token);
+  walk(literal, out, by_last_token);
   return !by_last_token;
 }
 
@@ -230,7 +296,7 @@ const MatchResult& SubjectTrie::match_reply(string_view literal) {
     return scratch_;
   }
   if (reply_slots_.empty()) reply_slots_.resize(kReplySlots);
-  ReplySlot& slot = reply_slots_[hash_bytes(prefix) & (kReplySlots - 1)];
+  ReplySlot& slot = reply_slots_[quick_hash(prefix) & (kReplySlots - 1)];
   if (slot.changes == changes_ && slot.prefix == prefix) return slot.result;
   if (!match_new(literal, scratch_)) return scratch_;
   slot.prefix.assign(prefix);
@@ -242,7 +308,7 @@ const MatchResult& SubjectTrie::match_reply(string_view literal) {
 const MatchResult& SubjectTrie::match(string_view literal) {
   if (bypasses_cache(literal)) return match_reply(literal);
   if (slots_.empty()) slots_.resize(kSlots);
-  uint64_t h = hash_bytes(literal);
+  uint64_t h = quick_hash(literal);
   Slot& slot = slots_[h & (kSlots - 1)];
   if (slot.hash == h && slot.generation == generation_ && slot.subject == literal) {
     hits++;
