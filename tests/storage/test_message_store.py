@@ -189,7 +189,7 @@ class StoreMachine(RuleBasedStateMachine):
             after = self.model.next_on_subject(subject, seq)
             assert self.store.next_on_subject(identity, seq) == after
             assert self.store.subject_state(identity) == (seqs[0], seqs[-1], len(seqs))
-            walked, here = [], self.store.next_on_subject(identity, 0)
+            walked, here = [], self.store.next_on_subject(identity, 1)
             while here:
                 walked.append(here)
                 here = self.store.next_on_subject(identity, here + 1)

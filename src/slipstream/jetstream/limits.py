@@ -7,6 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+# No stream has a sequence beyond: a number in every client's language, on which no arithmetic
+# wraps (kSequenceMax in the kernel). A consumer may wait for more; it will wait for ever.
+SEQUENCE_MAX = 2**63 - 1
+
 
 class ServerLimits(NamedTuple):
     """The server's own; 0 means no limit. Sizes in bytes, durations in ns. `default_max_consumers`

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from slipstream.jetstream import subjects
-from slipstream.jetstream.limits import AccountLimits, ServerLimits
+from slipstream.jetstream.limits import SEQUENCE_MAX, AccountLimits, ServerLimits
 from slipstream.jetstream.names import (
     DESCRIPTION_BYTES_MAX,
     METADATA_BYTES_MAX,
@@ -155,6 +155,8 @@ def _fill_limits(config: StreamConfig, pedantic: bool) -> None:
         raise invalid(f"maximum replicas is {REPLICAS_MAX}")
     if config.num_replicas < 0:
         raise ApiError(ErrorCode.REPLICAS_COUNT_CANNOT_BE_NEGATIVE)
+    if config.first_seq > SEQUENCE_MAX:
+        raise invalid(f"first sequence is too large, maximum allowed is {SEQUENCE_MAX}")
     for name in ("max_msgs", "max_msgs_per_subject", "max_bytes", "max_msg_size", "max_consumers"):
         value = getattr(config, name)
         if value < -1 and pedantic:

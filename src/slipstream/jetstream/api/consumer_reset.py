@@ -15,6 +15,7 @@ from slipstream.jetstream.api.state import consumer_info, shown_config
 from slipstream.jetstream.consumer_config import DeliverPolicy
 from slipstream.jetstream.json.decode import DecodeError, decode_single
 from slipstream.jetstream.json.objects import UINT64, GoStruct
+from slipstream.jetstream.limits import SEQUENCE_MAX
 from slipstream.jetstream.registry import Consumer
 from slipstream.kernel.values import StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
@@ -53,7 +54,12 @@ def _wanted(request: Request) -> int:
 
 
 def _check(api: ApiCore, consumer: Consumer, seq: int) -> None:
-    """Not before what the consumer was made for."""
+    """Not before what the consumer was made for, and not beyond all streams."""
+    if seq > SEQUENCE_MAX:
+        raise ApiError(
+            ErrorCode.CONSUMER_INVALID_RESET,
+            err=f"sequence is too large, maximum is {SEQUENCE_MAX}",
+        )
     config = consumer.config
     if config.deliver_policy is DeliverPolicy.ALL:
         return

@@ -24,7 +24,7 @@ from slipstream.jetstream.descriptions import describe_stream
 from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.json.times import format_time
-from slipstream.jetstream.limits import Reservations
+from slipstream.jetstream.limits import SEQUENCE_MAX, Reservations
 from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Stream
 from slipstream.jetstream.sourcing.origin_rules import check_filters
@@ -201,6 +201,10 @@ def purge(api: ApiCore, request: Request, now_ns: int) -> None:
         raise ApiError(ErrorCode.STREAM_SEALED)
     if stream.config.deny_purge:
         raise ApiError(ErrorCode.STREAM_PURGE_FAILED, err="stream purge not permitted")
+    if wanted.seq > SEQUENCE_MAX:
+        raise ApiError(
+            ErrorCode.STREAM_PURGE_FAILED, err=f"sequence is too large, maximum is {SEQUENCE_MAX}"
+        )
 
     def done(purged: int, done_ns: int) -> None:
         api.answer(request, {"success": True, "purged": purged}, done_ns)

@@ -95,7 +95,7 @@ BatchStaging::Batches::iterator BatchStaging::open(string_view id, uint64_t seq,
 // Its sequence is the next one and not too high; otherwise the batch is over and the message answered.
 bool BatchStaging::continues(Batches::iterator it, uint64_t seq, bool end_only, string_view reply) {
   Batch& b = it->second;
-  b.deadline_ns = stream_.js.kernel.now.monotonic_ns + timeout_ns();
+  b.deadline_ns = saturated_sum(stream_.js.kernel.now.monotonic_ns, timeout_ns());
   stream_.js.kernel.timers.set_earlier(timer_, b.deadline_ns);
   if (++b.last_seq != seq || (seq == 1 && end_only)) {
     abandon(it, "incomplete");

@@ -67,7 +67,7 @@ bool Consumer::start_position(Reader& in) {
       break;
     }
     case DeliverPolicy::next:
-      start = last + 1;
+      start = behind(last);
       break;
     case DeliverPolicy::by_start_sequence:
       start = std::max(spec.opt_start_seq, first);
@@ -105,7 +105,7 @@ bool Consumer::find_start_time(Reader& in, uint64_t& start) {
   MessageStore& m = store();
   if (found && found <= upto) {
     start = m.next_live(found);
-    if (!start) start = m.last_seq() + 1;
+    if (!start) start = behind(m.last_seq());
     return true;
   }
   start = found;
@@ -138,7 +138,7 @@ void Consumer::attach() {
   if (spec.flow_control) open_window();
   interest_changed();
   if (spec.sourcing && consumer_seq_ > 0) propose_reset(0, 0);
-  if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
+  if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = saturated_sum(kernel().now.wall_ns, spec.idle_heartbeat_ns);
   rearm();
 }
 
@@ -187,8 +187,11 @@ void Consumer::shift_deadlines(const ConsumerSpec& old) {
   if (spec.ack_policy == AckPolicy::flow_control) return;
   std::vector<PendingDelivery*> all;
   for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) all.push_back(p);
-  for (PendingDelivery* p : all)
-    pending_.set_deadline(p, p->deadline_ns + ack_wait_of(spec, p->deliveries) - ack_wait_of(old, p->deliveries));
+  for (PendingDelivery* p : all) {
+    int64_t longer_ns = saturated_difference(ack_wait_of(spec, p->deliveries), ack_wait_of(old, p->deliveries));
+    bool never = p->deadline_ns == INT64_MAX;  // its old wait was cut at the end of time: only the new one says when
+    pending_.set_deadline(p, never ? ack_deadline_ns(p->sent_ns, p->deliveries) : saturated_sum(p->deadline_ns, longer_ns));
+  }
 }
 
 // ------------------------------------------------------------------ messages that go
@@ -259,7 +262,7 @@ void Consumer::purged(string_view filter, uint64_t first_left, bool untold) {
   }
   MessageStore& m = store();
   uint64_t start = std::max<uint64_t>(m.first_seq(), 1);
-  if (within) start = first_left ? first_left : m.last_seq() + 1;
+  if (within) start = first_left ? first_left : behind(m.last_seq());
   cursor_ = std::max(cursor_, start - 1);
   if (pending_.empty()) floor_consumer_seq_ = consumer_seq_, floor_stream_seq_ = cursor_;
   else floor_stream_seq_ = std::max(filter.empty() ? floor : floor_stream_seq_, start - 1);
@@ -283,7 +286,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     return answer();
   } else if (body == "+WPI") {
     int64_t now = kernel().now.wall_ns;
-    if (PendingDelivery* p = pending_.find(stream_seq)) propose_deadline(stream_seq, now, now + wait_ns(p->deliveries));  // or not
+    if (PendingDelivery* p = pending_.find(stream_seq)) propose_deadline(stream_seq, now, saturated_sum(now, wait_ns(p->deliveries)));  // or not
     return answer();
   } else if (body.starts_with("+NXT")) {
     on_ack(deliveries, stream_seq, consumer_seq, {}, {});
@@ -300,7 +303,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
   PendingDelivery* p = pending_.find(stream_seq);
   if (p && !p->acking && spec.sample_percent > 0 && !body.starts_with("+TERM") &&
       (int64_t)(kernel().random() % 100) < spec.sample_percent)
-    advise("ack_sample", stream_seq, consumer_seq, deliveries, kernel().now.wall_ns - p->sent_ns, {});
+    advise("ack_sample", stream_seq, consumer_seq, deliveries, saturated_difference(kernel().now.wall_ns, p->sent_ns), {});
   if (p) p->acking = true;
   acks_.put64(stream_seq);
   acks_.put64(consumer_seq);
@@ -380,7 +383,7 @@ void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliv
       p->queued = false;
       redelivery_.erase(std::remove(redelivery_.begin(), redelivery_.end(), stream_seq), redelivery_.end());
     }
-    if (propose_deadline(stream_seq, now, now + delay)) return;
+    if (propose_deadline(stream_seq, now, saturated_sum(now, delay))) return;
     p = pending_.find(stream_seq);  // the log takes no delay: it comes at once
   }
   queue_redelivery(p);

@@ -67,6 +67,7 @@ uint64_t Consumer::next_arrival(uint64_t from) {
 
 // Smallest live sequence >= from that the filters let through; 0: none.
 uint64_t Consumer::next_match(uint64_t from) {
+  if (from == 0) return 0;  // behind the last sequence that there is
   MessageStore& m = store();
   if (spec.filters.empty()) return m.next_live(from);
   if (wildcard_filters_.empty() && literal_filters_.size() == 1) {
@@ -84,6 +85,7 @@ uint64_t Consumer::next_match(uint64_t from) {
 uint64_t Consumer::next_to_deliver(bool& unfinished) {
   MessageStore& m = store();
   uint64_t from = std::max(cursor_, scanned_) + 1;
+  if (from == 0) return 0;
   if (spec.filters.empty() || (wildcard_filters_.empty() && literal_filters_.size() == 1)) {
     uint64_t seq = next_match(from);
     if (!seq) scanned_ = m.last_seq();

@@ -122,6 +122,10 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
     v.error = &kSealed;
     return;
   }
+  if (seq <= store->last_seq()) {  // behind the last sequence that there is
+    v.error = &kSequencesUsedUp;
+    return;
+  }
   PublishHeaders h;
   int64_t ttl_s = kTtlNone;
   if (!header.empty()) {

@@ -12,6 +12,7 @@ constexpr int kMessagesPerRun = 2048;
 constexpr size_t kBytesPerRun = 2 << 20;          // then other consumers have their turn
 constexpr size_t kCongestedBytes = 4 << 20;       // pending output of the receiver at which delivery waits
 constexpr int64_t kMillisecond = 1'000'000;
+constexpr int64_t kLongestPauseNs = 1'000'000'000'000'000'000;  // of a rate limit near nothing: 31 years
 
 // A header block, which may be empty, with one more line at its end.
 std::string with_header(string_view block, string_view name, string_view value) {
@@ -34,7 +35,7 @@ int64_t Consumer::wait_ns(uint32_t deliveries) const { return ack_wait_of(spec, 
 
 // A consumer that is acknowledged by flow control delivers again after a reset only, never because time has passed.
 int64_t Consumer::ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const {
-  return spec.ack_policy == AckPolicy::flow_control ? INT64_MAX : sent_ns + wait_ns(deliveries);
+  return spec.ack_policy == AckPolicy::flow_control ? INT64_MAX : saturated_sum(sent_ns, wait_ns(deliveries));
 }
 
 bool Consumer::stalled_by_ack_pending() const {
@@ -256,8 +257,8 @@ void Consumer::redeliver_all_pending() {
 bool Consumer::held_back(const StoredMessage& m, size_t bytes) {
   int64_t now = kernel().now.wall_ns;
   if (spec.replay_original && replay_last_ns_ && m.seq <= replay_upto_) {
-    int64_t due = replay_sent_ns_ + (m.time_ns - replay_last_ns_);
-    if (m.time_ns - replay_last_ns_ > kMillisecond && due > now) {
+    int64_t apart_ns = saturated_difference(m.time_ns, replay_last_ns_), due = saturated_sum(replay_sent_ns_, apart_ns);
+    if (apart_ns > kMillisecond && due > now) {
       not_before_ns_ = due;
       return true;
     }
@@ -278,7 +279,8 @@ bool Consumer::acquire_rate(size_t bytes) {
   tokens_at_ns_ = now;
   double missing = std::min((double)bytes, burst) - tokens_;
   if (missing > 0) {
-    not_before_ns_ = now + (int64_t)(missing / rate * 1e9) + kMillisecond;
+    double wait_ns = std::min(missing / rate * 1e9, (double)kLongestPauseNs);
+    not_before_ns_ = saturated_sum(now, (int64_t)wait_ns + kMillisecond);
     return false;
   }
   tokens_ -= (double)bytes;
@@ -310,7 +312,7 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
     record_delivery(seq, again, deliveries);
     send(push_target_, m, ack_reply);
     if (spec.flow_control) flow_control(size);
-    if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = kernel().now.wall_ns + spec.idle_heartbeat_ns;
+    if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = saturated_sum(kernel().now.wall_ns, spec.idle_heartbeat_ns);
     return Outcome::delivered;
   }
   PullRequest* r = request_for({size, left + 1, pending_.size()});
@@ -330,7 +332,7 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
     }
     waiting_.erase(waiting_.begin());
   } else {
-    if (r->heartbeat_ns) r->next_heartbeat_ns = kernel().now.wall_ns + r->heartbeat_ns;
+    if (r->heartbeat_ns) r->next_heartbeat_ns = saturated_sum(kernel().now.wall_ns, r->heartbeat_ns);
     waiting_.requeue_first(spec.priority_policy);
   }
   return Outcome::delivered;
@@ -423,13 +425,13 @@ void Consumer::on_timer() {
       heartbeat(spec.deliver_subject);
       if (spec.ack_policy == AckPolicy::flow_control && !pending_.empty() && flow_id_.empty()) ask_flow();
     }
-    next_heartbeat_ns_ = now + spec.idle_heartbeat_ns;
+    next_heartbeat_ns_ = saturated_sum(now, spec.idle_heartbeat_ns);
   }
   if (spec.inactive_threshold_ns > 0 && !inactive_reported_) {
     drop_abandoned_requests();
     bool in_use = spec.push() ? active_ : !waiting_.empty();
     if (in_use) last_activity_ns_ = now;
-    unused_from_ns_ = last_activity_ns_ + spec.inactive_threshold_ns;
+    unused_from_ns_ = saturated_sum(last_activity_ns_, spec.inactive_threshold_ns);
     if (now >= unused_from_ns_) unused_from_ns_ = unused_from_ns();
     if (now >= unused_from_ns_) {
       inactive_reported_ = true;
@@ -449,8 +451,8 @@ int64_t Consumer::unused_from_ns() const {
   auto& table = const_cast<PendingTable&>(pending_);
   if (!spec.push())
     for (PendingDelivery* p = table.first(); p; p = table.next(p))
-      since_ns = std::max(since_ns, p->queued ? p->sent_ns + 2 * wait_ns(p->deliveries) : p->deadline_ns);
-  return since_ns + spec.inactive_threshold_ns;
+      since_ns = std::max(since_ns, p->queued ? saturated_sum(p->sent_ns, saturated_product(2, wait_ns(p->deliveries))) : p->deadline_ns);
+  return saturated_sum(since_ns, spec.inactive_threshold_ns);
 }
 
 // Sets the timer to whatever comes first of all that a consumer waits for.
@@ -462,7 +464,7 @@ void Consumer::rearm() {
   if (not_before_ns_ > now) at = std::min(at, not_before_ns_);
   if (pin_.held()) at = std::min(at, pin_.until_ns);
   if (spec.inactive_threshold_ns > 0 && !inactive_reported_)
-    at = std::min(at, std::max({now + 100 * kMillisecond, last_activity_ns_ + spec.inactive_threshold_ns, unused_from_ns_}));
+    at = std::min(at, std::max({now + 100 * kMillisecond, saturated_sum(last_activity_ns_, spec.inactive_threshold_ns), unused_from_ns_}));
   if (at == INT64_MAX) kernel().timers.cancel(timer_);
   else kernel().timers.set(timer_, std::max(kernel().monotonic_of(at), kernel().now.monotonic_ns + kMillisecond / 10));
 }
@@ -484,7 +486,7 @@ void Consumer::advise(const char* kind, uint64_t stream_seq, uint64_t consumer_s
   e.a = stream_.group.id, e.b = id, e.c = stream_seq, e.d = consumer_seq, e.e = deliveries;
   e.t0 = delay_ns;
   e.s0 = kind, e.s1 = reason, e.s2 = group;
-  kernel().emit(std::move(e));
+  kernel().emit_advisory(std::move(e));
 }
 
 }  // namespace slipstream

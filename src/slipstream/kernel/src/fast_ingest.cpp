@@ -245,7 +245,7 @@ void FastIngest::send_ack(const std::string& id, const Batch& b, string_view rep
 // ------------------------------------------------------------------ batches that end
 
 void FastIngest::touch(Batch& b) {
-  b.deadline_ns = stream_.js.kernel.now.monotonic_ns + timeout_ns();
+  b.deadline_ns = saturated_sum(stream_.js.kernel.now.monotonic_ns, timeout_ns());
   stream_.js.kernel.timers.set_earlier(timer_, b.deadline_ns);
 }
 
@@ -263,7 +263,7 @@ void FastIngest::on_timer() {
   int64_t now = stream_.js.kernel.now.monotonic_ns, next = INT64_MAX;
   std::vector<std::string> due;
   for (auto& [id, b] : batches_) {
-    if (b.pending) b.deadline_ns = std::max(b.deadline_ns, now + timeout_ns());  // the log is slow, not the publisher
+    if (b.pending) b.deadline_ns = std::max(b.deadline_ns, saturated_sum(now, timeout_ns()));  // the log is slow, not the publisher
     if (b.deadline_ns <= now) due.push_back(id);
     else next = std::min(next, b.deadline_ns);
   }

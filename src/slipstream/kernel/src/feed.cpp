@@ -149,11 +149,13 @@ void Feed::begin_entry() {
 void Feed::append(const Delivery& d, string_view subject, string_view header, string_view body) {
   if (open_.size() && open_.size() + subject.size() + header.size() + body.size() > kEntryBytes) seal();
   if (state_ != FeedState::open) return;
+  string_view stored_on = transformed(subject);
+  if (stored_on.size() > kSubjectBytesMax) return stop(FeedState::refused);
   if (open_.empty()) begin_entry();
   edited_.clear();
   if (!header.empty()) append_without_publish_checks(edited_, header, !mirror());
   if (!mirror()) source_header(edited_, d.origin_seq, subject);
-  subject = transformed(subject);
+  subject = stored_on;
   open_.put64(d.origin_seq);
   if (mirror()) open_.put64((uint64_t)d.time_ns);
   open_.put16((uint16_t)subject.size());

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "message_headers.hpp"
+
 namespace slipstream {
 namespace {
 
@@ -66,17 +68,8 @@ size_t JetStream::on_ack(Account& account, string_view subject, string_view repl
   auto it = names.find(key);
   if (it == names.end() || !it->second->hears_acks()) return 0;
   uint64_t v[3];
-  for (size_t i = 0; i < 3; i++) {
-    uint64_t x = 0;
-    for (char c : tokens[first + 2 + i]) {
-      if (c < '0' || c > '9') {
-        x = UINT64_MAX;  // no number: like one that was never delivered
-        break;
-      }
-      x = x * 10 + (uint64_t)(c - '0');
-    }
-    v[i] = x;
-  }
+  for (size_t i = 0; i < 3; i++)
+    if (!parse_unsigned(tokens[first + 2 + i], v[i])) v[i] = UINT64_MAX;  // no number: like one that was never delivered
   while (!body.empty() && (body.back() == '\n' || body.back() == '\r')) body.remove_suffix(1);
   it->second->on_ack(v[0], v[1], v[2], reply, body);
   return 1;
@@ -103,7 +96,7 @@ void JetStream::on_timer(Timer& t) {
       return static_cast<Stream*>(t.owner)->schedule_timer_fired();
     case TimerKind::journal:
       if (journal_) journal_->sync_now();
-      if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
+      if (relaxed()) kernel.timers.set(journal_timer_, saturated_sum(kernel.now.monotonic_ns, options_.sync_interval_ns));
       return;
     default:
       return;

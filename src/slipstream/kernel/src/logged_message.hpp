@@ -1,11 +1,14 @@
 // A published message as it lies in a log entry: sizes, subject, header, body, and behind them what the leader found out
 // about it and every replica must agree on (its fast batch, its schedule). Flags in the header's size say what follows.
 #pragma once
+#include <cassert>
 #include <optional>
 
 #include "bytes.hpp"
 
 namespace slipstream {
+
+constexpr size_t kSubjectBytesMax = 0xffff;  // what entries and records have room for; whoever proposes refuses longer ones
 
 // In the upper bits of a logged message's header size: what is known of it beside its bytes.
 constexpr uint32_t kHeaderSizeMask = 0x0fffffff;
@@ -42,6 +45,7 @@ struct LoggedMessage {
   bool is_schedule() const { return with_schedule && !schedule.seq && schedule.next_ns != ScheduleMark::kNever; }
   size_t size() const { return kHeadBytes + subject.size() + header.size() + body.size() + kMarksBytes; }  // at most
   void encode(Buffer& out) const {
+    assert(subject.size() <= kSubjectBytesMax && header.size() <= kHeaderSizeMask);
     bool marked = in_fast_batch || with_schedule;
     char* to = out.room(size());
     store16(to, (uint16_t)subject.size());

@@ -218,7 +218,7 @@ SegmentStore::Place SegmentStore::find(uint64_t seq) const {
 bool SegmentStore::live(uint64_t seq) const { return find(seq).live(); }
 
 uint64_t SegmentStore::next_live(uint64_t seq) const {
-  if (!messages_ || seq > last_seq_) return 0;
+  if (!messages_ || seq == 0 || seq > last_seq_) return 0;
   size_t slot = slot_of(seq);
   if (slot == slots_.size()) return first_seq();
   for (; slot < slots_.size(); slot++) {

@@ -29,6 +29,12 @@ struct StoredMessage {
 
 enum class ReadStatus : uint8_t { ok, missing, pending, damaged };  // pending: the I/O pool was asked; try again when its wake-up came
 
+// Sequences end here, so that they are numbers in every client's language and no arithmetic on them can wrap. Nothing new is taken
+// beyond (Stream::ingest, and the API where a client names one); a log of an earlier version may hold entries up to 2^64-1, which
+// applying still accepts.
+constexpr uint64_t kSequenceMax = INT64_MAX;
+constexpr uint64_t behind(uint64_t seq) { return seq == UINT64_MAX ? seq : seq + 1; }
+
 struct SubjectState { uint64_t first, last; uint32_t count; };
 constexpr uint32_t kNoSubject = 0xffffffff;
 constexpr string_view kDamagedSubject = "$SLIPSTREAM.DAMAGED";  // of messages whose own cannot be read any more
@@ -103,7 +109,7 @@ class MessageStore {
 
   // The index: never touches the disk.
   virtual bool live(uint64_t seq) const = 0;
-  virtual uint64_t next_live(uint64_t seq) const = 0;          // smallest live sequence >= seq, 0 if none
+  virtual uint64_t next_live(uint64_t seq) const = 0;          // smallest live sequence >= seq, 0 if none, or for 0
   virtual uint64_t previous_live(uint64_t seq) const = 0;      // greatest live sequence <= seq, 0 if none
   virtual uint64_t live_above(uint64_t seq) const = 0;         // number of live messages with sequence > seq; O(segments)
   virtual uint32_t subject_of(uint64_t seq) const = 0;         // kNoSubject if not live

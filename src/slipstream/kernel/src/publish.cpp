@@ -40,9 +40,12 @@ std::string lower(string_view text) {
 void Stream::ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags) {
   std::string stored_on;
   if (transform_) subject = transformed(subject, stored_on);
+  if (subject.size() > kSubjectBytesMax) [[unlikely]] return answer_error(reply, kSubjectTooLong);  // a transform made it so
   std::string plain;
   if (!header.empty() && without_server_headers(header, plain)) header = plain;
   if (group.offline) [[unlikely]] return refuse_offline(reply);
+  // Each message in flight takes one sequence at most.
+  if (store->last_seq() >= kSequenceMax - inflight_messages_ - open_count_) [[unlikely]] return answer_error(reply, kSequencesUsedUp);
   if (reply.ends_with(kFastSuffix)) {
     if (!fast_) fast_ = std::make_unique<FastIngest>(*this);
     return fast_->take(subject, reply, header, body);
@@ -209,7 +212,7 @@ void Stream::advise_batch_abandoned(const std::string& batch, const char* reason
   EventRecord e{EventType::batch_abandoned};
   e.a = group.id;
   e.s0 = batch, e.s1 = reason;
-  js.kernel.emit(std::move(e));
+  js.kernel.emit_advisory(std::move(e));
 }
 
 // ------------------------------------------------------------------ applying
@@ -303,6 +306,10 @@ void Stream::answer_verdict(string_view reply, const Verdict& v) {
 }
 
 void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
+  if (store->last_seq() == UINT64_MAX) {  // of an earlier version's log
+    v.error = &kSequencesUsedUp;
+    return;
+  }
   uint64_t record_bytes = MessageStore::message_bytes(spec.memory, m.subject.size(), m.header.size(), m.body.size());
   if (!spec.memory && record_bytes > kFileRecordBytesMax) {
     v.error = &kRecordTooLarge;

@@ -48,6 +48,8 @@ inline constexpr PublishError
     kMaxMessages{503, 10077, "maximum messages exceeded"},
     kMaxBytes{503, 10077, "maximum bytes exceeded"},
     kMaxPerSubject{503, 10077, "maximum messages per subject exceeded"},
+    kSequencesUsedUp{503, 10077, "maximum sequence reached"},
+    kSubjectTooLong{503, 10077, "subject too long"},
     kRecordTooLarge{503, 10077, "message too large"},
     kTooManyRequests{429, 10167, "too many requests"},
     kStoreFailed{503, 10077, "the store of this server has failed"},

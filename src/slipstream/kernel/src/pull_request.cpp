@@ -42,7 +42,7 @@ bool parse_pull_body(string_view body, PullBody& out, std::string& error) {
     if (!reader.read([&](const std::string& key) { return pull_field(reader, key, out); })) {
       return false;
     }
-    if (out.heartbeat_ns > 0 && out.heartbeat_ns * 2 > out.expires_ns) {
+    if (out.heartbeat_ns > 0 && saturated_product(out.heartbeat_ns, 2) > out.expires_ns) {
       error = "heartbeat value too large";
       return false;
     }
@@ -111,7 +111,7 @@ bool parse_duration(string_view s, int64_t& ns) {
 std::string format_duration(int64_t ns) {
   if (ns == 0) return "0s";
   std::string sign = ns < 0 ? "-" : "";
-  uint64_t v = ns < 0 ? (uint64_t)-ns : (uint64_t)ns;
+  uint64_t v = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
   auto decimal = [](uint64_t whole, uint64_t fraction, int digits) {
     std::string out = std::to_string(whole);
     if (!fraction) return out;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bytes.hpp"
+#include "saturating.hpp"
 #include "subjects.hpp"
 
 namespace slipstream {

@@ -52,7 +52,7 @@ void Consumer::on_pull(string_view reply, string_view header, string_view body) 
     return kernel().hand_to_python(kJetStreamService, stream_.account, 0, next_subject(), reply, {}, body);
   }
   if (std::string complaint = complaint_about(asked); !complaint.empty()) return status(reply, complaint);
-  if (pin_.held() && asked.id == pin_.id) pin_.until_ns = now + spec.priority_timeout_ns;
+  if (pin_.held() && asked.id == pin_.id) pin_.until_ns = saturated_sum(now, spec.priority_timeout_ns);
   if (turned_away(asked, reply)) return;
   PullRequest r;
   r.target.subject = reply;
@@ -64,10 +64,10 @@ void Consumer::on_pull(string_view reply, string_view header, string_view body) 
   r.priority = asked.priority;
   r.min_pending = asked.min_pending, r.min_ack_pending = asked.min_ack_pending;
   r.group = std::move(asked.group), r.pin_id = std::move(asked.id);
-  if (asked.expires_ns != 0) r.expires_ns = now + std::max<int64_t>(asked.expires_ns, 0);
+  if (asked.expires_ns != 0) r.expires_ns = saturated_sum(now, std::max<int64_t>(asked.expires_ns, 0));
   if (asked.heartbeat_ns > 0) {
     r.heartbeat_ns = asked.heartbeat_ns;
-    r.next_heartbeat_ns = now + asked.heartbeat_ns;
+    r.next_heartbeat_ns = saturated_sum(now, asked.heartbeat_ns);
     next_request_ns_ = std::min(next_request_ns_, r.next_heartbeat_ns);
   }
   if (r.expires_ns) next_request_ns_ = std::min(next_request_ns_, r.expires_ns);
@@ -119,7 +119,7 @@ void Consumer::serve_requests(bool end_of_stream) {
     if (r->heartbeat_ns) {
       if (r->next_heartbeat_ns <= now) {
         heartbeat(r->target.subject);
-        r->next_heartbeat_ns = now + r->heartbeat_ns;
+        r->next_heartbeat_ns = saturated_sum(now, r->heartbeat_ns);
       }
       next_request_ns_ = std::min(next_request_ns_, r->next_heartbeat_ns);
     }
@@ -170,7 +170,7 @@ void Consumer::release_requests(const char* status_line) {
 void Consumer::pin_client(PullRequest& r) {
   if (r.group.empty()) return;
   int64_t now = kernel().now.wall_ns;
-  pin_ = {kernel().random_text(kPinIdCharacters), r.group, now, now + spec.priority_timeout_ns};
+  pin_ = {kernel().random_text(kPinIdCharacters), r.group, now, saturated_sum(now, spec.priority_timeout_ns)};
   r.pin_id = pin_.id;
   kernel().timers.set_earlier(timer_, kernel().monotonic_of(pin_.until_ns));
   advise("pinned", 0, 0, 0, 0, pin_.id, pin_.group);

@@ -89,7 +89,11 @@ Work Stream::purge_everything(uint64_t seq, uint64_t keep) {
   } else if (seq == 1) {
     co_return;
   }
-  if (below > store->last_seq() + 1 || store->last_seq() == 0) {  // a purge tells also a new stream where it begins
+  bool at_the_end = store->last_seq() == UINT64_MAX;  // in an earlier version's log
+  if (at_the_end && below == 0) {
+    co_await remove_below(UINT64_MAX);
+    store->remove(UINT64_MAX);
+  } else if (!at_the_end && (below > store->last_seq() + 1 || store->last_seq() == 0)) {  // a purge tells also a new stream where it begins
     store->remove_below(store->last_seq() + 1);
     store->set_sequences(below, below - 1, store->last_time_ns());
   } else {
@@ -104,14 +108,15 @@ Work Stream::remove_below(uint64_t below) {
     co_return;
   }
   while (store->messages() && store->first_seq() < below) {
-    store->remove_below(std::min(below, store->first_seq() + kRemoveStep));
+    uint64_t first = store->first_seq();
+    store->remove_below(below - first > kRemoveStep ? first + kRemoveStep : below);
     if (js.share.spent(kRemoveStep)) co_await pause();
   }
 }
 
 // The oldest of these subjects' messages, before `seq` if that is not 0, and so that `keep` of them stay.
 Work Stream::purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint64_t keep) {
-  const uint64_t bound = seq ? seq : store->last_seq() + 1;
+  const uint64_t bound = seq ? seq : behind(store->last_seq());
   uint64_t first = UINT64_MAX, second = UINT64_MAX, left = 0;
   for (uint32_t id : ids) {
     SubjectState state = store->subject_state(id);

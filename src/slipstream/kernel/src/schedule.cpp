@@ -187,10 +187,8 @@ bool next_cron(const Cron& cron, const TimeZone* zone, int64_t after_ns, int64_t
 
 int64_t round_to_second(int64_t ns) {
   int64_t s = floor_div(ns, kSecondNs);
-  return (s + (ns - s * kSecondNs >= kSecondNs / 2)) * kSecondNs;
+  return saturated_product(s + (ns - s * kSecondNs >= kSecondNs / 2), kSecondNs);
 }
-
-int64_t saturated_sum(int64_t a, int64_t b) { return a > 0 && b > INT64_MAX - a ? INT64_MAX : a + b; }
 
 NextRun faulty() { return {.fault = ScheduleFault::pattern}; }
 
@@ -216,9 +214,10 @@ NextRun next_run(string_view pattern, const TimeZone* zone, int64_t after_ns, in
   Cron cron;
   int64_t at_s = 0;
   if (!parse_cron(pattern, cron) || !next_cron(cron, zone, after_ns, at_s)) return faulty();
-  bool missed = at_s * kSecondNs < now_ns;
+  int64_t at_ns = saturated_product(at_s, kSecondNs);
+  bool missed = at_ns < now_ns;
   if (missed && !next_cron(cron, zone, round_to_second(now_ns), at_s)) return faulty();
-  return {.scheduled = true, .repeats = true, .at_ns = at_s * kSecondNs, .offset_s = zone ? zone->offset_s(at_s) : 0};
+  return {.scheduled = true, .repeats = true, .at_ns = at_ns, .offset_s = zone ? zone->offset_s(at_s) : 0};
 }
 
 bool parse_rfc3339(string_view text, int64_t& unix_ns, bool& zero) {

@@ -97,7 +97,7 @@ bool Stream::schedule_waits(const LoggedMessage& m, const PublishHeaders& h) con
 // The stream refused a due message. A repeating schedule goes on to its next time, a single one tries again later.
 void Stream::schedule_refused(const LoggedMessage& m, const PublishHeaders& h, int64_t time_ns) {
   bool repeats = m.schedule.next_ns != ScheduleMark::kNever;
-  schedules_.set(h.scheduler, m.schedule.seq, repeats ? m.schedule.next_ns : time_ns + kScheduleRetryNs);
+  schedules_.set(h.scheduler, m.schedule.seq, repeats ? m.schedule.next_ns : saturated_sum(time_ns, kScheduleRetryNs));
 }
 
 // A message of a backup.

@@ -51,7 +51,7 @@ void SegmentStore::check() const {
     assert(seq == state.last && follow(id, seq, subject.last) == 0);
   }
   if (messages_)
-    assert(first_seq() == next_live(0));
+    assert(first_seq() == next_live(1));
   else
     assert(first_seq() == 0 || first_seq() == last_seq_ + 1);
 }

@@ -169,7 +169,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
     // Deleted by a durable checkpoint, or by what the journal has; a crash came before its files were gone.
     if (!known) std::unique_ptr<MessageStore>(new_store(id, StreamSpec{}))->drop();
   }
-  if (relaxed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + options_.sync_interval_ns);
+  if (relaxed()) kernel.timers.set(journal_timer_, saturated_sum(kernel.now.monotonic_ns, options_.sync_interval_ns));
   return true;
 }
 

@@ -124,7 +124,7 @@ SubjectState SegmentStore::subject_state(uint32_t id) const {
 uint64_t SegmentStore::next_on_subject(uint32_t id, uint64_t seq) const {
   assert(id < subjects_.ids());
   const Subject& subject = subjects_[id];
-  if (!subject.count) return 0;
+  if (!subject.count || seq == 0) return 0;
   if (seq <= subject.first) return subject.first;
   if (subject.last_stale) resolve_last(id);
   if (seq > subject.last) return 0;

@@ -302,7 +302,6 @@ namespace {
 constexpr uint16_t kSourcesFormat = 2, kSectionsFormat = 3, kLongSectionsFormat = 4, kStoredHashesFormat = 5;
 
 }  // namespace
-}
 
 bool Stream::load_sections(Reader& in, uint16_t format, string_view& totals) {
   for (uint16_t n = in.get16(); n && in.ok(); n--) {

@@ -46,7 +46,7 @@ void Stream::trim_subject(uint32_t subject) {
 
 void Stream::arm_age_timer() {
   int64_t due = armed_end_ns_ = ttls_.next_end_ns();
-  if (int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0) due = std::min(due, oldest_ns + spec.max_age_ns);
+  if (int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0) due = std::min(due, saturated_sum(oldest_ns, spec.max_age_ns));
   if (due == INT64_MAX || deleted) return js.kernel.timers.cancel(age_timer_);
   js.kernel.timers.set(age_timer_, std::max(js.kernel.monotonic_of(due), js.kernel.now.monotonic_ns + kAgeGranularityNs));
 }
@@ -55,8 +55,8 @@ void Stream::age_timer_fired() {
   if (deleted || removals_inflight_) return;  // applying them sets the timer again
   propose_expired();
   int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
-  if (oldest_ns && oldest_ns + spec.max_age_ns <= js.kernel.now.wall_ns) {
-    if (age_seek_ns_ == 0) age_seek_ns_ = js.kernel.now.wall_ns - spec.max_age_ns + 1, age_seek_seq_ = 0;
+  if (oldest_ns && saturated_sum(oldest_ns, spec.max_age_ns) <= js.kernel.now.wall_ns) {
+    if (age_seek_ns_ == 0) age_seek_ns_ = saturated_difference(js.kernel.now.wall_ns, spec.max_age_ns) + 1, age_seek_seq_ = 0;
     uint64_t below = age_seek_seq_;
     if (store->seek_time(age_seek_ns_, below, age_reader_) == ReadStatus::pending) {
       age_seek_seq_ = below;
@@ -79,7 +79,7 @@ void Stream::age_timer_fired() {
 // With markers, messages go one by one; the result is below the first one that an entry has no room for, or that has to come from
 // the disk first.
 uint64_t Stream::below_with_markers(uint64_t below, Buffer& markers) {
-  below = std::min(below, oldest_mortal() + kExpirePerEntry);
+  if (uint64_t oldest = oldest_mortal(); below > oldest && below - oldest > kExpirePerEntry) below = oldest + kExpirePerEntry;
   std::vector<uint64_t> seqs;
   for (uint64_t seq = store->first_seq(); seq && seq < below; seq = store->next_live(seq + 1))
     if (!ttls_.never_ends(seq)) seqs.push_back(seq);

@@ -93,7 +93,7 @@ void Stream::apply_restored_messages(Reader& in) {
     if (spec.allow_msg_ttl && parse_ttl(h.ttl, ttl_s)) ttls_.add(seq, time_ns, ttl_s);
     if (spec.allow_schedules) schedule_restored(seq, subject, h, marked ? next_ns : next_run_ns(h, time_ns, now_ns));
     last_msg_id_ = h.msg_id;
-    if (!h.msg_id.empty() && spec.duplicate_window_ns > 0 && now_ns - time_ns < spec.duplicate_window_ns) {
+    if (!h.msg_id.empty() && spec.duplicate_window_ns > 0 && saturated_difference(now_ns, time_ns) < spec.duplicate_window_ns) {
       dedupe_.expire(now_ns, spec.duplicate_window_ns);
       dedupe_.insert(h.msg_id, seq, time_ns);
     }
@@ -140,7 +140,7 @@ bool Consumer::restore(Reader& in) {
     bool fits = stream_seq > floor_stream_seq_ && stream_seq <= cursor_ && consumer_seq > floor_consumer_seq_ &&
                 consumer_seq <= consumer_seq_;
     if (in.ok() && fits && deliveries && spec.ack_policy != AckPolicy::none && !pending_.find(stream_seq))
-      pending_.insert(stream_seq, consumer_seq, sent_ns, sent_ns + wait_ns(deliveries), deliveries);
+      pending_.insert(stream_seq, consumer_seq, sent_ns, saturated_sum(sent_ns, wait_ns(deliveries)), deliveries);
   }
   for (uint32_t n = in.get32(); n && in.ok(); n--) {
     uint64_t stream_seq = in.get64();

@@ -42,7 +42,10 @@ class TtlIndex {
  public:
   void add(uint64_t seq, int64_t time_ns, int64_t ttl_s) {
     if (ttl_s == kTtlNever) never_.insert(seq);
-    else if (ttl_s > 0 && ttl_s <= (INT64_MAX - time_ns) / 1'000'000'000) ends_.emplace(time_ns + ttl_s * 1'000'000'000, seq);
+    else if (ttl_s > 0) {
+      int64_t end_ns = saturated_sum(time_ns, saturated_product(ttl_s, 1'000'000'000));
+      if (end_ns != INT64_MAX) ends_.emplace(end_ns, seq);  // else beyond the calendar: it stays like one without
+    }
   }
   int64_t next_end_ns() const { return ends_.empty() ? INT64_MAX : ends_.begin()->first; }
   bool never_ends(uint64_t seq) const { return never_.count(seq) > 0; }
