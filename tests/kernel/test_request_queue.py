@@ -1,4 +1,5 @@
-"""Goal: a flood of requests to Python costs bounded memory, and what was dropped is counted.
+"""Goal: a flood of requests or advisories to Python costs bounded memory, and what was dropped is
+counted.
 
 Method: a kernel whose events nobody takes, driven by hand; then somebody takes them.
 """
@@ -6,7 +7,19 @@ Method: a kernel whose events nobody takes, driven by hand; then somebody takes 
 from __future__ import annotations
 
 from slipstream.kernel import Kernel
-from slipstream.kernel.events import RequestEvent, RequestQueue, RequestsDroppedEvent
+from slipstream.kernel._kernel import SimDisk
+from slipstream.kernel.events import (
+    AdvisoryEvent,
+    RequestEvent,
+    RequestQueue,
+    RequestsDroppedEvent,
+)
+from slipstream.testing.simulated_node import (
+    SimulatedClock,
+    SimulatedNode,
+    consumer_spec,
+    stream_spec,
+)
 
 QUEUED_MAX = 10_000
 EXTRA = 7
@@ -67,3 +80,76 @@ def test_each_kind_of_request_has_its_own_queue() -> None:  # S-109
     kernel.turn(3, 3)
     assert kernel.wait_events(0) == [RequestsDroppedEvent(9, RequestQueue.API)]
     kernel.stop()
+
+
+BYTES_QUEUED_MAX = 64 << 20
+
+
+def test_large_requests_are_bounded_by_their_bytes() -> None:
+    kernel = Kernel()
+    account = kernel.account(b"$G")
+    kernel.serve(account, b"big", 1)
+    body = b"x" * (1 << 20)
+    for _ in range(100):
+        kernel.publish(account, b"big", b"", b"", body)
+    kernel.turn(1, 1)
+    taken = kernel.wait_events(0)
+    assert sum(len(event.body) for event in taken) <= BYTES_QUEUED_MAX
+    assert len(taken) + kernel.stats().requests_dropped == 100
+
+    for _ in range(50):  # what was taken has made room
+        kernel.publish(account, b"big", b"", b"", body)
+    kernel.turn(2, 2)
+    again = kernel.wait_events(0)
+    assert again.pop() == RequestsDroppedEvent(100 - len(taken), RequestQueue.OTHER)
+    assert len(again) == 50
+    kernel.stop()
+
+
+def test_advisories_beyond_the_queue_are_dropped_and_counted() -> None:
+    node = SimulatedNode(SimDisk(1), SimulatedClock())
+    kernel = node.kernel
+    kernel.serve(node.account, b"$JS.EVENT.ADVISORY.>", 7)  # somebody listens
+    spec = stream_spec(subjects=[b"s"])
+    stream = node.commit(
+        lambda token: kernel.propose_stream_create(token, node.account, b"S", b"S", spec)
+    )
+    node.commit(
+        lambda token: kernel.propose_consumer_create(token, stream, b"C", b"C", consumer_spec())
+    )
+    kernel.start_consumer(stream, node.consumer_ids(stream)[b"C"])
+    node.publish(b"s", b"x")
+    node.pull("S", "C", 1)
+    for _ in range(10):
+        node.turn()
+    (delivery,) = node.deliveries
+    for _ in range(QUEUED_MAX + EXTRA):
+        node.acknowledge(delivery.ack_subject, b"-NAK", confirm=False)
+    advisories = [e for e in node.step(1) if isinstance(e, AdvisoryEvent)]
+    assert len(advisories) == QUEUED_MAX
+    assert kernel.stats().advisories_dropped == EXTRA
+    node.acknowledge(delivery.ack_subject, b"-NAK", confirm=False)
+    events = node.step(1) + node.step(1)
+    assert RequestsDroppedEvent(EXTRA, RequestQueue.ADVISORIES) in events
+    assert [e.kind for e in events if isinstance(e, AdvisoryEvent)] == ["nak"]
+    node.stop()
+
+
+def test_advisories_are_bounded_by_their_bytes() -> None:
+    node = SimulatedNode(SimDisk(1), SimulatedClock())
+    kernel = node.kernel
+    kernel.serve(node.account, b"$JS.EVENT.ADVISORY.>", 7)
+    spec = stream_spec(subjects=[b"s"])
+    stream = node.commit(
+        lambda token: kernel.propose_stream_create(token, node.account, b"S", b"S", spec)
+    )
+    node.commit(
+        lambda token: kernel.propose_consumer_create(token, stream, b"C", b"C", consumer_spec())
+    )
+    reason = b"+TERM " + b"y" * 1_000_000
+    for _ in range(100):
+        node.acknowledge(b"$JS.ACK.S.C.1.1.1.1.0", reason, confirm=False)
+    advisories = [e for e in node.step(1) if isinstance(e, AdvisoryEvent)]
+    assert 0 < sum(len(e.reason) for e in advisories) <= BYTES_QUEUED_MAX
+    assert len(advisories) + kernel.stats().advisories_dropped == 100
+    node.stop()

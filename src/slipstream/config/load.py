@@ -17,6 +17,7 @@ from slipstream.config.digest import config_digest
 from slipstream.config.durations import format_duration
 from slipstream.config.options import (
     CONNECTION_TYPES,
+    CONTROL_LINE_BYTES_MAX,
     Authorization,
     FeatureFlags,
     JetStream,
@@ -263,6 +264,12 @@ def check(options: Options) -> None:
     for path in ("max_payload", "max_control_line", "max_pending", "ping_max"):
         if getattr(options, path) < 0:
             raise ConfigError(None, f"{path} cannot be negative")
+    if options.max_control_line > CONTROL_LINE_BYTES_MAX:
+        raise ConfigError(
+            None,
+            f"max_control_line ({options.max_control_line}) cannot be higher than "
+            f"{CONTROL_LINE_BYTES_MAX}, the length of the longest subject",
+        )
     if " " in options.server_name:
         raise ConfigError(None, "server name cannot contain spaces")
     _check_authorization(options)

@@ -18,6 +18,7 @@ CLOSED_CONNECTIONS_MAX = 10_000
 ACCOUNT_GLOBAL = "$G"
 ACCOUNT_SYSTEM = "$SYS"
 API_REQUESTS_QUEUED = 10_000
+CONTROL_LINE_BYTES_MAX = 65_535  # so that no subject is longer than a stream can store
 CONNECTION_TYPES = frozenset(
     {"STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "IN_PROCESS"}
 )
@@ -359,7 +360,7 @@ class Options:
         read=readers.int32,
         zero_is_default=True,
         reloadable=True,
-        help="Longest protocol line, in bytes",
+        help="Longest protocol line, in bytes; at most 65535",
     )
     max_pending: int = option(
         64 * 1024 * 1024,

@@ -151,15 +151,18 @@ class TurnedAwayEvent(NamedTuple):
 
 
 class RequestQueue(IntEnum):
-    """Where a request waits for Python."""
+    """Where something waits for Python."""
 
     API = 0  # of the JetStream API, to change something or to get a message
     API_INFO = 1  # of the JetStream API, a question
     OTHER = 2
+    ADVISORIES = 3  # not requests: what listeners are told about consumers and batches
 
 
 class RequestsDroppedEvent(NamedTuple):
-    """More requests waited for Python than the kernel keeps; those behind were dropped (S-109)."""
+    """More waited for Python than the kernel keeps, in number or bytes; what came behind was
+    dropped (S-109). Once per jam, when there is room again.
+    """
 
     dropped: int
     queue: RequestQueue

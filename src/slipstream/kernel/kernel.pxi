@@ -199,7 +199,7 @@ cdef class Kernel:
         return KernelStats(
             connections, c.total_connections, subscriptions, c.in_msgs, c.in_bytes, c.out_msgs, c.out_bytes,
             c.slow_consumers, c.stale_connections, c.stalls, c.turns, c.turn_ns_max, c.turn_ns_total, hits, misses,
-            c.requests_dropped,
+            c.requests_dropped, c.advisories_dropped,
         )
 
     # -- subjects

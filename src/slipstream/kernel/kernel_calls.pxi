@@ -98,7 +98,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
 
     cdef cppclass KernelCounters:
         uint64_t total_connections, in_msgs, in_bytes, out_msgs, out_bytes, slow_consumers, stale_connections, stalls, turns
-        uint64_t turn_ns_max, turn_ns_total, requests_dropped
+        uint64_t turn_ns_max, turn_ns_total, requests_dropped, advisories_dropped
 
     cdef cppclass Time:
         int64_t wall_ns, monotonic_ns

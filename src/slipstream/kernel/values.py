@@ -90,6 +90,7 @@ class KernelStats(NamedTuple):
     cache_hits: int
     cache_misses: int
     requests_dropped: int  # because too many waited for Python
+    advisories_dropped: int  # likewise
 
 
 class LogEntry(NamedTuple):

@@ -42,6 +42,7 @@ _QUEUE_NAMES = {
     RequestQueue.API: "JetStream API queue",
     RequestQueue.API_INFO: "JetStream API info queue",
     RequestQueue.OTHER: "Service queue",
+    RequestQueue.ADVISORIES: "Advisory queue",
 }
 
 
@@ -95,7 +96,8 @@ class JetStreamService:
     def handle(self, event: Event) -> None:
         if isinstance(event, RequestsDroppedEvent):
             queue, count = _QUEUE_NAMES[event.queue], event.dropped
-            self._server.log.warn(f"{queue} limit reached, dropping {count} requests")
+            what = "advisories" if event.queue is RequestQueue.ADVISORIES else "requests"
+            self._server.log.warn(f"{queue} limit reached, dropping {count} {what}")
         self._api.handle(event, time.time_ns())
         if isinstance(event, DamageEvent):
             if event.text:

@@ -48,6 +48,7 @@ from slipstream.kernel.events import (
     FeedEvent,
     InactiveEvent,
     RequestEvent,
+    RequestQueue,
     RequestsDroppedEvent,
     StorageEvent,
     StreamOfflineEvent,
@@ -237,6 +238,8 @@ class JetStreamApi:
             core.abandoned(event.token, event.reason, now_ns)
         elif isinstance(event, RequestsDroppedEvent):
             for account in core.registry.accounts.values():
+                if event.queue is RequestQueue.ADVISORIES:
+                    break  # one more would have no room either
                 self._advisories.requests_dropped(account, event.dropped, now_ns)
         elif isinstance(event, FeedEvent):
             core.links.feed_stopped(event, now_ns)

@@ -120,7 +120,7 @@ void Kernel::thread_main() {
     int64_t wait_ns;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      wait_ns = !resume_.empty() || (jetstream && jetstream->busy()) ? 0 : timers.next_ns() - clock().monotonic_ns;
+      wait_ns = !resume_.empty() || !leavers_.empty() || (jetstream && jetstream->busy()) ? 0 : timers.next_ns() - clock().monotonic_ns;
     }
     int timeout_ms = wait_ns <= 0 ? 0 : wait_ns > 1'000'000'000 ? 1000 : (int)((wait_ns + 999'999) / 1'000'000);
     epoll_event events[256];
@@ -168,13 +168,14 @@ int Kernel::process(Time t, int n) {
   again.swap(resume_);
   for (Connection* c : again) {
     c->resume = false;
-    if (c->gone() || c->doomed || c->paused || c->state == ConnectionState::held) continue;
+    if (c->gone() || c->doomed || c->unread()) continue;
     size_t used = parse(*c, c->in.data() + c->in_start, c->in.size() - c->in_start);
     c->in_start += used;
     if (c->in_start == c->in.size()) c->in.clear(), c->in_start = 0;
   }
   while (Timer* timer = timers.pop_due(t.monotonic_ns)) on_timer(*timer);
   settle();
+  remove_leaving();
   if (jetstream) jetstream->end_of_turn();
   end_turn();
   uint64_t took = (uint64_t)(clock().monotonic_ns - began);
@@ -227,6 +228,7 @@ void Kernel::stop() {
   std::vector<uint64_t> cids;
   for (auto& [cid, c] : connections_) cids.push_back(cid);
   for (uint64_t cid : cids) close(*connections_[cid], "Server Shutdown");
+  while (!leavers_.empty()) remove_leaving();
   end_turn();
 }
 
@@ -244,7 +246,8 @@ bool Kernel::wait_events(double timeout_s, std::vector<EventRecord>& out) {
   wake_waiter_ = false;
   out.swap(events_);
   for (const EventRecord& e : out) {
-    if (e.type == EventType::request) requests_[e.d].waiting--;
+    if (e.type == EventType::request || e.type == EventType::advisory || e.type == EventType::batch_abandoned)
+      requests_[e.f].waiting--, requests_[e.f].bytes -= e.g;
     if (e.type == EventType::trace) trace_bytes_queued_ -= e.e;
   }
   return !out.empty();
@@ -340,17 +343,17 @@ void Kernel::add_connection(int fd, const std::string& ip, int port) {
     doom(c, "Maximum Connections Exceeded");
     return;
   }
-  timers.set(c.timer, now.monotonic_ns + (limits.auth_required ? limits.auth_timeout_ns : limits.ping_interval_ns));
+  timers.set(c.timer, saturated_sum(now.monotonic_ns, limits.auth_required ? limits.auth_timeout_ns : limits.ping_interval_ns));
 }
 
 void Kernel::watch(Connection& c) {
-  uint32_t events = (c.paused || c.state == ConnectionState::held ? 0u : (uint32_t)EPOLLIN) | (c.want_write ? (uint32_t)EPOLLOUT : 0u);
+  uint32_t events = (c.unread() ? 0u : (uint32_t)EPOLLIN) | (c.want_write ? (uint32_t)EPOLLOUT : 0u);
   set_epoll(epoll_, c.fd, &c, events, EPOLL_CTL_MOD);
 }
 
 void Kernel::readable(Connection& c) {
   // Not watched for input: it can only have hung up.
-  if (c.paused || c.state == ConnectionState::held) return close(c, "Client Closed");
+  if (c.unread()) return close(c, "Client Closed");
   if (c.resume) return;  // what came before has its turn first
   bool fresh = c.in.empty();
   char* to = shared_in_.data();
@@ -391,7 +394,9 @@ void Kernel::write(Connection& c, string_view bytes) {
   if (limits.trace && !bytes.starts_with("INFO")) [[unlikely]] trace_sent(c, bytes);
   memcpy(c.room(bytes.size()), bytes.data(), bytes.size());
   c.out.grow(bytes.size());
+  c.answer_bytes += bytes.size();
   mark_dirty(c);
+  if (c.pending() > kFlushBytes) check_pending(c);
 }
 
 void Kernel::write_error(Connection& c, string_view error) {
@@ -424,6 +429,7 @@ void Kernel::flush(Connection& c) {
       return;
     }
     c.out_start += (size_t)r;
+    if (c.answer_bytes) answered(c, (size_t)r);
     if (!c.want_write) continue;
     c.write_goal -= std::min(c.write_goal, (size_t)r);
     if (c.write_goal == 0) set_write_goal(c);
@@ -439,10 +445,30 @@ void Kernel::flush(Connection& c) {
   }
 }
 
+// Every byte for a connection counts, whatever it is: a client that does not read is cut off where its subscriptions would do it.
+void Kernel::check_pending(Connection& c) {
+  if (c.doomed || c.gone()) return;
+  if (!c.want_write) flush(c);
+  size_t pending = c.pending();
+  if (pending > kBehindBytes) fell_behind(c);
+  if ((int64_t)pending <= limits.max_pending || c.doomed) return;
+  counters_.slow_consumers++;
+  c.out_start = c.out.size();
+  doom(c, "Slow Consumer (Pending Bytes)");
+}
+
+void Kernel::answered(Connection& c, size_t sent) {
+  c.answer_bytes -= std::min(c.answer_bytes, sent);
+  if (!c.overfull || c.answer_bytes > kAnswerBytesMax / 2) return;
+  c.overfull = false;
+  watch(c);
+  if (!c.in.empty()) resume(c);
+}
+
 // A client that takes a byte now and then must not live for ever: what counts is a share of what waits for it.
 void Kernel::set_write_goal(Connection& c) {
   c.write_goal = std::min(c.pending(), kWriteGoalBytes);
-  timers.set(c.write_timer, now.monotonic_ns + limits.write_deadline_ns);
+  timers.set(c.write_timer, saturated_sum(now.monotonic_ns, limits.write_deadline_ns));
 }
 
 // ------------------------------------------------------------------ back-pressure
@@ -452,12 +478,23 @@ void Kernel::fell_behind(Connection& c) {
     c.behind = true;
     timers.set(c.stall_timer, now.monotonic_ns + kStallNs);
   }
+  if (!c.stall_exempt && c.stalled.empty() && !may_stall(c)) c.stall_exempt = true;
   if (!c.stall_exempt) blocked_by_ = &c;
+}
+
+// A subscriber that reads all the time, but too slowly, would else set everybody's pace for ever. Once publishers have waited for it
+// for a write deadline in total, they do not any more: it catches up, or it gets to max_pending and is cut off.
+bool Kernel::may_stall(Connection& c) {
+  int64_t since_ns = saturated_difference(now.monotonic_ns, c.stall_reckoned_ns);
+  c.stall_spent_ns = std::max<int64_t>(0, c.stall_spent_ns - since_ns / kStallForgiven);
+  c.stall_reckoned_ns = now.monotonic_ns;
+  return c.stall_spent_ns < limits.write_deadline_ns;
 }
 
 void Kernel::pause(Connection& c) {
   c.paused = true;
   counters_.stalls++;
+  if (blocked_by_->stalled.empty()) blocked_by_->stall_began_ns = now.monotonic_ns;
   blocked_by_->stalled.push_back(c.cid);
   watch(c);
 }
@@ -471,6 +508,8 @@ void Kernel::drained(Connection& c) {
   }
   std::vector<uint64_t> stalled;
   stalled.swap(c.stalled);
+  if (!stalled.empty())
+    c.stall_spent_ns = saturated_sum(c.stall_spent_ns, saturated_difference(now.monotonic_ns, c.stall_began_ns));
   for (uint64_t cid : stalled) {
     Connection* p = find(cid);
     if (!p || !p->paused) continue;
@@ -492,7 +531,7 @@ void Kernel::close(Connection& c, const char* reason) {
   if (c.gone()) return;
   if (c.pending() && !c.want_write) (void)!send(c.fd, c.out.data() + c.out_start, c.pending(), MSG_NOSIGNAL);
   size_t subscriptions = c.subscriptions.size();
-  while (!c.subscriptions.empty()) unsubscribe(c, c.subscriptions.begin()->second.get());
+  leave(c);
   c.state = ConnectionState::closed;
   if (c.behind || !c.stalled.empty()) c.out_start = c.out.size(), drained(c);
   timers.cancel(c.timer);
@@ -509,7 +548,9 @@ void Kernel::close(Connection& c, const char* reason) {
   if (blocked_by_ == &c) blocked_by_ = nullptr;
   if (c.resume) std::erase(resume_, &c);
   auto it = connections_.find(c.cid);
-  graveyard_.push_back(std::move(it->second));
+  auto leaver = std::find_if(leavers_.begin(), leavers_.end(), [&](const Leaver& l) { return l.connection == &c; });
+  if (leaver == leavers_.end()) graveyard_.push_back(std::move(it->second));
+  else leaver->owner = std::move(it->second);
   connections_.erase(it);
 }
 
@@ -559,7 +600,7 @@ void Kernel::connection_timer(Connection& c) {
     send_ping(c);
     if (c.in.empty()) c.in.release();  // an idle client holds no buffers
   }
-  timers.set(c.timer, now.monotonic_ns + limits.ping_interval_ns);
+  timers.set(c.timer, saturated_sum(now.monotonic_ns, limits.ping_interval_ns));
 }
 
 void Kernel::send_ping(Connection& c) {

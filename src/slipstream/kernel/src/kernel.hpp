@@ -7,6 +7,7 @@
 #pragma once
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,7 @@
 #include "connection.hpp"
 #include "eager_wait.hpp"
 #include "protocol_parser.hpp"
+#include "saturating.hpp"
 #include "subjects.hpp"
 #include "timers.hpp"
 
@@ -27,7 +29,10 @@ class JetStream;
 
 constexpr size_t kFlushBytes = 256 << 10;       // pending output that is sent before the turn ends
 constexpr size_t kBehindBytes = 8 << 20;        // publishers to a subscriber with more pending wait
-constexpr int64_t kStallNs = 1'000'000'000;     // ... but for no longer than this
+constexpr int64_t kStallNs = 1'000'000'000;     // ... but for no longer than this at once, the write deadline in total,
+constexpr int64_t kStallForgiven = 10;          // and a tenth of the time in the long run
+constexpr size_t kAnswerBytesMax = 256 << 10;   // a client with more answers pending is not read
+constexpr size_t kLeavesPerTurn = 1024;         // subscriptions of a closed client that are removed in one turn
 constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
 constexpr int64_t kFirstPingNs = 2'000'000'000;
 
@@ -66,11 +71,11 @@ struct KernelLimits {
   int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
 };
 
-// Requests to Python that may wait; further ones are dropped and counted, their callers time out. Those of the JetStream API wait
-// in two queues, as in nats-server: a flood of questions does not keep others from changing something.
-constexpr uint64_t kRequestsQueuedMax = 10'000;
-enum class RequestQueue : uint8_t { api, api_info, other };
-constexpr size_t kRequestQueues = 3;
+// What may wait for Python; more is dropped and counted: who sent a request times out. Those of the JetStream API wait in two
+// queues, as in nats-server: a flood of questions does not keep others from changing something. Advisories have one of their own.
+constexpr uint64_t kRequestsQueuedMax = 10'000, kRequestBytesQueuedMax = 64 << 20;
+enum class RequestQueue : uint8_t { api, api_info, other, advisories };
+constexpr size_t kRequestQueues = 4;
 constexpr uint32_t kJetStreamService = 1;  // under which Python serves $JS.API
 RequestQueue request_queue(uint32_t service, string_view subject);
 
@@ -90,7 +95,8 @@ struct EventRecord {
 
 struct KernelCounters {
   uint64_t total_connections = 0, in_msgs = 0, in_bytes = 0, out_msgs = 0, out_bytes = 0, slow_consumers = 0,
-           stale_connections = 0, stalls = 0, turns = 0, turn_ns_max = 0, turn_ns_total = 0, requests_dropped = 0;
+           stale_connections = 0, stalls = 0, turns = 0, turn_ns_max = 0, turn_ns_total = 0, requests_dropped = 0,
+           advisories_dropped = 0;
 };
 
 struct Time {
@@ -154,14 +160,18 @@ class Kernel {
   Subscription* add_subscription(Account& account, SubscriptionKind kind, string_view subject, string_view queue, void* target);
   void remove_subscription(Account& account, Subscription* s);  // one that add_subscription made
   void emit(EventRecord&& e);
+  void emit_advisory(EventRecord&& e);  // unless too many wait
   // As a request that a service has got; one too many is dropped and counted.
   uint64_t requests_queued_max(RequestQueue queue) const;
   void report_dropped_requests();
+  bool queue_for_python(RequestQueue queue, EventRecord&& e);
   void hand_to_python(uint32_t service, Account& account, uint64_t cid, string_view subject, string_view reply, string_view header,
                       string_view body);
   TimerHeap timers;
   Time now;
-  int64_t monotonic_of(int64_t wall_ns) const { return wall_ns - now.wall_ns + now.monotonic_ns; }
+  int64_t monotonic_of(int64_t wall_ns) const {
+    return saturated_sum(saturated_difference(wall_ns, now.wall_ns), now.monotonic_ns);
+  }
   uint64_t random();
   std::string random_text(int characters);  // letters and digits, as nats-server's ids
   std::unique_ptr<JetStream> jetstream;
@@ -198,6 +208,10 @@ class Kernel {
   void parse_failed(Connection& c, ParseStatus status);
   void no_responders(Connection& c, string_view subject, string_view reply);
   void unsubscribe(Connection& c, Subscription* s);
+  struct Leaver { Connection* connection; std::unique_ptr<Connection> owner; };  // owner: of one that is closed
+  void leave(Connection& c);      // all its subscriptions at once, as others see it
+  void remove_leaving();
+  void admit(Connection& c);      // accepted, and nothing is left of what it was before
   void write(Connection& c, string_view bytes);
   void write_error(Connection& c, string_view error);
   void mark_dirty(Connection& c);
@@ -207,6 +221,9 @@ class Kernel {
   void drained(Connection& c);
   void fell_behind(Connection& c);
   void pause(Connection& c);
+  bool may_stall(Connection& c);
+  void check_pending(Connection& c);
+  void answered(Connection& c, size_t sent);
   void close(Connection& c, const char* reason);
   void doom(Connection& c, const char* reason);  // closes at the end of the turn: safe while results of a match are walked
   void watch(Connection& c);
@@ -226,6 +243,7 @@ class Kernel {
   std::vector<std::unique_ptr<Subscription>> dead_subscriptions_;
   std::vector<std::unique_ptr<Account>> accounts_;
   std::vector<Connection*> dirty_, resume_;
+  std::deque<Leaver> leavers_;
   std::vector<std::pair<uint64_t, const char*>> doomed_;
   std::vector<Subscription*> exhausted_;  // reached their maximum while results of a match were walked
   std::unordered_map<Subscription*, std::unique_ptr<Subscription>> own_subscriptions_;
@@ -257,8 +275,8 @@ class Kernel {
   std::vector<EventRecord> events_, turn_events_;
   bool wake_waiter_ = false;
   struct QueuedRequests {
-    std::atomic<uint64_t> waiting{0};  // events that Python has not taken yet
-    uint64_t dropped = 0;              // and not reported
+    std::atomic<uint64_t> waiting{0}, bytes{0};  // of events that Python has not taken yet
+    uint64_t dropped = 0;                        // and not reported
   };
   QueuedRequests requests_[kRequestQueues];
   std::atomic<uint64_t> trace_bytes_queued_{0};  // likewise

@@ -41,6 +41,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
   std::string stored_on;
   if (transform_) subject = transformed(subject, stored_on);
   if (subject.size() > kSubjectBytesMax) [[unlikely]] return answer_error(reply, kSubjectTooLong);  // a transform made it so
+  if (header.size() > kHeaderSizeMask) [[unlikely]] return answer_error(reply, kHeaderTooLarge);  // no entry has room for it
   std::string plain;
   if (!header.empty() && without_server_headers(header, plain)) header = plain;
   if (group.offline) [[unlikely]] return refuse_offline(reply);

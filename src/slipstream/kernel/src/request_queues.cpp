@@ -1,4 +1,4 @@
-// Requests that wait for Python. Which of them stand in which queue, how many may, and what is said when more came.
+// What waits for Python: requests and advisories. Which of them stand in which queue, how many may, and what is said when more came.
 #include <utility>
 
 #include "kernel.hpp"
@@ -23,16 +23,36 @@ uint64_t Kernel::requests_queued_max(RequestQueue queue) const {
     case RequestQueue::api_info:
       return (uint64_t)limits.api_info_requests_queued;
     case RequestQueue::other:
+    case RequestQueue::advisories:
       break;
   }
   return kRequestsQueuedMax;
 }
 
-// Once per jam, when it dissolves.
+// `e.f` and `e.g` say what becomes free when Python takes it. False: there is no room, and it is counted.
+bool Kernel::queue_for_python(RequestQueue which, EventRecord&& e) {
+  QueuedRequests& queue = requests_[(size_t)which];
+  uint64_t bytes = sizeof e + e.s0.size() + e.s1.size() + e.s2.size() + e.s3.size();
+  if (queue.waiting >= requests_queued_max(which) || queue.bytes + bytes > kRequestBytesQueuedMax) {
+    queue.dropped++;
+    return false;
+  }
+  queue.waiting++;
+  queue.bytes += bytes;
+  e.f = (uint64_t)which, e.g = bytes;
+  emit(std::move(e));
+  return true;
+}
+
+void Kernel::emit_advisory(EventRecord&& e) {
+  if (!queue_for_python(RequestQueue::advisories, std::move(e))) counters_.advisories_dropped++;
+}
+
+// Reports drops once, after the queue has room again.
 void Kernel::report_dropped_requests() {
   for (size_t i = 0; i < kRequestQueues; i++) {
     QueuedRequests& queued = requests_[i];
-    if (!queued.dropped || queued.waiting >= requests_queued_max((RequestQueue)i)) continue;
+    if (!queued.dropped || queued.waiting >= requests_queued_max((RequestQueue)i) || queued.bytes > kRequestBytesQueuedMax / 2) continue;
     EventRecord e{EventType::requests_dropped};
     e.a = std::exchange(queued.dropped, 0), e.b = i;
     emit(std::move(e));

@@ -69,6 +69,14 @@ size_t Kernel::parse(Connection& c, const char* p, size_t n) {
     bool go_on = run(c, cmd);
     if (c.doomed) return n;
     if (!go_on) break;
+    if (c.answer_bytes > kAnswerBytesMax) [[unlikely]] {
+      if (!c.want_write) flush(c);
+      if (c.answer_bytes > kAnswerBytesMax) {  // it asks faster than it reads
+        c.overfull = true;
+        watch(c);
+        break;
+      }
+    }
     if (blocked_by_) {
       Connection* by = blocked_by_;
       if (by != &c && !by->doomed) {
@@ -189,6 +197,9 @@ void Kernel::on_subscribe(Connection& c, const Command& cmd) {
     s->subject = cmd.subject;
     s->queue = cmd.queue;
     s->sid = cmd.sid;
+    s->earlier = c.last_subscription;
+    (s->earlier ? s->earlier->later : c.first_subscription) = s;
+    c.last_subscription = s;
     c.subscriptions.emplace(s->sid, std::move(owned));
     c.account->trie.insert(s);
     if (hears_acks(s->subject)) c.account->ack_listeners++;
@@ -211,10 +222,37 @@ void Kernel::unsubscribe(Connection& c, Subscription* s) {
   c.account->trie.remove(s);
   s->dead = true;
   if (hears_acks(s->subject)) c.account->ack_listeners--;
+  (s->earlier ? s->earlier->later : c.first_subscription) = s->later;
+  (s->later ? s->later->earlier : c.last_subscription) = s->earlier;
   auto it = c.subscriptions.find(s->sid);
   dead_subscriptions_.push_back(std::move(it->second));
   c.subscriptions.erase(it);
   if (jetstream) jetstream->interest_changed(*c.account, s->subject);
+}
+
+// In the order in which they came, so that a seed repeats a run. Those of a client with very many fall silent now and leave the trie
+// over the next turns: nobody else waits for that.
+void Kernel::leave(Connection& c) {
+  if (c.leaving) return;
+  if (c.subscriptions.size() <= kLeavesPerTurn) {
+    while (c.first_subscription) unsubscribe(c, c.first_subscription);
+    return;
+  }
+  c.leaving = true;
+  c.account->trie.forget_results();
+  leavers_.push_back({&c, nullptr});
+}
+
+void Kernel::remove_leaving() {
+  for (size_t n = 0; n < kLeavesPerTurn && !leavers_.empty();) {
+    Connection& c = *leavers_.front().connection;
+    for (; n < kLeavesPerTurn && c.first_subscription; n++) unsubscribe(c, c.first_subscription);
+    if (c.first_subscription) return;
+    c.leaving = false;
+    if (c.gone()) graveyard_.push_back(std::move(leavers_.front().owner));
+    else admit(c);
+    leavers_.pop_front();
+  }
 }
 
 Subscription* Kernel::add_subscription(Account& a, SubscriptionKind kind, string_view subject, string_view queue,
@@ -306,7 +344,7 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
   if (match.plain.size() == 1 && match.queues.empty() && match.plain[0]->kind == SubscriptionKind::client) {
     Subscription* only = match.plain[0];
     bool echo = only->connection != from || from->options.echo;
-    if (only->dead || exhausted(*only) || only->connection->doomed || !echo) return 0;
+    if (only->dead || exhausted(*only) || only->connection->doomed || !only->connection->hears() || !echo) return 0;
     deliver(only, subject, reply, header, body);
     return 1;
   }
@@ -318,7 +356,7 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
   auto willing = [&](const Subscription* s) {
     if (s->dead || exhausted(*s)) return false;
     if (!s->connection) return s->kind != SubscriptionKind::service || !served_by_kernel(subject);
-    return !s->connection->doomed && (s->connection != from || from->options.echo);
+    return !s->connection->doomed && s->connection->hears() && (s->connection != from || from->options.echo);
   };
   auto hand_to = [&](Subscription* s) {
     receivers++;
@@ -359,17 +397,10 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
 void Kernel::hand_to_python(uint32_t service, Account& account, uint64_t cid, string_view subject, string_view reply,
                             string_view header, string_view body) {
   RequestQueue queue = request_queue(service, subject);
-  QueuedRequests& queued = requests_[(size_t)queue];
-  if (queued.waiting >= requests_queued_max(queue)) {
-    counters_.requests_dropped++;
-    queued.dropped++;
-    return;
-  }
-  queued.waiting++;
   EventRecord e{EventType::request};
-  e.a = service, e.b = account.id, e.c = cid, e.d = (uint64_t)queue;
+  e.a = service, e.b = account.id, e.c = cid;
   e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
-  emit(std::move(e));
+  if (!queue_for_python(queue, std::move(e))) counters_.requests_dropped++;
 }
 
 // Subscriptions that had their last message go at once: the same sid may be used again by the next command.
@@ -383,7 +414,7 @@ void Kernel::drop_exhausted() {
 
 void Kernel::deliver(Subscription* s, string_view subject, string_view reply, string_view header, string_view body) {
   Connection& c = *s->connection;
-  if (s->dead || c.doomed || c.gone() || exhausted(*s)) return;
+  if (s->dead || c.doomed || !c.hears() || exhausted(*s)) return;
   if (!c.options.headers) header = {};
   char* start = c.room(subject.size() + reply.size() + s->sid.size() + header.size() + body.size() + 64);
   char* o = put(start, header.empty() ? string_view("MSG ") : string_view("HMSG "));
@@ -417,18 +448,7 @@ void Kernel::deliver(Subscription* s, string_view subject, string_view reply, st
     exhausted_.push_back(s);
     if (!walking_) drop_exhausted();
   }
-  size_t pending = c.pending();
-  if (pending <= kFlushBytes) return;
-  if (!c.want_write) {
-    flush(c);
-    pending = c.pending();
-  }
-  if (pending > kBehindBytes) fell_behind(c);
-  if ((int64_t)pending > limits.max_pending) {
-    counters_.slow_consumers++;
-    c.out_start = c.out.size();
-    doom(c, "Slow Consumer (Pending Bytes)");
-  }
+  if (c.pending() > kFlushBytes) check_pending(c);
 }
 
 // To a plain subscription of the requester itself; one in a queue group does not count, as in nats-server.
@@ -452,21 +472,26 @@ bool Kernel::accept(uint64_t cid, uint32_t account_id, const ConnectOptions& opt
   Connection* c = find(cid);
   Account* a = account(account_id);
   if (!c || c->doomed || !a) return false;
-  if (c->accepted || c->account != a)  // a second CONNECT starts anew, as somebody else perhaps (K-001)
-    while (!c->subscriptions.empty()) unsubscribe(*c, c->subscriptions.begin()->second.get());
-  c->account = a;
+  if (c->state != ConnectionState::held || c->leaving) return false;
+  if (c->accepted || c->account != a) leave(*c);  // a second CONNECT starts anew, as somebody else perhaps (K-001)
   c->options = options;
-  c->state = ConnectionState::open;
   if (!c->accepted) {  // the first PING comes early, to measure the round trip
     int64_t first_ns = std::min(kFirstPingNs, limits.ping_interval_ns);
     timers.set(c->timer, now.monotonic_ns + first_ns + (int64_t)(random() % (uint64_t)(first_ns / 5 + 1)));
   }
   c->accepted = true;
-  if (options.verbose) write(*c, "+OK\r\n");
-  watch(*c);
-  if (!c->in.empty()) resume(*c);
+  c->next_account = a;
+  if (!c->leaving) admit(*c);
   wake();
   return true;
+}
+
+void Kernel::admit(Connection& c) {
+  c.account = c.next_account;
+  c.state = ConnectionState::open;
+  if (c.options.verbose) write(c, "+OK\r\n");
+  watch(c);
+  if (!c.in.empty()) resume(c);
 }
 
 void Kernel::refuse(uint64_t cid, string_view error, const char* reason) {

@@ -12,7 +12,7 @@ int64_t rank(const PullRequest& r) { return r.grouped ? r.priority : INT64_MAX; 
 
 uint64_t WaitingRequests::claimed() const {
   uint64_t n = 0;
-  for (const auto& r : items_) n += (uint64_t)std::max<int64_t>(r.batch, 0);
+  for (const auto& r : items_) n += std::min((uint64_t)std::max<int64_t>(r.batch, 0), UINT64_MAX - n);
   return n;
 }
 
