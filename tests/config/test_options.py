@@ -147,7 +147,7 @@ def test_jetstream_forms(text: str, enabled: bool, interval_ns: int) -> None:
         ),
         ("max_control_line: -1", "max_control_line cannot be negative"),
         ("max_control_line: 65536", "max_control_line (65536) cannot be higher than 65535"),
-        ("max_control_line: 4MB", "max_control_line (4000000) cannot be higher than 65535"),
+        ("max_control_line: 4MB", "max_control_line (4194304) cannot be higher than 65535"),
         ("ping_interval: 2m", "2m without quotes is the number 2000000: write '2m'"),
         ("write_deadline: 'x'", "invalid duration 'x'"),
         ("lame_duck_duration: '5s'", "the minimum is 30s"),

@@ -104,7 +104,7 @@ class DrivenKernel:
         return sent
 
     def pending(self, cid: int) -> int:
-        return next((row.pending for row in self.kernel.connections() if row.cid == cid), 0)
+        return next((row.pending_bytes for row in self.kernel.connections() if row.cid == cid), 0)
 
     @property
     def closed(self) -> dict[int, str]:

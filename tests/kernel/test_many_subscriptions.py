@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 
 from driven_kernel import DrivenKernel
-from slipstream.kernel import SubjectTrie
+from slipstream.kernel._kernel import SubjectTrie
 from slipstream.kernel.events import ClosedEvent
 
 PER_TURN = 1024  # kLeavesPerTurn

@@ -61,6 +61,7 @@ def test_nothing_is_redelivered_or_unused(duration: int, by_backoff: bool) -> No
     add_consumer(node, stream, inactive_threshold_ns=duration, **waits)
     for _ in range(3):
         node.publish(b"s.a", b"x")
+    turns(node)
     node.pull("S", "C", 3)
     turns(node)
     assert len(node.deliveries) == 3
@@ -80,6 +81,7 @@ def test_a_shorter_ack_wait_holds_from_its_update_on(old: int) -> None:
     node, stream = node_with_stream()
     consumer = add_consumer(node, stream, ack_wait_ns=old)
     node.publish(b"s.a", b"x")
+    turns(node)
     node.pull("S", "C", 1)
     turns(node)
     assert len(node.deliveries) == 1
@@ -106,14 +108,13 @@ def test_heartbeats_of_pushes_and_pulls(duration: int) -> None:
 
     node, stream = node_with_stream()
     add_consumer(node, stream)
-    body = b'{"batch":1,"expires":%d,"idle_heartbeat":%d}' % (LONGEST, duration)
+    body = b'{"batch":1,"expires":%d,"idle_heartbeat":%d}' % (LONGEST - 1, duration)
     subject = b"$JS.API.CONSUMER.MSG.NEXT.S.C"
     node.kernel.publish(node.account, subject, b"_SIM.9", b"", body)
     heartbeats = [e for e in months(node) if isinstance(e, RequestEvent)]
-    # More than half of `expires`, or months away.
-    assert [e.header.split(b"\r\n")[0] for e in heartbeats] == (
-        [b"NATS/1.0 400 Bad Request - heartbeat value too large"] if duration * 2 > LONGEST else []
-    )
+    assert [e.header.split(b"\r\n")[0] for e in heartbeats] == [
+        b"NATS/1.0 400 Bad Request - heartbeat value too large"
+    ]
     node.stop()
 
 
@@ -146,11 +147,10 @@ def test_a_pause_without_an_end(duration: int) -> None:
 
 @pytest.mark.parametrize("rate", [1, LONGEST])
 def test_the_ends_of_a_rate_limit(rate: int) -> None:
-    node, stream = node_with_stream()
+    node, stream = node_with_stream(max_msg_size=200)  # what may go at once
     add_consumer(node, stream, deliver_subject=b"_PUSH", rate_limit_bps=rate)
     for _ in range(3):
-        node.publish(b"s.a", b"x" * 1_000_000)
+        node.publish(b"s.a", b"x" * 200)
     turns(node, 20)
-    sent = len(node.push_statuses)
-    assert sent == (1 if rate == 1 else 3)
+    assert len(node.deliveries) == (1 if rate == 1 else 3)
     node.stop()

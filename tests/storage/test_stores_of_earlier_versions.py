@@ -32,7 +32,7 @@ class OpenedStore:
         self.kernel.serve(self.account, b"in.>", 1)
         self.kernel.turn(self.now_ns, self.now_ns)
         records = self.kernel.open_store(path=str(path), threads=False)
-        self.streams = {json.loads(r.description)["name"]: r.stream for r in records}
+        self.streams = {json.loads(r.description)["config"]["name"]: r.stream for r in records}
         self.committed: dict[int, int] = {}
 
     def turns(self, count: int = 20) -> list[RequestEvent]:
