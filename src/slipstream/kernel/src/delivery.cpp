@@ -223,7 +223,7 @@ void Consumer::give_up(PendingDelivery* p) {
   if (js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true))
     return advise("max_deliver", p->stream_seq, p->consumer_seq, p->deliveries, 0, {});
   p->acking = false;  // tried again after another wait
-  pending_.set_deadline(p, kernel().now.wall_ns + wait_ns(p->deliveries));
+  pending_.set_deadline(p, saturated_sum(kernel().now.wall_ns, wait_ns(p->deliveries)));
 }
 
 uint64_t Consumer::next_redelivery() {
