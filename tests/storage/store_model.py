@@ -81,6 +81,8 @@ class StoreModel:
         return {m.subject for m in self.live.values()}
 
     def next_live(self, seq: int) -> int:
+        if seq == 0:  # behind the last of all
+            return 0
         return min((s for s in self.live if s >= seq), default=0)
 
     def previous_live(self, seq: int) -> int:
@@ -90,6 +92,8 @@ class StoreModel:
         return sum(s > seq for s in self.live)
 
     def next_on_subject(self, subject: bytes, seq: int) -> int:
+        if seq == 0:
+            return 0
         return min((s for s in self.on_subject(subject) if s >= seq), default=0)
 
     def first_at_or_after(self, time_ns: int) -> int:
