@@ -67,8 +67,6 @@ MIRROR_ATTEMPTS: list[Call] = [
     mirror(name="none"),
     mirror(name=""),
     mirror(name="a.b"),
-    mirror(name="", external=("$JS.hub.API", "")),
-    mirror(name="a b", external=("$JS.hub.API", "")),
     mirror(subjects=["a"]),
     mirror(subjects=[]),
     mirror(sources=[{"name": "O"}]),

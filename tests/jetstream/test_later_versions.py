@@ -19,7 +19,8 @@ from slipstream.jetstream.stream_config import StreamConfig
 def recovered(stream_level: int, consumer_level: int) -> object:
     talk = Conversation()
     config = StreamConfig(name="S", metadata={"_nats.req.level": str(stream_level)})
-    record = SimpleNamespace(account=b"$G", stream=1, description=describe_stream(config, 1))
+    description = describe_stream(config, 1)
+    record = SimpleNamespace(account=b"$G", stream=1, description=description, offline="")
     known = ConsumerConfig(name="C", metadata={"_nats.req.level": str(consumer_level)})
     found = SimpleNamespace(consumer=1, description=describe_consumer("C", known, 1))
     talk.kernel.consumers = lambda stream: [found]

@@ -111,7 +111,7 @@ def test_wrong_requests_are_told_apart(disk: Disk) -> None:
     assert error_of(lambda: disk.unlink("none")) == errno.ENOENT
     assert error_of(lambda: disk.rename("none", "b")) == errno.ENOENT
     assert error_of(lambda: disk.make_folder("a")) == errno.ENOTDIR
-    assert error_of(lambda: disk.close(999)) == errno.EBADF
+    assert error_of(lambda: disk.close(2**30)) == errno.EBADF
     disk.close(disk.open("a", OPEN_WRITE | OPEN_TRUNCATE))
     assert content(disk, "a") == b""
 
