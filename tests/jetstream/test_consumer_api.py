@@ -312,3 +312,11 @@ def test_malformed_pulls_are_answered_in_words_of_go(
     assert status.subject == b"_INBOX.1"
     assert status.header == f"NATS/1.0 400 Bad Request - {complaint}\r\n\r\n".encode()
     assert status.body == b""
+
+
+def test_repeated_pauses_leave_little_behind(talk: Conversation) -> None:
+    create(talk, "Q", durable_name="Q")
+    for second in range(300):
+        until = f"2120-01-01T00:{second // 60:02d}:{second % 60:02d}Z"
+        talk.ok("CONSUMER.PAUSE.S.Q", {"pause_until": until})
+    assert len(talk.api._core._pause_ends) <= 66

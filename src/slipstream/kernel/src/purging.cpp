@@ -132,7 +132,8 @@ Work Stream::purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint
     remove(first);
     co_return;
   }
-  if (keep && ids.size() > 1) {  // in the order of the stream
+  // In the order of the stream, if that is asked for or passes few other messages: segments then go from their front.
+  if (ids.size() > 1 && (keep || left >= store->messages() / 8)) {
     std::vector<bool> concerned(store->subject_ids());
     for (uint32_t id : ids) concerned[id] = true;
     for (uint64_t s = first; s && s < bound && left; s = store->next_live(s + 1)) {
