@@ -178,3 +178,9 @@ def test_subjects_of_any_depth_find_their_owners() -> None:
         assert set(index.owners(asked)) == {"S"}
     index.remove([f"{deep}.b", f"{deep}.>", f"*.{deep}"], "S")
     assert not set(index.owners(">"))
+
+
+def test_a_subject_that_nobody_can_use_is_invalid() -> None:
+    longest = "a" * subjects.SUBJECT_CHARACTERS_MAX
+    assert subjects.is_valid(longest)
+    assert not subjects.is_valid(longest + "a")

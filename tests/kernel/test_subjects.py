@@ -169,3 +169,22 @@ def test_single_use_subjects_stay_out_of_the_cache():
         assert trie.match(b"_INBOX.x") == ([1], {})
         assert trie.match(b"$JS.ACK.s.c.1.1.1.1.0") == ([2], {})
     assert trie.hits == 0
+
+
+def test_a_subject_of_any_depth_needs_no_nested_calls():
+    """With more tokens than the stack has room for: inserted, matched, removed, left behind."""
+    deep = 400_000
+    wildcards, literal = b".".join([b"*"] * deep), b".".join([b"a"] * deep)
+    mixed = b".".join([b"*", b"a"] * (deep // 2))
+    for removed in (True, False):
+        trie = _kernel.SubjectTrie()
+        for key, subject in enumerate((wildcards, literal, mixed, literal + b".>")):
+            trie.insert(key, subject, b"q" if key == 2 else b"")
+        plain, groups = trie.match(literal, cached=False)
+        assert (sorted(plain), groups) == ([0, 1], {b"q": [2]})
+        assert trie.match(literal + b".x", cached=False) == ([3], {})
+        if removed:
+            for key in range(4):
+                trie.remove(key)
+            assert trie.match(literal, cached=False) == ([], {})
+        del trie

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+SUBJECT_CHARACTERS_MAX = 65_535
 _BLANKS = frozenset("\t\n\f\r ")
 
 
 def is_valid(subject: str) -> bool:
-    """No empty token, no blank inside a token, nothing behind `>` (K-096)."""
+    """No empty token, no blank inside a token, nothing behind `>` (K-096). Nobody can publish or
+    subscribe to more than SUBJECT_CHARACTERS_MAX, and each token of a longer one costs memory.
+    """
+    if len(subject) > SUBJECT_CHARACTERS_MAX:
+        return False
     tokens = subject.split(".")
     return all(tokens) and ">" not in tokens[:-1] and _BLANKS.isdisjoint(subject)
 
