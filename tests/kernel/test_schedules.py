@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_driver import Publisher, error
-from slipstream.kernel._kernel import Loss
+from slipstream.kernel._kernel import Loss, schedule_next_run
 
 SECOND_NS = 1_000_000_000
 
@@ -269,3 +269,13 @@ def test_schedules_whose_messages_are_gone_are_forgotten() -> None:
     for number in range(800):
         assert "error" not in plan(p, f"s.plan.{number}", at(p, 10**6))
     assert p.node.kernel.index_sizes(p.stream)[1] <= 200
+
+
+@pytest.mark.parametrize("pattern", [b"@yearly", b"@daily", b"0 0 0 29 2 *", b"@every 1h"])
+@pytest.mark.parametrize("before_the_end_ns", [0, 1, 10**9, 3600 * 10**9, 40 * 86_400 * 10**9])
+def test_a_run_behind_the_end_of_time_is_not_in_the_past(pattern: bytes, before_the_end_ns: int):
+    """A message of an archive or of an origin has any time."""
+    late_ns = 2**63 - 1 - before_the_end_ns
+    run = schedule_next_run(pattern, None, late_ns, late_ns)
+    assert isinstance(run, tuple)
+    assert run[0] >= late_ns - 10**9

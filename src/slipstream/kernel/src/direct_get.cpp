@@ -131,11 +131,12 @@ DirectGet::Progress DirectGet::seek_time() {
 DirectGet::Found DirectGet::next_match(uint64_t& from, uint64_t& found) {
   const std::string& filter = request_.next_by_subject;
   if (--steps_ < 0) return Found::later;
+  from = std::max<uint64_t>(from, 1);
   if (filter.empty()) {
     found = store_.next_live(from);
   } else if (!has_wildcard(filter)) {
     uint32_t id = store_.find_subject(filter);
-    found = id == kNoSubject ? 0 : store_.next_on_subject(id, std::max<uint64_t>(from, 1));
+    found = id == kNoSubject ? 0 : store_.next_on_subject(id, from);
   } else {
     while ((found = store_.next_live(from)) && !subject_matches(filter, store_.subject_name(store_.subject_of(found)))) {
       from = found + 1;

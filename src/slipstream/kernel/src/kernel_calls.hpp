@@ -290,6 +290,7 @@ struct KernelCalls {
     return out;
   }
   static uint64_t next_on(const MessageStore& m, string_view subject, uint64_t from) {
+    from = std::max<uint64_t>(from, 1);
     if (subject.empty() || subject == ">") return m.next_live(from);
     uint64_t found = 0;
     m.match_subjects(subject, [&](uint32_t id) {

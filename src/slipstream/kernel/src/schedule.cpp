@@ -186,9 +186,12 @@ bool next_cron(const Cron& cron, const TimeZone* zone, int64_t after_ns, int64_t
 }
 
 int64_t round_to_second(int64_t ns) {
-  int64_t s = floor_div(ns, kSecondNs);
-  return saturated_product(s + (ns - s * kSecondNs >= kSecondNs / 2), kSecondNs);
+  int64_t s = floor_div(ns, kSecondNs), up = ns - s * kSecondNs >= kSecondNs / 2;
+  return std::min(s + up, INT64_MAX / kSecondNs) * kSecondNs;
 }
+
+// A message of an archive or of an origin may have any time: behind it the end of all times may come.
+int64_t nanoseconds_of(int64_t s) { return s > INT64_MAX / kSecondNs ? ScheduleMark::kNever - 1 : s * kSecondNs; }
 
 NextRun faulty() { return {.fault = ScheduleFault::pattern}; }
 
@@ -214,10 +217,9 @@ NextRun next_run(string_view pattern, const TimeZone* zone, int64_t after_ns, in
   Cron cron;
   int64_t at_s = 0;
   if (!parse_cron(pattern, cron) || !next_cron(cron, zone, after_ns, at_s)) return faulty();
-  int64_t at_ns = saturated_product(at_s, kSecondNs);
-  bool missed = at_ns < now_ns;
+  bool missed = nanoseconds_of(at_s) < now_ns;
   if (missed && !next_cron(cron, zone, round_to_second(now_ns), at_s)) return faulty();
-  return {.scheduled = true, .repeats = true, .at_ns = at_ns, .offset_s = zone ? zone->offset_s(at_s) : 0};
+  return {.scheduled = true, .repeats = true, .at_ns = nanoseconds_of(at_s), .offset_s = zone ? zone->offset_s(at_s) : 0};
 }
 
 bool parse_rfc3339(string_view text, int64_t& unix_ns, bool& zero) {
