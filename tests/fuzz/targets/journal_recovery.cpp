@@ -9,7 +9,7 @@ namespace {
 
 JournalOptions options() {
   JournalOptions o;
-  o.file_bytes = 4096;
+  o.file_bytes = 8192;
   o.bytes_max = 64 << 10;
   o.threaded = false;
   o.salt = 7;

@@ -13,7 +13,7 @@ std::unique_ptr<SimDisk> written() {
   SmallStore store(*disk);
   expect(store.error.empty());
   store.create_all();
-  KernelCalls::request_checkpoint(*store.kernel);
+  KernelCalls::checkpoint(*store.kernel);
   for (int i = 0; i < 50; i++) store.turn();
   for (int i = 0; i < 20; i++) store.publish("s.late", "_SIM.p", "", "late"), store.turn();
   return disk;
