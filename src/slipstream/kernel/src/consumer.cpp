@@ -286,7 +286,8 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     return answer();
   } else if (body == "+WPI") {
     int64_t now = kernel().now.wall_ns;
-    if (PendingDelivery* p = pending_.find(stream_seq)) propose_deadline(stream_seq, now, saturated_sum(now, wait_ns(p->deliveries)));  // or not
+    if (PendingDelivery* p = pending_.find(stream_seq))
+      propose_deadline(stream_seq, now, saturated_sum(now, wait_ns(p->deliveries)));  // or not
     return answer();
   } else if (body.starts_with("+NXT")) {
     on_ack(deliveries, stream_seq, consumer_seq, {}, {});

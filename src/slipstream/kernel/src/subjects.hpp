@@ -1,9 +1,10 @@
 // Subjects: validity, matching, and the trie that finds the subscriptions of a literal subject.
 //
-// A trie node per token; `*` and `>` hang beside the literal children. A client decides how deep it gets, so nothing here recurses. In front of it stands a direct-mapped cache of
-// match results. A literal subscription that comes or goes evicts the one cache slot that its subject uses; a wildcard
-// one starts a new generation. Subjects below `_INBOX.` and `$JS.ACK.` bypass the cache: they are used once, and their
-// subscriptions come and go too often to disturb everybody else.
+// A trie node per token; `*` and `>` hang beside the literal children. A client decides how deep it gets, so nothing
+// here recurses. In front of it stands a direct-mapped cache of match results. A literal subscription that comes or
+// goes evicts the one cache slot that its subject uses; a wildcard one starts a new generation. Subjects below
+// `_INBOX.` and `$JS.ACK.` bypass the cache: they are used once, and their subscriptions come and go too often to
+// disturb everybody else.
 #pragma once
 #include <memory>
 #include <string>
