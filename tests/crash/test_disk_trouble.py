@@ -80,7 +80,15 @@ class Life:
         """On the disk as the process leaves it when it is killed now."""
         clock = SimulatedClock()
         clock.advance(self.clock.now_ns - clock.now_ns)
+        self.pass_damaged()
         judge(self.disk.image(Loss.none), copy.deepcopy(self.ledger), clock, thorough=False)
+
+    def pass_damaged(self) -> None:
+        """Consumers pass what a read found damaged, as if its last delivery were over."""
+        for stream, seq in self.node.damaged:
+            for promises in self.ledger.streams:
+                for consumer in promises.consumers.values() if promises.stream == stream else ():
+                    consumer.delivered.setdefault(seq, 1)
 
 
 def trouble(name: str, error: int, after: int, burst: int, relaxed: bool = False) -> bool:

@@ -17,7 +17,14 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
-from slipstream.kernel.events import CommittedEvent, Event, FailedEvent, FeedEvent, RequestEvent
+from slipstream.kernel.events import (
+    CommittedEvent,
+    DamageEvent,
+    Event,
+    FailedEvent,
+    FeedEvent,
+    RequestEvent,
+)
 from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
 from slipstream.kernel.values import StoreKeys
 from slipstream.testing.twin import Twin
@@ -193,6 +200,7 @@ class SimulatedNode:
         self.disk = disk
         self.clock = clock
         self.failed = ""
+        self.damaged: set[tuple[int, int]] = set()  # stream and sequence, as reads found them
         self._numbers = 0
         self.replies: dict[int, list[RequestEvent]] = {}
         self.committed: dict[int, int] = {}
@@ -295,6 +303,8 @@ class SimulatedNode:
                 self.stopped_feeds.append(event)
             elif isinstance(event, FailedEvent):
                 self.failed = event.text
+            elif isinstance(event, DamageEvent):
+                self.damaged.add((event.stream, event.seq))
         if self.disk.crashed:
             raise PowerLoss
 

@@ -1,10 +1,12 @@
 #include "schedule.hpp"
 
+
 #include <algorithm>
 #include <vector>
 
 #include "civil_time.hpp"
 #include "pull_request.hpp"
+#include "saturating.hpp"
 
 namespace slipstream {
 namespace {
