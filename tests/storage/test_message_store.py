@@ -315,3 +315,32 @@ TestThreadedFileStore = ThreadedFileMachine.TestCase
 TestThreadedFileStore.settings = settings(quick, max_examples=20)
 TestMemoryStore = MemoryMachine.TestCase
 TestMemoryStore.settings = quick
+
+
+def test_long_gaps_do_not_take_a_file_each() -> None:
+    """Of a mirror of some subjects, or a stream whose messages mostly interest nobody."""
+    disk = SimDisk(1)
+    pool = IoPool(disk, threaded=False)
+    store = MessageStore(pool, **TINY)
+    sequences = range(1000, 400_000, 199)
+    for seq in sequences:
+        assert store.append(seq, seq, b"a.b", b"", b"0123456789")
+    snapshot = store.snapshot()
+    assert snapshot is not None
+    assert len(disk.list("streams/1")) < 20
+    assert store.memory()["index"] < 100 * len(sequences)
+    store.checkpoint_durable()
+    store.check()
+    again = MessageStore(pool, **TINY)
+    assert again.load(snapshot)
+    again.check()
+    last = sequences[-1]
+    assert again.append(last + 1, last + 1, b"a.b", b"", b"")  # into the same segment
+    assert again.append(last + (1 << 33), last + 2, b"a.b", b"", b"")  # no segment reaches so far
+    again.check()
+    found = []
+    seq = again.next_live(1)
+    while seq:
+        found.append(seq)
+        seq = again.next_live(seq + 1)
+    assert found == [*sequences, last + 1, last + (1 << 33)]

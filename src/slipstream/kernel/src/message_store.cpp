@@ -75,17 +75,18 @@ void SegmentStore::skip(uint64_t seq, int64_t time_ns) {
   if (!messages_) empty_first_ = seq + 1;
 }
 
-// The segment whose next entry is `seq`. A short gap is filled with dead entries (streams with interest
-// retention skip sequences all the time), a long one starts a segment.
+// The segment whose next entry is `seq`. A dense segment fills a short gap with dead entries (streams with interest retention skip
+// sequences all the time). A long gap starts a sparse segment, which has entries for its messages alone and takes any gap: a mirror
+// of a few subjects needs no file per message.
 Segment* SegmentStore::segment_for(uint64_t seq, uint32_t length, int64_t time_ns) {
   Segment* segment = active();
+  uint64_t gap = segment ? seq - segment->end() : 0;
   if (segment && (uint64_t)segment->size() + length > segment->bytes_max && segment->count()) {
     seal(segment);
     segment = nullptr;
   }
   if (segment) {
-    uint64_t gap = seq - segment->end();
-    if (gap == 0) return segment;
+    if (segment->sparse() ? seq - segment->base < kFar : gap == 0) return segment;
     if (gap <= kGapMin + segment->count() && segment->count() && !segment->sparse()) {
       while (segment->end() < seq)
         segment->push(segment->end(), kNeverThere, std::min(time_ns, last_time_ns_));
@@ -94,7 +95,9 @@ Segment* SegmentStore::segment_for(uint64_t seq, uint32_t length, int64_t time_n
     seal(segment);
   }
   open_segment(seq);
-  return slots_.back().segment.get();
+  segment = slots_.back().segment.get();
+  if (gap > kGapMin) segment->make_sparse();
+  return segment;
 }
 
 void SegmentStore::open_segment(uint64_t seq) {

@@ -1,8 +1,8 @@
 // A range of sequences: the index of its messages, and their bytes as far as they are in memory.
 //
 // The index is by position. In a dense segment each sequence from `base` on has one, also where a message was
-// removed or never was; a rewritten segment, of whose messages few are left, is sparse and has positions for
-// those alone.
+// removed or never was. A sparse one has positions for its messages alone: a rewritten segment of whose messages
+// few are left, and one that began behind a long gap.
 //
 // Offsets are those of the segment's file. Bytes are appended into chunks; of a stream in files the newest
 // chunks stay readable in memory after they were written, of a memory stream all do. Who writes, evicts and

@@ -11,7 +11,7 @@ void SegmentStore::check() const {
   std::map<uint32_t, SubjectState> states;
   for (size_t i = 0; i < slots_.size(); i++) {
     const Segment& segment = *slots_[i].segment;
-    assert(slots_[i].base == segment.base && segment.base >= end && !(segment.sparse() && !segment.sealed));
+    assert(slots_[i].base == segment.base && segment.base >= end);
     end = segment.end();
     assert(end <= last_seq_ + 1);
     assert(segment.sealed ? segment.live() > 0 : i + 1 == slots_.size());
