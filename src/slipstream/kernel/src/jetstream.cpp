@@ -226,8 +226,8 @@ void JetStream::append_unwritten() {
     if (!waits && failed_.empty() && append(*g, e)) continue;
     e.end = kUnwritten;
     unwritten_.emplace_back(id, index);
-    if (waits) continue;
     blocked.push_back(id);
+    if (waits) continue;
     if (journal_->full()) checkpoint_wanted_ = true;
     if (!large) only_reserve = true;
   }
@@ -323,7 +323,7 @@ void JetStream::drop_stream(uint64_t id) {
   std::erase(dirty_streams_, &s);
   std::erase(going_offline_, id);
   std::erase(offline_, id);
-  if (kept_) kept_->drop(id);
+  if (kept_ && kept_->streams().count(id)) erase_when_synced([this, id] { kept_->drop(id); });
   // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.
   for (Entry& e : s.group.inflight)
     if (e.token) committed(e.token, 0);

@@ -402,8 +402,13 @@ class JournalImpl final : public Journal {
     assert(ready() >= files_planned_ - files_opened_);
     return ready() - (files_planned_ - files_opened_);
   }
+  // Regular files. What a large one takes beyond their size does not count (enlarge_next bounds it): else a large file in use and a
+  // large next one could leave no room for the file behind them, and nothing would ever be released.
   bool within_bytes_max() const {
-    return creating_ || bytes_of_files_ + files_.capacity() + kJournalHeaderBytes <= options_.bytes_max;
+    const uint64_t regular = files_.capacity() + kJournalHeaderBytes;
+    uint64_t beyond = next_ ? next_->file_bytes() - std::min(next_->file_bytes(), regular) : 0;
+    for (const JournalFile& file : log_) beyond += file.file_bytes() - std::min(file.file_bytes(), regular);
+    return creating_ || bytes_of_files_ - std::min(beyond, bytes_of_files_) + regular <= options_.bytes_max;
   }
   bool can_create() const { return !no_room_on_disk_ && within_bytes_max(); }
 
