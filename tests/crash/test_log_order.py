@@ -1,8 +1,9 @@
 """The log of a stream is in the journal in the order of its entries, whatever had to wait for room.
 
-Goal: entries that may use the journal's reserve (removals) pass those of other streams, never earlier ones of their own
-stream; else the next start finds a gap in the log, and the stream is offline. Method: two streams are published to, and messages
-removed from, faster than a small journal gets room; then a copy of the disk is recovered, and has what was acknowledged.
+Goal: entries that may use the journal's reserve (removals) pass those of other streams, never
+earlier ones of their own stream; else the next start finds a gap in the log, and the stream is
+offline. Method: streams are published to, and messages removed from them, faster than a small
+journal gets room; then a copy of the disk is recovered, and has what was acknowledged.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ TURNS_MAX = 300
 RETRY_NS = 100_000_000
 
 
+def create(node: SimulatedNode, name: bytes) -> int:
+    spec = stream_spec(subjects=[name + b".>"])
+    return node.commit(
+        lambda token: node.kernel.propose_stream_create(token, node.account, name, name, spec)
+    )
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_removals_do_not_pass_messages_of_their_stream(seed: int) -> None:
     draw = random.Random(seed)
     disk, clock = SimDisk(seed), SimulatedClock()
     node = SimulatedNode(disk, clock, sizes=SIZES)
-    streams = {}
-    for name in NAMES:
-        spec = stream_spec(subjects=[name + b".>"])
-        streams[name] = node.commit(
-            lambda token, name=name, spec=spec: node.kernel.propose_stream_create(
-                token, node.account, name, name, spec
-            )
-        )
+    streams = {name: create(node, name) for name in NAMES}
     asked: dict[int, bytes] = {}
     for _ in range(60):
         for name in NAMES:
@@ -57,7 +58,7 @@ def test_removals_do_not_pass_messages_of_their_stream(seed: int) -> None:
         node.turn()
         if asked.keys() <= node.replies.keys():
             break
-    stored = {name: 0 for name in NAMES}
+    stored = dict.fromkeys(NAMES, 0)
     for number, name in asked.items():
         answer = json.loads(node.replies[number][0].body)
         stored[name] = max(stored[name], answer.get("seq", 0))

@@ -56,7 +56,7 @@ void JetStream::checkpoint_step() {
       auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
       for (Group* g : active_)
         if (open(*g)) return;
-      if (!erasures_.empty() || (!offline_.empty() && journal_->written() < checkpoint_position_)) return;
+      if (!erasures_.empty() || !drop_entries_of_deleted() || (!offline_.empty() && journal_->written() < checkpoint_position_)) return;
       if (std::string error; !offline_.empty() && !keep_offline_entries(error)) {
         phase_ = CheckpointPhase::idle;
         return want_checkpoint_later();
@@ -107,6 +107,7 @@ void JetStream::batch_synced(const std::shared_ptr<int>& result) {
 }
 
 void JetStream::write_round() {
+  if (!going_offline_.empty()) return leave_round();
   auto durable = std::make_shared<bool>(false);
   round_leaves_ = true;
   checkpoint_io_->submit([this, durable] { *durable = checkpoints_->write(); },

@@ -129,7 +129,7 @@ class JetStream {
   bool append(Group& group, Entry& e);
   void append_unwritten();
   void release_offline_streams();
-  void leave_round(const Stream& s);
+  void leave_round();
   bool admitted(EntryKind kind, bool durable, bool reserve) const;
   void watch_room();
   void get_room(int trouble);
@@ -142,6 +142,7 @@ class JetStream {
   void withdraw_from(Group& group, Stream* s, std::map<std::pair<uint64_t, uint64_t>, uint64_t>& kept);
   uint64_t reserve_bytes() const { return std::min<uint64_t>(options_.journal_bytes_max / 8, 16 << 20); }
   bool keep_offline_entries(std::string& error);
+  bool drop_entries_of_deleted();
   void recover_stream(uint64_t id, uint64_t applied, Reader& in, uint16_t format, const std::string& broken);
   void guess_next_stream();
   void note_damage(uint64_t stream, const std::string& text);

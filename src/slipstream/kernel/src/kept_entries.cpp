@@ -1,5 +1,6 @@
 #include "kept_entries.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -33,6 +34,7 @@ bool KeptEntries::find(std::string& error) {
     if (name.size() > 17 && parse_hex16(name.substr(0, 17), ".", stream) && parse_hex16(name.substr(17), kSuffix, position))
       files_[stream].push_back(position);
   }
+  for (auto& [stream, positions] : files_) std::sort(positions.begin(), positions.end());
   return true;
 }
 
@@ -119,12 +121,14 @@ int KeptEntries::write_file(uint64_t stream, uint64_t position, const std::vecto
   return n < 0 ? (int)n : disk_.rename(unfinished, path);
 }
 
-void KeptEntries::drop(uint64_t stream) {
+bool KeptEntries::drop(uint64_t stream) {
   auto it = files_.find(stream);
-  if (it == files_.end()) return;
-  for (uint64_t position : it->second) disk_.unlink(path_of(stream, position));
-  disk_.sync_folder(kFolder);
+  if (it == files_.end()) return true;
+  for (uint64_t position : it->second)
+    if (int r = disk_.unlink(path_of(stream, position)); r < 0 && r != -ENOENT) return false;
+  if (disk_.sync_folder(kFolder) < 0) return false;
   files_.erase(it);
+  return true;
 }
 
 }  // namespace slipstream

@@ -28,7 +28,7 @@ class KeptEntries {
 
   void add(uint64_t stream, const JournalRecord& record);  // into the file that write() makes
   bool write(uint64_t position, std::string& error);       // durable when true; else nothing is kept of it
-  void drop(uint64_t stream);
+  bool drop(uint64_t stream);  // false: a file could not be removed, which the next call tries again
 
  private:
   std::string path_of(uint64_t stream, uint64_t position) const;

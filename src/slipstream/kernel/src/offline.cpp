@@ -70,6 +70,7 @@ void Stream::found_damaged(uint64_t seq) {
 void JetStream::went_offline(Stream& s) {
   going_offline_.push_back(s.group.id);
   offline_.push_back(s.group.id);
+  kept_upto_ = 0;  // of this one nothing is kept
   busy_ = true;
 }
 
@@ -78,7 +79,7 @@ void JetStream::release_offline_streams() {
     Stream* s = stream(going_offline_.back());
     going_offline_.pop_back();
     if (!s) continue;
-    leave_round(*s);
+    leave_round();
     std::erase(dirty_streams_, s);
     s->dirty = false;
     s->release_offline();
@@ -89,14 +90,14 @@ void JetStream::release_offline_streams() {
   }
 }
 
-// A snapshot of it that is not on its way to the disk must not become its newest.
-void JetStream::leave_round(const Stream& s) {
-  bool open = phase_ == CheckpointPhase::serializing || (phase_ == CheckpointPhase::writing && !round_leaves_);
-  auto its = [&](const auto& taken) { return taken.first == s.group.id; };
-  if (open && std::any_of(checkpoint_taken_.begin(), checkpoint_taken_.end(), its)) abandon_round();
+// A snapshot of it that is not on its way to the disk must not become its newest. Without its snapshot the round must not be
+// written either: the journal would be released, and nothing has kept the stream's entries yet.
+void JetStream::leave_round() {
+  if (phase_ == CheckpointPhase::serializing || (phase_ == CheckpointPhase::writing && !round_leaves_)) abandon_round();
 }
 
-// What the round under way will let the journal release. Of a stream that no checkpoint has, its creation as well.
+// What the round under way will let the journal release. Of a stream that no checkpoint has, its creation as well: also one behind
+// the round's position, as the round describes the server's streams as they are now.
 bool JetStream::keep_offline_entries(std::string& error) {
   auto keep = [this](const JournalRecord& r) {
     uint64_t id = r.group;
@@ -109,10 +110,18 @@ bool JetStream::keep_offline_entries(std::string& error) {
     bool never = g.checkpointed == Group::kNever;
     if (creates ? never : never || r.index > g.checkpointed) kept_->add(id, r);
   };
-  uint64_t from = std::max(kept_upto_, journal_->released());
-  if (!journal_->read_back(from, checkpoint_position_, keep, error) || !kept_->write(checkpoint_position_, error)) return false;
-  kept_upto_ = checkpoint_position_;
+  uint64_t from = std::max(kept_upto_, journal_->released()), upto = journal_->written();
+  if (!journal_->read_back(from, upto, keep, error) || !kept_->write(upto, error)) return false;
+  kept_upto_ = upto;
   return true;
+}
+
+// The round lets the journal forget the deletion: what is still kept then would make the stream again.
+bool JetStream::drop_entries_of_deleted() {
+  std::vector<uint64_t> deleted;
+  for (const auto& [id, files] : kept_->streams())
+    if (!streams_.count(id)) deleted.push_back(id);
+  return std::all_of(deleted.begin(), deleted.end(), [this](uint64_t id) { return kept_->drop(id); });
 }
 
 void JetStream::erase_when_synced(std::function<void()> erasure) {

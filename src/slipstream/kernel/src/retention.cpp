@@ -208,7 +208,7 @@ bool Stream::load_retention(Reader& in) {
 }
 
 void Stream::check() {
-  if (working()) return;  // what its consumers remember is settled at the end
+  if (working() || spec.restoring) return;  // what its consumers remember is settled at the end
   index.check();
   if (spec.keeps_all()) return;
   for (uint64_t seq = store->next_live(lingering_upto_ + 1); seq; seq = store->next_live(seq + 1)) {

@@ -156,7 +156,8 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
       s->subscribe();  // publishers are told
       continue;
     }
-    s->forget_memory_consumers();
+    // The log says so, too: else they would be back at the next start, and count where a later entry goes by consumers' interest.
+    for (uint32_t consumer : s->forget_memory_consumers()) delete_consumer(0, id, consumer);
     s->attach();
     if (s->spec.restoring) half_restored.push_back(id);
   }

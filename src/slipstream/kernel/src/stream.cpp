@@ -84,14 +84,17 @@ void Stream::unsubscribe() {
   subscriptions_.clear();
 }
 
-void Stream::forget_memory_consumers() {
+std::vector<uint32_t> Stream::forget_memory_consumers() {
+  std::vector<uint32_t> forgotten;
   for (auto it = consumers.begin(); it != consumers.end();) {
     Consumer& c = *it->second;
     ++it;
     if (!forgets(c.spec)) continue;
+    forgotten.push_back(c.id);
     index.remove(c);
     consumers.erase(c.id);
   }
+  return forgotten;
 }
 
 void Stream::detach() {

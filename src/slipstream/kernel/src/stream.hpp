@@ -65,7 +65,7 @@ class Stream {
   // A consumer that lives with the process, so that nobody waits for a sync of what it does. Where its progress decides
   // what is kept, it is in the log like any other, wherever its own storage is.
   bool forgets(const ConsumerSpec& consumer) const { return consumer.memory && spec.keeps_all(); }
-  void forget_memory_consumers();  // those that lived with the process and for which nothing is retained
+  std::vector<uint32_t> forget_memory_consumers();  // those that lived with the process and for which nothing is retained
   void detach();
   void ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags = 0);
   void seal();     // what came in since the last seal becomes one entry
