@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.proposals import Scope
 from slipstream.jetstream.api.requests import (
     ConsumersRequest,
     PauseRequest,
@@ -256,13 +257,14 @@ def delete_inactive(api: ApiCore, consumer: Consumer) -> None:
     def done(_: int, done_ns: int) -> None:
         api.advisories.consumer_action(consumer, "delete", done_ns)
 
-    token = api.token(None, done)
+    stream = consumer.stream
+    token = api.token(None, done, [Scope(stream.account.id, stream.name)])
     try:
-        api.kernel.propose_consumer_delete(token, consumer.stream.id, consumer.id)
+        api.kernel.propose_consumer_delete(token, stream.id, consumer.id)
     except StoreError:
         api.forget_tokens(token)  # it stays until the kernel finds it inactive again
         return
-    consumer.stream.remove_consumer(consumer)
+    stream.remove_consumer(consumer)
 
 
 def info(api: ApiCore, request: Request, now_ns: int) -> None:

@@ -3,7 +3,7 @@ when it is committed.
 
 A handler either answers at once, or proposes and answers from the commit's callback, or is a
 generator whose answer is too long for one step: it yields between slices. Whatever it raises as
-ApiError is the answer.
+ApiError is the answer, which is sent when it cannot become untrue any more (proposals.py).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import heapq
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from slipstream.jetstream.api.proposals import Committed, Proposals, Scope
 from slipstream.jetstream.api.transfers import Transfers
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.headers import header_value
@@ -151,10 +152,10 @@ class Request(NamedTuple):
     words: list[str]  # the subject's tokens behind the verb
     type: str
     on_error: Mapping[str, Any]
+    scopes: tuple[Scope, ...] = ()  # of what it proposes, and of what it is judged by
 
 
 Handler = Callable[["ApiCore", Request, int], Iterator[None] | None]
-Committed = Callable[[int, int], None]  # (result, now_ns)
 
 
 class Advisories(Protocol):
@@ -202,8 +203,7 @@ class ApiCore:
         self._answers = 0  # published so far
         self.no_room = ""  # on the disk of the store, and why: publishes are refused at present
         self._no_room_told_ns = -NO_ROOM_TOLD_NS
-        self._next_token = 1
-        self._waiting: dict[int, list[tuple[Request | None, Committed]]] = {}
+        self._proposals = Proposals()
         self._pause_ends: list[tuple[int, int, int]] = []
         self._pause_ends_max = _PAUSE_ENDS_SPARE
         self._long_answers: deque[tuple[Request, Iterator[None]]] = deque()
@@ -246,15 +246,27 @@ class ApiCore:
     # -- handlers
 
     def run(
-        self, handler: Handler, request: Request, now_ns: int, *, level_first: bool = True
+        self,
+        handler: Handler,
+        request: Request,
+        now_ns: int,
+        *,
+        level_first: bool = True,
+        reads: bool = False,
     ) -> None:
-        first_token, answers = self._next_token, self._answers
+        first_token, answers = self._proposals.next_token, self._answers
         try:
             if level_first:
                 self.require_level(request)
             long_answer = handler(self, request, now_ns)
         except ApiError as error:
-            self.refuse(request, error, now_ns)
+            self._refuse_when_settled(
+                request,
+                error,
+                lambda at_ns: self.run(handler, request, at_ns, level_first=level_first),
+                now_ns,
+                reads=reads,
+            )
             return
         except StoreError as error:
             self.forget_tokens(first_token)
@@ -267,6 +279,27 @@ class ApiCore:
             return
         if long_answer is not None and len(self._long_answers) < LONG_ANSWERS_MAX:
             self._long_answers.append((request, long_answer))
+
+    def _refuse_when_settled(
+        self,
+        request: Request,
+        error: ApiError,
+        run: Callable[[int], None],
+        now_ns: int,
+        *,
+        reads: bool,
+    ) -> None:
+        """A reader that did not find what is under way looks again, once; a change keeps its place
+        in the order of the changes, and with it its refusal.
+        """
+
+        def refuse(at_ns: int) -> None:
+            self.refuse(request, error, at_ns)
+
+        if reads and self._proposals.concern(request.scopes):
+            self.when_settled(request, run, run, now_ns)
+        else:
+            self.when_settled(request, refuse, run, now_ns)
 
     def run_slice(self, now_ns: int) -> bool:
         """One slice of the oldest long answer, then it is the others' turn. False when there is
@@ -344,51 +377,67 @@ class ApiCore:
 
     # -- proposals
 
-    def token(self, request: Request | None, callback: Committed) -> int:
-        """A token for a proposal; the callback runs when it is committed.
+    def token(
+        self, request: Request | None, callback: Committed, scopes: Iterable[Scope] = ()
+    ) -> int:
+        """A token for a proposal, of the request's scopes; the callback runs when it is committed.
 
         The request is refused instead when the proposal never can be, or when the callback raises
         ApiError.
         """
         if self.failure:
             raise self._store_error()
-        token = self._next_token
-        self._next_token += 1
-        self._waiting[token] = [(request, callback)]
-        return token
+        if request is not None:
+            scopes = request.scopes
+        return self._proposals.add(scopes, request, callback)
 
     def forget_tokens(self, first: int) -> None:
         """Those from `first` on: the kernel did not take up their proposals."""
-        for token in range(first, self._next_token):
-            self._waiting.pop(token, None)
+        self._proposals.forget(first)
 
-    def when_committed(self, token: int, request: Request, callback: Committed) -> None:
-        """Adds to a proposal that is under way."""
-        if token not in self._waiting:  # given up: see `committed`
-            raise self._store_error()
-        self._waiting[token].append((request, callback))
+    def when_settled(
+        self,
+        request: Request,
+        answer: Callable[[int], None],
+        judge_again: Callable[[int], None],
+        now_ns: int,
+    ) -> None:
+        """Calls `answer` when all is committed that the request may have been judged by, which is
+        at once when nothing is under way; `judge_again` instead when some of it failed.
+        """
+        if not self._proposals.concern(request.scopes):
+            self._step(request, lambda: answer(now_ns), now_ns)
+        elif self.failure:
+            self.refuse(request, self._store_error(), now_ns)
+        elif not self._proposals.hold(request, answer, judge_again):
+            self.refuse(request, ApiError(ErrorCode.INSUFFICIENT_RESOURCES), now_ns)
 
     def committed(self, token: int, result: int, now_ns: int) -> None:
-        """What one caller raises is its own; the others are called all the same.
+        """What one caller raises is its own; the others are called all the same."""
+        callers, held = self._proposals.committed(token)
+        for request, callback in callers:
+            self._step(request, lambda: callback(result, now_ns), now_ns)  # noqa: B023
+        for one in held:
+            self._step(one.request, lambda: one.answer(now_ns), now_ns)  # noqa: B023
 
-        A token may be unknown: a failing store has refused what was under way, and what the journal
-        had taken up before is applied nevertheless.
-        """
-        for request, callback in self._waiting.pop(token, ()):
-            answers = self._answers
-            try:
-                callback(result, now_ns)
-            except Exception as error:
-                if request is not None and isinstance(error, ApiError):
-                    self.refuse(request, error, now_ns)
-                else:
-                    self._fail(request, error, answers, now_ns)
+    def _step(self, request: Request | None, step: Callable[[], None], now_ns: int) -> None:
+        answers = self._answers
+        try:
+            step()
+        except Exception as error:
+            if request is not None and isinstance(error, ApiError):
+                self.refuse(request, error, now_ns)
+            else:
+                self._fail(request, error, answers, now_ns)
 
     def abandoned(self, token: int, reason: str, now_ns: int) -> None:
         """The proposal's stream went offline before it was applied."""
-        for request, _ in self._waiting.pop(token, []):
+        callers, held = self._proposals.abandoned(token)
+        for request, _ in callers:
             if request is not None:
                 self.refuse(request, offline_error(reason), now_ns)
+        for one in held:
+            self._step(one.request, lambda: one.judge_again(now_ns), now_ns)  # noqa: B023
 
     def stream_offline(self, id_: int, reason: str) -> None:
         stream = self.registry.streams.get(id_)
@@ -403,14 +452,9 @@ class ApiCore:
     def store_failed(self, text: str, now_ns: int) -> None:
         """What is under way is refused, and every later change."""
         self.failure = text
-        waiting, self._waiting = self._waiting, {}
-        for request in [request for callers in waiting.values() for request, _ in callers]:
-            if request is not None:
-                answers = self._answers
-                try:
-                    self.refuse(request, self._store_error(), now_ns)
-                except Exception as error:
-                    self._fail(request, error, answers, now_ns)
+        for request in self._proposals.store_failed():
+            error = self._store_error()
+            self._step(request, lambda: self.refuse(request, error, now_ns), now_ns)  # noqa: B023
         self.transfers.store_failed(text, now_ns)
 
     def storage_changed(self, event: StorageEvent, now_ns: int) -> None:
@@ -466,6 +510,12 @@ class ApiCore:
             return self.kernel.consumer_state(consumer.stream.id, consumer.id)
         except KeyError:
             raise ApiError(ErrorCode.CONSUMER_NOT_FOUND) from None
+
+    def check(self) -> None:
+        """Invariants, for tests."""
+        self.registry.check()
+        self.links.check()
+        self._proposals.check()
 
     def domain_field(self) -> dict[str, str]:
         return {"domain": self.options.domain} if self.options.domain else {}

@@ -28,8 +28,9 @@ def get(api: ApiCore, request: Request, now_ns: int) -> None:
         message = _find(api, stream, wanted)
     except DamagedMessage as damage:
         raise ApiError(ErrorCode.STREAM_GENERAL_ERROR, err=damage) from None
-    if message is None:
-        raise ApiError(ErrorCode.NO_MESSAGE_FOUND)
+    if message is None:  # the kernel says what is applied: there is nothing to wait for
+        api.refuse(request, ApiError(ErrorCode.NO_MESSAGE_FOUND), now_ns)
+        return
     shown: dict[str, Any] = {"subject": message.subject.decode("utf-8", "replace")}
     shown["seq"] = message.seq
     if message.header and not wanted.no_hdr:

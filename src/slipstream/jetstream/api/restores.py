@@ -11,6 +11,7 @@ trace. The name is taken meanwhile, and so are its subjects.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -84,13 +85,21 @@ def restore(api: ApiCore, request: Request, now_ns: int) -> None:
     config = check_restored(api, request.account, config)
     if name in request.account.streams:
         raise ApiError(ErrorCode.STREAM_NAME_EXIST_RESTORE_FAILED)
-    if api.transfers.full:
-        text = f"{TRANSFERS_MAX} backups and restores are under way"
-        raise ApiError(ErrorCode.STREAM_RESTORE, err=text)
-    api.advisories.restore_created(request, name, now_ns)
-    transfer = Restore(api, request, config, wanted.state, now_ns)
-    api.transfers.add(transfer.token, transfer)
-    api.answer(request, {"deliver_subject": transfer.subject}, now_ns)
+    fault = _fault_of_stream(request.account, config)
+
+    def begin(at_ns: int) -> None:
+        if api.transfers.full:
+            text = f"{TRANSFERS_MAX} backups and restores are under way"
+            raise ApiError(ErrorCode.STREAM_RESTORE, err=text)
+        api.advisories.restore_created(request, name, at_ns)
+        transfer = Restore(api, request, config, wanted.state, fault, at_ns)
+        api.transfers.add(transfer.token, transfer)
+        api.answer(request, {"deliver_subject": transfer.subject}, at_ns)
+
+    if fault is None:
+        begin(now_ns)
+    else:
+        api.when_settled(request, begin, partial(api.run, restore, request), now_ns)
 
 
 def _fault_of_stream(account: Account, config: StreamConfig) -> ApiError | None:
@@ -112,6 +121,7 @@ class Restore:
         request: Request,
         config: StreamConfig,
         told: StreamStateRequest,
+        fault: ApiError | None,
         now_ns: int,
     ) -> None:
         self._api = api
@@ -127,7 +137,7 @@ class Restore:
         self._proposed = False  # the kernel knows it, or soon will
         self._created = False
         self._fault: ApiError | None = None
-        if (fault := _fault_of_stream(request.account, config)) is not None:
+        if fault is not None:
             self._fail_with(f"error adding stream: {fault}")
         else:
             api.registry.add_restoring(self._stream)

@@ -27,6 +27,7 @@ from slipstream.jetstream.api.core import (
     Options,
     Request,
 )
+from slipstream.jetstream.api.proposals import STREAMS, Scope
 from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.api_level import require_known_level
 from slipstream.jetstream.descriptions import read_consumer, read_stream
@@ -61,8 +62,9 @@ _PREFIX = "$JS.API."
 
 
 class Route(NamedTuple):
-    """`words` is how many tokens may follow the verb. With `level_first` the header with the
-    minimal level is judged first.
+    """`words` is how many tokens may follow the verb; the first names the stream. With
+    `level_first` the header with the minimal level is judged first. `defines`: other streams are
+    judged by what this changes. `reads`: it finds what is committed, and changes nothing.
     """
 
     handler: Handler
@@ -70,6 +72,12 @@ class Route(NamedTuple):
     words: range
     on_error: Mapping[str, Any] = {}
     level_first: bool = True
+    defines: bool = False
+    reads: bool = False
+
+    def scopes(self, account: int, words: Sequence[str]) -> tuple[Scope, ...]:
+        own = tuple(Scope(account, name) for name in words[:1])
+        return (*own, STREAMS) if self.defines else own
 
 
 _NONE, _ONE, _TWO, _ANY = range(0, 1), range(1, 2), range(2, 3), range(1, 1_000_000)
@@ -78,33 +86,35 @@ _NOT_PAUSED = {"paused": False, "pause_until": ZERO_TIME}
 
 ROUTES = {
     "INFO": Route(account.account_info, "account_info_response", _NONE),
-    "STREAM.CREATE": Route(streams.create, "stream_create_response", _ONE),
-    "STREAM.UPDATE": Route(streams.update, "stream_update_response", _ONE),
-    "STREAM.DELETE": Route(streams.delete, "stream_delete_response", _ONE),
+    "STREAM.CREATE": Route(streams.create, "stream_create_response", _ONE, defines=True),
+    "STREAM.UPDATE": Route(streams.update, "stream_update_response", _ONE, defines=True),
+    "STREAM.DELETE": Route(streams.delete, "stream_delete_response", _ONE, defines=True),
     "STREAM.PURGE": Route(streams.purge, "stream_purge_response", _ONE, {"purged": 0}),
-    "STREAM.INFO": Route(streams.info, "stream_info_response", _ONE, _NO_PAGE),
+    "STREAM.INFO": Route(streams.info, "stream_info_response", _ONE, _NO_PAGE, reads=True),
     "STREAM.NAMES": Route(
         streams.names, "stream_names_response", _NONE, _NO_PAGE | {"streams": None}
     ),
     "STREAM.LIST": Route(streams.list_, "stream_list_response", _NONE, _NO_PAGE | {"streams": []}),
-    "STREAM.MSG.GET": Route(messages.get, "stream_msg_get_response", _ONE),
+    "STREAM.MSG.GET": Route(messages.get, "stream_msg_get_response", _ONE, reads=True),
     "STREAM.MSG.DELETE": Route(messages.delete, "stream_msg_delete_response", _ONE),
     "CONSUMER.CREATE": Route(consumers.create, "consumer_create_response", _ANY, level_first=False),
     "CONSUMER.DURABLE.CREATE": Route(
         consumers.create_durable, "consumer_create_response", _TWO, level_first=False
     ),
     "CONSUMER.DELETE": Route(consumers.delete, "consumer_delete_response", _TWO),
-    "CONSUMER.INFO": Route(consumers.info, "consumer_info_response", _TWO, level_first=False),
+    "CONSUMER.INFO": Route(
+        consumers.info, "consumer_info_response", _TWO, level_first=False, reads=True
+    ),
     "CONSUMER.NAMES": Route(
-        consumers.names, "consumer_names_response", _ONE, _NO_PAGE | {"consumers": []}
+        consumers.names, "consumer_names_response", _ONE, _NO_PAGE | {"consumers": []}, reads=True
     ),
     "CONSUMER.LIST": Route(
-        consumers.list_, "consumer_list_response", _ONE, _NO_PAGE | {"consumers": []}
+        consumers.list_, "consumer_list_response", _ONE, _NO_PAGE | {"consumers": []}, reads=True
     ),
     "CONSUMER.PAUSE": Route(
         consumers.pause, "consumer_pause_response", _TWO, _NOT_PAUSED, level_first=False
     ),
-    "CONSUMER.UNPIN": Route(consumer_unpin.unpin, "consumer_unpin_response", _TWO),
+    "CONSUMER.UNPIN": Route(consumer_unpin.unpin, "consumer_unpin_response", _TWO, reads=True),
     "CONSUMER.MSG.NEXT": Route(malformed_pulls.refuse, "", _TWO, level_first=False),
     "CONSUMER.RESET": Route(
         consumer_reset.reset,
@@ -113,9 +123,9 @@ ROUTES = {
         {"reset_seq": 0},
         level_first=False,
     ),
-    "STREAM.SNAPSHOT": Route(snapshots.snapshot, "stream_snapshot_response", _ONE),
+    "STREAM.SNAPSHOT": Route(snapshots.snapshot, "stream_snapshot_response", _ONE, reads=True),
     "STREAM.RESTORE": Route(
-        restores.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}
+        restores.restore, "stream_restore_response", _ONE, {"deliver_subject": ""}, defines=True
     ),
     **{
         verb: Route(refused.needs_cluster, f"{type_}_response", words, level_first=False)
@@ -304,8 +314,7 @@ class JetStreamApi:
 
     def check(self) -> None:
         """Invariants, for tests."""
-        self._core.registry.check()
-        self._core.links.check()
+        self._core.check()
 
     def _account(self, name: str) -> Account:
         return next(a for a in self._core.registry.accounts.values() if a.name == name)
@@ -332,8 +341,11 @@ class JetStreamApi:
             words=words,
             type=route.type,
             on_error=route.on_error,
+            scopes=route.scopes(event.account, words),
         )
         if known is None:
             self._core.refuse(request, ApiError(ErrorCode.NOT_ENABLED_FOR_ACCOUNT), now_ns)
             return
-        self._core.run(route.handler, request, now_ns, level_first=route.level_first)
+        self._core.run(
+            route.handler, request, now_ns, level_first=route.level_first, reads=route.reads
+        )

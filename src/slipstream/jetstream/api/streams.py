@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -101,13 +102,10 @@ def _answer_existing(
     if msgspec.structs.replace(config, metadata=metadata) != stream.config:
         raise ApiError(ErrorCode.STREAM_NAME_EXIST)
 
-    def done(_: int, done_ns: int) -> None:
-        api.answer(request, _created(api, stream, done_ns), done_ns)
+    def answer(at_ns: int) -> None:
+        api.answer(request, _created(api, stream, at_ns), at_ns)
 
-    if stream.committed:
-        done(0, now_ns)
-    else:
-        api.when_committed(stream.token, request, done)
+    api.when_settled(request, answer, partial(api.run, create, request), now_ns)
 
 
 def check_restored(api: ApiCore, account: Account, config: StreamConfig) -> StreamConfig:
@@ -212,7 +210,7 @@ def purge(api: ApiCore, request: Request, now_ns: int) -> None:
     subject_filter = wanted.subject_filter
     matches_nothing = subject_filter != "" and not subjects.is_valid(subject_filter)
     if wanted.seq == 1 or matches_nothing:  # nothing lies below the first sequence
-        done(0, now_ns)
+        api.when_settled(request, partial(done, 0), partial(api.run, purge, request), now_ns)
         return
     token = api.token(request, done)
     api.kernel.propose_purge(token, stream.id, subject_filter.encode(), wanted.seq, wanted.keep)
