@@ -273,3 +273,39 @@ def test_domains_and_kinds_of_connections_that_cannot_be(text: str, complaint: s
         parse_text(f"authorization {{ users: [{{user: a, password: b, {types}}}] }}", "config")
     )
     assert kept["authorization.users"][0].user == "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('ping_interval: "-5s"', "-5s is too short, the minimum is 0s"),
+        ('write_deadline: "-1ns"', "-1ns is too short"),
+        ("authorization { timeout: -1 }", "-1 seconds are not between 0 and"),
+        ('authorization { timeout: "-3s" }', "-3 seconds are not between"),
+        ("logfile_size_limit: -1", "-1 is too small, the minimum is 0"),
+        ("logfile_max_num: -1", "-1 is too small, the minimum is 0"),
+        ("ping_max: -1", "-1 is too small, the minimum is 0"),
+        ("max_subs: -2", "-2 is too small, the minimum is -1, which is unlimited"),
+        ("max_traced_msg_len: -2", "the minimum is -1, which is all of it"),
+        ("jetstream { max_mem: -2 }", "-2 is no size"),
+        ('jetstream { max_file: "-5G" }', "-5G is no size"),
+        ('jetstream { max_mem: "99999999999999G" }', "99999999999999G is no size"),
+        ("jetstream { request_queue_limit: -1 }", "-1 is too small"),
+        ("jetstream { info_queue_limit: -1 }", "-1 is too small"),
+        ("jetstream { limits { max_ack_pending: -2 } }", "the minimum is -1, which is no cap"),
+        ("jetstream { limits { default_max_consumers: -7 } }", "the minimum is -1"),
+        ('jetstream { limits { duplicate_window: "-1s" } }', "-1s is too short"),
+        ("jetstream { limits { batch { max_msgs: -1 } } }", "-1 is too small"),
+        ('jetstream { limits { batch { timeout: "-1s" } } }', "-1s is too short"),
+        ("jetstream { max_buffered_msgs: 5 }", "100,000 messages or 128 MiB of a stream"),
+    ],
+)
+def test_numbers_that_nobody_means(text: str, complaint: str) -> None:
+    assert complaint in refusal(text)
+
+
+def test_numbers_that_mean_no_limit() -> None:
+    text = "max_subs: -1, max_traced_msg_len: -1, jetstream { max_mem: -1, max_file: -1, limits {"
+    found = options(text + "default_max_consumers: -1, max_ack_pending: -1 } }")
+    assert found.jetstream.max_memory == found.jetstream.max_file == -1
+    assert found.jetstream.limits.default_max_consumers == -1

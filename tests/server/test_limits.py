@@ -33,6 +33,11 @@ CASES: dict[str, list[bytes]] = {
         C + b"SUB a 1\r\nSUB b 2\r\nUNSUB 1\r\nSUB c 4\r\nPUB c 1\r\nx\r\n",
     ],
     "max_connections: 1": [C, C],  # K-065
+    "no_header_support: true": [
+        C,
+        b'CONNECT {"verbose":false,"headers":true}\r\nSUB a 1\r\nPUB a 1\r\nx\r\n',
+        b'CONNECT {"verbose":false,"headers":true}\r\nHPUB a 12 13\r\nNATS/1.0\r\n\r\nx\r\n',
+    ],
     "": [  # K-059, K-070, K-071, K-087, K-093
         C + b"SUB a. 1\r\n",
         C + b"PUB a..b 1\r\nx\r\n",

@@ -32,7 +32,7 @@ REFUSED = "[ERR] Failed to reload server configuration: "
         ('log_file: "FOLDER/missing/log"', "error opening file: "),
         ('log_file: "FOLDER"', "error opening file: "),
         ('ports_file_dir: "FOLDER/missing"', "error writing ports file "),
-        ("authorization { timeout: 99999999999 }", "a limit is out of the range: "),
+        ("authorization { timeout: 99999999999 }", "are not between 0 and"),
     ],
 )
 def test_a_value_that_cannot_be_used_refuses_the_whole_reload(

@@ -153,7 +153,9 @@ class _Reading:
         read = specs(block)[name].read
         assert read is not None, f"nothing reads {path}"
         self.settings[path] = read(value)
-        if read in (readers.duration, readers.seconds) and isinstance(value.value, int):
+        if read in (readers.duration, readers.NOT_NEGATIVE, readers.seconds) and isinstance(
+            value.value, int
+        ):
             self._warn_of_number(path, value)
 
     def _warn_of_number(self, path: str, value: Value) -> None:
@@ -261,7 +263,7 @@ def check(options: Options) -> None:
             f"max_payload ({options.max_payload}) cannot be higher than "
             f"max_pending ({options.max_pending})",
         )
-    for path in ("max_payload", "max_control_line", "max_pending", "ping_max"):
+    for path in ("max_payload", "max_control_line", "max_pending", "log_size_limit"):
         if getattr(options, path) < 0:
             raise ConfigError(None, f"{path} cannot be negative")
     if options.max_control_line > CONTROL_LINE_BYTES_MAX:

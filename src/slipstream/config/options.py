@@ -105,25 +105,25 @@ class BatchLimits:
     max_inflight_per_stream: int = option(
         0,
         keys=("max_inflight_per_stream",),
-        read=readers.integer,
+        read=readers.at_least(0),
         help="Open batches of a stream; by default 50 atomic ones and 1,000 fast ones",
     )
     max_inflight_total: int = option(
         0,
         keys=("max_inflight_total",),
-        read=readers.integer,
+        read=readers.at_least(0),
         help="Open batches of the server; by default 1,000 atomic ones and 50,000 fast ones",
     )
     max_msgs: int = option(
         0,
         keys=("max_msgs",),
-        read=readers.integer,
+        read=readers.at_least(0),
         help="Messages of an atomic batch; by default 1,000",
     )
     timeout_ns: int = option(
         0,
         keys=("timeout",),
-        read=readers.duration,
+        read=readers.NOT_NEGATIVE,
         help="A batch without a message for so long is given up; by default 10s",
     )
 
@@ -137,7 +137,7 @@ class JetStreamLimits:
     default_max_consumers: int = option(
         1000,
         keys=("default_max_consumers",),
-        read=readers.integer,
+        read=readers.at_least(-1, "no cap"),
         zero_is_default=True,
         reloadable=True,
         help="Consumers of a stream when neither it nor its account has a limit; -1 is no cap",
@@ -145,21 +145,21 @@ class JetStreamLimits:
     max_ack_pending: int = option(
         0,
         keys=("max_ack_pending",),
-        read=readers.integer,
+        read=readers.at_least(-1, "no cap"),
         reloadable=True,
         help="Highest max_ack_pending of a consumer",
     )
     max_request_batch: int = option(
         0,
         keys=("max_request_batch",),
-        read=readers.integer,
+        read=readers.at_least(-1, "no cap"),
         reloadable=True,
         help="Highest batch of a pull request",
     )
     duplicate_window_ns: int = option(
         0,
         keys=("duplicate_window",),
-        read=readers.duration,
+        read=readers.NOT_NEGATIVE,
         reloadable=True,
         help="Longest duplicate window of a stream",
     )
@@ -214,14 +214,14 @@ class JetStream:
     request_queue_limit: int = option(
         API_REQUESTS_QUEUED,
         keys=("request_queue_limit",),
-        read=readers.integer,
+        read=readers.at_least(0),
         zero_is_default=True,
         help="Requests to the API that may wait; further ones are not answered",
     )
     info_queue_limit: int = option(
         0,
         keys=("info_queue_limit",),
-        read=readers.integer,
+        read=readers.at_least(0),
         help="The same for questions (INFO, NAMES, LIST); by default request_queue_limit",
     )
     encryption_key: str = option(
@@ -379,13 +379,13 @@ class Options:
     max_subscriptions: int = option(
         0,
         keys=("max_subscriptions", "max_subs"),
-        read=readers.integer,
+        read=readers.at_least(-1, "unlimited"),
         help="How many subscriptions one client may have; 0 is unlimited",
     )
     ping_interval_ns: int = option(
         2 * MINUTE_NS,
         keys=("ping_interval",),
-        read=readers.duration,
+        read=readers.NOT_NEGATIVE,
         zero_is_default=True,
         reloadable=True,
         help="How often idle clients are pinged",
@@ -393,7 +393,7 @@ class Options:
     ping_max: int = option(
         2,
         keys=("ping_max",),
-        read=readers.integer,
+        read=readers.at_least(0),
         zero_is_default=True,
         reloadable=True,
         help="Unanswered pings before a client counts as stale",
@@ -401,10 +401,16 @@ class Options:
     write_deadline_ns: int = option(
         10 * SECOND_NS,
         keys=("write_deadline",),
-        read=readers.duration,
+        read=readers.NOT_NEGATIVE,
         zero_is_default=True,
         reloadable=True,
         help="How long a write to a client may take",
+    )
+    no_header_support: bool = option(
+        False,
+        keys=("no_header_support",),
+        read=readers.boolean,
+        help="Clients can neither send nor get headers",
     )
     # Life of the process
     lame_duck_duration_ns: int = option(
@@ -450,7 +456,7 @@ class Options:
     log_size_limit: int = option(
         0,
         keys=("log_size_limit", "logfile_size_limit"),
-        read=readers.integer,
+        read=readers.at_least(0),
         flags=("log_size_limit",),
         metavar="bytes",
         reloadable=True,
@@ -459,7 +465,7 @@ class Options:
     log_max_files: int = option(
         0,
         keys=("log_max_num", "logfile_max_num"),
-        read=readers.integer,
+        read=readers.at_least(0),
         reloadable=True,
         help="How many log files are kept, the current one included; 0 is all",
     )
@@ -482,7 +488,7 @@ class Options:
     max_traced_msg_len: int = option(
         0,
         keys=("max_traced_msg_len",),
-        read=readers.integer,
+        read=readers.at_least(-1, "all of it"),
         flags=("max_traced_msg_len",),
         metavar="bytes",
         reloadable=True,

@@ -15,6 +15,9 @@ from slipstream.config.source import ConfigError, Map, Value
 
 Reader = Callable[[Value], Any]
 
+INT64_MAX = 2**63 - 1
+SECONDS_MAX = INT64_MAX // SECOND_NS
+
 STORAGE_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -69,6 +72,19 @@ def integer_between(low: int, high: int) -> Reader:
         number = integer(value)
         if not low <= number <= high:
             raise ConfigError(value.position, f"{number} is not between {low} and {high}")
+        return number
+
+    return read
+
+
+def at_least(low: int, meaning: str = "") -> Reader:
+    """An integer from `low` on; `meaning` says what the lowest one stands for."""
+
+    def read(value: Value) -> int:
+        number = integer(value)
+        if number < low:
+            hint = f", which is {meaning}" if meaning else ""
+            raise ConfigError(value.position, f"{number} is too small, the minimum is {low}{hint}")
         return number
 
     return read
@@ -143,14 +159,29 @@ def duration_at_least(low_ns: int, low_text: str) -> Reader:
 def seconds(value: Value) -> float:
     """A number of seconds, or a duration in a string."""
     if isinstance(value.value, str):
-        return duration(value) / SECOND_NS
-    if isinstance(value.value, bool) or not isinstance(value.value, (int, float)):
+        number = duration(value) / SECOND_NS
+    elif isinstance(value.value, bool) or not isinstance(value.value, (int, float)):
         raise expected("seconds or a duration like '2s'", value)
-    return float(value.value)
+    else:
+        number = float(value.value)
+    if not 0 <= number <= SECONDS_MAX:
+        raise ConfigError(value.position, f"{number:g} seconds are not between 0 and {SECONDS_MAX}")
+    return number
 
 
 def storage_size(value: Value) -> int:
-    """Bytes: a number, or a string that ends in K, M, G or T, powers of 1024 (K-308)."""
+    """Bytes: a number, or a string that ends in K, M, G or T, powers of 1024 (K-308). -1 stands for
+    what the machine has.
+    """
+    size = _size(value)
+    if not -1 <= size <= INT64_MAX:
+        raise ConfigError(
+            value.position, f"{value.value} is no size: use -1, 0 or more, below 8 EiB"
+        )
+    return size
+
+
+def _size(value: Value) -> int:
     if not isinstance(value.value, str):
         return integer(value)
     number, unit = value.value[:-1], value.value[-1:]
@@ -162,6 +193,9 @@ def storage_size(value: Value) -> int:
         raise ConfigError(
             value.position, f"expected a size like '10G', got {value.value!r}"
         ) from None
+
+
+NOT_NEGATIVE = duration_at_least(0, "0s")
 
 
 def strings(value: Value) -> tuple[str, ...]:

@@ -50,7 +50,6 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
             ("max_sub_tokens", "max_subscription_tokens"), "subjects have no such limit"
         ),
         **dict.fromkeys(("disable_sublist_cache", "no_sublist_cache"), _OWN_LIMIT),
-        "no_header_support": "headers are always on",
         "no_fast_producer_stall": _OWN_LIMIT,
         "write_timeout": "a client that misses write_deadline is disconnected",
     },
@@ -71,8 +70,10 @@ UNBUILT: Mapping[type, Mapping[str, str]] = {
         **dict.fromkeys(("meta_compact", "meta_compact_size", "meta_compact_sync"), _ALONE),
         "tpm": "the key of an encrypted store is in the configuration",
         **dict.fromkeys(
-            ("max_buffered_size", "max_buffered_msgs", "max_concurrent_io"), _OWN_LIMIT
+            ("max_buffered_size", "max_buffered_msgs"),
+            "100,000 messages or 128 MiB of a stream may be in flight",
         ),
+        "max_concurrent_io": _OWN_LIMIT,
     },
     FeatureFlags: {
         **dict.fromkeys(("js_raft_delete_range", "js_snapshot_sources"), _ALONE),

@@ -23,6 +23,7 @@ from slipstream.server.authentication import (
     wrong_protocol,
 )
 from slipstream.server.clients import Client, label
+from slipstream.server.line_limit import LineLimit
 from slipstream.server.passwords import PasswordChecker
 from slipstream.server.quoting import one_line
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 AUTHENTICATION_FAILURE = "Authentication Failure"
 PARSE_ERROR = "Parse Error"
+TOO_MANY_CONNECTIONS = "Maximum Connections Exceeded"
 
 
 class Admission:
@@ -40,6 +42,7 @@ class Admission:
         self._server = server
         self._authenticator = Authenticator(server.options)
         self._passwords = PasswordChecker(server.guard.report)
+        self._excess = LineLimit()
 
     def connect(self, event: ConnectEvent) -> None:
         self._contained(event, lambda: self._connect(event))
@@ -89,7 +92,8 @@ class Admission:
         if connect.account or connect.new_account:  # clients cannot choose accounts (K-040)
             self._violation(event, connect)
             return
-        if wrong := wrong_protocol(connect):
+        headers = not self._server.options.no_header_support
+        if wrong := wrong_protocol(connect, served_headers=headers):
             error, reason = wrong
             self._server.kernel.refuse(event.cid, error, reason)
             name = label(event.cid, event.ip, event.port)
@@ -101,7 +105,7 @@ class Admission:
             verbose=connect.verbose,
             pedantic=connect.pedantic,
             echo=connect.echo,
-            headers=connect.headers,
+            headers=connect.headers and headers,
             no_responders=connect.no_responders,
             protocol=connect.protocol,
         )
@@ -125,6 +129,8 @@ class Admission:
         name = label(event.cid, event.ip, event.port, client)
         if event.reason.startswith("Slow Consumer"):
             self._server.log.info(f"{name} - Slow Consumer Detected: {event.reason}")
+        if event.reason == TOO_MANY_CONNECTIONS and (more := self._excess.suffix()) is not None:
+            self._server.log.error(f"{name} - maximum connections exceeded{more}")
         self._server.log.debug(f"{name} - Client connection closed: {event.reason}")
 
     def reload(self, authenticator: Authenticator) -> None:

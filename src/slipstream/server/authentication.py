@@ -206,11 +206,11 @@ def plaintext_secrets(options: Options) -> bool:
     return any(secret and not is_bcrypt(secret) for secret in secrets)
 
 
-def wrong_protocol(connect: Connect) -> tuple[bytes, str] | None:
+def wrong_protocol(connect: Connect, *, served_headers: bool = True) -> tuple[bytes, str] | None:
     """The -ERR and the disconnect reason for a CONNECT that cannot be served (K-038, K-039)."""
     if not 0 <= connect.protocol <= 1:
         return b"invalid client protocol", "Bad Client Protocol Version"
-    if connect.no_responders and not connect.headers:
+    if connect.no_responders and not (connect.headers and served_headers):
         return b"no responders requires headers support", "No Responders Requires Headers"
     return None
 

@@ -39,7 +39,7 @@ class ServerInfo:
             "go": IMPLEMENTATION,
             "host": host,
             "port": port,
-            "headers": True,
+            "headers": not options.no_header_support,
         }
         if options.authorization.required and not options.no_auth_user:
             fields["auth_required"] = True

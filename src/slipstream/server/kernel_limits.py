@@ -24,6 +24,7 @@ def kernel_limits(options: Options) -> dict[str, Any]:
         "write_deadline_ns": options.write_deadline_ns,
         "auth_timeout_ns": int(options.authorization.timeout_s * SECOND_NS),
         "auth_required": options.authorization.required and not options.no_auth_user,
+        "headers": not options.no_header_support,
         "trace": options.trace,
         "traced_payload_max": options.max_traced_msg_len,
         "api_level": API_LEVEL,
