@@ -22,45 +22,76 @@ class AddressError(Exception):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A non-blocking listening socket; port -1 takes a free one. Either wildcard means every
-    interface, over IPv4 and IPv6 (as in Go). Raises ListenError.
+    """A non-blocking listening socket; see `bind`. Raises ListenError."""
+    bound = bind(host, port)
+    begin_listening(bound, host)
+    return bound
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A non-blocking socket that has the port and does not listen yet; port -1 takes a free one.
+    Either wildcard means every interface, over IPv4 and IPv6 (as in Go). Raises ListenError.
     """
     number = 0 if port == -1 else port
-    shown = f"{_bracketed(host)}:{number}"
     try:
-        listener = _listen_on_both(number) if host in WILDCARDS else None
-        listener = listener or _listen_on(host, number)
+        bound = _bind_to_both(number) if host in WILDCARDS else None
+        bound = bound or _bind_to(host, number)
     except OverflowError:
         raise ListenError(f"listen tcp: address {number}: invalid port") from None
     except socket.gaierror as error:
         reason = (error.strerror or str(error)).lower()
         raise ListenError(f"listen tcp: lookup {host}: {reason}") from None
     except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()  # create_server adds to the text
-        raise ListenError(f"listen tcp {shown}: bind: {reason}") from None
-    listener.setblocking(False)
-    return listener
+        raise _not_bound(host, number, error) from None
+    bound.setblocking(False)
+    return bound
 
 
-def _listen_on_both(port: int) -> socket.socket | None:
+def begin_listening(bound: socket.socket, host: str) -> None:
+    """Raises ListenError, and has closed the socket, when another process was faster."""
+    number = bound.getsockname()[1]
+    try:
+        bound.listen(BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise _not_bound(host, number, error) from None
+
+
+def _not_bound(host: str, number: int, error: OSError) -> ListenError:
+    reason = os.strerror(error.errno or 0).lower()
+    return ListenError(f"listen tcp {_bracketed(host)}:{number}: bind: {reason}")
+
+
+def _bind_to_both(port: int) -> socket.socket | None:
     """None on a machine without IPv6."""
     if not socket.has_dualstack_ipv6():
         return None
     try:
-        return socket.create_server(
-            ("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
-        )
+        return _bound(socket.AF_INET6, ("::", port), both=True)
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:  # it is there, but switched off
             return None
         raise
 
 
-def _listen_on(host: str, port: int) -> socket.socket:
+def _bind_to(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if family == socket.AF_INET:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    return _bound(family, (host, port))
+
+
+def _bound(family: int, where: tuple[str, int], *, both: bool = False) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
+        made.bind(where)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def address(listener: socket.socket, asked: str) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+import socket
 import threading
 import time
 import traceback
@@ -180,11 +181,17 @@ class Server:
     def _start(self) -> None:
         banner.log_identity(self)
         banner.log_configuration(self.options, self.log)
-        self._write_pid_file()
-        self._start_monitoring()
-        if self.options.jetstream.enabled:
-            self._start_jetstream()
-        self._start_listening()
+        self._check_advertised()
+        bound = self._bind()  # what may be wrong leaves neither a store nor a pid file behind
+        try:
+            self._start_monitoring()
+            self._write_pid_file()
+            if self.options.jetstream.enabled:
+                self._start_jetstream()
+        except BaseException:
+            bound.close()
+            raise
+        self._start_listening(bound)
         self.is_ready = True
         self.log.info("Server is ready")
         self._write_ports_file()
@@ -213,29 +220,39 @@ class Server:
         took_ns = time.monotonic_ns() - started_ns
         self.log.info(f"Took {format_duration(took_ns)} to start JetStream")
 
-    def _start_listening(self) -> None:
-        host, port = self.options.host, self.options.port
+    def _check_advertised(self) -> None:
         try:
-            listener = listeners.listen(host, port)
-        except ListenError as error:
-            raise StartError(
-                f'Error listening on port: {listeners.host_port(host, max(port, 0))}, "{error}"'
-            ) from None
-        self._listening = listeners.address(listener, host)
-        self._set_first_info()
-        self.services.serve()
-        self.kernel.listen(listener.detach())  # the kernel closes it
-        self.kernel.start()
-        self.log.info(f"Listening for client connections on {listeners.host_port(host, self.port)}")
-
-    def _set_first_info(self) -> None:
-        try:
-            self.set_info()
+            if self.options.client_advertise:
+                advertised_address(self.options.client_advertise, self.options.port)
         except AddressError as error:
             raise StartError(
                 "Error setting server INFO with ClientAdvertise value of "
                 f"{self.options.client_advertise}, err={error}"
             ) from None
+
+    def _bind(self) -> socket.socket:
+        try:
+            return listeners.bind(self.options.host, self.options.port)
+        except ListenError as error:
+            raise self._cannot_listen(error) from None
+
+    def _cannot_listen(self, error: ListenError) -> StartError:
+        shown = listeners.host_port(self.options.host, max(self.options.port, 0))
+        return StartError(f'Error listening on port: {shown}, "{error}"')
+
+    def _start_listening(self, bound: socket.socket) -> None:
+        """Clients are refused, and try again, until everything is there for them."""
+        host = self.options.host
+        self._listening = listeners.address(bound, host)
+        try:
+            listeners.begin_listening(bound, host)
+        except ListenError as error:
+            raise self._cannot_listen(error) from None
+        self.set_info()
+        self.services.serve()
+        self.kernel.listen(bound.detach())  # the kernel closes it
+        self.kernel.start()
+        self.log.info(f"Listening for client connections on {listeners.host_port(host, self.port)}")
 
     def _write_pid_file(self) -> None:
         if not self.options.pid_file:
