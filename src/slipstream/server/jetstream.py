@@ -31,6 +31,7 @@ from slipstream.kernel.events import (
 )
 from slipstream.server import banner
 from slipstream.server.errors import StartError
+from slipstream.server.line_limit import LineLimit
 from slipstream.server.store_keys import CIPHERS, Passphrases, unlock
 from slipstream.version import NATS_VERSION
 
@@ -46,16 +47,13 @@ _QUEUE_NAMES = {
 }
 
 
-DAMAGED_LINES_PER_S = 10
-
-
 class JetStreamService:
     """On the server's loop, except for its creation."""
 
     def __init__(self, server: Server) -> None:
         """Opens and recovers the store. Before the kernel's thread starts. Raises StartError."""
         self._server = server
-        self._damaged_since_s, self._damaged_lines, self._damaged_unsaid = 0.0, 0, 0
+        self._damaged_lines = LineLimit()
         records = _open_store(server)
         self._api = JetStreamApi(
             server.kernel,
@@ -122,16 +120,9 @@ class JetStreamService:
         return self._api.offline_streams
 
     def _damaged(self, event: DamageEvent) -> None:
-        """A line for the first ones of a second; the others are counted in the next line."""
-        now_s = time.monotonic()
-        if now_s - self._damaged_since_s >= 1.0:
-            self._damaged_since_s, self._damaged_lines = now_s, 0
-        self._damaged_lines += 1
-        if self._damaged_lines > DAMAGED_LINES_PER_S:
-            self._damaged_unsaid += 1
+        more = self._damaged_lines.suffix()
+        if more is None:
             return
-        unsaid, self._damaged_unsaid = self._damaged_unsaid, 0
-        more = f" (and {unsaid} others before it)" if unsaid else ""
         name = self._api.stream_name(event.stream)
         self._server.log.error(
             f"Message {event.seq} of stream {name} is damaged; it stays, consumers pass it{more}"

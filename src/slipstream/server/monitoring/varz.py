@@ -152,6 +152,8 @@ def _own(server: Server) -> dict[str, Any]:
         "python_step_ns_max": loop.step_ns_max,
         "unexpected_errors": server.guard.errors,
         "log_lines_dropped": server.log.lines_dropped,
+        "requests_dropped": stats.requests_dropped,
+        "advisories_dropped": stats.advisories_dropped,
         "match_cache_hits": stats.cache_hits,
         "match_cache_misses": stats.cache_misses,
     }
