@@ -39,11 +39,11 @@ class Conversation:
         self.api.add_account("$G", account_limits or AccountLimits())
         self.api.recover(self.kernel.records())
 
-    def send(self, verb: str, body: bytes = b"", header: bytes = b"") -> None:
+    def send(self, verb: str, body: bytes = b"", header: bytes = b"", *, cid: int = 3) -> None:
         """A request whose commit, if it needs one, waits for `settle`."""
         account = self.kernel.account(b"$G")
         subject = f"$JS.API.{verb}".encode()
-        event = RequestEvent(JETSTREAM_SERVICE, account, 3, subject, b"_INBOX.1", header, body)
+        event = RequestEvent(JETSTREAM_SERVICE, account, cid, subject, b"_INBOX.1", header, body)
         self.kernel.now_ns += 1_001
         self.api.handle(event, self.kernel.now_ns)
 

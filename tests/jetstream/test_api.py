@@ -295,7 +295,7 @@ def test_long_answers_take_turns(talk: Conversation) -> None:
         name = f"S{number:03d}"
         talk.ok(f"STREAM.CREATE.{name}", {"name": name})
     talk.send("STREAM.LIST")
-    talk.send("STREAM.LIST", b'{"offset":190}')
+    talk.send("STREAM.LIST", b'{"offset":190}', cid=4)
     steps = 0
     while talk.api.step(NOW_NS):
         steps += 1

@@ -6,10 +6,15 @@ Method: a kernel whose events nobody takes, driven by hand; then somebody takes 
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
+
+from driven_kernel import START_NS, DrivenKernel
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import (
     AdvisoryEvent,
+    ClosedEvent,
     RequestEvent,
     RequestQueue,
     RequestsDroppedEvent,
@@ -39,10 +44,46 @@ def test_requests_beyond_the_queue_are_dropped_and_counted() -> None:  # S-109
 
     kernel.publish(account, b"$JS.API.INFO", b"", b"", b"")  # there is room again
     kernel.turn(2, 2)
-    again, dropped = kernel.wait_events(0)
+    dropped, again = kernel.wait_events(0)
     assert isinstance(again, RequestEvent)
     assert dropped == RequestsDroppedEvent(EXTRA, RequestQueue.API_INFO)
     kernel.stop()
+
+
+def test_a_flood_neither_delays_nor_displaces_the_requests_of_others() -> None:
+    with DrivenKernel() as driven:
+        kernel = driven.kernel
+        kernel.serve(driven.account, b"$JS.API.>", 1)
+        flooder, other = driven.connect(), driven.connect()
+        flood = b"".join(
+            b"PUB $JS.API.INFO 5\r\n%05d\r\n" % number for number in range(QUEUED_MAX + EXTRA)
+        )
+        _send(kernel, flooder, flood, QUEUED_MAX + EXTRA)
+        both = b"PUB $JS.API.INFO 5\r\nfirst\r\nPUB $JS.API.INFO 6\r\nsecond\r\n"
+        _send(kernel, other, both, QUEUED_MAX + EXTRA + 2)
+        other.close()
+        while kernel.turn(driven.now_ns, driven.now_ns, 10) == 0:
+            pass
+        assert kernel.stats().requests_dropped == EXTRA + 2  # the newest of the flood
+
+        taken = [
+            event.body for event in kernel.wait_events(0, 3) if isinstance(event, RequestEvent)
+        ]
+        assert taken == [b"00000", b"first", b"00001"]
+        rest = kernel.wait_events(0)
+        assert [type(event) for event in rest[:2]] == [RequestEvent, RequestEvent]
+        assert rest[0].body == b"second"
+        assert isinstance(rest[2], ClosedEvent)  # behind what it had asked for
+        assert [event.body for event in rest[3:]] == [b"%05d" % n for n in range(3, QUEUED_MAX - 2)]
+
+
+def _send(kernel: Kernel, client: socket.socket, sent: bytes, messages: int) -> None:
+    """Turns until the server has had `messages` of all clients."""
+    client.setblocking(False)
+    while kernel.stats().in_msgs < messages:
+        with suppress(BlockingIOError):
+            sent = sent[client.send(sent) :] if sent else sent
+        kernel.turn(START_NS, START_NS, 10)
 
 
 API_VERBS = (
@@ -101,7 +142,7 @@ def test_large_requests_are_bounded_by_their_bytes() -> None:
         kernel.publish(account, b"big", b"", b"", body)
     kernel.turn(2, 2)
     again = kernel.wait_events(0)
-    assert again.pop() == RequestsDroppedEvent(100 - len(taken), RequestQueue.OTHER)
+    assert again.pop(0) == RequestsDroppedEvent(100 - len(taken), RequestQueue.OTHER)
     assert len(again) == 20
     kernel.stop()
 

@@ -464,8 +464,10 @@ class Kernel:
 
         Returns the number of ready sockets.
         """
-    def wait_events(self, timeout_s: float) -> list[Event]:
-        """Blocks (without the GIL) until there are events or the time is up."""
+    def wait_events(self, timeout_s: float, requests_max: int = 0) -> list[Event]:
+        """Blocks (without the GIL) until there are events or the time is up. At most `requests_max`
+        of them are requests (0: no limit); clients take turns.
+        """
     def wake(self) -> None:
         """Makes a blocked `wait_events` return early."""
     # -- connections

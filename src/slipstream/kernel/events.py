@@ -1,6 +1,7 @@
 """What the kernel tells Python: plain values, one class per kind of event.
 
-`Kernel.wait_events` returns them in the order in which they arose. Nothing here is sent per
+`Kernel.wait_events` returns them in the order in which they arose, requests behind the others:
+those of one client in their order, and the clients take turns. Nothing here is sent per
 message: only connects, service requests, commits that Python waits for, advisories and timers.
 """
 

@@ -123,10 +123,10 @@ cdef class Kernel:
             n = self.k.turn(t, timeout_ms)
         return n
 
-    def wait_events(self, double timeout_s):
+    def wait_events(self, double timeout_s, size_t requests_max=0):
         cdef vector[EventRecord] records
         with nogil:
-            self.k.wait_events(timeout_s, records)
+            self.k.wait_events(timeout_s, requests_max, records)
         return [_event(records[i]) for i in range(records.size())]
 
     def wake(self):

@@ -117,7 +117,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         void start() except +
         void stop()
         int turn(Time, int)
-        cbool wait_events(double, vector[EventRecord]&)
+        cbool wait_events(double, size_t, vector[EventRecord]&)
         void wake_waiter()
         cbool accept(uint64_t, uint32_t, const ConnectOptions&)
         void refuse(uint64_t, string_view, const char*)

@@ -22,6 +22,7 @@ from slipstream.server.timers import Timers
 T = TypeVar("T")
 
 WAIT_MAX_S = 1.0
+REQUESTS_PER_ROUND = 16  # then connects, timers and long answers are looked after
 WORK_RETRY_S = 0.1  # after a slice of work that raised
 ANSWER_WAIT_MAX_S = 10.0
 _END = object()
@@ -61,7 +62,7 @@ class Loop:
         """Until `stop` was called."""
         try:
             while not self._stopping:
-                self._round(self._kernel.wait_events(self._wait_s()))
+                self._round(self._kernel.wait_events(self._wait_s(), REQUESTS_PER_ROUND))
         finally:
             self._finished.set()
 

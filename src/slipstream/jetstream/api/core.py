@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from slipstream.jetstream.api.long_answers import LongAnswers
 from slipstream.jetstream.api.proposals import Committed, Proposals, Scope
 from slipstream.jetstream.api.transfers import Transfers
 from slipstream.jetstream.api_level import API_LEVEL
@@ -29,8 +29,6 @@ from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 from slipstream.kernel.values import BackupPiece, ConsumerProgress, RestoredBatch, StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
 
-# Long answers under way; at the limit further ones are dropped, their callers time out (S-109).
-LONG_ANSWERS_MAX = 10_000
 _INTEGER = re.compile(rb"([+-]?)0*([0-9]{1,19})")  # longer ones are no integers for Go
 _PAUSE_ENDS_SPARE = 64  # outdated entries that may stay, beside as many as there are paused
 _REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
@@ -206,7 +204,7 @@ class ApiCore:
         self._proposals = Proposals()
         self._pause_ends: list[tuple[int, int, int]] = []
         self._pause_ends_max = _PAUSE_ENDS_SPARE
-        self._long_answers: deque[tuple[Request, Iterator[None]]] = deque()
+        self._long_answers = LongAnswers()
 
     # -- answers
 
@@ -277,8 +275,8 @@ class ApiCore:
             self.forget_tokens(first_token)
             self._fail(request, error, answers, now_ns)
             return
-        if long_answer is not None and len(self._long_answers) < LONG_ANSWERS_MAX:
-            self._long_answers.append((request, long_answer))
+        if long_answer is not None:
+            self._long_answers.add(request.cid, (request, long_answer))
 
     def _refuse_when_settled(
         self,
@@ -302,25 +300,23 @@ class ApiCore:
             self.when_settled(request, refuse, run, now_ns)
 
     def run_slice(self, now_ns: int) -> bool:
-        """One slice of the oldest long answer, then it is the others' turn. False when there is
-        none.
-        """
+        """One slice of the long answer whose turn it is. False when there is none."""
         if not self._long_answers:
             return False
-        request, answer = self._long_answers.popleft()
+        request, answer = self._long_answers.turn()
         answers = self._answers
+        ended = True
         try:
             next(answer)
+            ended = False
         except StopIteration:
-            return bool(self._long_answers)
+            pass
         except ApiError as error:
             self.refuse(request, error, now_ns)
-            return bool(self._long_answers)
         except Exception as error:
             self._fail(request, error, answers, now_ns)
-            return bool(self._long_answers)
-        self._long_answers.append((request, answer))
-        return True
+        self._long_answers.end_turn(ended=ended)
+        return bool(self._long_answers)
 
     def _fail(self, request: Request | None, error: Exception, answers: int, now_ns: int) -> None:
         """A step for this request raised what no code expected: it is answered with the id under

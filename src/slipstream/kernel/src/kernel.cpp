@@ -201,12 +201,17 @@ void Kernel::end_turn() {
   dead_subscriptions_.clear();
   graveyard_.clear();
   report_dropped_requests();
-  if (turn_events_.empty()) return;
+  if (turn_events_.empty() && !requests_came_) return;
   {
     std::lock_guard<std::mutex> lock(events_mutex_);
-    for (auto& e : turn_events_) events_.push_back(std::move(e));
+    for (auto& e : turn_events_) {
+      // What a client had asked for is worked off first: its description goes with it.
+      if (e.type == EventType::closed && requests_waiting_.holds(e.a)) requests_waiting_.push_behind(e.a, std::move(e));
+      else events_.push_back(std::move(e));
+    }
   }
   turn_events_.clear();
+  requests_came_ = false;
   events_ready_.notify_one();
 }
 
@@ -239,16 +244,19 @@ void Kernel::wake() {
 
 void Kernel::emit(EventRecord&& e) { turn_events_.push_back(std::move(e)); }
 
-bool Kernel::wait_events(double timeout_s, std::vector<EventRecord>& out) {
+bool Kernel::wait_events(double timeout_s, size_t requests_max, std::vector<EventRecord>& out) {
   std::unique_lock<std::mutex> lock(events_mutex_);
-  if (events_.empty() && !wake_waiter_ && timeout_s > 0)
-    events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), [&] { return !events_.empty() || wake_waiter_; });
+  auto something = [&] { return !events_.empty() || !requests_waiting_.empty() || wake_waiter_; };
+  if (timeout_s > 0 && !something()) events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), something);
   wake_waiter_ = false;
   out.swap(events_);
   for (const EventRecord& e : out) {
-    if (e.type == EventType::request || e.type == EventType::advisory || e.type == EventType::batch_abandoned)
-      requests_[e.f].waiting--, requests_[e.f].bytes -= e.g;
+    if (e.type == EventType::advisory || e.type == EventType::batch_abandoned) took(e);
     if (e.type == EventType::trace) trace_bytes_queued_ -= e.e;
+  }
+  for (size_t n = 0; !requests_waiting_.empty() && (!requests_max || n < requests_max); n++) {
+    out.push_back(requests_waiting_.take());
+    if (out.back().type == EventType::request) took(out.back());
   }
   return !out.empty();
 }

@@ -18,6 +18,7 @@
 
 #include "connection.hpp"
 #include "eager_wait.hpp"
+#include "fair_requests.hpp"
 #include "protocol_parser.hpp"
 #include "saturating.hpp"
 #include "subjects.hpp"
@@ -71,28 +72,6 @@ struct KernelLimits {
   int64_t batches_per_stream = 0, batches_total = 0, batch_messages = 0, batch_timeout_ns = 0;
 };
 
-// What may wait for Python; more is dropped and counted: who sent a request times out. Those of the JetStream API wait in two
-// queues, as in nats-server: a flood of questions does not keep others from changing something. Advisories have one of their own.
-constexpr uint64_t kRequestsQueuedMax = 10'000, kRequestBytesQueuedMax = 64 << 20;
-enum class RequestQueue : uint8_t { api, api_info, other, advisories };
-constexpr size_t kRequestQueues = 4;
-constexpr uint32_t kJetStreamService = 1;  // under which Python serves $JS.API
-RequestQueue request_queue(uint32_t service, string_view subject);
-
-enum class EventType : uint8_t {
-  connect, closed, request, committed, advisory, inactive,
-  feed, failed, requests_dropped, trace, readable, batch_abandoned, offline, abandoned, storage, turned_away, damaged,
-};
-
-// One event of any type; the binding turns it into the NamedTuple of events.py.
-struct EventRecord {
-  explicit EventRecord(EventType t) : type(t) {}
-  EventType type;
-  uint64_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0;
-  int64_t t0 = 0, t1 = 0, t2 = 0, t3 = 0;
-  std::string s0, s1, s2, s3;
-};
-
 struct KernelCounters {
   uint64_t total_connections = 0, in_msgs = 0, in_bytes = 0, out_msgs = 0, out_bytes = 0, slow_consumers = 0,
            stale_connections = 0, stalls = 0, turns = 0, turn_ns_max = 0, turn_ns_total = 0, requests_dropped = 0,
@@ -132,7 +111,8 @@ class Kernel {
   void start();
   void stop();
   int turn(Time now, int timeout_ms);
-  bool wait_events(double timeout_s, std::vector<EventRecord>& out);
+  // At most `requests_max` requests are among them, of as many clients as there are; 0: all.
+  bool wait_events(double timeout_s, size_t requests_max, std::vector<EventRecord>& out);
   void wake_waiter();
   void wake();  // makes the kernel's thread start a turn
 
@@ -164,7 +144,7 @@ class Kernel {
   // As a request that a service has got; one too many is dropped and counted.
   uint64_t requests_queued_max(RequestQueue queue) const;
   void report_dropped_requests();
-  bool queue_for_python(RequestQueue queue, EventRecord&& e);
+  void queue_request(uint64_t cid, RequestQueue queue, EventRecord&& e);
   void hand_to_python(uint32_t service, Account& account, uint64_t cid, string_view subject, string_view reply, string_view header,
                       string_view body);
   TimerHeap timers;
@@ -273,12 +253,16 @@ class Kernel {
   std::mutex events_mutex_;
   std::condition_variable events_ready_;
   std::vector<EventRecord> events_, turn_events_;
+  FairRequests requests_waiting_;  // as events_
   bool wake_waiter_ = false;
   struct QueuedRequests {
     std::atomic<uint64_t> waiting{0}, bytes{0};  // of events that Python has not taken yet
     uint64_t dropped = 0;                        // and not reported
+    int64_t reported_ns = 0;                     // when drops were reported last
   };
   QueuedRequests requests_[kRequestQueues];
+  void took(const EventRecord& e);
+  bool requests_came_ = false;  // in this turn
   std::atomic<uint64_t> trace_bytes_queued_{0};  // likewise
   uint64_t traces_dropped_ = 0;
 };

@@ -4,6 +4,13 @@
 #include "kernel.hpp"
 
 namespace slipstream {
+namespace {
+
+constexpr int64_t kReportsApartNs = 1'000'000'000;
+
+uint64_t bytes_of(const EventRecord& e) { return sizeof e + e.s0.size() + e.s1.size() + e.s2.size() + e.s3.size(); }
+
+}  // namespace
 
 // Questions to the JetStream API wait apart from what changes something.
 RequestQueue request_queue(uint32_t service, string_view subject) {
@@ -29,30 +36,53 @@ uint64_t Kernel::requests_queued_max(RequestQueue queue) const {
   return kRequestsQueuedMax;
 }
 
-// `e.f` and `e.g` say what becomes free when Python takes it. False: there is no room, and it is counted.
-bool Kernel::queue_for_python(RequestQueue which, EventRecord&& e) {
+// Of two bounds, a count and bytes, a client uses up more of one or of the other: its cost counts both.
+void Kernel::queue_request(uint64_t cid, RequestQueue which, EventRecord&& e) {
   QueuedRequests& queue = requests_[(size_t)which];
-  uint64_t bytes = sizeof e + e.s0.size() + e.s1.size() + e.s2.size() + e.s3.size();
-  if (queue.waiting >= requests_queued_max(which) || queue.bytes + bytes > kRequestBytesQueuedMax) {
+  uint64_t bytes = bytes_of(e), cost = bytes + kRequestBytesQueuedMax / kRequestsQueuedMax;
+  e.f = (uint64_t)which, e.g = bytes;
+  std::lock_guard<std::mutex> lock(events_mutex_);
+  while (queue.waiting >= requests_queued_max(which) || queue.bytes + bytes > kRequestBytesQueuedMax) {
+    EventRecord dropped{EventType::request};
+    bool made_room = requests_waiting_.drop_for(cid, which, cost, dropped);
     queue.dropped++;
-    return false;
+    counters_.requests_dropped++;
+    if (!made_room) return;
+    took(dropped);
   }
   queue.waiting++;
   queue.bytes += bytes;
-  e.f = (uint64_t)which, e.g = bytes;
-  emit(std::move(e));
-  return true;
+  requests_came_ = true;
+  requests_waiting_.push(cid, which, cost, std::move(e));
+}
+
+// `e.f` and `e.g` say what becomes free.
+void Kernel::took(const EventRecord& e) {
+  requests_[e.f].waiting--;
+  requests_[e.f].bytes -= e.g;
 }
 
 void Kernel::emit_advisory(EventRecord&& e) {
-  if (!queue_for_python(RequestQueue::advisories, std::move(e))) counters_.advisories_dropped++;
+  QueuedRequests& queue = requests_[(size_t)RequestQueue::advisories];
+  uint64_t bytes = bytes_of(e);
+  if (queue.waiting >= kRequestsQueuedMax || queue.bytes + bytes > kRequestBytesQueuedMax) {
+    queue.dropped++;
+    counters_.advisories_dropped++;
+    return;
+  }
+  queue.waiting++;
+  queue.bytes += bytes;
+  e.f = (uint64_t)RequestQueue::advisories, e.g = bytes;
+  emit(std::move(e));
 }
 
-// Reports drops once, after the queue has room again.
+// Reports drops after the queue has room again, and not more often than once a second: a flood must not fill the log.
 void Kernel::report_dropped_requests() {
   for (size_t i = 0; i < kRequestQueues; i++) {
     QueuedRequests& queued = requests_[i];
     if (!queued.dropped || queued.waiting >= requests_queued_max((RequestQueue)i) || queued.bytes > kRequestBytesQueuedMax / 2) continue;
+    if (queued.reported_ns && now.monotonic_ns - queued.reported_ns < kReportsApartNs) continue;
+    queued.reported_ns = now.monotonic_ns;
     EventRecord e{EventType::requests_dropped};
     e.a = std::exchange(queued.dropped, 0), e.b = i;
     emit(std::move(e));

@@ -400,7 +400,7 @@ void Kernel::hand_to_python(uint32_t service, Account& account, uint64_t cid, st
   EventRecord e{EventType::request};
   e.a = service, e.b = account.id, e.c = cid;
   e.s0 = subject, e.s1 = reply, e.s2 = header, e.s3 = body;
-  if (!queue_for_python(queue, std::move(e))) counters_.requests_dropped++;
+  queue_request(cid, queue, std::move(e));
 }
 
 // Subscriptions that had their last message go at once: the same sid may be used again by the next command.

@@ -1,6 +1,7 @@
 #include "waiting_requests.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace slipstream {
 namespace {
@@ -16,11 +17,32 @@ uint64_t WaitingRequests::claimed() const {
   return n;
 }
 
+void WaitingRequests::rank_all() {
+  items_.sort([](const PullRequest& a, const PullRequest& b) { return rank(a) < rank(b); });
+  for (auto r = items_.begin(); r != items_.end(); ++r) first_of_rank_.try_emplace(rank(*r), r);
+  ranked_ = true;
+}
+
 void WaitingRequests::link(std::list<PullRequest>& one, PriorityPolicy policy) {
-  auto before = items_.end();
-  if (policy == PriorityPolicy::prioritized)
-    before = std::find_if(items_.begin(), items_.end(), [&](const PullRequest& r) { return rank(r) > rank(one.front()); });
-  items_.splice(before, one, one.begin());
+  Iterator added = one.begin();
+  if (policy != PriorityPolicy::prioritized) {
+    unrank();
+    return items_.splice(items_.end(), one, added);
+  }
+  if (!ranked_) rank_all();
+  auto behind = first_of_rank_.upper_bound(rank(*added));
+  items_.splice(behind == first_of_rank_.end() ? items_.end() : behind->second, one, added);
+  first_of_rank_.try_emplace(rank(*added), added);
+}
+
+// Before it leaves its place.
+void WaitingRequests::forget_place(Iterator r) {
+  if (!ranked_) return;
+  auto first = first_of_rank_.find(rank(*r));
+  if (first->second != r) return;
+  Iterator next = std::next(r);
+  if (next != items_.end() && rank(*next) == rank(*r)) first->second = next;
+  else first_of_rank_.erase(first);
 }
 
 void WaitingRequests::add(PullRequest&& request, PriorityPolicy policy) {
@@ -32,6 +54,7 @@ void WaitingRequests::add(PullRequest&& request, PriorityPolicy policy) {
 
 WaitingRequests::Iterator WaitingRequests::erase(Iterator r) {
   no_waits_ -= r->no_wait;
+  forget_place(r);
   return items_.erase(r);
 }
 
@@ -39,11 +62,15 @@ void WaitingRequests::requeue_first(PriorityPolicy policy) {
   if (items_.size() < 2) return;
   if (policy != PriorityPolicy::prioritized) return pass_over_first();
   std::list<PullRequest> one;
+  forget_place(items_.begin());
   one.splice(one.begin(), items_, items_.begin());
   link(one, policy);
 }
 
-void WaitingRequests::pass_over_first() { items_.splice(items_.end(), items_, items_.begin()); }
+void WaitingRequests::pass_over_first() {
+  unrank();
+  items_.splice(items_.end(), items_, items_.begin());
+}
 
 WaitingRequests::Fit WaitingRequests::fit(const PullRequest& r, PriorityPolicy policy, const Offer& offer, const ClientPin& pin) {
   if (policy == PriorityPolicy::pinned_client) {
