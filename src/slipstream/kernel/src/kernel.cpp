@@ -111,6 +111,7 @@ Account& Kernel::account(string_view name) {
 
 void Kernel::start() {
   stopping_ = false;
+  by_clock_ = true;
   thread_ = std::thread([this] { thread_main(); });
 }
 
@@ -149,6 +150,8 @@ int Kernel::process(Time t, int n) {
   now = t;
   int64_t began = clock().monotonic_ns;
   turn_out_msgs_ = counters_.out_msgs;
+  share_ns_ = std::max(kTurnNs / std::max<int64_t>(sharing_, 1), kShareLeastNs);
+  sharing_ = 0;
   for (int i = 0; i < n; i++) {
     auto* c = (Connection*)events[i].data.ptr;
     if (!c) {

@@ -35,6 +35,10 @@ constexpr int64_t kStallForgiven = 10;          // and a tenth of the time in th
 constexpr size_t kAnswerBytesMax = 256 << 10;   // a client with more answers pending is not read
 constexpr size_t kLeavesPerTurn = 1024;         // subscriptions of a closed client that are removed in one turn
 constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
+constexpr int64_t kTurnNs = 20'000'000;         // of a turn, for what clients send: those that send share it,
+constexpr int64_t kShareLeastNs = 1'000'000;    // but each has so much
+constexpr uint32_t kCommandsPerLook = 16;       // at the clock, unless they are slow ones
+constexpr int64_t kSlowCommandsNs = 500'000;
 constexpr int64_t kFirstPingNs = 2'000'000'000;
 
 struct StorageBytes {
@@ -236,6 +240,11 @@ class Kernel {
   int walking_ = 0;  // results of a match are being walked: nothing may leave the trie
   Connection* blocked_by_ = nullptr;  // a subscriber fell behind while the current connection was parsed
   uint64_t next_cid_ = 0, turn_out_msgs_ = 0;
+  void begin_share();
+  bool share_spent();
+  int64_t share_ns_ = kTurnNs, share_end_ns_ = INT64_MAX, looked_ns_ = 0;
+  bool by_clock_ = false;  // the kernel has a thread of its own
+  uint32_t sharing_ = 0, commands_to_look_ = kCommandsPerLook;
   uint64_t random_state_;
   EagerWait eager_wait_;   // of the kernel's thread
   int epoll_ = -1, wake_fd_ = -1;

@@ -54,6 +54,7 @@ size_t Kernel::parse(Connection& c, const char* p, size_t n) {
   size_t used = 0;
   c.in_wanted = 0;
   blocked_by_ = nullptr;  // what JetStream delivered since is nothing to this connection
+  begin_share();
   Command cmd;
   while (used < n) {
     ParseStatus status = parser.next(p + used, n - used, cmd);
@@ -86,13 +87,31 @@ size_t Kernel::parse(Connection& c, const char* p, size_t n) {
       }
       blocked_by_ = nullptr;
     }
-    // A burst to many subscribers must not hold up everybody else: the rest comes in the next turn.
-    if (counters_.out_msgs - turn_out_msgs_ >= kDeliveriesPerTurn) {
+    // Neither a burst to many subscribers nor commands that take long must hold up everybody else: the rest comes in the next turn.
+    if (counters_.out_msgs - turn_out_msgs_ >= kDeliveriesPerTurn || (--commands_to_look_ == 0 && share_spent())) {
       if (used < n) resume(c);
       break;
     }
   }
   return used;
+}
+
+// By the clock, where the kernel has a thread of its own: a simulated run must repeat.
+void Kernel::begin_share() {
+  commands_to_look_ = std::max(commands_to_look_, 1u);
+  if (!by_clock_) return;
+  sharing_++;
+  looked_ns_ = clock().monotonic_ns;
+  share_end_ns_ = looked_ns_ + share_ns_;
+}
+
+bool Kernel::share_spent() {
+  commands_to_look_ = kCommandsPerLook;
+  if (!by_clock_) return false;
+  int64_t at_ns = clock().monotonic_ns;
+  if (at_ns - looked_ns_ > kSlowCommandsNs) commands_to_look_ = 1;
+  looked_ns_ = at_ns;
+  return at_ns >= share_end_ns_;
 }
 
 void Kernel::resume(Connection& c) {
