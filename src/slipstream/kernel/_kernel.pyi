@@ -436,6 +436,7 @@ class Kernel:
         batches_total: int = 0,
         batch_messages: int = 0,
         batch_timeout_ns: int = 0,
+        pending_total_max: int = 0,
         seed: int = 1,
     ) -> None: ...
     def set_limits(self, **limits: int) -> None:

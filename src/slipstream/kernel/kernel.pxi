@@ -70,6 +70,7 @@ cdef class Kernel:
             elif name == "batches_total": l.batches_total = value
             elif name == "batch_messages": l.batch_messages = value
             elif name == "batch_timeout_ns": l.batch_timeout_ns = value
+            elif name == "pending_total_max": l.pending_total_max = value
             else: raise TypeError(f"unknown limit {name!r}")
         cdef Guard* guard
         with nogil:

@@ -69,7 +69,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t write_deadline_ns, auth_timeout_ns, api_level, traced_payload_max
         cbool auth_required, headers, trace
         int64_t api_requests_queued, api_info_requests_queued
-        int64_t batches_per_stream, batches_total, batch_messages, batch_timeout_ns
+        int64_t batches_per_stream, batches_total, batch_messages, batch_timeout_ns, pending_total_max
 
     cpdef enum class EventType "slipstream::EventType"(uint8_t):
         connect

@@ -7,6 +7,9 @@ from typing import Any
 from slipstream.config.durations import SECOND_NS
 from slipstream.config.options import Options
 from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.server import process_usage
+
+PENDING_MEMORY_SHARE = 1 / 4  # of the machine's, for what all slow clients have not yet read
 
 
 def kernel_limits(options: Options) -> dict[str, Any]:
@@ -34,4 +37,7 @@ def kernel_limits(options: Options) -> dict[str, Any]:
         "batches_total": batch.max_inflight_total,
         "batch_messages": batch.max_msgs,
         "batch_timeout_ns": batch.timeout_ns,
+        "pending_total_max": max(
+            int(process_usage.usable_memory_bytes() * PENDING_MEMORY_SHARE), options.max_pending
+        ),
     }

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
+# Of control groups, version 2 and 1.
+_CONTAINER_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -24,6 +30,15 @@ def usable_cores() -> int:
 
 def machine_memory_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES
+
+
+def usable_memory_bytes() -> int:
+    """The machine's memory, or less where the container has less."""
+    limits = [machine_memory_bytes()]
+    for path in _CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # "max" is no number: no limit
+            limits.append(int(Path(path).read_text()))
+    return min(limits)
 
 
 def free_disk_bytes(folder: str) -> int:

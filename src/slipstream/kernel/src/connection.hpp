@@ -52,6 +52,7 @@ struct Connection {
   int64_t stall_began_ns = 0;      // since when they wait
   int64_t stall_spent_ns = 0, stall_reckoned_ns = 0;  // how long publishers waited for it in total, less what time has forgiven
   size_t answer_bytes = 0; // at most so many of the pending bytes are answers to its own commands
+  size_t pending_counted = 0;  // in the sum of all connections
   size_t write_goal = 0;   // bytes still to be sent before the write deadline is set anew
 
   StringMap<std::unique_ptr<Subscription>> subscriptions;

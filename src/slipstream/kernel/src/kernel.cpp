@@ -437,6 +437,7 @@ void Kernel::flush(Connection& c) {
         set_write_goal(c);
       }
       if (c.behind && c.pending() < kBehindBytes / 2) drained(c);
+      if (c.pending_counted) count_pending(c);
       return;
     }
     c.out_start += (size_t)r;
@@ -448,6 +449,7 @@ void Kernel::flush(Connection& c) {
   c.out_start = 0;
   if (c.out.capacity() > kKeepOutBytes) c.out.release();
   else c.out.clear();
+  if (c.pending_counted) count_pending(c);
   if (c.behind) drained(c);
   if (c.want_write) {
     c.want_write = false;
@@ -462,10 +464,34 @@ void Kernel::check_pending(Connection& c) {
   if (!c.want_write) flush(c);
   size_t pending = c.pending();
   if (pending > kBehindBytes) fell_behind(c);
+  count_pending(c);
+  if (limits.pending_total_max && pending_total_ > (uint64_t)limits.pending_total_max) [[unlikely]] relieve_memory();
   if ((int64_t)pending <= limits.max_pending || c.doomed) return;
   counters_.slow_consumers++;
   c.out_start = c.out.size();
   doom(c, "Slow Consumer (Pending Bytes)");
+}
+
+void Kernel::count_pending(Connection& c) {
+  size_t pending = c.pending() > kFlushBytes && !c.gone() ? c.pending() : 0;
+  pending_total_ += pending - c.pending_counted;
+  c.pending_counted = pending;
+}
+
+// Each connection is within max_pending, but all together hold more memory than they may: the slowest one goes.
+void Kernel::relieve_memory() {
+  Connection* slowest = nullptr;
+  for (auto& [cid, c] : connections_) {
+    if (!c->pending_counted || c->doomed) continue;
+    bool more = !slowest || c->pending_counted > slowest->pending_counted;
+    if (more || (c->pending_counted == slowest->pending_counted && cid < slowest->cid)) slowest = c.get();
+  }
+  if (!slowest) return;
+  counters_.slow_consumers++;
+  slowest->out.release();
+  slowest->out_start = 0;
+  count_pending(*slowest);
+  doom(*slowest, "Slow Consumer (Pending Bytes)");
 }
 
 void Kernel::answered(Connection& c, size_t sent) {
@@ -544,6 +570,7 @@ void Kernel::close(Connection& c, const char* reason) {
   size_t subscriptions = c.subscriptions.size();
   leave(c);
   c.state = ConnectionState::closed;
+  count_pending(c);
   if (c.behind || !c.stalled.empty()) c.out_start = c.out.size(), drained(c);
   timers.cancel(c.timer);
   timers.cancel(c.write_timer);

@@ -60,6 +60,7 @@ struct KernelLimits {
   int64_t max_payload = 1048576;
   int64_t max_control_line = 4096;
   int64_t max_pending = 64 << 20;
+  int64_t pending_total_max = 0;  // of all connections, counted where one has more than kFlushBytes; 0: no bound
   int64_t max_connections = 65536;
   int64_t max_subscriptions = 0;
   int64_t ping_interval_ns = 120'000'000'000;
@@ -207,6 +208,8 @@ class Kernel {
   void pause(Connection& c);
   bool may_stall(Connection& c);
   void check_pending(Connection& c);
+  void count_pending(Connection& c);
+  void relieve_memory();
   void answered(Connection& c, size_t sent);
   void close(Connection& c, const char* reason);
   void doom(Connection& c, const char* reason);  // closes at the end of the turn: safe while results of a match are walked
@@ -240,6 +243,7 @@ class Kernel {
   int walking_ = 0;  // results of a match are being walked: nothing may leave the trie
   Connection* blocked_by_ = nullptr;  // a subscriber fell behind while the current connection was parsed
   uint64_t next_cid_ = 0, turn_out_msgs_ = 0;
+  uint64_t pending_total_ = 0;  // the sum of what count_pending() noted
   void begin_share();
   bool share_spent();
   int64_t share_ns_ = kTurnNs, share_end_ns_ = INT64_MAX, looked_ns_ = 0;

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from slipstream.server.server import Server
 
 CONNECTIONS_MAX = 64
+ACCEPTS_PER_ROUND = 16
 REQUEST_S_MAX = 5.0  # from a connection, or a request's first byte, to the request's last byte
 IDLE_S_MAX = 60.0  # between requests
 ANSWER_S_MAX = 30.0  # to take an answer, from its first byte to its last
@@ -166,9 +167,10 @@ class MonitoringServer:
             self._selector.register(self._listener, selectors.EVENT_READ)
 
     def _accept(self) -> None:
-        while True:
-            if len(self._connections) >= CONNECTIONS_MAX:
-                self._evict()
+        """A few: in a storm of newcomers, those who have come are read before they would have to
+        go.
+        """
+        for _ in range(ACCEPTS_PER_ROUND):
             try:
                 opened, _ = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
@@ -180,6 +182,8 @@ class MonitoringServer:
                 self._selector.unregister(self._listener)
                 self._accepts_again_s = time.monotonic() + ACCEPT_PAUSE_S
                 return
+            if len(self._connections) >= CONNECTIONS_MAX:
+                self._evict()
             opened.setblocking(False)
             connection = _Connection(opened, time.monotonic())
             self._connections.add(connection)
