@@ -321,13 +321,13 @@ class JournalImpl final : public Journal {
     if (failed_) return false;
     if (!plan_.closed && plan_.used + need + kNextFileBytes <= plan_.capacity) {
       if (reserve || plan_.used + need + kNextFileBytes <= limit_) return true;
-      return refuse();
+      return refuse(1);
     }
     uint64_t capacity = files_.capacity();
     bool large = need + kNextFileBytes > capacity;
     if (large && !large_file_ready(lock, need + kNextFileBytes)) return false;
     size_t margin_needed = reserve || (can_create() && !large) ? 1 : kReadyFiles;
-    if (failed_ || enlarging_ || margin() < margin_needed) return refuse();
+    if (failed_ || enlarging_ || margin() < margin_needed) return refuse(margin_needed);
     if (next_ && next_->generation == next_generation_planned_) capacity = next_->capacity;
     uint64_t previous_used = plan_.used;
     plan_.start += plan_.capacity;
@@ -373,9 +373,10 @@ class JournalImpl final : public Journal {
     lock.lock();
   }
 
-  bool refuse() {
+  // Until there is this margin.
+  bool refuse(size_t margin_needed) {
     refused_ = waits_for_file_ = true;
-    if (!can_create()) full_ = true;
+    if (!can_create()) full_ = true, full_below_ = margin_needed;
     if (options_.threaded) work_.notify_one();
     return false;
   }
@@ -564,7 +565,7 @@ class JournalImpl final : public Journal {
     creating_ = files_.creating();
     names_unsynced_ = files_.names_unsynced();
     if (margin() >= kReadyFiles || !within_bytes_max()) no_room_on_disk_ = false;  // the disk is not what is asked
-    if (margin() >= 1 || can_create()) full_ = false;
+    if (margin() >= full_below_ || can_create()) full_ = false;
     note_progress();
     done_.notify_all();
   }
@@ -755,6 +756,7 @@ class JournalImpl final : public Journal {
   std::string error_;
   Stats stats_{};
   std::atomic<uint64_t> written_{0}, synced_{0};
+  size_t full_below_ = 1;  // of margin(), while full_
   std::atomic<bool> failed_{false}, full_{false}, write_stalled_{false}, large_refused_{false}, large_waits_{false};
   std::atomic<int> trouble_{0};
   std::thread thread_;
