@@ -313,7 +313,8 @@ class Ledger:
         node.committed.clear()
         self._strike_out_refused()
         for number, replies in node.replies.items():
-            if answered := self._waiting.pop(number, None):
+            answered = self._waiting.pop(number, None)
+            if answered and not replies[0].header.startswith(b"NATS/1.0 503"):  # nobody took it
                 answered(replies[0].body)
         node.replies.clear()
         for delivery in node.deliveries[self._seen_deliveries :]:

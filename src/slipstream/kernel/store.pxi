@@ -105,11 +105,11 @@ cdef extern from *:
     static void count_ready(ReadBuffer* buffer, uint64_t* counter) { buffer->ready = [counter] { ++*counter; }; }
     // In one job, as a checkpoint does; waits for it.
     static int run_syncs(Disk* disk, IoPool* io, PoolWaker* waker, const CheckpointSyncs& syncs) {
-      int result = 0;
+      CheckpointSyncs::Result result;
       bool finished = false;
       io->submit([&result, &syncs, disk] { result = syncs.run(*disk, syncs.size()); }, [&finished] { finished = true; });
       for (io->drain(); !finished; io->drain()) waker->wait();
-      return result;
+      return result.synced() ? 0 : -1;
     }
     static void collect_matches(const MessageStore* store, std::string_view filter, std::vector<uint32_t>& ids) {
       store->match_subjects(filter, [&](uint32_t id) { ids.push_back(id); });

@@ -24,6 +24,7 @@ from slipstream.kernel.events import (
     FailedEvent,
     FeedEvent,
     RequestEvent,
+    StreamOfflineEvent,
 )
 from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
 from slipstream.kernel.values import StoreKeys
@@ -201,6 +202,7 @@ class SimulatedNode:
         self.clock = clock
         self.failed = ""
         self.damaged: set[tuple[int, int]] = set()  # stream and sequence, as reads found them
+        self.offline: dict[int, str] = {}  # streams, with the reason
         self._numbers = 0
         self.replies: dict[int, list[RequestEvent]] = {}
         self.committed: dict[int, int] = {}
@@ -303,6 +305,8 @@ class SimulatedNode:
                 self.stopped_feeds.append(event)
             elif isinstance(event, FailedEvent):
                 self.failed = event.text
+            elif isinstance(event, StreamOfflineEvent):
+                self.offline[event.stream] = event.reason
             elif isinstance(event, DamageEvent):
                 self.damaged.add((event.stream, event.seq))
         if self.disk.crashed:

@@ -57,10 +57,7 @@ void JetStream::checkpoint_step() {
       for (Group* g : active_)
         if (open(*g)) return;
       if (!erasures_.empty() || !drop_entries_of_deleted() || (!offline_.empty() && journal_->written() < checkpoint_position_)) return;
-      if (std::string error; !offline_.empty() && !keep_offline_entries(error)) {
-        phase_ = CheckpointPhase::idle;
-        return want_checkpoint_later();
-      }
+      if (!offline_.empty() && !keep_offline_entries()) return;
       begin_round();
       phase_ = CheckpointPhase::serializing;
       busy_ = true;
@@ -83,26 +80,29 @@ void JetStream::checkpoint_step() {
 // Behind the jobs that write what the batch names.
 void JetStream::sync_batch() {
   assert(!batch_);
-  batch_ = std::make_shared<int>(0);
+  batch_ = std::make_shared<CheckpointSyncs::Result>();
   io_->submit([] {}, [this, result = batch_, syncs = std::exchange(checkpoint_syncs_, {})] {
-    const size_t one_by_one_max = (options_.threads ? kSyncs : kSyncsUnthreaded).one_by_one_max;
+    const size_t one_by_one_max = sync_one_by_one_ ? SIZE_MAX : (options_.threads ? kSyncs : kSyncsUnthreaded).one_by_one_max;
     checkpoint_io_->submit([=, this] { *result = pace_.run([&] { return syncs.run(*disk_, one_by_one_max); }); },
                            [this, result] { batch_synced(result); });
   });
 }
 
-// A failed sync is final even if its round was given up meanwhile: those of later rounds would succeed, and say nothing of it.
-// What such a round names may be gone, though.
-void JetStream::batch_synced(const std::shared_ptr<int>& result) {
+// A failed sync is final for its stream even if the round was given up meanwhile: those of later rounds would succeed, and say
+// nothing of it. What such a round names may be gone, though. The others' round begins again without the stream, whose last
+// snapshot and journal entries stay.
+void JetStream::batch_synced(const std::shared_ptr<CheckpointSyncs::Result>& result) {
   const bool given_up = result != batch_;
   if (!given_up) batch_.reset();
-  const bool is_final = *result < 0 || (*result > 0 && !passes(*result));
-  if (is_final && !(given_up && std::abs(*result) == ENOENT)) {
+  sync_one_by_one_ |= result->together_failed;
+  if (result->error && !result->again) {
     phase_ = CheckpointPhase::idle;
-    return fail("a segment could not be synced: " + std::string(strerror(std::abs(*result))));
+    return fail("segments could not be synced: " + std::string(strerror(-result->error)));
   }
+  for (const CheckpointSyncs::Failure& failure : result->failures)
+    if (Stream* s = stream(failure.stream); s && !(given_up && failure.error == -ENOENT)) s->go_offline(failure.text);
   if (given_up) return;
-  if (*result != 0) return abandon_round(-*result);
+  if (!result->synced()) return abandon_round(passes(result->error) ? result->error : 0);
   if (phase_ == CheckpointPhase::writing) write_round();
 }
 
@@ -183,6 +183,7 @@ bool JetStream::in_checkpoint(uint64_t id) const {
 bool JetStream::begin_snapshot(Stream& s) {
   checkpoint_taken_.emplace_back(s.group.id, s.group.applied);
   s.group.changed = false;
+  checkpoint_syncs_.of_stream(s.group.id);
   snapshot_ = std::make_unique<StreamSnapshot>(s, checkpoint_syncs_);
   if (!snapshot_->refused()) return true;
   snapshot_.reset();

@@ -141,7 +141,8 @@ class JetStream {
   void withdraw_unwritten(const std::set<uint64_t>& only);
   void withdraw_from(Group& group, Stream* s, std::map<std::pair<uint64_t, uint64_t>, uint64_t>& kept);
   uint64_t reserve_bytes() const { return std::min<uint64_t>(options_.journal_bytes_max / 8, 16 << 20); }
-  bool keep_offline_entries(std::string& error);
+  bool keep_offline_entries();
+  void entries_not_kept(const std::string& why, int error);
   bool drop_entries_of_deleted();
   void recover_stream(uint64_t id, uint64_t applied, Reader& in, uint16_t format, const std::string& broken);
   void guess_next_stream();
@@ -162,7 +163,7 @@ class JetStream {
   bool snapshot_groups(bool at_once);
   bool next_at_rest();
   void sync_batch();
-  void batch_synced(const std::shared_ptr<int>& result);
+  void batch_synced(const std::shared_ptr<CheckpointSyncs::Result>& result);
   void abandon_round(int trouble = 0);
   bool tell_groups(bool at_once);
   void write_round();
@@ -180,7 +181,8 @@ class JetStream {
   std::unique_ptr<IoPool> io_;
   std::unique_ptr<IoPool> checkpoint_io_;  // syncs take long: reads and tails do not wait for them
   std::unique_ptr<KeptEntries> kept_;
-  uint64_t kept_upto_ = 0;  // entries of offline streams that end before this position are kept
+  uint64_t kept_upto_ = 0;    // entries of offline streams that end before this position are kept; 0 when another one went offline
+  std::string not_kept_;      // why that failed
   // Erasures in files wait until the entries that say so are synced: a power failure must not bring the message back without body.
   std::deque<std::pair<uint64_t, std::function<void()>>> erasures_;
   static constexpr uint64_t kStoreGroup = (1ull << 63) - 1;  // what checkpoints say of the store as a whole
@@ -228,7 +230,8 @@ class JetStream {
   std::vector<uint64_t> checkpoint_groups_;          // of the round under way, still to be serialized
   std::vector<std::pair<uint64_t, uint64_t>> checkpoint_taken_;  // group, applied
   CheckpointSyncs checkpoint_syncs_;                 // the next batch
-  std::shared_ptr<int> batch_;                       // result of the one under way
+  std::shared_ptr<CheckpointSyncs::Result> batch_;   // of the one under way
+  bool sync_one_by_one_ = false;                     // one sync of all files failed
   std::unique_ptr<StreamSnapshot> snapshot_;         // of the group that is being serialized
   int64_t checkpoint_retry_ns_ = 0;
   void finish_checkpoint();

@@ -88,7 +88,12 @@ void KeptEntries::add(uint64_t stream, const JournalRecord& r) {
   added_[stream].push_back({r.group, r.term, r.index, r.kind, std::string(r.payload)});
 }
 
-bool KeptEntries::write(uint64_t position, std::string& error) {
+uint64_t KeptEntries::upto(uint64_t stream) const {
+  auto it = files_.find(stream);
+  return it == files_.end() || it->second.empty() ? 0 : it->second.back();
+}
+
+int KeptEntries::write(uint64_t position, std::string& error) {
   int r = added_.empty() ? 0 : disk_.make_folder(kFolder);
   for (const auto& [stream, records] : added_)
     if (r >= 0) r = write_file(stream, position, records);
@@ -98,7 +103,7 @@ bool KeptEntries::write(uint64_t position, std::string& error) {
   for (const auto& [stream, records] : added_)
     if (r >= 0) files_[stream].push_back(position);
   added_.clear();
-  return r >= 0;
+  return std::min(r, 0);
 }
 
 int KeptEntries::write_file(uint64_t stream, uint64_t position, const std::vector<Kept>& records) {
@@ -118,7 +123,9 @@ int KeptEntries::write_file(uint64_t stream, uint64_t position, const std::vecto
   ssize_t n = disk_.pwrite(handle, out.data(), out.size(), 0);
   if (n >= 0) n = disk_.sync(handle);
   disk_.close(handle);
-  return n < 0 ? (int)n : disk_.rename(unfinished, path);
+  if (n >= 0) n = disk_.rename(unfinished, path);
+  if (n < 0) disk_.unlink(unfinished);  // on a full disk it would be in the way
+  return (int)n;
 }
 
 bool KeptEntries::drop(uint64_t stream) {

@@ -27,7 +27,10 @@ class KeptEntries {
   bool read(uint64_t stream, const std::function<void(const JournalRecord&)>& record, std::string& error);
 
   void add(uint64_t stream, const JournalRecord& record);  // into the file that write() makes
-  bool write(uint64_t position, std::string& error);       // durable when true; else nothing is kept of it
+  void forget_added() { added_.clear(); }
+  // Durable when 0; else -errno, with `error`, and nothing is kept of what was added.
+  int write(uint64_t position, std::string& error);
+  uint64_t upto(uint64_t stream) const;                    // what ends before this position is kept
   bool drop(uint64_t stream);  // false: a file could not be removed, which the next call tries again
 
  private:

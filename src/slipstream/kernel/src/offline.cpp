@@ -3,7 +3,9 @@
 // Nothing of it is applied, proposed or delivered any more, and no checkpoint describes it: its last good snapshot stays the
 // newest, its files stay as they are. Its subjects and names stay taken; publishers are told why.
 #include <algorithm>
+#include <utility>
 
+#include "disk_trouble.hpp"
 #include "jetstream.hpp"
 #include "publish_errors.hpp"
 
@@ -97,8 +99,9 @@ void JetStream::leave_round() {
 }
 
 // What the round under way will let the journal release. Of a stream that no checkpoint has, its creation as well: also one behind
-// the round's position, as the round describes the server's streams as they are now.
-bool JetStream::keep_offline_entries(std::string& error) {
+// the round's position, as the round describes the server's streams as they are now. Where that fails the round is over, and the
+// journal keeps everything.
+bool JetStream::keep_offline_entries() {
   auto keep = [this](const JournalRecord& r) {
     uint64_t id = r.group;
     bool creates = !id && r.kind == (uint8_t)EntryKind::stream_create;
@@ -106,14 +109,29 @@ bool JetStream::keep_offline_entries(std::string& error) {
     if (!id) return;
     auto it = streams_.find(id);
     if (it == streams_.end() || !it->second->group.offline) return;
+    if (r.end <= kept_->upto(id)) return;
     const Group& g = it->second->group;
     bool never = g.checkpointed == Group::kNever;
     if (creates ? never : never || r.index > g.checkpointed) kept_->add(id, r);
   };
   uint64_t from = std::max(kept_upto_, journal_->released()), upto = journal_->written();
-  if (!journal_->read_back(from, upto, keep, error) || !kept_->write(upto, error)) return false;
+  std::string error;
+  int failed = journal_->read_back(from, upto, keep, error) ? kept_->write(upto, error) : -EIO;
+  if (failed < 0) {
+    entries_not_kept(error, failed);
+    return false;
+  }
   kept_upto_ = upto;
+  not_kept_.clear();
   return true;
+}
+
+// Publishes to the others go on until the journal is full.
+void JetStream::entries_not_kept(const std::string& why, int error) {
+  kept_->forget_added();
+  if (trouble_of(error) == DiskTrouble::read_only) fail(why + ". Make it writable and start the server again");
+  abandon_round(error);
+  if (!passes(error) && why != std::exchange(not_kept_, why)) note_damage(0, why);
 }
 
 // The round lets the journal forget the deletion: what is still kept then would make the stream again.

@@ -14,6 +14,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "bytes.hpp"
 #include "disk_trouble.hpp"
@@ -79,6 +80,7 @@ struct File {
   std::string path;  // where it was last opened, for inject()
   std::string seen, stable;
   std::vector<Change> unsynced;
+  bool failure_unseen = false;  // a sync of everything failed for it: the next sync of the file says so, once
 
   void apply(std::string& content, const Change& c) const {
     if (c.kind == Change::truncate)
@@ -176,10 +178,8 @@ class SimDiskImpl final : public SimDisk {
     if (!file) return -EBADF;
     if (!step()) return -EIO;
     bool failed = sync_fails() || fault(Operation::sync, file->path);
-    if (!failed)
-      for (const Change& c : file->unsynced) file->apply(file->stable, c);
-    file->unsynced.clear();  // a failed sync too marks the pages clean: no later sync writes them
-    return failed ? -EIO : 0;
+    write_back(*file, failed);
+    return std::exchange(file->failure_unseen, false) ? -EIO : 0;
   }
 
   int truncate(int handle, uint64_t size) override {
@@ -265,15 +265,14 @@ class SimDiskImpl final : public SimDisk {
   int sync_everything() override {
     std::lock_guard guard(mutex_);
     if (!step()) return -EIO;
-    bool failed = sync_fails() || fault(Operation::sync, "");
+    bool all_fail = sync_fails(), failed = all_fail;
     for (auto& [path, file] : names_) {
-      if (!file) continue;
-      if (!failed)
-        for (const Change& c : file->unsynced) file->apply(file->stable, c);
-      file->unsynced.clear();
+      if (!file || file->unsynced.empty()) continue;
+      write_back(*file, all_fail || fault(Operation::sync, path));
+      failed |= file->failure_unseen;
     }
     for (auto& [folder, changes] : unsynced_names_) {
-      if (!failed)
+      if (!all_fail)
         for (const NameChange& c : changes) apply_names(stable_names_, c);
       changes.clear();
     }
@@ -394,6 +393,13 @@ class SimDiskImpl final : public SimDisk {
     if (number < fault_.after || number - fault_.after >= fault_.count) return 0;
     injected_++;
     return -fault_.error;
+  }
+  // A failed sync too marks the pages clean: no later sync writes them.
+  void write_back(File& file, bool fails) {
+    if (!fails)
+      for (const Change& c : file.unsynced) file.apply(file.stable, c);
+    file.unsynced.clear();
+    file.failure_unseen |= fails;
   }
   bool sync_fails() { return fail_sync_at_ && --fail_sync_at_ == 0; }
 

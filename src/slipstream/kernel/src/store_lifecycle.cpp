@@ -333,8 +333,8 @@ void JetStream::stop() {
       if (phase_ == CheckpointPhase::finishing) tell_groups(true);
       phase_ = CheckpointPhase::idle;
       checkpoint_wanted_ = true;
-      checkpoint_retry_ns_ = 0;
       for (int i = 0; i < 8 && (checkpoint_wanted_ || phase_ != CheckpointPhase::idle); i++) {
+        checkpoint_retry_ns_ = 0;  // also where a stream's sync failed: the next round is without it
         checkpoint_step();
         while (phase_ == CheckpointPhase::writing && failed_.empty()) drain_io();
       }

@@ -83,7 +83,7 @@ bool SegmentStore::snapshot(Buffer& out, CheckpointSyncs& syncs) {
   }
   if (folder_dirty_) {
     for (size_t at = 0; at != std::string::npos; at = options_.folder.find('/', at + 1))
-      syncs.add_folder(options_.folder.substr(0, at));
+      syncs.add_shared_folder(options_.folder.substr(0, at));
     syncs.add_folder(options_.folder);
     folder_dirty_ = false;
   }
