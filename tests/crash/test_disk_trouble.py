@@ -56,9 +56,10 @@ class PatientLedger(Ledger):
         body: bytes,
         message_id: str = "",
         expected_last_seq: int = -1,
+        headers: tuple[str, ...] = (),
     ) -> None:
         if self.stream(name).created:
-            super().publish(name, subject, body, message_id, expected_last_seq)
+            super().publish(name, subject, body, message_id, expected_last_seq, headers)
 
 
 class Life:

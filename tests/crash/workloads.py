@@ -162,4 +162,38 @@ def at_rest(ledger: Ledger) -> None:
         ledger.turn(3)
 
 
-ALL: dict[str, Workload] = {f.__name__: f for f in (publishes, limits, consumers, lives, at_rest)}
+def headers(ledger: Ledger) -> None:
+    """Times to live, roll-ups, and counters whose newest messages are erased."""
+    ledger.create_stream(
+        "TTL", stream_spec(subjects=[b"TTL.>"], allow_msg_ttl=True, allow_rollup=True)
+    )
+    ledger.create_stream("COUNT", stream_spec(subjects=[b"COUNT.>"], counter=True))
+    ledger.turn()
+    for i in range(20):
+        lives_s = ("1", "9", "never", "2")[i % 4]
+        ledger.publish("TTL", b"TTL.%d" % (i % 5), b"%d" % i, headers=(f"Nats-TTL: {lives_s}",))
+        if i % 6 == 4:
+            ledger.publish("TTL", b"TTL.%d" % (i % 3), b"all", headers=("Nats-Rollup: sub",))
+        if i == 13:
+            ledger.publish("TTL", b"TTL.only", b"this", headers=("Nats-Rollup: all",))
+        for k in range(2):
+            increment = f"Nats-Incr: {(-1) ** i * 10 ** (i + k)}"
+            ledger.publish("COUNT", b"COUNT.%d" % (i % 3), b"", headers=(increment,))
+        ledger.turn()
+        if i % 4 == 3:
+            ledger.delete_message("COUNT", ledger.stream("COUNT").model.last_seq, erase=True)
+        if i % 7 == 5:
+            ledger.node.kernel.checkpoint()
+        ledger.turn()
+    ledger.node.clock.advance(SECOND_NS)
+    ledger.node.kernel.checkpoint()
+    ledger.turn(4)
+    increment = "Nats-Incr: +1"
+    ledger.publish("COUNT", b"COUNT.0", b"", headers=(increment,))
+    ledger.publish("TTL", b"TTL.0", b"last", headers=("Nats-Rollup: sub",))
+    ledger.turn(3)
+
+
+ALL: dict[str, Workload] = {
+    f.__name__: f for f in (publishes, limits, consumers, lives, at_rest, headers)
+}

@@ -31,6 +31,7 @@ from slipstream.kernel.values import (
 # ---------------------------------------------------------------- storage: for tests and tools
 
 OPEN_READ: int
+SHORT_READ: int  # for SimDisk.inject: a read gives half of what is there
 OPEN_WRITE: int
 OPEN_CREATE: int
 OPEN_EXCLUSIVE: int
@@ -100,7 +101,7 @@ class SimDisk(Disk):
     def flip_bit(self, path: str, offset: int, bit: int) -> None: ...
     def set_cold(self, cold: bool) -> None: ...
     def inject(self, error: int, after: int = 0, count: int = 0, path_part: str = "") -> None:
-        """`error` is an errno; 0: nothing fails any more."""
+        """`error` is an errno or SHORT_READ; 0: nothing fails any more."""
 
     @property
     def eligible(self) -> int: ...

@@ -184,6 +184,7 @@ cdef extern from "checkpoint.hpp" namespace "slipstream" nogil:
 
 
 OPEN_READ, OPEN_WRITE, OPEN_CREATE, OPEN_EXCLUSIVE, OPEN_TRUNCATE = 0, 1, 2, 4, 8
+SHORT_READ = 1 << 20
 
 
 class StorageError(Exception):

@@ -9,6 +9,8 @@ namespace slipstream {
 // What a crash leaves of the writes, truncations, renames and unlinks that were not synced.
 enum class Loss : uint8_t { none, all, random_subset, torn_last };
 
+constexpr int kShortRead = 1 << 20;  // for inject(), in the place of an errno: a read that gives half of what is there
+
 class SimDisk : public Disk {
  public:
   static std::unique_ptr<SimDisk> create(uint64_t seed);
