@@ -39,8 +39,8 @@ ACK_NONE = 0
 # Of the store, or of one stream: the log may have the message.
 FAILED = (b"store of this server has failed", b"stream is offline")
 # No room, or no more open files.
-# Or the newest message of a counter was removed before it was known here, so that its total is still
-# being read: such an increment is in the log, and changes nothing.
+# Or the newest message of a counter was removed before it was known here, and its total is
+# still being read: such an increment is in the log, and changes nothing.
 TURNED_AWAY = (
     b'"err_code":10172',
     b'"err_code":10047',

@@ -7,6 +7,7 @@ turns.
 from __future__ import annotations
 
 from batch_driver import Publisher
+from slipstream.testing.simulated_node import stream_spec
 
 
 def error(answer: dict[str, dict[str, object]]) -> tuple[object, object, object]:
@@ -24,6 +25,25 @@ def test_messages_in_flight_are_bounded() -> None:  # S-134
     assert reply.header == b"NATS/1.0 429 Too Many Requests\r\n\r\n"
     assert error(p.answer(number)) == (429, 10167, "too many requests")
     p.turn(100)
+    assert "error" not in p.ask("s.a")
+
+
+def test_the_bytes_in_flight_of_all_streams_are_bounded() -> None:  # S-134
+    """No stream is near its own bound of 128 MiB. An entry that is still open does not count."""
+    p = Publisher(memory=True, max_msgs=1)
+    kernel, account, body = p.node.kernel, p.node.account, b"b" * (1 << 20)
+    for i in range(4):
+        name = b"T%d" % i
+        spec = stream_spec(subjects=[name], memory=True, max_msgs=1)
+        kernel.propose_stream_create(p.node.next_number(), account, name, b"{}", spec)
+    p.turn()
+    for i in range(264):
+        kernel.publish(account, b"T%d" % (i % 4), b"", b"", body)
+    number = p.node.publish(b"s.a", b"one too many", b"")
+    p.turn()
+    assert error(p.answer(number)) == (429, 10167, "too many requests")
+    p.turn(10)
+    assert kernel.store_stats().bytes_in_flight == 0
     assert "error" not in p.ask("s.a")
 
 
