@@ -336,6 +336,21 @@ def test_an_unknown_version_is_named() -> None:
         recovered(disk)
 
 
+def test_a_file_of_version_1_is_read() -> None:
+    """Its header ends with the salt; no key number."""
+    disk = SimDisk(5)
+    model = script_without_padding(disk, 5)
+    path = "journal/0000000000000001.journal"
+    handle = disk.open(path, OPEN_WRITE)
+    header = disk.pread(handle, 52, 0)
+    assert header[8:12] == (2).to_bytes(4, "little")
+    fields = header[16:48]
+    earlier = header[:8] + (1).to_bytes(4, "little") + crc32c(fields).to_bytes(4, "little") + fields
+    disk.pwrite(handle, earlier + b"\xff" * 4, 0)
+    disk.close(handle)
+    assert recovered(disk) == model.appended
+
+
 def test_a_failed_recovery_leaves_a_failed_journal() -> None:
     disk = SimDisk(5)
     script_without_padding(disk, 5)

@@ -5,15 +5,18 @@
 //              encrypted), 16 bytes of salt, u32 crc of these two; since version 3 also u64 where the footer ends, u32 zero,
 //              u32 crc of these two
 //   snapshot   u64 group, u64 applied, u64 length, u32 crc of group, applied and payload, u32 zero, payload, zeros to 8; before
-//              version 4 u32 length, and no zero; since version 5 one of a stream is followed by a copy of its head, the same
+//              version 4 u32 length, and no zero; in version 5 one of a stream is followed by a copy of its head, the same
 //              way, with the top bit of group set
-//   directory  of all groups, 40 bytes each: u64 group, u64 applied, u64 round, u64 offset, u64 length; before version 4 32
-//              bytes: the last two as u32 offset / 8, u32 length
+//   copies     since version 6, on other pages than the snapshots: of each snapshot of up to 256 KiB a copy, with the second bit
+//              of group set; of a longer one of a stream its head, with the top bit set
+//   directory  of all groups, 48 bytes each: u64 group, u64 applied, u64 round, u64 offset, u64 length, u64 offset of the copy;
+//              before version 6 40 bytes, without the last; before version 4 32 bytes: u32 offset / 8, u32 length
 //   footer     u64 offset of the directory, u64 entries, u32 crc of the directory and these two,
 //              u32 version, "SLIPCEND"
-//              since version 5 the crc begins with that of the round, and directory and footer stand there twice
+//              since version 5 the crc begins with that of the round, and directory and footer stand there twice, since
+//              version 6 on different pages
 //
-// In an encrypted file each payload is sealed (cipher.hpp) in the context of group and applied.
+// In an encrypted file each payload is sealed (cipher.hpp) in the context of group and applied. A copy has the sealed bytes again.
 //
 // The file of the highest round has the valid directory. Files are synced before they get their name, so one
 // with a name that is not whole is damaged, not unfinished.
@@ -36,12 +39,15 @@ namespace slipstream {
 namespace {
 
 constexpr char kMagic[9] = "SLIPCKPT", kEndMagic[9] = "SLIPCEND";
-constexpr uint32_t kVersion = 5, kLongVersion = 4, kDoubleVersion = 5;
+constexpr uint32_t kVersion = 6, kLongVersion = 4, kDoubleVersion = 5, kCopyVersion = 6;
 constexpr uint64_t kHeadOf = 1ull << 63;  // a group's number with this bit: a copy of the head of its snapshot
+constexpr uint64_t kCopyOf = 1ull << 62;  // with this one: a copy of all of it
+constexpr size_t kCopiedBytesMax = 256 << 10;
+constexpr size_t kPageBytes = 4096;       // what a device damages at once
 constexpr size_t kKeyAt = 24, kEndAt = 48, kHeaderBytes = 64;
 constexpr size_t kFooterBytes = 32;
 constexpr size_t snapshot_header_bytes(uint32_t version) { return version >= kLongVersion ? 32 : 24; }
-constexpr size_t entry_bytes(uint32_t version) { return version >= kLongVersion ? 40 : 32; }
+constexpr size_t entry_bytes(uint32_t version) { return version >= kCopyVersion ? 48 : version >= kLongVersion ? 40 : 32; }
 constexpr size_t kFilesMax = 64;         // above it the file with the least in it is emptied
 constexpr size_t kWriteBytes = 256 << 10, kWriteBytesHurried = 2 << 20;  // synced one by one: a publish's sync waits behind one
 constexpr size_t kReadBytes = 1 << 30;   // a system reads less than 2 GiB at once
@@ -53,7 +59,10 @@ constexpr uint32_t kHeadBytesMax = 16 << 20;
 
 struct Place {  // of a group's newest snapshot
   uint64_t applied, round, offset, length;
+  uint64_t copy = 0;  // where it lies; 0: there is none
   size_t bytes() const { return (snapshot_header_bytes(kVersion) + length + 7) & ~(size_t)7; }
+  bool copied() const { return length <= kCopiedBytesMax + kSealBytes; }
+  size_t bytes_with_copy() const { return copied() ? 2 * bytes() : bytes(); }
 };
 
 struct Spare {
@@ -67,6 +76,7 @@ struct RoundFile {
   uint32_t key_number = 0, version = kVersion;
   std::shared_ptr<FileCipher> cipher;  // null: not encrypted
   std::string damage;                  // nothing in it can be read
+  bool mended = false;                 // damage in it did no harm: the next round takes over what is live in it
 };
 
 std::string seal_context(uint64_t group, uint64_t applied) {
@@ -102,6 +112,24 @@ Place put_snapshot(Buffer& to, uint64_t round, FileCipher* cipher, uint64_t grou
   return place;
 }
 
+// What the round has at `place`, once more.
+void put_copy(Buffer& to, uint64_t group, Place& place) {
+  size_t bytes = snapshot_header_bytes(kVersion) + place.length;
+  char* head = to.room(bytes);
+  memcpy(head, to.data() + place.offset, bytes);
+  string_view payload(head + bytes - place.length, place.length);
+  store64(head, group | kCopyOf);
+  store32(head + 24, snapshot_crc(group | kCopyOf, place.applied, payload));
+  place.copy = to.size();
+  to.grow(bytes);
+  while (to.size() % 8) to.put8(0);
+}
+
+void pad_to_page(Buffer& to) {
+  size_t used = to.size() % kPageBytes;
+  if (used) memset(to.room(kPageBytes - used), 0, kPageBytes - used), to.grow(kPageBytes - used);
+}
+
 // Gathers a payload that comes in pieces, and gives them back one by one.
 string_view gather(std::vector<Buffer>& pieces, Buffer& whole) {
   whole.clear();
@@ -135,7 +163,6 @@ class CheckpointsImpl final : public Checkpoints {
   }
 
   void load(const Each& each) override {
-    std::string mended = error_;
     std::vector<std::pair<uint64_t, Place>> places(index_.begin(), index_.end());
     std::sort(places.begin(), places.end(), [](const auto& a, const auto& b) {
       return std::pair(a.second.round, a.second.offset) < std::pair(b.second.round, b.second.offset);
@@ -149,10 +176,16 @@ class CheckpointsImpl final : public Checkpoints {
         continue;
       }
       std::string damage = error_;
-      if (!read_head(open, group, place, bytes, payload)) payload = {};
+      if (read_copy(open, group, place, kCopyOf, bytes, payload)) {
+        files_[place.round].mended = true;
+        mended_.push_back(damage + " (its copy is whole)");
+        each(group, place.applied, payload, {});
+        continue;
+      }
+      if (!read_copy(open, group, place, kHeadOf, bytes, payload)) payload = {};
       each(group, place.applied, payload, damage);
     }
-    error_ = mended;
+    error_.clear();
   }
 
   void begin() override {
@@ -203,7 +236,12 @@ class CheckpointsImpl final : public Checkpoints {
     return (current_key() && !unfinished_.empty()) ||  // nobody knows what is in those
            std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.second.key_number != current_key(); });
   }
-  std::string error() const override { return error_; }
+  bool mended() const override { return !mended_.empty(); }
+  std::string error() const override {
+    std::string text = error_;
+    for (const std::string& damage : mended_) text += (text.empty() ? "" : "; ") + damage;
+    return text;
+  }
   int error_number() const override { return error_number_; }
 
   int make_reserve(uint64_t bytes) override {
@@ -288,6 +326,11 @@ class CheckpointsImpl final : public Checkpoints {
 
   // `payload` lies in `bytes`, or in what this round's cipher opened, until the next call.
   bool read_snapshot(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes, string_view& payload) {
+    return read_as(open, group, group, place, bytes, payload);
+  }
+
+  // `sealed_for`: the group in whose context the payload is encrypted.
+  bool read_as(OpenRound& open, uint64_t group, uint64_t sealed_for, const Place& place, Buffer& bytes, string_view& payload) {
     int handle = open.use(place.round, path_of(place.round));
     if (handle < 0) return fail("cannot open " + path_of(place.round), handle);
     if (!files_[place.round].damage.empty()) return damaged(place.round, files_[place.round].damage);
@@ -303,22 +346,25 @@ class CheckpointsImpl final : public Checkpoints {
                  load32(p + header_bytes - (version >= kLongVersion ? 8 : 4)) == snapshot_crc(group, place.applied, payload);
     if (const FileCipher* cipher = files_[place.round].cipher.get(); whole && cipher) {
       opened_.resize(std::max(payload.size(), kSealBytes) - kSealBytes);
-      whole = cipher->open(payload, seal_context(group, place.applied), opened_.data());
+      whole = cipher->open(payload, seal_context(sealed_for, place.applied), opened_.data());
       payload = opened_.view();
     }
     return whole ||
            damaged(place.round, "is damaged in the snapshot at byte " + std::to_string(place.offset));
   }
 
-  // The copy of the head that lies behind a snapshot.
-  bool read_head(OpenRound& open, uint64_t group, const Place& place, Buffer& bytes, string_view& payload) {
-    Place head{place.applied, place.round, place.offset + place.bytes(), 0};
+  // The copy of a snapshot, or of its head; in version 5 the latter lies behind the snapshot.
+  bool read_copy(OpenRound& open, uint64_t group, const Place& place, uint64_t which, Buffer& bytes, string_view& payload) {
     const RoundFile& file = files_[place.round];
-    if (!group || file.version < kDoubleVersion || !file.damage.empty()) return false;
-    int handle = open.use(place.round, path_of(place.round));
-    if (handle < 0 || !read_exactly(handle, place.round, head.offset, snapshot_header_bytes(file.version), bytes)) return false;
-    head.length = load64(bytes.data() + 16);
-    return head.length <= kHeadBytesMax && read_snapshot(open, group | kHeadOf, head, bytes, payload);
+    if (file.version < kDoubleVersion || !file.damage.empty()) return false;
+    Place copy{place.applied, place.round, place.copy, 0};
+    if (file.version < kCopyVersion && group && which == kHeadOf) copy.offset = place.offset + place.bytes();
+    int handle = copy.offset ? open.use(place.round, path_of(place.round)) : -1;
+    if (handle < 0 || !read_exactly(handle, place.round, copy.offset, snapshot_header_bytes(file.version), bytes)) return false;
+    if (load64(bytes.data()) != (group | which)) return false;
+    copy.length = load64(bytes.data() + 16);
+    if (copy.length > kHeadBytesMax) return false;
+    return read_as(open, group | which, which == kCopyOf ? group : group | which, copy, bytes, payload);
   }
 
   // Of a file in use: the footer lies before `end`.
@@ -386,30 +432,36 @@ class CheckpointsImpl final : public Checkpoints {
   }
 
   // `mended`: what is damaged, and did no harm; error() says it until the next round.
-  bool take_directory(uint64_t round, uint32_t version, std::string mended = {}) {
+  bool take_directory(uint64_t round, uint32_t version, const std::string& mended = {}) {
+    if (!mended.empty()) mended_.push_back(mended), files_[round].mended = true;
     for (size_t at = 0; at < directory_.size(); at += entry_bytes(version)) {
       const char* e = directory_.data() + at;
       Place place{load64(e + 8), load64(e + 16), 0, 0};
       if (version >= kLongVersion) place.offset = load64(e + 24), place.length = load64(e + 32);
       else place.offset = (uint64_t)load32(e + 24) * 8, place.length = load32(e + 28);
+      if (version >= kCopyVersion) place.copy = load64(e + 40);
       index_[load64(e)] = place;
       if (!files_.count(place.round)) files_[place.round].damage = "is missing";
-      files_[place.round].live_bytes += place.bytes();
+      files_[place.round].live_bytes += place.bytes_with_copy();
     }
     directory_.release();
     for (auto& [number, file] : files_)
-      if (file.damage.empty() && !take_file(number, file, mended)) return false;
-    error_ = mended;
+      if (file.damage.empty() && !take_file(number, file)) return false;
+    error_.clear();
     return true;
   }
 
   // The cipher is in the header. Where the directory begins is how much there is of snapshots, stale ones included. Damage to either
   // costs no more than what cannot be read without it.
-  bool take_file(uint64_t round, RoundFile& file, std::string& mended) {
+  bool take_file(uint64_t round, RoundFile& file) {
     OpenRound open(disk_);
     Ends ends;
     bool whole = read_ends(open, round, ends);
-    if (!whole && mended.empty()) mended = error_;
+    auto note = [&](const std::string& damage) {
+      if (!file.mended) mended_.push_back(damage);
+      file.mended = true;
+    };
+    if (!whole) note(error_);
     if (ends.header.size() < kKeyAt) {
       file.damage = "cannot be read";
       return true;
@@ -422,7 +474,7 @@ class CheckpointsImpl final : public Checkpoints {
     char key[kEndAt - kKeyAt];
     if (ends.header.size() >= kEndAt) memcpy(key, ends.header.data() + kKeyAt, sizeof key);
     bool as_written = ends.header.size() >= kEndAt && load32(key + 4 + kSaltBytes) == crc32c(0, key, 4 + kSaltBytes);
-    if (!as_written && mended.empty()) mended = path_of(round) + " is damaged in its header";
+    if (!as_written) note(path_of(round) + " is damaged in its header");
     if (ends.header.size() < kEndAt || !mend_key(key)) {
       if (current_key()) file.damage = "is damaged in its header";
       return true;
@@ -452,14 +504,14 @@ class CheckpointsImpl final : public Checkpoints {
         index.erase(group);
         continue;
       }
-      Buffer head;
-      if (group && change.payload.size() > 1) head.append(change.payload[0].view());
+      if (group && change.payload.size() > 1) heads_[group] = std::string(change.payload[0].view());
       index[group] = put_snapshot(round_, round_max_, round_cipher_.get(), group, change.applied, gather(change.payload, whole));
-      if (head.size()) put_snapshot(round_, round_max_, round_cipher_.get(), group | kHeadOf, change.applied, head.view());
     }
     empty_files(index);
+    put_copies(index);
     uint64_t snapshot_bytes = round_.size();
     put_directory(index);
+    pad_to_page(round_);
     put_directory(index);
     put_end();
     RoundFile file{.snapshot_bytes = snapshot_bytes, .key_number = current_key(), .cipher = std::move(round_cipher_)};
@@ -468,12 +520,29 @@ class CheckpointsImpl final : public Checkpoints {
     count_live(index_, files_);
     retire_stale();
     error_.clear();
+    mended_.clear();
     return true;
+  }
+
+  // On other pages than what they are copies of.
+  void put_copies(std::map<uint64_t, Place>& index) {
+    size_t bytes = 2 * kPageBytes;
+    for (const auto& [group, place] : index)
+      if (place.round == round_max_ && place.copied()) bytes += place.bytes();
+    round_.reserve(round_.size() + bytes);
+    pad_to_page(round_);
+    for (auto& [group, place] : index) {
+      if (place.round != round_max_) continue;
+      if (place.copied()) put_copy(round_, group, place);
+      else if (heads_.count(group))
+        place.copy = put_snapshot(round_, round_max_, round_cipher_.get(), group | kHeadOf, place.applied, heads_[group]).offset;
+    }
+    heads_.clear();
   }
 
   static void count_live(const std::map<uint64_t, Place>& index, std::map<uint64_t, RoundFile>& files) {
     for (auto& [round, file] : files) file.live_bytes = 0;
-    for (const auto& [group, place] : index) files[place.round].live_bytes += place.bytes();
+    for (const auto& [group, place] : index) files[place.round].live_bytes += place.bytes_with_copy();
   }
 
   // Copies what is live out of files that are mostly stale, too many, or not encrypted as new ones are.
@@ -488,7 +557,8 @@ class CheckpointsImpl final : public Checkpoints {
     std::map<uint64_t, bool> emptied;
     size_t kept = by_live_bytes.size();
     for (const auto& [live_bytes, round] : by_live_bytes)
-      if (live_bytes * 4 < files[round].snapshot_bytes || kept >= kFilesMax || files[round].key_number != current_key()) {
+      if (live_bytes * 4 + kPageBytes < files[round].snapshot_bytes || kept >= kFilesMax || files[round].mended ||
+          files[round].key_number != current_key()) {
         emptied[round] = true;
         kept--;
       }
@@ -499,10 +569,10 @@ class CheckpointsImpl final : public Checkpoints {
       if (!emptied.count(place.round)) continue;
       string_view payload;
       Place old = place;
-      if (!read_snapshot(open, group, old, bytes, payload)) continue;  // it stays where it is, as it is
+      if (!read_snapshot(open, group, old, bytes, payload) && !read_copy(open, group, old, kCopyOf, bytes, payload))
+        continue;  // it stays where it is, as it is
       place = put_snapshot(round_, round_max_, round_cipher_.get(), group, old.applied, payload);
-      if (read_head(open, group, old, bytes, payload))
-        put_snapshot(round_, round_max_, round_cipher_.get(), group | kHeadOf, old.applied, payload);
+      if (!place.copied() && read_copy(open, group, old, kHeadOf, bytes, payload)) heads_[group] = std::string(payload);
     }
   }
 
@@ -515,6 +585,7 @@ class CheckpointsImpl final : public Checkpoints {
       round_.put64(place.round);
       round_.put64(place.offset);
       round_.put64(place.length);
+      round_.put64(place.copy);
     }
     uint32_t crc = crc32c(crc32c(0, &round_max_, 8), round_.data() + offset, round_.size() - offset);
     char fields[16];
@@ -625,9 +696,11 @@ class CheckpointsImpl final : public Checkpoints {
   Buffer opened_;                             // a decrypted snapshot
   Buffer directory_;                          // the one that was read
   std::map<uint64_t, Change> changes_;
+  std::map<uint64_t, std::string> heads_;  // of the round's snapshots that are too long to be copied
   bool begun_ = false, writing_ = false;
   uint64_t bytes_written_ = 0;
   std::string error_;
+  std::vector<std::string> mended_;  // damage that did no harm, until the next round
   int error_number_ = 0;
 };
 

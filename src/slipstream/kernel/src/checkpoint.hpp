@@ -3,8 +3,8 @@
 // A round writes one file: the snapshots of the groups that changed, and behind them a directory of where
 // every group's newest snapshot lies. Cost is O(change) plus 32 bytes a group. A file that holds no newest
 // snapshot is used again; one that is mostly stale is emptied by copying its few live snapshots into the round.
-// Atomic: temporary, sync, rename, sync the folder. The directory stands in the file twice, and behind each snapshot of a stream a
-// copy of what says whose it is, so that damage costs no more than one snapshot.
+// Atomic: temporary, sync, rename, sync the folder. The directory stands in the file twice, and so does each snapshot that is not
+// long; of a long one what says whose it is. So one damaged place costs one long snapshot at most.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -52,6 +52,8 @@ class Checkpoints {
   // A file of `bytes` that holds nothing and only keeps room for a round on a full disk. 0 where it is there, else -errno.
   virtual int make_reserve(uint64_t bytes) = 0;
   virtual void give_up_reserve() = 0;
+  // Damage was found that did no harm; the next round writes what it concerns again.
+  virtual bool mended() const = 0;
   virtual int error_number() const = 0;  // -errno of a failed write()
   virtual std::string error() const = 0;  // after open() and load() also damage that did no harm
   virtual uint64_t bytes_written() const = 0;

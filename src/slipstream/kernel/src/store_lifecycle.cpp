@@ -149,7 +149,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   }
   reserve_whole_ = checkpoints_->make_reserve(reserve_bytes()) >= 0;
   opened_ = true;
-  checkpoint_wanted_ = journal_->encrypted_otherwise() || checkpoints_->encrypted_otherwise();
+  checkpoint_wanted_ = journal_->encrypted_otherwise() || checkpoints_->encrypted_otherwise() || checkpoints_->mended();
   std::vector<uint64_t> half_restored;  // the server stopped before their last entry
   for (auto& [id, s] : streams_) {
     if (s->group.offline) {
