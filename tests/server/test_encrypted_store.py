@@ -27,7 +27,7 @@ from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import Loss, RealDisk, SimDisk
 from slipstream.kernel.values import StoreCipher
 from slipstream.server.errors import StartError
-from slipstream.server.store_keys import KEYS_FILE, Passphrases, unlock
+from slipstream.server.store_keys import KEYS_COPY, KEYS_FILE, Passphrases, unlock
 from slipstream.testing import EmbeddedServer, server
 
 SECRET = b"the recipe of the house"
@@ -229,10 +229,40 @@ def test_a_crash_leaves_the_keys_or_none() -> None:
         assert first == unlock(image, Passphrases("k1"), Source())
 
 
+@pytest.mark.parametrize("name", [KEYS_FILE, KEYS_COPY])
+def test_one_damaged_file_of_keys_does_no_harm(tmp_path: Path, name: str) -> None:
+    """Any flipped bit, and a file that is missing, cut or empty; the next start mends it."""
+    disk = RealDisk(str(tmp_path))
+    made = unlock(disk, Passphrases("k1"), Source())
+    path = tmp_path / name
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        assert unlock(disk, Passphrases("k1"), Source()) == made, at
+        assert path.read_bytes().lower() == whole.lower()  # digits of either case are digits
+    for content in (b"", whole[:40], bytes(len(whole))):
+        path.write_bytes(content)
+        assert unlock(disk, Passphrases("k1"), Source()) == made
+        assert path.read_bytes().lower() == whole.lower()
+    path.unlink()
+    assert unlock(disk, Passphrases("k2", "k1"), Source()) == made
+    assert (tmp_path / KEYS_FILE).read_bytes() == (tmp_path / KEYS_COPY).read_bytes() != whole
+
+
+def test_the_copy_is_not_taken_where_a_later_version_wrote_the_file(tmp_path: Path) -> None:
+    disk = RealDisk(str(tmp_path))
+    unlock(disk, Passphrases("k1"), Source())
+    path = tmp_path / KEYS_FILE
+    path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 22'))
+    with pytest.raises(StoreError, match="unknown format"):
+        unlock(disk, Passphrases("k1"), Source())
+
+
 def test_a_damaged_file_of_keys_is_refused(tmp_path: Path) -> None:
     disk = RealDisk(str(tmp_path))
     unlock(disk, Passphrases("k1"), Source())
     path = tmp_path / KEYS_FILE
+    (tmp_path / KEYS_COPY).unlink()
     whole = path.read_text()
     path.write_text(whole[:40])
     with pytest.raises(StoreError, match="damaged"):
@@ -272,6 +302,7 @@ def test_every_part_of_the_file_of_keys_is_looked_at(
     with running(tmp_path, "key: k1") as started:
         folder = started.server.store_path
     path = folder / KEYS_FILE
+    (folder / KEYS_COPY).unlink()
     content = json.loads(path.read_text())
     for part in (content, content["derivation"], content["keys"][0]):
         part.update({name: value for name, value in change.items() if name in part})
@@ -288,6 +319,7 @@ def test_an_encrypted_store_without_its_file_of_keys_gets_no_new_ones(tmp_path: 
     with running(tmp_path, "key: k1") as started:
         fill(started, 8)
         path = started.server.store_path / KEYS_FILE
+        (started.server.store_path / KEYS_COPY).unlink()
     kept = path.read_bytes()
     path.unlink()
     with pytest.raises(StartError, match="is missing"):

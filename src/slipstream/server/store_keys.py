@@ -4,6 +4,9 @@ What encrypts the files are *data keys*, drawn once and kept in the store itself
 `slipstream.keys`, each sealed (XChaCha20-Poly1305) with a key that Argon2id (RFC 9106) derives from
 the configuration's `key`. So another `key` seals them anew and no file changes; another `cipher`
 adds a data key, and the server writes its files anew with it while it runs.
+
+Without that file nothing in the store can be read, so it has a copy, `slipstream.keys.copy`: where
+the file is damaged or missing the copy opens the store, and each start makes both the same.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from slipstream.kernel._kernel import (
 from slipstream.kernel.values import StoreCipher, StoreKey, StoreKeys
 
 KEYS_FILE = "slipstream.keys"
+KEYS_COPY = KEYS_FILE + ".copy"
 _FORMAT = 1
+_UNKNOWN = "has an unknown format"
 _SECRET_BYTES = 32
 _SALT_BYTES = 16
 _NONCE_BYTES = 24
@@ -62,8 +67,8 @@ def unlock(disk: Disk, passphrases: Passphrases, random: Random) -> StoreKeys | 
     Makes or changes the file where that is called for, durably. Raises StoreError when the store
     is encrypted and the configuration's keys do not open it; nothing is changed then.
     """
-    content = _read(disk)
-    if content is None:
+    texts = {name: text for name in (KEYS_FILE, KEYS_COPY) if (text := _text(disk, name))}
+    if not texts:
         if not passphrases.key:
             return None
         _refuse_lost(disk)
@@ -73,26 +78,53 @@ def unlock(disk: Disk, passphrases: Passphrases, random: Random) -> StoreKeys | 
         return drawn
     if not passphrases.key:
         raise StoreError(
-            f"the store is encrypted (it has a file {KEYS_FILE!r}): "
+            f"the store is encrypted (it has a file {next(iter(texts))!r}): "
             "the jetstream block of the configuration needs its 'key'"
         )
-    opened = _open(content, passphrases.key)
-    keys = opened or (
-        _open(content, passphrases.previous_key) if passphrases.previous_key else None
-    )
-    if keys is None:
-        raise StoreError(
-            "the store is encrypted and neither 'key' nor 'prev_key' of the configuration opens "
-            "it; it was left untouched"
-            if passphrases.previous_key
-            else "the store is encrypted and the configuration's 'key' does not open it; "
-            "it was left untouched. After a change of the key, 'prev_key' has to name the old one"
-        )
+    name, keys, current = _open_one(texts, passphrases)
     changed = _with_cipher(keys, passphrases.cipher, random)
     _refuse_unusable(changed)
-    if changed is not keys or opened is None:
+    if changed is not keys or not current:
         _write(disk, changed, passphrases.key, random)
+    elif len(set(texts.values())) > 1 or len(texts) == 1:
+        for other in {KEYS_FILE, KEYS_COPY} - {name}:
+            _write_file(disk, other, texts[name])
     return changed
+
+
+def _open_one(texts: Mapping[str, bytes], passphrases: Passphrases) -> tuple[str, StoreKeys, bool]:
+    """The first file that opens: its name, its keys, and whether with the key of now."""
+    fault = ""
+    sealed = False
+    for name, text in texts.items():
+        content = _content(text)
+        if isinstance(content, str):
+            fault = fault or f"the file {name!r} of the store {content}"
+            if content == _UNKNOWN and not _nearly_the_same(texts):
+                raise StoreError(fault)  # of a later version, perhaps
+            continue
+        sealed = True
+        for passphrase in filter(None, (passphrases.key, passphrases.previous_key)):
+            if keys := _open(content, passphrase):
+                return name, keys, passphrase == passphrases.key
+    if fault and not sealed:
+        raise StoreError(fault)
+    raise StoreError(
+        "the store is encrypted and neither 'key' nor 'prev_key' of the configuration opens "
+        "it; it was left untouched"
+        if passphrases.previous_key
+        else "the store is encrypted and the configuration's 'key' does not open it; "
+        "it was left untouched. After a change of the key, 'prev_key' has to name the old one"
+    )
+
+
+def _nearly_the_same(texts: Mapping[str, bytes]) -> bool:
+    """Whether one is a damaged copy of the other."""
+    if len(texts) < 2:
+        return False
+    first, second = texts.values()
+    differing = sum(a != b for a, b in zip(first, second, strict=False))
+    return len(first) == len(second) and differing == 1
 
 
 def _refuse_lost(disk: Disk) -> None:
@@ -196,25 +228,32 @@ def _seal(keys: StoreKeys, passphrase: str, random: Random) -> dict[str, Any]:
     return {"format": _FORMAT, "derivation": derivation, "keys": rows, "current": keys.current}
 
 
-def _read(disk: Disk) -> dict[str, Any] | None:
+def _text(disk: Disk, name: str) -> bytes:
+    """Empty when there is no such file."""
     try:
-        handle = disk.open(KEYS_FILE, OPEN_READ)
+        handle = disk.open(name, OPEN_READ)
     except FileNotFoundError:
-        return None
+        return b""
     try:
-        text = disk.pread(handle, disk.size(handle), 0)
+        return disk.pread(handle, disk.size(handle), 0) or b"\0"
     finally:
         disk.close(handle)
+
+
+def _content(text: bytes) -> Mapping[str, Any] | str:
+    """What a file of keys says, or what is wrong with it."""
     try:
         content = json.loads(text)
-        known = content["format"] == _FORMAT
-        whole = known and _is_whole(content)
+        if content["format"] != _FORMAT:
+            return _UNKNOWN
+        whole = _is_whole(content)
     except (ValueError, KeyError, TypeError, AttributeError):
-        known, whole = True, False
-    if not known:
-        raise StoreError(f"the file {KEYS_FILE!r} of the store has an unknown format")
+        whole = False
     if not whole:
-        raise StoreError(f"the file {KEYS_FILE!r} of the store is damaged; it was left untouched")
+        return (
+            "is damaged; it was left untouched. Nothing of the store can be read without it: "
+            "put it back from a backup of the store"
+        )
     assert isinstance(content, dict)
     return content
 
@@ -243,14 +282,20 @@ def _is_whole(content: Mapping[str, Any]) -> bool:
 
 
 def _write(disk: Disk, keys: StoreKeys, passphrase: str, random: Random) -> None:
-    """Whole or not at all, and durable before anything is encrypted with the keys."""
+    """Both files, durable before anything is encrypted with the keys."""
     text = json.dumps(_seal(keys, passphrase, random), indent=1).encode()
-    unfinished = KEYS_FILE + ".new"
+    for name in (KEYS_FILE, KEYS_COPY):
+        _write_file(disk, name, text)
+
+
+def _write_file(disk: Disk, name: str, text: bytes) -> None:
+    """Whole or not at all."""
+    unfinished = name + ".new"
     handle = disk.open(unfinished, OPEN_WRITE | OPEN_CREATE | OPEN_TRUNCATE)
     try:
         disk.pwrite(handle, text, 0)
         disk.sync(handle)
     finally:
         disk.close(handle)
-    disk.rename(unfinished, KEYS_FILE)
+    disk.rename(unfinished, name)
     disk.sync_folder("")
