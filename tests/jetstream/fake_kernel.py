@@ -290,6 +290,9 @@ class FakeKernel:
                 counts[message.subject] = counts.get(message.subject, 0) + 1
         return len(counts), sorted(counts.items())[offset : offset + limit]
 
+    def count_pending(self, stream: int, consumer: int) -> bool:
+        return True
+
     def consumer_state(self, stream: int, consumer: int) -> ConsumerState:
         target = self.streams[stream]
         found = target.consumers[consumer]

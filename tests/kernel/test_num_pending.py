@@ -4,7 +4,8 @@ C-136..C-138).
 
 Method: hypothesis plays all of that against one stream with several consumers on a simulated disk;
 a count over a dictionary of the live messages is the model. Deliveries tell the model where a
-consumer stands, and must be the next that matches.
+consumer stands, and must be the next that matches. A second machine lets all of that happen while
+the counts are not at their end.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from slipstream.testing.simulated_node import (
 SUBJECTS = ("s.a", "s.b", "s.c.1", "s.c.2")
 FILTERS: tuple[tuple[str, ...], ...] = ((), ("s.a",), ("s.c.*",), ("s.a", "s.c.>"), ("s.none",))
 ALL, LAST_PER_SUBJECT = 0, 5
-STREAM = stream_spec(subjects=[b"s.>"], max_msgs=14, max_msgs_per_subject=5)
 NAMES = ("C0", "C1", "C2", "C3")
 
 
@@ -53,13 +53,22 @@ class Standing:
 
 
 class Counting(RuleBasedStateMachine):
+    messages_max = 14
+    of_a_subject_max = 5
+    turns = 3
+
     def __init__(self) -> None:
         super().__init__()
         self.disk, self.clock = SimDisk(3), SimulatedClock()
+        spec = stream_spec(
+            subjects=[b"s.>"],
+            max_msgs=self.messages_max,
+            max_msgs_per_subject=self.of_a_subject_max,
+        )
         self.node = SimulatedNode(self.disk, self.clock)
         kernel = self.node.kernel
         self.stream = self.node.commit(
-            lambda token: kernel.propose_stream_create(token, self.node.account, b"S", b"S", STREAM)
+            lambda token: kernel.propose_stream_create(token, self.node.account, b"S", b"S", spec)
         )
         self.live: dict[int, str] = {}
         self.last = 0
@@ -71,11 +80,7 @@ class Counting(RuleBasedStateMachine):
     def publish(self, subject: str) -> None:
         self.node.publish(subject.encode(), b"x")
         self._turns()
-        self.last += 1
-        self.live[self.last] = subject
-        same = [seq for seq, other in self.live.items() if other == subject]
-        self._remove(same[:-5])
-        self._remove(list(self.live)[:-14])
+        self._stored(subject)
 
     @rule(pick=st.integers(0, 20))
     def delete(self, pick: int) -> None:
@@ -218,6 +223,13 @@ class Counting(RuleBasedStateMachine):
         above = (s for s, subject in self.live.items() if standing.wants(subject))
         return min(s for s in above if s > standing.cursor)
 
+    def _stored(self, subject: str) -> None:
+        self.last += 1
+        self.live[self.last] = subject
+        same = [seq for seq, other in self.live.items() if other == subject]
+        self._remove(same[: -self.of_a_subject_max])
+        self._remove(list(self.live)[: -self.messages_max])
+
     def _remove(self, seqs: list[int]) -> None:
         for seq in seqs:
             self.live.pop(seq, None)
@@ -227,9 +239,47 @@ class Counting(RuleBasedStateMachine):
                     standing.newest.remove(seq)
 
     def _turns(self) -> None:
+        for _ in range(self.turns):
+            self.node.turn()
+
+
+class Interrupted(Counting):
+    """The counts take many turns, and all of that happens in between. Nothing asks for a number
+    after every step, because that would end the count: `check` compares what is counted so far.
+    """
+
+    messages_max = 150
+    of_a_subject_max = 100
+    turns = 40  # of 16 operations each, and of two searches
+
+    @rule(subjects=st.lists(st.sampled_from(SUBJECTS), min_size=20, max_size=60))
+    def publish_many(self, subjects: list[str]) -> None:
+        for subject in subjects:
+            self.node.publish(subject.encode(), b"x")
         for _ in range(3):
             self.node.turn()
+        for subject in subjects:
+            self._stored(subject)
+
+    @precondition(lambda self: self.consumers)
+    @rule(pick=st.integers(0, 3), slices=st.integers(1, 6))
+    def count_a_little(self, pick: int, slices: int) -> None:
+        _, standing = self._one(pick)
+        for _ in range(slices):
+            self.node.kernel.count_pending(self.stream, standing.id)
+
+    @precondition(lambda self: self.consumers)
+    @rule()
+    def ask(self) -> None:
+        super().counts()
+
+    @invariant()
+    def counts(self) -> None:
+        self.node.kernel.check()
 
 
 TestCounting = Counting.TestCase
 TestCounting.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+
+TestInterrupted = Interrupted.TestCase
+TestInterrupted.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)

@@ -657,6 +657,10 @@ class Kernel:
         self, stream: int, filter: bytes, offset: int, limit: int
     ) -> tuple[int, list[tuple[bytes, int]]]:
         """(number of matching subjects, a page of (subject, count), sorted by subject)."""
+    def count_pending(self, stream: int, consumer: int) -> bool:
+        """Counts a part of what is pending; False: call it again before `consumer_state`, which
+        counts all that is left.
+        """
     def consumer_state(self, stream: int, consumer: int) -> ConsumerState: ...
     def get_message(self, stream: int, seq: int) -> StoredMessage | None: ...
     def get_last(self, stream: int, subject: bytes) -> StoredMessage | None:

@@ -554,6 +554,12 @@ cdef class Kernel:
             rows = kc_stream_subjects(self.k[0], stream, f, offset, limit, total)
         return total, [(<bytes>r.subject, r.count) for r in rows]
 
+    def count_pending(self, uint64_t stream, uint32_t consumer):
+        cdef cbool counted
+        with nogil:
+            counted = kc_count_pending(self.k[0], stream, consumer)
+        return counted
+
     def consumer_state(self, uint64_t stream, uint32_t consumer):
         cdef ConsumerView v
         cdef cbool found

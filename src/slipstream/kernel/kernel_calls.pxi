@@ -246,6 +246,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
         CKernel&, uint64_t, string_view, size_t, size_t, size_t&)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_unpin_consumer "slipstream::KernelCalls::unpin_consumer"(CKernel&, uint64_t, uint32_t)
+    cbool kc_count_pending "slipstream::KernelCalls::count_pending"(CKernel&, uint64_t, uint32_t)
     cbool kc_consumer_state "slipstream::KernelCalls::consumer_state"(CKernel&, uint64_t, uint32_t, ConsumerView&)
     MessageRow kc_get "slipstream::KernelCalls::get"(CKernel&, uint64_t, Select, string_view, uint64_t)
     uint64_t kc_first_at_or_after "slipstream::KernelCalls::first_at_or_after"(CKernel&, uint64_t, int64_t)

@@ -77,6 +77,9 @@ def _check(api: ApiCore, consumer: Consumer, seq: int) -> None:
 
 def _propose(api: ApiCore, request: Request, consumer: Consumer, seq: int) -> None:
     def done(reset_seq: int, done_ns: int) -> None:
+        api.answer_when_counted(request, consumer, lambda: answer(reset_seq, done_ns))
+
+    def answer(reset_seq: int, done_ns: int) -> None:
         try:
             state = api.consumer_state(consumer)
         except ApiError:

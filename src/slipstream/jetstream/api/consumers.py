@@ -182,6 +182,9 @@ def _propose_create(
 
     def done(_: int, done_ns: int) -> None:
         consumer.token = 0
+        api.answer_when_counted(request, consumer, lambda: answer(done_ns))
+
+    def answer(done_ns: int) -> None:
         state = api.consumer_state(consumer)
         api.advisories.consumer_action(consumer, "create", done_ns)
         shown = shown_config(consumer.config, api.options.server_version)
@@ -219,6 +222,9 @@ def _update(
     check_update(old, config, deliver_interest=bound)
 
     def done(_: int, done_ns: int) -> None:
+        api.answer_when_counted(request, consumer, lambda: answer(done_ns))
+
+    def answer(done_ns: int) -> None:
         shown = shown_config(consumer.config, api.options.server_version)
         fields = consumer_info(consumer, api.consumer_state(consumer), shown, done_ns)
         api.answer(request, fields, done_ns, identity_header(consumer))
@@ -267,16 +273,20 @@ def delete_inactive(api: ApiCore, consumer: Consumer) -> None:
     stream.remove_consumer(consumer)
 
 
-def info(api: ApiCore, request: Request, now_ns: int) -> None:
+def info(api: ApiCore, request: Request, now_ns: int) -> Iterator[None] | None:
     refuse_body(request)
     api.require_level(request)
     stream_name, name = request.words
     consumer = api.stream(request, stream_name).find_consumer(name)
     if consumer is None:
         raise ApiError(ErrorCode.CONSUMER_NOT_FOUND)
-    shown = shown_config(consumer.config, api.options.server_version)
-    fields = consumer_info(consumer, api.consumer_state(consumer), shown, now_ns)
-    api.answer(request, fields, now_ns)
+
+    def answer() -> None:
+        shown = shown_config(consumer.config, api.options.server_version)
+        fields = consumer_info(consumer, api.consumer_state(consumer), shown, now_ns)
+        api.answer(request, fields, now_ns)
+
+    return api.when_counted(consumer, answer)
 
 
 def names(api: ApiCore, request: Request, now_ns: int) -> None:
@@ -300,8 +310,11 @@ def list_(api: ApiCore, request: Request, now_ns: int) -> Iterator[None]:
     page = present[offset : offset + CONSUMERS_PER_PAGE]
     parts: list[bytes] = []
     for start in range(0, len(page), CONSUMERS_PER_SLICE):
-        found = (stream.find_consumer(name) for name in page[start : start + CONSUMERS_PER_SLICE])
-        entries = [list_entry(api, consumer, now_ns) for consumer in found if consumer is not None]
+        names = page[start : start + CONSUMERS_PER_SLICE]
+        for consumer in filter(None, map(stream.find_consumer, names)):
+            yield from api.counted(consumer)
+        found = filter(None, map(stream.find_consumer, names))
+        entries = [list_entry(api, consumer, now_ns) for consumer in found]
         if entries:  # else all deleted since the list was begun
             parts.append(encode(entries)[1:-1])
         yield

@@ -98,6 +98,7 @@ class KernelApi(FeedKernel, Protocol):
     def stream_subjects(
         self, stream: int, subject_filter: bytes, offset: int, limit: int, /
     ) -> tuple[int, list[tuple[bytes, int]]]: ...
+    def count_pending(self, stream: int, consumer: int) -> bool: ...
     def consumer_state(self, stream: int, consumer: int) -> Any: ...
     def get_message(self, stream: int, seq: int) -> Any: ...
     def get_last(self, stream: int, subject: bytes) -> Any: ...
@@ -500,6 +501,31 @@ class ApiCore:
             return self.kernel.stream_state(stream.id)
         except KeyError:
             raise ApiError(ErrorCode.STREAM_NOT_FOUND) from None
+
+    def counted(self, consumer: Consumer) -> Iterator[None]:
+        """Goes before `consumer_state`: to count what is pending may take many slices, if the
+        filters have wildcards and the stream has millions of messages.
+        """
+        while not self.kernel.count_pending(consumer.stream.id, consumer.id):
+            yield
+
+    def when_counted(self, consumer: Consumer, answer: Callable[[], None]) -> Iterator[None] | None:
+        """Calls `answer` when `consumer_state` costs little: at once if it does now, or by the
+        steps that it returns.
+        """
+        steps = self._counted_then(consumer, answer)
+        return steps if next(steps, self) is None else None
+
+    def answer_when_counted(
+        self, request: Request, consumer: Consumer, answer: Callable[[], None]
+    ) -> None:
+        """The same for what is already committed: that is answered however many others wait."""
+        if (steps := self.when_counted(consumer, answer)) is not None:
+            self._long_answers.append((request, steps))
+
+    def _counted_then(self, consumer: Consumer, answer: Callable[[], None]) -> Iterator[None]:
+        yield from self.counted(consumer)
+        answer()
 
     def consumer_state(self, consumer: Consumer) -> Any:
         try:

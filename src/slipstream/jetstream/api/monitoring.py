@@ -132,6 +132,9 @@ def _stream_detail(
             if start:
                 yield []
             chosen = names[start : start + ENTRIES_PER_SLICE]
+            for consumer in filter(None, map(stream.find_consumer, chosen)):
+                for _ in api.counted(consumer):
+                    yield []
             entries.add(_consumer_entries(api, stream, chosen, detail, now_ns))
         if entries:
             shown["consumer_detail"] = entries.raw()

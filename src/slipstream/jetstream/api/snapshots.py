@@ -174,6 +174,9 @@ class Snapshot:
         """Those that are deleted before they were looked at are not in the archive."""
         for _ in range(min(CONSUMERS_PER_SLICE, len(self._unseen))):
             consumer = self._unseen.pop()
+            if not self._api.kernel.count_pending(consumer.stream.id, consumer.id):
+                self._unseen.append(consumer)
+                return
             try:
                 state = self._api.consumer_state(consumer)
             except ApiError:

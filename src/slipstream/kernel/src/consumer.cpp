@@ -198,7 +198,7 @@ void Consumer::shift_deadlines(const ConsumerSpec& old) {
 
 void Consumer::message_removed(uint64_t seq, uint32_t subject) {
   before_change();
-  if (memo_.valid && seq > cursor_ && seq <= memo_.upto && matches(subject)) memo_.count--;
+  if (memo_.valid && seq > counted_from() && seq <= memo_.upto && matches(subject)) memo_.count--;
   if (PendingDelivery* p = pending_.find(seq)) {
     uint64_t consumer_seq = p->consumer_seq, deliveries = p->deliveries;
     if (pull_subscription_ && stalled_by_ack_pending()) wake();
@@ -209,9 +209,11 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
   }
   if (!exceeded_.empty()) exceeded_.erase(seq);
   if (!last_per_subject_.empty()) {
+    uint64_t from = counted_from();
     auto it = std::lower_bound(last_per_subject_.begin(), last_per_subject_.end(), seq);
     if (it != last_per_subject_.end() && *it == seq) last_per_subject_.erase(it);
     pass_listed();
+    if (counted_from() != from) memo_ = {};
   }
 }
 
@@ -229,9 +231,9 @@ void Consumer::narrow_listed() {
 
 void Consumer::many_removed() {
   before_change();
-  memo_ = {};
   ahead_.forget();
   MessageStore& m = store();
+  if (!m.messages()) memo_ = {};
   if (pull_subscription_ && stalled_by_ack_pending()) wake();
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
@@ -244,7 +246,9 @@ void Consumer::many_removed() {
     p = next;
   }
   std::erase_if(exceeded_, [&](uint64_t s) { return !m.live(s); });
+  uint64_t from = counted_from();
   if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !m.live(s); })) pass_listed();
+  if (counted_from() != from) memo_ = {};
 }
 
 // A purge of `filter` (empty: of everything) moves on the consumers whose messages it may have removed, as in nats-server: to the
@@ -618,9 +622,9 @@ void Consumer::check() const {
   for (uint64_t seq : redelivery_) demand(self.pending_.find(seq), "a message is to be redelivered that is not pending");
   for (uint64_t seq : exceeded_) demand(store().live(seq), "a message is gone that had all its deliveries");
   for (uint64_t seq : last_per_subject_) demand(store().live(seq), "a message is gone that was listed as the last of its subject");
-  if (memo_.valid && last_per_subject_.empty()) {
+  if (memo_.valid) {
     uint64_t n = 0;
-    for (uint64_t s = self.next_match(cursor_ + 1); s && s <= memo_.upto; s = self.next_match(s + 1)) n++;
+    for (uint64_t s = self.next_match(counted_from() + 1); s && s <= memo_.upto; s = self.next_match(s + 1)) n++;
     demand(n == memo_.count, "num_pending differs from a count");
   }
 }

@@ -81,7 +81,8 @@ class Consumer {
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
-  void many_removed();                                   // after an expiry or a purge
+  void many_removed();                                   // after an expiry or a purge, each part of which
+  void uncount(uint64_t from, uint64_t to);              // was told before it left the store
   void purged(string_view filter, uint64_t first_left, bool untold);
 
   // --- what the stream's index of consumers goes by
@@ -110,6 +111,7 @@ class Consumer {
   void snapshot(Buffer& out) const;
   bool load(Reader& in);
   ConsumerView view();
+  bool count_pending(WorkShare& share);  // before view(), which counts what is left in one go; false: there is more
   void check() const;
 
   const uint32_t id;
@@ -135,7 +137,9 @@ class Consumer {
   uint64_t next_arrival(uint64_t from);
   uint64_t count_arrivals_above(uint64_t seq);
   uint64_t num_pending();
-  uint64_t count_matches_above(uint64_t seq);
+  uint64_t counted_from() const;
+  bool count_by_subject(uint64_t& count);
+  std::optional<uint64_t> pending_at_once();
   uint64_t settled_upto() const;
   void pass_listed();
   uint64_t next_redelivery();
@@ -228,7 +232,7 @@ class Consumer {
   static constexpr uint64_t kNever = UINT64_MAX;
   std::deque<uint64_t> arrivals_;   // messages behind arrivals_since_ that match
   uint64_t arrivals_since_ = kNever;
-  struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (cursor_, upto]
+  struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (counted_from(), upto]
   struct Range { uint64_t stream_seq, consumer_seq; uint32_t count, deliveries; };
   std::vector<Range> delivered_;
   Buffer acks_, ack_replies_;

@@ -9,10 +9,10 @@
 namespace slipstream {
 namespace {
 
-constexpr uint64_t kScanPerRun = 1 << 16;    // messages; then other consumers have their turn
 constexpr size_t kArrivalsMax = 1 << 16, kArrivalsAsideMax = 256;  // the latter while nobody waits
 constexpr uint64_t kVisitsPerSubject = 8;    // following a subject costs about as much as looking at so many messages
 constexpr size_t kPatternsMax = 4;           // more are matched all at once, by the stream's index
+constexpr uint64_t kSubjectsAtOnceMax = 4096;  // that are asked how many messages they have; also messages behind a count
 
 }  // namespace
 
@@ -104,11 +104,10 @@ uint64_t Consumer::next_to_deliver(bool& unfinished) {
     ahead_.forget();
     from = scanned_ + 1;
   }
-  uint64_t visits = 0;
   for (uint64_t s = from <= upto ? m.next_live(from) : 0; s && s <= upto; s = m.next_live(s + 1)) {
     if (matches(m.subject_of(s))) return s;
     scanned_ = s;
-    if (++visits < kScanPerRun) continue;
+    if (!js_.search.spent()) continue;
     unfinished = true;
     return 0;
   }
@@ -120,50 +119,84 @@ uint64_t Consumer::next_to_deliver(bool& unfinished) {
 
 // ------------------------------------------------------------------ how many
 
-uint64_t Consumer::count_matches_above(uint64_t seq) {
+// Of a consumer that has passed nothing yet: the sum of what its subjects count, if they are few. False: they are not.
+bool Consumer::count_by_subject(uint64_t& count) {
   MessageStore& m = store();
-  if (spec.filters.empty()) return m.live_above(seq);
-  uint64_t n = 0;
-  if (seq < m.first_seq()) {  // nothing was passed yet: what the subjects count is the answer
-    std::vector<uint32_t> ids;
-    if (wildcard_filters_.size() <= kPatternsMax) {
-      for (const auto* filters : {&literal_filters_, &wildcard_filters_})
-        for (const auto& f : *filters) m.match_subjects(f, [&](uint32_t s) { ids.push_back(s); });
-      std::sort(ids.begin(), ids.end());
-      ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    } else {
-      for (uint32_t s = 0; s < m.subject_ids(); s++)
-        if (m.subject_state(s).count && matches(s)) ids.push_back(s);
-    }
-    for (uint32_t s : ids) n += m.subject_state(s).count;
-    return n;
-  }
+  if (literal_filters_.size() + (wildcard_filters_.empty() ? 0 : m.subject_ids()) > kSubjectsAtOnceMax) return false;
   std::vector<uint32_t> ids;
-  if (few_subjects(m.live_above(seq), ids)) {
-    for (uint32_t id : ids)
-      for (uint64_t s = m.next_on_subject(id, seq + 1); s; s = m.next_on_subject(id, s + 1)) n++;
-    return n;
+  if (wildcard_filters_.size() <= kPatternsMax) {
+    for (const auto* filters : {&literal_filters_, &wildcard_filters_})
+      for (const auto& f : *filters) m.match_subjects(f, [&](uint32_t s) { ids.push_back(s); });
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  } else {
+    for (uint32_t s = 0; s < m.subject_ids(); s++)
+      if (m.subject_state(s).count && matches(s)) ids.push_back(s);
   }
-  for (uint64_t s = next_match(seq + 1); s; s = next_match(s + 1)) n++;
-  return n;
+  for (uint32_t s : ids) count += m.subject_state(s).count;
+  return true;
 }
 
-// Messages that match and were not delivered yet. For filters the count is remembered with how far it reaches: new
-// messages extend it, deliveries and removals correct it, so that it is exact at all times and costs nothing to idle consumers.
+// Messages that match and were not delivered yet. The count is remembered with how far it reaches: new messages extend it,
+// deliveries and removals correct it, so that it is exact at all times and costs nothing to idle consumers.
+//
+// Where it has to begin, it may have millions of messages before it. It then reaches a little farther in each turn, and whoever
+// needs it waits: the consumer's next delivery, and the answer to an INFO. False: there is more to count.
+bool Consumer::count_pending(WorkShare& share) {
+  if (spec.filters.empty()) return true;
+  MessageStore& m = store();
+  uint64_t last = m.last_seq();
+  if (memo_.valid && memo_.upto >= last) return true;
+  uint64_t from = counted_from();
+  if (!memo_.valid) {
+    memo_ = {true, from, 0};
+    stream_.index.hold(*this);
+    if (from < m.first_seq() && count_by_subject(memo_.count)) {
+      memo_.upto = last;
+      return true;
+    }
+  }
+  from = std::max(memo_.upto, from);
+  uint64_t upto = std::min(last, arrivals_since_);
+  bool chain = wildcard_filters_.empty() && literal_filters_.size() == 1;
+  uint32_t subject = chain && from < upto ? m.find_subject(literal_filters_[0]) : kNoSubject;
+  auto next = [&](uint64_t s) { return chain ? subject == kNoSubject ? 0 : m.next_on_subject(subject, s) : m.next_live(s); };
+  for (uint64_t s = from < upto ? next(from + 1) : 0; s && s <= upto; s = next(s + 1)) {
+    memo_.count += chain || matches(m.subject_of(s));
+    memo_.upto = s;
+    if (share.spent()) return false;
+  }
+  memo_.count += count_arrivals_above(std::max(from, upto));
+  memo_.upto = last;
+  return true;
+}
+
+// Where num_pending begins to count messages that are not listed.
+uint64_t Consumer::counted_from() const { return last_per_subject_.empty() ? cursor_ : resume_after_; }
+
 uint64_t Consumer::num_pending() {
   uint64_t listed = last_per_subject_.size();
-  if (listed) return listed + count_matches_above(resume_after_);
-  if (spec.filters.empty()) return store().live_above(cursor_);
-  uint64_t last = store().last_seq();
-  if (!memo_.valid) {
-    memo_ = {true, last, count_matches_above(cursor_)};
-    stream_.index.hold(*this);
-  } else if (memo_.upto < last) {
-    uint64_t from = std::max(memo_.upto, cursor_);
-    memo_.count += from < arrivals_since_ ? count_matches_above(from) : count_arrivals_above(from);
-    memo_.upto = last;
-  }
-  return memo_.count;
+  if (spec.filters.empty()) return listed + store().live_above(counted_from());
+  WorkShare all;
+  count_pending(all);
+  return listed + memo_.count;
+}
+
+// What a request that does not wait finds. Where the count has only begun that is not known: the request waits for it.
+std::optional<uint64_t> Consumer::pending_at_once() {
+  bool begun = memo_.valid && store().last_seq() - std::min(memo_.upto, store().last_seq()) <= kSubjectsAtOnceMax;
+  bool few = store().live_above(counted_from()) <= kSubjectsAtOnceMax;
+  if (!spec.filters.empty() && !begun && !few) return {};
+  return num_pending();
+}
+
+// Messages below `to`, from `from` on, go without a word to each consumer that wants them.
+void Consumer::uncount(uint64_t from, uint64_t to) {
+  if (!memo_.valid) return;
+  MessageStore& m = store();
+  from = std::max(from, counted_from() + 1);
+  for (uint64_t s = from < to ? m.next_live(from) : 0; s && s < to && s <= memo_.upto; s = m.next_live(s + 1))
+    memo_.count -= matches(m.subject_of(s));
 }
 
 uint64_t Consumer::count_arrivals_above(uint64_t seq) {

@@ -144,6 +144,7 @@ bool Consumer::run() {
       seq = last_per_subject_.empty() ? next_to_deliver(more) : last_per_subject_.front();
       if (!seq) break;
     }
+    if ((more = !count_pending(js_.search))) break;  // which each delivery tells
     StoredMessage m;
     ReadStatus read = store().read(seq, m, reader_);
     if (read == ReadStatus::pending) {
@@ -203,11 +204,14 @@ void Consumer::pass_missing(uint64_t seq, PendingDelivery* again) {
   }
   before_change();
   if (!last_per_subject_.empty()) {
+    uint64_t from = counted_from();
     last_per_subject_.pop_front();
-    return pass_listed();
+    pass_listed();
+    if (counted_from() != from) memo_ = {};
+    return;
   }
+  if (memo_.valid && seq <= memo_.upto && store().live(seq)) memo_.count--;
   cursor_ = seq;
-  memo_ = {};
 }
 
 bool Consumer::had_all_deliveries(const PendingDelivery& p) const {
@@ -353,6 +357,7 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
     if (!last_per_subject_.empty()) {
       last_per_subject_.pop_front();
       cursor_ = last_per_subject_.empty() ? std::max(seq, resume_after_) : seq;
+      if (counted_from() != resume_after_) memo_ = {};
     } else {
       cursor_ = seq;
       if (memo_.valid && seq <= memo_.upto && memo_.count) memo_.count--;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kAsyncSyncNs = 120'000'000'000;  // what streams with persist_mode async lose at most to a power failure
 constexpr int64_t kWorkNs = 500'000, kWorkLeastNs = 50'000;  // of a turn, for entries that take several
+constexpr int64_t kSearchNs = 500'000;                       // of a turn, for what consumers look for or count
 constexpr size_t kSpareBuffers = 32, kSpareBufferBytes = 2 << 20;
 
 }  // namespace
@@ -155,6 +156,7 @@ void JetStream::run_consumers() {
     now.push_back(c);
   }
   parked_.clear();
+  search = search_share();
   for (Consumer* c : now) {
     c->ready = false;
     if (c->run()) {
@@ -286,6 +288,12 @@ bool JetStream::apply_first(Group& g) {
 void JetStream::begin_share() {
   if (recovering_ || stopping_) return share.unlimited();
   share.begin(options_.threads, std::max(kWorkNs / (int64_t)(working_ + 1), kWorkLeastNs));
+}
+
+WorkShare JetStream::search_share() const {
+  WorkShare fresh;
+  fresh.begin(options_.threads, kSearchNs);
+  return fresh;
 }
 
 void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {

@@ -114,6 +114,8 @@ class JetStream {
   void recycle(Buffer&& b);
   void begin_share();         // of an entry's work
   WorkShare share;
+  WorkShare search;           // of a turn: what all consumers together look for among messages that they do not want
+  WorkShare search_share() const;
   MessageStore* new_store(uint64_t stream, const StreamSpec& spec);
   Kernel& kernel;
   TimeZones time_zones;

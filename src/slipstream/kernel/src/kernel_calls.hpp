@@ -258,6 +258,15 @@ struct KernelCalls {
     k.wake();
     return true;
   }
+  // Counts for a part of a millisecond. False: there is more, which whoever needs the number asks for again.
+  static bool count_pending(Kernel& k, uint64_t stream, uint32_t consumer) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    Consumer* c = s ? s->consumer(consumer) : nullptr;
+    if (!c) return true;
+    WorkShare share = k.jetstream->search_share();
+    return c->count_pending(share);
+  }
   static bool consumer_state(Kernel& k, uint64_t stream, uint32_t consumer, ConsumerView& out) {
     Kernel::Guard g(k);
     Stream* s = find(k, stream);

@@ -81,8 +81,9 @@ void Consumer::on_pull(string_view reply, string_view header, string_view body) 
 bool Consumer::turned_away(const PullBody& asked, string_view reply) {
   auto full = [&] { return spec.max_waiting > 0 && (int64_t)waiting_.size() >= spec.max_waiting; };
   if (full() && kernel().now.wall_ns - served_ns_ > kCleaningPauseNs) serve_requests(false);
-  if (asked.no_wait) {
-    uint64_t available = num_pending() + redelivery_.size();
+  std::optional<uint64_t> pending = asked.no_wait ? pending_at_once() : std::nullopt;
+  if (pending) {
+    uint64_t available = *pending + redelivery_.size();
     if (available == 0 && asked.expires_ns == 0) {
       status(reply, "404 No Messages");
       return true;

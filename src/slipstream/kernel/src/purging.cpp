@@ -92,7 +92,7 @@ Work Stream::purge_everything(uint64_t seq, uint64_t keep) {
   bool at_the_end = store->last_seq() == UINT64_MAX;  // in an earlier version's log
   if (at_the_end && below == 0) {
     co_await remove_below(UINT64_MAX);
-    store->remove(UINT64_MAX);
+    remove_untold(UINT64_MAX);
   } else if (!at_the_end && (below > store->last_seq() + 1 || store->last_seq() == 0)) {  // a purge tells also a new stream where it begins
     store->remove_below(store->last_seq() + 1);
     store->set_sequences(below, below - 1, store->last_time_ns());
@@ -108,10 +108,17 @@ Work Stream::remove_below(uint64_t below) {
     co_return;
   }
   while (store->messages() && store->first_seq() < below) {
-    uint64_t first = store->first_seq();
-    store->remove_below(below - first > kRemoveStep ? first + kRemoveStep : below);
+    uint64_t first = store->first_seq(), end = below - first > kRemoveStep ? first + kRemoveStep : below;
+    index.each_holder([&](Consumer& c) { c.uncount(first, end); });
+    store->remove_below(end);
     if (js.share.spent(kRemoveStep)) co_await pause();
   }
+}
+
+// Consumers hear at the end of the work what is left of all that they remember, but their counts hold between two turns.
+void Stream::remove_untold(uint64_t seq) {
+  index.each_holder(store->subject_of(seq), [seq](Consumer& c) { c.uncount(seq, behind(seq)); });
+  store->remove(seq);
 }
 
 // The oldest of these subjects' messages, before `seq` if that is not 0, and so that `keep` of them stay.
@@ -137,14 +144,14 @@ Work Stream::purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint
     std::vector<bool> concerned(store->subject_ids());
     for (uint32_t id : ids) concerned[id] = true;
     for (uint64_t s = first; s && s < bound && left; s = store->next_live(s + 1)) {
-      if (concerned[store->subject_of(s)]) store->remove(s), left--;
+      if (concerned[store->subject_of(s)]) remove_untold(s), left--;
       if (js.share.spent()) co_await pause();
     }
     co_return;
   }
   for (uint32_t id : ids) {
     for (SubjectState state = store->subject_state(id); state.count && state.first < bound && left; state = store->subject_state(id)) {
-      store->remove(state.first);
+      remove_untold(state.first);
       left--;
       if (js.share.spent()) co_await pause();
     }

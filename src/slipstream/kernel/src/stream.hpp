@@ -199,6 +199,7 @@ class Stream {
   Work purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint64_t keep);
   Work find_subjects(const std::string& filter, std::vector<uint32_t>& ids);
   Work remove_below(uint64_t below);
+  void remove_untold(uint64_t seq);
   Work tell_purged(const std::string& filter, const std::vector<uint32_t>& ids, bool everything, uint64_t removed);
   Work configure(std::string text, StreamSpec next, Entry* entry);
   Work enforce_all_limits();
