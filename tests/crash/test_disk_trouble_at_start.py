@@ -5,8 +5,8 @@ files have it. It is refused, with a reason, where nothing could be trusted; els
 there with all that was acknowledged, or offline with the reason, or says which of its messages
 could not be read. A later start on a disk that is well finds everything, also after the store has
 gone on and made checkpoints in between. Method: the scripted workloads in durable, relaxed,
-compressed and encrypted stores; then an error at each operation of the recovery in turn, once or from there on,
-judged by the ledger.
+compressed and encrypted stores; then an error at each operation of the recovery in turn, once or
+from there on, judged by the ledger.
 """
 
 from __future__ import annotations

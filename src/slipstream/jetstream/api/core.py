@@ -521,7 +521,7 @@ class ApiCore:
     ) -> None:
         """The same for what is already committed: that is answered however many others wait."""
         if (steps := self.when_counted(consumer, answer)) is not None:
-            self._long_answers.append((request, steps))
+            self._long_answers.add(request.cid, (request, steps), always=True)
 
     def _counted_then(self, consumer: Consumer, answer: Callable[[], None]) -> Iterator[None]:
         yield from self.counted(consumer)

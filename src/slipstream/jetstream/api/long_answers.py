@@ -28,12 +28,12 @@ class LongAnswers:
     def __bool__(self) -> bool:
         return bool(self._turns)
 
-    def add(self, cid: int, answer: LongAnswer) -> None:
+    def add(self, cid: int, answer: LongAnswer, *, always: bool = False) -> None:
         """Nothing of `answer` has run yet. A client may have as many as there is room left, so that
-        some is left for the others.
+        some is left for the others. `always`: what it answers is committed; proposals are bounded.
         """
         of_client = self._by_client.get(cid)
-        if len(of_client or ()) >= LONG_ANSWERS_MAX - self._waiting:
+        if not always and len(of_client or ()) >= LONG_ANSWERS_MAX - self._waiting:
             return
         self._waiting += 1
         if of_client is not None:
