@@ -374,3 +374,36 @@ def test_a_deleted_stream_takes_its_feed_along(source: Origin) -> None:
     source.deliver(2, 2)  # nobody listens
     source.turns()
     assert source.node.failed == ""
+
+
+# -- a full disk
+
+
+@pytest.mark.parametrize("source", [b"", SOURCE])
+def test_a_full_disk_leaves_a_feed_that_can_be_replaced(source: bytes) -> None:
+    """Some entries of the feed are taken, some wait for room and are withdrawn, one is refused as
+    it is sealed: none of them is counted as under way for ever.
+    """
+    origin = Origin(source=source)
+    assert origin.open()
+    origin.deliver(1, 1)
+    origin.turns()
+    origin.node.disk.set_capacity(150_000)
+    for number in range(2, 400):
+        origin.deliver(number, number, b"f" * 2000)
+        origin.turns(1)
+        if origin.stopped:
+            break
+    assert origin.stopped, "the disk was full"
+    origin.close()
+    origin.node.disk.set_capacity(0)
+    for _ in range(20):
+        origin.node.clock.advance(1_000_000_000)
+        origin.turns(1)
+    assert origin.position is not None, "its entries are applied or withdrawn"
+    first = origin.position + 1
+    assert origin.open()
+    origin.deliver(first, 1)
+    origin.turns()
+    assert len(origin.seqs()) == first
+    assert origin.known.open

@@ -2,6 +2,7 @@
 #include "feed.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "header_block.hpp"
 #include "jetstream.hpp"
@@ -194,14 +195,18 @@ void Feed::seal() {
   if (!mirror()) store64(open_.data() + 8, (uint64_t)stream_.entry_time_ns());
   Buffer who = stream_.js.buffer();
   who.put32(id);
-  open_count_ = 0;
+  const uint32_t count = std::exchange(open_count_, 0);
+  who.put32(count);
   EntryKind kind = mirror() ? EntryKind::mirrored : EntryKind::sourced;
   bool proposed = stream_.propose_copies(kind, std::move(open_), std::move(who));
   open_ = Buffer();
-  if (!proposed) {
-    taken_ = applied_;  // nothing behind it can be applied either
-    stop(FeedState::refused);
-  }
+  if (!proposed) withdrawn(count);
+}
+
+// These messages are in no entry any more. Those of earlier entries are still applied, and counted then.
+void Feed::withdrawn(uint64_t count) {
+  taken_ -= count;
+  stop(FeedState::refused);
 }
 
 void Feed::applied(uint64_t count, bool refused) {

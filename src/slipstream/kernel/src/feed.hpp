@@ -56,6 +56,7 @@ class Feed {
   void take(string_view subject, string_view reply, string_view header, string_view body);
   void seal();     // what came in since the last seal becomes one entry
   void applied(uint64_t count, bool refused);
+  void withdrawn(uint64_t count);  // the log did not take them, or took them back
   bool behind() const;  // its stream cannot keep up: the origin's consumer waits
   bool mirror() const { return spec.source.empty(); }
   FeedView view() const { return {state_, origin_seq_, consumer_seq_, lag_, taken_ - applied_, seen_ns_}; }

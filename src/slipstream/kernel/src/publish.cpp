@@ -156,7 +156,7 @@ void Stream::withdrawn(const Entry& entry) {
     case EntryKind::sourced:
       count_in_flight(0, -(int64_t)entry.payload.size());
       if (auto feed = feeds.find(replies.get32()); feed != feeds.end()) {
-        feed->second->applied(0, true);
+        feed->second->withdrawn(replies.get32());
         if (feed->second->closed) forget_feed(feed->first);
       }
       break;
