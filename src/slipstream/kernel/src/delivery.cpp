@@ -11,6 +11,7 @@ namespace {
 constexpr int kMessagesPerRun = 2048;
 constexpr size_t kBytesPerRun = 2 << 20;          // then other consumers have their turn
 constexpr size_t kCongestedBytes = 4 << 20;       // pending output of the receiver at which delivery waits
+constexpr size_t kAckNumbersBytes = 5 * 20 + 4;    // of an acknowledgement's subject: five numbers and the dots between them
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kLongestPauseNs = 1'000'000'000'000'000'000;  // of a rate limit near nothing: 31 years
 
@@ -295,8 +296,11 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
   uint32_t deliveries = again ? again->deliveries + 1 : 1;
   uint64_t left = num_pending();
   if (!again && left) left--;
-  char ack[600];
+  char short_ack[600];
+  std::string long_ack;  // names of 255 bytes, and a domain of any length
   size_t n = ack_prefix_.size();
+  if (n + kAckNumbersBytes > sizeof short_ack) [[unlikely]] long_ack.resize(n + kAckNumbersBytes);
+  char* ack = long_ack.empty() ? short_ack : long_ack.data();
   memcpy(ack, ack_prefix_.data(), n);
   for (uint64_t v : {(uint64_t)deliveries, seq, consumer_seq_ + 1, (uint64_t)m.time_ns}) {
     n += format_u64(ack + n, v);
