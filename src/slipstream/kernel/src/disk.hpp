@@ -12,7 +12,8 @@
 
 namespace slipstream {
 
-enum OpenMode : int { kOpenRead = 0, kOpenWrite = 1, kOpenCreate = 2, kOpenExclusive = 4, kOpenTruncate = 8 };
+enum OpenMode : int { kOpenRead = 0, kOpenWrite = 1, kOpenCreate = 2, kOpenExclusive = 4, kOpenTruncate = 8,
+                      kOpenSparing = 16 };  // not with a descriptor that is kept for when there are no others
 
 class Disk {
  public:

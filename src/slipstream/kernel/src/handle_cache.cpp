@@ -21,11 +21,13 @@ std::shared_ptr<HandleCache> HandleCache::of(Disk* disk) {
 
 std::shared_ptr<OpenFile> CachedFile::open_with(int mode, int& error) {
   Disk* disk = cache_->disk();
-  int handle = disk->open(path_, mode);
-  while (trouble_of(std::min(handle, 0)) == DiskTrouble::no_descriptors && cache_->oldest_) {  // one of the others can do without
+  auto none_left = [](int opened) { return trouble_of(std::min(opened, 0)) == DiskTrouble::no_descriptors; };
+  int handle = disk->open(path_, mode | kOpenSparing);
+  while (none_left(handle) && cache_->oldest_) {  // one of the others can do without
     cache_->oldest_->close();
-    handle = disk->open(path_, mode);
+    handle = disk->open(path_, mode | kOpenSparing);
   }
+  if (none_left(handle)) handle = disk->open(path_, mode);
   if (handle < 0) {
     error = handle;
     return nullptr;

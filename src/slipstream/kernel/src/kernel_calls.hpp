@@ -327,6 +327,7 @@ struct KernelCalls {
     std::mutex mutex;
     std::condition_variable came;
     bool ended = false, may_block = !k.has_thread();
+    const auto patience_ends = std::chrono::steady_clock::now() + kPatience;  // what passes may not pass soon
     for (;;) {
       {
         Kernel::Guard g(k);
@@ -341,6 +342,7 @@ struct KernelCalls {
       }
       std::unique_lock<std::mutex> lock(mutex);
       may_block = !came.wait_for(lock, kPatience, [&] { return ended; });  // no turn came: the kernel stops
+      may_block |= std::chrono::steady_clock::now() > patience_ends;
     }
   }
   static void check_all(Kernel& k) {

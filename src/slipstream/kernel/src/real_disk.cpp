@@ -93,11 +93,12 @@ class RealDisk final : public Disk {
   }
 
   int open(const std::string& path, int mode) override {
-    int flags = O_CLOEXEC | (mode & ~kOpenRead ? O_RDWR : O_RDONLY);
+    int flags = O_CLOEXEC | (mode & ~(kOpenRead | kOpenSparing) ? O_RDWR : O_RDONLY);
     if (mode & kOpenCreate) flags |= O_CREAT;
     if (mode & kOpenExclusive) flags |= O_CREAT | O_EXCL;
     if (mode & kOpenTruncate) flags |= O_TRUNC;
-    return reserve_.opened([&] { return at_root([&] { return ::openat(root_, path.c_str(), flags, 0644); }); });
+    auto open = [&] { return at_root([&] { return ::openat(root_, path.c_str(), flags, 0644); }); };
+    return mode & kOpenSparing ? open() : reserve_.opened(open);
   }
 
   // Not repeated on EINTR: Linux has released the descriptor already.

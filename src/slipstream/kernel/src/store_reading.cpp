@@ -2,6 +2,7 @@
 // the page cache, otherwise on the I/O thread, while the cursor waits.
 #include <cerrno>
 
+#include "disk_trouble.hpp"
 #include "segment_store.hpp"
 
 namespace slipstream {
@@ -75,7 +76,7 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
   auto piece = std::make_shared<PieceRead>();
   int error = 0;
   piece->file = segment->file->open(error);
-  if (!piece->file) return ReadStatus::damaged;
+  if (!piece->file && (may_block || !passes(error))) return ReadStatus::damaged;  // else the I/O thread opens it, or tries again
   uint64_t ahead = std::min<uint64_t>(options_.read_ahead_bytes, segment->written() - e.offset);
   uint32_t need = e.length(), ask = (uint32_t)std::max<uint64_t>(need, ahead);
   piece->bytes = buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
@@ -93,7 +94,7 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
     to.end = to.start + (uint64_t)got;
     to.bytes = piece->bytes;
   };
-  ssize_t got = piece->run(may_block);
+  ssize_t got = piece->file ? piece->run(may_block) : -EAGAIN;
   if (enough(got)) {
     use(buffer, segment->id, got);
     return ReadStatus::ok;
@@ -117,7 +118,7 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
       to->failed = 0;
     } else {
       to->reset();
-      to->failed = *result < 0 ? (int)*result : -EIO;
+      to->failed = passes(*result) ? 0 : *result < 0 ? (int)*result : -EIO;  // what passes is no damage: it is read again
     }
     if (to->ready) to->ready();
   };
