@@ -1,15 +1,16 @@
 """Goal: a read that fails costs no more than it has to. What will pass (too many open files) is no
-damage: the message is delivered when it can be read.
+damage: the message is delivered when it can be read. A message whose head is damaged does not keep
+the age limit from the others.
 
 Method: nodes on the simulated disk, opened again so that messages lie in files alone, with errors
-injected into the opening of segments.
+injected into the opening of segments, or with a flipped bit in the first record.
 """
 
 from __future__ import annotations
 
 import errno
 
-from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
 from slipstream.testing.simulated_node import (
     SimulatedClock,
     SimulatedNode,
@@ -60,3 +61,24 @@ def test_too_many_open_files_are_no_damage() -> None:
     turns(node, 60)
     assert [delivery.stream_seq for delivery in node.deliveries] == list(range(1, MESSAGES + 1))
     assert not node.damaged
+
+
+def test_the_age_limit_passes_a_damaged_message() -> None:
+    clock = SimulatedClock()
+    disk, stream = stored(clock, max_age_ns=3600 * SECOND)
+    (folder,) = disk.list("streams")
+    path = f"streams/{folder}/{disk.list(f'streams/{folder}')[0]}"
+    handle = disk.open(path, OPEN_READ)
+    content = disk.pread(handle, disk.size(handle), 0)
+    disk.close(handle)
+    disk.flip_bit(path, content.index(b"message 0 ") - 20, 1)  # in the head, where the time is
+    node = SimulatedNode(disk, clock)
+    assert node.kernel.stream_state(stream).messages == MESSAGES
+    clock.advance(1800 * SECOND)
+    node.publish(b"s", b"young")
+    turns(node)
+    assert node.kernel.stream_state(stream).messages == MESSAGES + 1
+    clock.advance(1801 * SECOND)
+    turns(node, 300)
+    state = node.kernel.stream_state(stream)
+    assert (state.messages, state.first_seq) == (1, MESSAGES + 1)

@@ -32,6 +32,7 @@ Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string
 
 void Stream::take_spec() {
   age_seek_ns_ = 0;
+  age_behind_damage_ = 0;
   transform_ = SubjectTransform::compile(spec.transform_source, spec.transform_destination);
   republish_ = SubjectTransform::compile(spec.republish_source, spec.republish_destination);
 }

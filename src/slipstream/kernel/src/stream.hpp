@@ -210,7 +210,8 @@ class Stream {
   void finish(Entry* entry, int64_t result);
   uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
-  void propose_expired();
+  bool propose_expired();
+  ReadStatus seek_age(uint64_t& below);
   uint64_t below_with_markers(uint64_t below, Buffer& markers);
   uint64_t oldest_mortal();
   void sweep_indexes();
@@ -305,6 +306,7 @@ class Stream {
   uint64_t immortal_upto_ = 0;  // whatever is there up to here never ends
   int64_t age_seek_ns_ = 0;  // the age limit looks for the first message from then on; 0: it does not
   uint64_t age_seek_seq_ = 0;
+  uint64_t age_damaged_seq_ = 0, age_behind_damage_ = 0;  // on its way: one whose time cannot be read, and the next
   ReadBuffer age_reader_, marker_reader_;
   int64_t armed_end_ns_ = INT64_MAX;  // the end for which the timer was last set
   Timer age_timer_{TimerKind::stream_age, this};

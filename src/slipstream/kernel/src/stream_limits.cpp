@@ -8,6 +8,7 @@ namespace slipstream {
 namespace {
 
 constexpr int64_t kAgeGranularityNs = 1'000'000;
+constexpr int64_t kAgeRetryNs = 250'000'000;  // where the log takes no removal, or the disk is asked
 constexpr size_t kExpirePerEntry = 10'000;
 
 }  // namespace
@@ -52,13 +53,13 @@ void Stream::arm_age_timer() {
 }
 
 void Stream::age_timer_fired() {
-  if (deleted || removals_inflight_) return;  // applying them sets the timer again
-  propose_expired();
+  if (deleted || group.offline || removals_inflight_) return;  // applying them sets the timer again
+  bool later = !propose_expired();
   int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
   if (oldest_ns && saturated_sum(oldest_ns, spec.max_age_ns) <= js.kernel.now.wall_ns) {
     if (age_seek_ns_ == 0) age_seek_ns_ = saturated_difference(js.kernel.now.wall_ns, spec.max_age_ns) + 1, age_seek_seq_ = 0;
     uint64_t below = age_seek_seq_;
-    if (store->seek_time(age_seek_ns_, below, age_reader_) == ReadStatus::pending) {
+    if (seek_age(below) == ReadStatus::pending) {
       age_seek_seq_ = below;
       age_reader_.ready = [this] { age_timer_fired(); };
       return;
@@ -67,13 +68,30 @@ void Stream::age_timer_fired() {
     Buffer markers;
     if (spec.delete_marker_ttl_ns > 0) below = below_with_markers(below, markers);
     else markers.put32(0);
-    if (below > store->first_seq()) {
-      Buffer payload = js.buffer();
-      payload.put64(below);
-      propose_removal(EntryKind::remove_below, std::move(payload), markers);
-    }
+    Buffer payload = js.buffer();
+    payload.put64(below);
+    later = below <= oldest_mortal() || !propose_removal(EntryKind::remove_below, std::move(payload), markers) || later;
   }
-  if (!removals_inflight_) arm_age_timer();
+  if (removals_inflight_) return;
+  arm_age_timer();
+  if (later && age_timer_.armed()) js.kernel.timers.set(age_timer_, js.kernel.now.monotonic_ns + kAgeRetryNs);
+}
+
+// The first message that the age limit leaves. One whose time cannot be read is as old as its neighbours: it goes when the next one
+// goes.
+ReadStatus Stream::seek_age(uint64_t& below) {
+  for (;;) {
+    ReadStatus status = store->seek_time(age_seek_ns_, below, age_reader_);
+    if (status == ReadStatus::pending) return status;
+    uint64_t next = status == ReadStatus::damaged ? store->next_live(below + 1) : 0;
+    if (!next) {
+      if (below == age_behind_damage_) below = age_damaged_seq_;
+      age_behind_damage_ = 0;
+      return status;
+    }
+    if (below != age_behind_damage_) age_damaged_seq_ = below;
+    age_behind_damage_ = below = next;
+  }
 }
 
 // With markers, messages go one by one; the result is below the first one that an entry has no room for, or that has to come from
@@ -120,20 +138,23 @@ uint64_t Stream::oldest_mortal() {
 int64_t Stream::oldest_mortal_ns() {
   uint64_t seq = oldest_mortal();
   if (!seq) return 0;
-  if (seq == store->first_seq()) return store->first_time_ns();
+  // One whose time cannot be read is due at once: seek_age() finds out whether it goes.
+  if (seq == store->first_seq()) return std::max<int64_t>(store->first_time_ns(), 1);
   StoredMessage m{};
   store->read_blocking(seq, m, reader_);
-  return m.seq == seq ? m.time_ns : 0;
+  return m.seq == seq ? m.time_ns : 1;
 }
 
-void Stream::propose_expired() {
+// False: what is due has to wait.
+bool Stream::propose_expired() {
   std::vector<uint64_t> due = ttls_.due(js.kernel.now.wall_ns, kExpirePerEntry);
   Buffer markers;
-  if (due.empty() || !put_markers(due, markers)) return;
+  if (due.empty()) return true;
+  if (!put_markers(due, markers)) return false;
   Buffer payload = js.buffer();
   payload.put32((uint32_t)due.size());
   for (uint64_t seq : due) payload.put64(seq);
-  propose_removal(EntryKind::expire, std::move(payload), markers);
+  return propose_removal(EntryKind::expire, std::move(payload), markers);
 }
 
 }  // namespace slipstream
