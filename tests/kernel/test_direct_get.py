@@ -199,6 +199,19 @@ def test_a_search_goes_on_in_the_next_turn() -> None:
     assert desk.replies(number)[-1][0] == b"NATS/1.0 404 Message Not Found"
 
 
+def test_each_pattern_of_a_search_counts() -> None:
+    """A request with very many of them does not hold up the turn."""
+    desk = Desk(memory=True)
+    for i in range(400):
+        desk.node.kernel.publish(desk.node.account, b"s.%d" % i, b"", b"", b"")
+    desk.turns()
+    patterns = [f"t.{i}.*" for i in range(1000)]
+    number = desk.ask({"multi_last": [*patterns, "s.399", "*.7"]})
+    desk.node.turn()
+    assert number not in desk.node.replies
+    assert len(desk.replies(number)) == 3, "two messages and the end of the batch"
+
+
 @pytest.mark.parametrize("cold", [False, True])
 def test_single_messages_by_time(cold: bool) -> None:  # S-165
     desk = Desk()
@@ -246,3 +259,18 @@ def test_only_so_many_wait() -> None:  # every queue has a maximum
     statuses = [desk.node.replies[n][0].header.split(b"\r\n")[0] for n in numbers]
     assert statuses.count(b"NATS/1.0") == 10_000
     assert statuses.count(b"NATS/1.0 429 Too Many Requests") == 50
+
+
+def test_only_so_many_bytes_wait() -> None:
+    """A request may be as long as a message, and holds several times that."""
+    desk = Desk()
+    desk.publish(b"s.a", b"x" * 3000)
+    desk.restart()
+    desk.disk.set_cold(True)
+    long = {"multi_last": ["s.a", *(f"t.{i}" for i in range(50_000))]}
+    numbers = [desk.ask(long) for _ in range(60)]
+    for number in numbers:
+        desk.replies(number)
+    statuses = [desk.node.replies[n][-1].header.split(b"\r\n")[0] for n in numbers]
+    assert statuses.count(b"NATS/1.0 204 EOB") >= 10
+    assert b"NATS/1.0 429 Too Many Requests" in statuses

@@ -55,7 +55,7 @@ void Stream::direct_get(string_view subject, string_view reply, string_view head
     if (status == ReadStatus::missing) return refuse("404 Message Not Found");
     if (status == ReadStatus::damaged) return found_damaged(seq), refuse("500 message is damaged");
   }
-  if (js.direct_gets.full()) return refuse("429 Too Many Requests");
+  if (js.direct_gets.full(request.bytes)) return refuse("429 Too Many Requests");
   // The reader may be under way to what is asked for.
   auto get = std::make_unique<DirectGet>(*this, reply, std::move(request), std::exchange(get_reader_, std::make_unique<ReadBuffer>()));
   if (crowded || get->run() != DirectGet::Progress::done) js.direct_gets.add(std::move(get));
@@ -259,8 +259,17 @@ void DirectGet::answer(string_view header, string_view body) {
 
 // ------------------------------------------------------------------ all that wait
 
+template <class Which>
+void DirectGets::erase(Which which) {
+  std::erase_if(gets_, [&](const auto& get) {
+    bool goes = which(*get);
+    if (goes) bytes_ -= get->request_bytes();
+    return goes;
+  });
+}
+
 void DirectGets::forget(const Stream& stream) {
-  std::erase_if(gets_, [&](const auto& get) { return &get->stream() == &stream; });
+  erase([&](const DirectGet& get) { return &get.stream() == &stream; });
 }
 
 // Those first whose bytes have come, so that few hold any. The others take turns.
@@ -282,7 +291,7 @@ bool DirectGets::run() {
     }
     run_one(get, turn);
   }
-  std::erase_if(gets_, [](const auto& get) { return get->is_done(); });
+  erase([](const DirectGet& get) { return get.is_done(); });
   return turn.more;
 }
 

@@ -27,6 +27,7 @@ class DirectGet {
   bool holds_bytes() const { return reader_->waiting || reader_->bytes; }  // that were read from the disk, or will be
   size_t cost() const;  // of the last run
   bool is_done() const { return phase_ == Phase::end; }
+  size_t request_bytes() const { return request_.bytes; }
   Stream& stream() const { return stream_; }
 
  private:
@@ -73,12 +74,15 @@ class DirectGet {
 // All that could not be answered at once.
 class DirectGets {
  public:
-  static constexpr size_t kWaitingMax = 10'000;
+  static constexpr size_t kWaitingMax = 10'000, kWaitingBytesMax = 16 << 20;  // bytes: of the requests' bodies
   static constexpr size_t kReadsAtOnce = 64;  // cold ones; each holds a read-ahead buffer
   bool empty() const { return gets_.empty(); }
   bool crowded() const { return gets_.size() >= kReadsAtOnce; }  // then nobody begins at once
-  bool full() const { return gets_.size() >= kWaitingMax; }
-  void add(std::unique_ptr<DirectGet> get) { gets_.push_back(std::move(get)); }
+  bool full(size_t request_bytes) const { return gets_.size() >= kWaitingMax || bytes_ + request_bytes > kWaitingBytesMax; }
+  void add(std::unique_ptr<DirectGet> get) {
+    bytes_ += get->request_bytes();
+    gets_.push_back(std::move(get));
+  }
   void forget(const Stream& stream);
   bool run();  // true: the next turn should come at once
 
@@ -88,9 +92,11 @@ class DirectGets {
     bool more = false;
   };
   static void run_one(DirectGet& get, Turn& turn);
+  template <class Which>
+  void erase(Which which);
 
   std::vector<std::unique_ptr<DirectGet>> gets_;
-  size_t next_ = 0;
+  size_t next_ = 0, bytes_ = 0;
 };
 
 // The header of a direct get's message: its own, and where it stands.

@@ -40,6 +40,7 @@ bool contradictory(const GetRequest& r) {  // S-170
 }  // namespace
 
 const char* read_get_request(string_view body, bool by_subject, string_view subject, GetRequest& out) {
+  out.bytes = body.size();
   if (body.empty() && !by_subject) return "408 Empty Request";
   if (!body.empty() && !read_fields(body, out)) return "408 Malformed Request";
   bool selects = out.seq || !out.last_by_subject.empty() || !out.next_by_subject.empty() || out.is_multi() || out.start_time_ns;

@@ -15,6 +15,7 @@ struct GetRequest {
   std::vector<std::string> multi_last;
   std::optional<int64_t> start_time_ns, up_to_time_ns;
   bool no_header = false;
+  size_t bytes = 0;  // of its body
 
   bool is_batch() const { return batch != 0; }
   bool is_multi() const { return !multi_last.empty(); }

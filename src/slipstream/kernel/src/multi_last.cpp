@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kResultsMax = 1024;
 constexpr uint32_t kQuietMessages = 64;
+constexpr int64_t kStepsMax = 1 << 20;  // of one subject
 
 }  // namespace
 
@@ -25,9 +26,10 @@ DirectGet::Progress DirectGet::find_last() {
     }
   }
   const auto& filters = request_.multi_last;
-  bool wild = std::any_of(filters.begin(), filters.end(), [](const auto& f) { return has_wildcard(f); });
+  const auto wild = std::count_if(filters.begin(), filters.end(), [](const auto& f) { return has_wildcard(f); });
   while (wild && next_id_ < store_.subject_ids()) {
-    if (--steps_ < 0) return Progress::more;
+    if (steps_ < 0) return Progress::more;
+    steps_ -= (int)std::min<int64_t>(wild, kStepsMax);  // each of them is compared
     uint32_t id = next_id_++;
     string_view name = store_.subject_name(id);
     if (std::any_of(filters.begin(), filters.end(), [&](const auto& f) { return has_wildcard(f) && subject_matches(f, name); }))
