@@ -264,6 +264,7 @@ void Consumer::purged(string_view filter, uint64_t first_left, bool untold) {
     within = std::all_of(spec.filters.begin(), spec.filters.end(), is_within);
     if (!within && std::none_of(spec.filters.begin(), spec.filters.end(), is_concerned)) return;
   }
+  before_change();
   MessageStore& m = store();
   uint64_t start = std::max<uint64_t>(m.first_seq(), 1);
   if (within) start = first_left ? first_left : behind(m.last_seq());

@@ -186,6 +186,7 @@ class Consumer {
   void expire_deliveries();
   void pass_damaged(uint64_t seq, PendingDelivery* again);
   void pass_missing(uint64_t seq, PendingDelivery* again);
+  void pass_later(PendingDelivery* p);
   bool had_all_deliveries(const PendingDelivery& p) const;
   void give_up(PendingDelivery* p);
   void rearm();

@@ -185,7 +185,8 @@ void Stream::apply_total(Reader& in) {
 void Stream::propose_total(uint64_t seq) {
   if (!totals_asked_.insert(seq).second) return;
   Buffer payload = js.buffer();
-  if (put_total(seq, payload)) js.propose(group, EntryKind::counter_total, std::move(payload), false, 0, {}, true);
+  if (!put_total(seq, payload)) return;  // it cannot be made here
+  if (!js.propose(group, EntryKind::counter_total, std::move(payload), false, 0, {}, true)) totals_asked_.erase(seq);
 }
 
 // An older version's snapshot has no totals: they are read from the newest messages. What increments are in the log behind it

@@ -13,6 +13,7 @@ constexpr size_t kBytesPerRun = 2 << 20;          // then other consumers have t
 constexpr size_t kCongestedBytes = 4 << 20;       // pending output of the receiver at which delivery waits
 constexpr size_t kAckNumbersBytes = 5 * 20 + 4;    // of an acknowledgement's subject: five numbers and the dots between them
 constexpr int64_t kMillisecond = 1'000'000;
+constexpr int64_t kPassAgainNs = 1'000'000'000;   // at least, where the log had no room for passing a message
 constexpr int64_t kLongestPauseNs = 1'000'000'000'000'000'000;  // of a rate limit near nothing: 31 years
 
 // A header block, which may be empty, with one more line at its end.
@@ -188,7 +189,17 @@ void Consumer::pass_damaged(uint64_t seq, PendingDelivery* again) {
   Buffer payload = js_.buffer();
   payload.put32(id);
   payload.put64(seq);
-  js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true);
+  if (!js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true)) pass_later(again);
+}
+
+// The log has no room for what settles a delivery: it is looked at again after another wait.
+void Consumer::pass_later(PendingDelivery* p) {
+  p->acking = false;
+  if (p->queued) {
+    p->queued = false;
+    redelivery_.erase(std::find(redelivery_.begin(), redelivery_.end(), p->stream_seq));
+  }
+  pending_.set_deadline(p, saturated_sum(kernel().now.wall_ns, std::max(wait_ns(p->deliveries), kPassAgainNs)));
 }
 
 // Removals settle what waits for a message (message_removed, many_removed), so that no delivery should find one missing. It is no
@@ -200,7 +211,7 @@ void Consumer::pass_missing(uint64_t seq, PendingDelivery* again) {
     payload.put32(id);
     payload.put64(seq), payload.put32(1), payload.put64(0);  // one range, and the end of the ranges
     payload.put64((uint64_t)acked_ns_);
-    js_.propose(stream_.group, EntryKind::acks, std::move(payload), false, 0, {}, true);
+    if (!js_.propose(stream_.group, EntryKind::acks, std::move(payload), false, 0, {}, true)) pass_later(again);
     return;
   }
   before_change();
