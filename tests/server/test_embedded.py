@@ -7,6 +7,9 @@ restart and after a kill.
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import os
 import subprocess
 import sys
 import threading
@@ -19,6 +22,8 @@ import pytest
 from slipstream.config.source import ConfigError
 from slipstream.server.errors import StartError
 from slipstream.testing import EmbeddedServer, ServerProcess, server
+
+DESCRIPTORS_OF_A_KERNEL = 5  # what it waits on, and the folder of its store
 
 
 async def publish(url: str, count: int) -> None:
@@ -81,6 +86,20 @@ def test_nothing_is_left_behind() -> None:
     assert not folder.exists()
     assert set(threading.enumerate()) <= before
     assert running.log_lines[-1].endswith("Server Exiting..\n")
+
+
+def test_a_stopped_server_gives_its_files_back() -> None:
+    """Before the garbage collector finds its objects: a process may start and stop many."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with server() as running:
+                asyncio.run(publish(running.url, 5))
+        assert len(os.listdir("/proc/self/fd")) - before <= 3 * DESCRIPTORS_OF_A_KERNEL
+    finally:
+        gc.enable()
 
 
 def test_a_port_in_use_is_an_error_not_a_hang() -> None:

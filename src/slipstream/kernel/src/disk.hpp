@@ -39,6 +39,7 @@ class Disk {
     uint64_t total_bytes = 0, free_bytes = 0;
   };
   virtual int space(Space&) { return -ENOSYS; }
+  virtual void give_up_reserve() {}  // of descriptors: the store is closed, and its objects may live longer
   virtual int list(const std::string& path, std::vector<std::string>& names) = 0;  // sorted, without . and ..
   virtual int lock(const std::string& path) = 0;          // creates and locks a file against other processes; -EWOULDBLOCK if held
 };

@@ -58,6 +58,10 @@ void CachedFile::close() {
   file_.reset();
 }
 
+void HandleCache::close_all() {
+  while (oldest_) oldest_->close();
+}
+
 void HandleCache::insert(CachedFile* file) {
   file->older_ = newest_;
   file->newer_ = nullptr;

@@ -58,6 +58,7 @@ class HandleCache {
   explicit HandleCache(Disk* disk, size_t open_max = kOpenMax) : disk_(disk), open_max_(open_max) {}
   Disk* disk() const { return disk_; }
   size_t open() const { return open_; }
+  void close_all();
 
  private:
   friend class CachedFile;

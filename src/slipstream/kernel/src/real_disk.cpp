@@ -65,6 +65,12 @@ class DescriptorReserve {
     missing_ = true;
     return open();
   }
+  void give_up() {
+    std::lock_guard lock(mutex_);
+    for (int fd : reserved_) ::close(fd);
+    reserved_.clear();
+    missing_ = false;  // they do not come back
+  }
   // A descriptor was closed.
   void refill(size_t most = 1) {
     if (!missing_) return;
@@ -201,6 +207,8 @@ class RealDisk final : public Disk {
     static const bool tells = syncfs_tells_of_failures();
     return tells ? at_root([&] { return ::syncfs(root_); }) : -ENOSYS;
   }
+
+  void give_up_reserve() override { reserve_.give_up(); }
 
   int list(const std::string& path, std::vector<std::string>& names) override {
     names.clear();

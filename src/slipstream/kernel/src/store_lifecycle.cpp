@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "handle_cache.hpp"
 #include "jetstream.hpp"
 #include "journal_format.hpp"
 
@@ -348,6 +349,9 @@ void JetStream::stop() {
   journal_.reset();
   if (lock_handle_ >= 0) disk_->close(lock_handle_);
   lock_handle_ = -1;
+  if (!own_disk_) return;
+  HandleCache::of(disk_)->close_all();  // reads may follow, and open what they need
+  disk_->give_up_reserve();
 }
 
 JetStreamStats JetStream::stats() const {
