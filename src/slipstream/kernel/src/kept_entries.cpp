@@ -88,11 +88,6 @@ void KeptEntries::add(uint64_t stream, const JournalRecord& r) {
   added_[stream].push_back({r.group, r.term, r.index, r.kind, std::string(r.payload)});
 }
 
-uint64_t KeptEntries::upto(uint64_t stream) const {
-  auto it = files_.find(stream);
-  return it == files_.end() || it->second.empty() ? 0 : it->second.back();
-}
-
 int KeptEntries::write(uint64_t position, std::string& error) {
   int r = added_.empty() ? 0 : disk_.make_folder(kFolder);
   for (const auto& [stream, records] : added_)

@@ -30,7 +30,6 @@ class KeptEntries {
   void forget_added() { added_.clear(); }
   // Durable when 0; else -errno, with `error`, and nothing is kept of what was added.
   int write(uint64_t position, std::string& error);
-  uint64_t upto(uint64_t stream) const;                    // what ends before this position is kept
   bool drop(uint64_t stream);  // false: a file could not be removed, which the next call tries again
 
  private:

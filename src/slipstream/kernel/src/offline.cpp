@@ -109,7 +109,6 @@ bool JetStream::keep_offline_entries() {
     if (!id) return;
     auto it = streams_.find(id);
     if (it == streams_.end() || !it->second->group.offline) return;
-    if (r.end <= kept_->upto(id)) return;
     const Group& g = it->second->group;
     bool never = g.checkpointed == Group::kNever;
     if (creates ? never : never || r.index > g.checkpointed) kept_->add(id, r);
