@@ -3,8 +3,8 @@ all that is whole in it.
 
 Without --apply nothing is changed: the repair is done over a disk that keeps changes in memory, and
 the report says what would be done and what is lost. With it, the same is done in the folder, after
-the originals were moved to a folder `repaired-N` beside them. What a server copes with by itself
-(a damaged message, a stream that is offline) is named and left alone.
+the originals were moved to a folder `repaired-N` beside them. Messages that cannot be read are
+removed, each named. A stream whose snapshot is lost stays offline, and its files stay untouched.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from slipstream.cli.stream_repair import Files, StreamRepair
 from slipstream.cli.verify import (
     MARKER,
     MARKER_TEXT,
@@ -60,6 +61,7 @@ class Report:
     done: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
+    remains: bool = False  # a stream that is still offline
 
     def lines(self) -> list[str]:
         return [
@@ -85,10 +87,13 @@ def main(folder: str, out: TextIO | None = None, config: str = "", *, apply: boo
         Outcome.DAMAGED: "repaired" if apply else "would be repaired (give --apply to do it)",
         Outcome.NOT_A_STORE: "cannot be repaired; nothing was changed",
     }
+    if not report.done and report.remains:
+        verdicts[Outcome.DAMAGED] = "damaged, and nothing of it can be repaired"
     print(f"{folder}: {verdicts[report.outcome]}", file=out)
     for line in report.lines():
         print(f"  {line}", file=out)
-    return Outcome.SOUND if report.outcome == Outcome.DAMAGED and apply else report.outcome
+    repaired = report.outcome == Outcome.DAMAGED and apply and not report.remains
+    return Outcome.SOUND if repaired else report.outcome
 
 
 def repair(disk: Disk, passphrases: Passphrases | None = None, *, apply: bool = False) -> Report:
@@ -116,8 +121,12 @@ class _Repair:
         self._mark()
         keys = unlock(OverlayDisk(self._disk), self._passphrases, os.urandom)
         self._mend_journal(keys)
+        streams = StreamRepair(self._disk, keys, Files(self._copy_aside, self._write))
+        streams.run()
+        self._report.done += streams.done
+        self._report.lost += streams.lost
         self._look_at_streams(keys)
-        if self._report.done:
+        if self._report.done or self._report.lost:
             self._report.outcome = Outcome.DAMAGED
         return self._report
 
@@ -236,6 +245,10 @@ class _Repair:
             name = names[record.stream]
             if record.offline:
                 self._report.found.append(f"stream {name} is offline: {record.offline}")
+                self._report.remains = True
+                self._report.lost.append(
+                    f"stream {name}: it stays offline, and its files untouched ({record.offline})"
+                )
                 continue
             state = kernel.stream_state(record.stream)
             if lost := self._lost_messages.pop(record.stream, 0):
@@ -265,8 +278,8 @@ class _Repair:
 
     def _place_aside(self, path: str) -> str:
         folder = self._aside_folder()
-        if "/" in path:
-            folder += "/" + path.split("/")[0]
+        for part in path.split("/")[:-1]:
+            folder += "/" + part
             self._disk.make_folder(folder)
         return f"{folder}/{path.rsplit('/', 1)[-1]}"
 

@@ -43,7 +43,7 @@ from slipstream.server.store_keys import Passphrases, unlock
 MARKER = "slipstream.store"
 MARKER_TEXT = b"slipstream store, format 1\n"
 LOCK = "LOCK"
-DAMAGED_SHOWN_MAX = 20
+DAMAGED_SHOWN_MAX = 1 << 20
 
 
 class Outcome(IntEnum):
@@ -225,12 +225,22 @@ def check_streams(disk: Disk, keys: StoreKeys | None, report: Report) -> None:
         )
         if damaged:
             more = " and more" if len(damaged) == DAMAGED_SHOWN_MAX else ""
-            numbers = ", ".join(map(str, damaged))
-            report.damage(f"stream {name}: messages {numbers}{more} have wrong checksums")
+            report.damage(f"stream {name}: messages {ranges(damaged)}{more} have wrong checksums")
     kernel.turn(time.time_ns(), time.monotonic_ns())  # events come at the end of a turn
     for event in kernel.wait_events(0):
         if isinstance(event, DamageEvent) and event.text:
             report.damage(f"{event.text} (a start mends it in memory)")
+
+
+def ranges(numbers: list[int]) -> str:
+    """Ascending numbers; neighbours as `3-7`."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts)
 
 
 def stream_name(description: bytes) -> str:

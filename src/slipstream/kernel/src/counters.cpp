@@ -1,5 +1,6 @@
 #include "counters.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "decimal.hpp"
@@ -66,6 +67,12 @@ string_view word(string_view text, size_t number) {
   return text.substr(0, text.find(' '));
 }
 
+// Whose message it is whose head cannot be read nobody knows: it may be the newest of any subject whose total is not known.
+bool total_certain(const MessageStore& store, const CounterTotals& totals, uint32_t subject, CounterTotal& total) {
+  bool known = subject != kNoSubject && totals.find(subject, store.subject_state(subject).last, total) != CounterTotals::Known::no;
+  return known || std::none_of(store.damaged().begin(), store.damaged().end(), [&](uint64_t seq) { return store.live(seq); });
+}
+
 }  // namespace
 
 CounterTotal counter_total_of(const CounterInput& stored) {
@@ -124,6 +131,10 @@ const PublishError* Stream::count(string_view subject, string_view header, strin
   if (h.incr.empty()) return &kIncrementMissing;
   CounterTotal last;
   uint32_t id = store->find_subject(subject);
+  if (!total_certain(*store, counters_, id, last)) {
+    if (!leading_) go_offline("the total of counter " + std::string(subject) + " is perhaps that of a message that cannot be read");
+    return &kCounterBroken;
+  }
   if (id != kNoSubject) {
     uint64_t seq = store->subject_state(id).last;
     CounterTotals::Known known = counters_.find(id, seq, last);

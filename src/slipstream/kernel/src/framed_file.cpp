@@ -167,10 +167,12 @@ bool FramedFile::find_frames(const OpenFile& file, uint32_t size, std::string& w
     if (whole && length_ + length == size) {
       frame.resize(kFrameHead + stored);
       n = file.disk->pread(file.handle, frame.data(), frame.size(), end_);
-      whole = n == (ssize_t)frame.size() && load32(frame.data() + 8) == frame_crc(frame.data(), {frame.data() + kFrameHead, stored});
+      whole = n == (ssize_t)frame.size() && (load32(frame.data() + 8) == frame_crc(frame.data(), {frame.data() + kFrameHead, stored}) ||
+                                             end_ + frame.size() == (uint64_t)file_size);  // nothing is cut off: its records are damaged
     }
     if (!whole) {
-      why = n < 0 ? strerror((int)-n) : "the frame at byte " + std::to_string(end_) + " is damaged or missing";
+      why = n < 0 ? strerror((int)-n) : "the frame at byte " + std::to_string(end_) + " is damaged or missing: it has bytes " +
+                                      std::to_string(length_) + " and more of " + std::to_string(size);
       return false;
     }
     frames_.push_back({length_, end_});

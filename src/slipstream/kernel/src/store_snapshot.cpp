@@ -352,12 +352,13 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   bool framed = false;
   ssize_t got = disk_->pread(file->handle, head, kSegmentHead, 0);
   if (got < 0) return load_failed(path + " cannot be read: " + strerror((int)-got));
-  if (got < (ssize_t)kSegmentHead) return load_failed(path + " is shorter than when it was synced");
+  const std::string is_short = path + " is shorter than when it was synced, of " + std::to_string(plan.size) + " bytes";
+  if (got < (ssize_t)kSegmentHead) return load_failed(is_short);
   if (std::string damage; !segment_head_valid(head, plan.base, framed, damage)) mended_ = path + ": " + damage;
   if (!mend_segment_head(head, plan.base, framed, why) && !(why == kHeadDamaged && begins_with_a_record(*file)))
     return load_failed(path + ": " + why);
   if (!framed && disk_->size(file->handle) < (int64_t)plan.size)
-    return load_failed(path + " is shorter than when it was synced");
+    return load_failed(is_short);
   if (framed && !(segment->frames = FramedFile::open(*file, plan.base, plan.size, compressed_, options_.keys, why)))
     return load_failed(path + ": " + why);
   // Turning encryption on, or to another key, concerns what is there already; compression does not.
