@@ -121,6 +121,7 @@ class ActionPlayer:
         )
         self._config = config
         self._connections: dict[int, Connection] = {}
+        self._crowd_sockets: list[socket.socket] = []
         self.counts: Counter[str] = Counter()
 
     def play(self, action: Action) -> None:
@@ -141,6 +142,7 @@ class ActionPlayer:
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
+        self._disperse()
 
     # -- actions
 
@@ -174,6 +176,25 @@ class ActionPlayer:
     def _close(self, action: Action) -> None:
         if connection := self._connections.pop(action["c"], None):
             connection.close(action["reset"])
+
+    def _crowd(self, action: Action) -> None:
+        self._disperse(action["reset"])
+        monitoring = action["port"] == "http"
+        port = (
+            int(self._server.monitoring_url.rsplit(":", 1)[1]) if monitoring else self._server.port
+        )
+        for _ in range(action["count"]):
+            one = socket.create_connection(("127.0.0.1", port), SENDING_S_MAX)
+            self._crowd_sockets.append(one)
+            one.setblocking(False)
+            one.send(action["data"].encode("latin-1"))
+
+    def _disperse(self, reset: bool = False) -> None:
+        for one in self._crowd_sockets:
+            if reset:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.close()
+        self._crowd_sockets.clear()
 
     def _rest(self, action: Action) -> None:
         end = time.monotonic() + action["ms"] / 1000

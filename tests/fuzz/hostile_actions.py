@@ -9,6 +9,8 @@ An action is a dict: "do" says what, "c" which connection, bytes are text in Lat
     restore  request (subject, body), chunks: of an archive, sent to where the answer says
     http   data: of one connection to the monitoring port
     reload text: appended to the configuration file, then SIGHUP; "" takes it back
+    crowd  count, data: connections that each send it and then nothing; port is "http" for the
+           monitoring port; the crowd before goes (reset: rudely)
     rest   ms
 """
 
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import hostile_archives as archives
+import hostile_floods as floods
 import hostile_values as values
 from api_grammar import (
     CONSUMER_CONFIG,
@@ -233,6 +236,8 @@ class ActionWriter:
             (self._system, 3),
             (self._reload, 2),
             (self._flood, 3),
+            (self._flood_of_one_thing, 3),
+            (self._crowd, 2),
             (self._subscriptions, 4),
             (self._vanish, 3),
             (self._tidy, 2),
@@ -629,6 +634,20 @@ class ActionWriter:
             data = frame(b"f1.b", b"", b"", header) * 3
         for at in range(0, len(data), 1 << 20):
             yield {"do": "send", "c": number, "data": text(data[at : at + (1 << 20)])}
+
+    def _flood_of_one_thing(self) -> Iterator[Action]:
+        number, opened = self._connection()
+        yield from opened
+        flood = self.rng.choice(floods.FLOODS)
+        for piece in flood(self.rng, f"_INBOX.fz{number}.much"):
+            yield {"do": "send", "c": number, "data": text(piece)}
+
+    def _crowd(self) -> Iterator[Action]:
+        rng = self.rng
+        port = rng.choice(["client", "client", "http"])
+        said = rng.choice(floods.CROWDS if port == "client" else floods.HTTP_CROWDS)
+        crowd: Action = {"do": "crowd", "count": rng.choice([10, 100, 500]), "data": text(said)}
+        yield crowd | {"port": port, "reset": rng.random() < 0.5}
 
     def _subscriptions(self) -> Iterator[Action]:
         rng = self.rng

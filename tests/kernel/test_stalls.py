@@ -13,6 +13,7 @@ import socket
 from driven_kernel import SECOND_NS, DrivenKernel
 
 BEHIND_BYTES = 8 << 20  # kBehindBytes
+IDLE_STALL_NS = 300_000_000  # kStallIdleNs
 MESSAGE = b"PUB s 100000\r\n" + b"x" * 100_000 + b"\r\n"
 STEP_NS = SECOND_NS // 20
 
@@ -65,3 +66,20 @@ def test_a_subscriber_that_keeps_up_is_waited_for() -> None:
                 driven.turn(STEP_NS // 1000)
         assert not driven.closed
         assert received > published // 2
+
+
+def test_nobody_waits_long_for_a_subscriber_that_reads_nothing() -> None:
+    with DrivenKernel(max_pending=32 << 20) as driven:
+        silent, publisher = driven.connect(1 << 16), driven.connect()
+        silent.send(b"SUB s 1\r\n")
+        driven.turns_until(lambda: driven.kernel.interest(driven.account, b"s") == 1, "SUB")
+        waited_ns = 0
+        rest = b""
+        while 1 not in driven.closed:
+            rest = publish_until_paused(driven, publisher, rest)
+            if rest and 1 not in driven.closed:
+                waited_ns += STEP_NS
+            driven.turn(STEP_NS)
+            assert waited_ns <= IDLE_STALL_NS + 2 * STEP_NS
+        assert waited_ns > 0
+        assert driven.closed == {1: "Slow Consumer (Pending Bytes)"}

@@ -49,6 +49,8 @@ struct Connection {
   bool behind = false;     // more than the high-water mark is pending
   bool stall_exempt = false;  // was behind for the stall bound: nobody waits for it until it has caught up
   std::vector<uint64_t> stalled;  // cids of the publishers that wait for this one
+  bool took_bytes = false;         // since stall_timer was set
+  int64_t stall_end_ns = 0;        // nobody waits for it any longer
   int64_t stall_began_ns = 0;      // since when they wait
   int64_t stall_spent_ns = 0, stall_reckoned_ns = 0;  // how long publishers waited for it in total, less what time has forgiven
   size_t answer_bytes = 0; // at most so many of the pending bytes are answers to its own commands

@@ -441,6 +441,7 @@ void Kernel::flush(Connection& c) {
       return;
     }
     c.out_start += (size_t)r;
+    c.took_bytes = true;
     if (c.answer_bytes) answered(c, (size_t)r);
     if (!c.want_write) continue;
     c.write_goal -= std::min(c.write_goal, (size_t)r);
@@ -513,7 +514,9 @@ void Kernel::set_write_goal(Connection& c) {
 void Kernel::fell_behind(Connection& c) {
   if (!c.behind) {
     c.behind = true;
-    timers.set(c.stall_timer, now.monotonic_ns + kStallNs);
+    c.took_bytes = false;
+    c.stall_end_ns = now.monotonic_ns + kStallNs;
+    timers.set(c.stall_timer, now.monotonic_ns + kStallIdleNs);
   }
   if (!c.stall_exempt && c.stalled.empty() && !may_stall(c)) c.stall_exempt = true;
   if (!c.stall_exempt) blocked_by_ = &c;
@@ -610,6 +613,8 @@ void Kernel::on_timer(Timer& t) {
     }
     case TimerKind::stall: {
       auto& c = *(Connection*)t.owner;
+      if (std::exchange(c.took_bytes, false) && now.monotonic_ns < c.stall_end_ns)
+        return timers.set(t, std::min(now.monotonic_ns + kStallIdleNs, c.stall_end_ns));
       c.stall_exempt = true;
       return drained(c);
     }

@@ -31,6 +31,7 @@ class JetStream;
 constexpr size_t kFlushBytes = 256 << 10;       // pending output that is sent before the turn ends
 constexpr size_t kBehindBytes = 8 << 20;        // publishers to a subscriber with more pending wait
 constexpr int64_t kStallNs = 1'000'000'000;     // ... but for no longer than this at once, the write deadline in total,
+constexpr int64_t kStallIdleNs = 300'000'000;   // nor longer than this for one that takes nothing at all,
 constexpr int64_t kStallForgiven = 10;          // and a tenth of the time in the long run
 constexpr size_t kAnswerBytesMax = 256 << 10;   // a client with more answers pending is not read
 constexpr size_t kLeavesPerTurn = 1024;         // subscriptions of a closed client that are removed in one turn
