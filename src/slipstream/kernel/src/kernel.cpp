@@ -152,6 +152,8 @@ int Kernel::process(Time t, int n) {
   turn_out_msgs_ = counters_.out_msgs;
   share_ns_ = std::max(kTurnNs / std::max<int64_t>(sharing_, 1), kShareLeastNs);
   sharing_ = 0;
+  std::vector<Connection*> again;  // a connection that gives up its share below goes on in the next turn
+  again.swap(resume_);
   for (int i = 0; i < n; i++) {
     auto* c = (Connection*)events[i].data.ptr;
     if (!c) {
@@ -167,8 +169,6 @@ int Kernel::process(Time t, int n) {
     if (events[i].events & EPOLLOUT) flush(*c);
     if (!c->gone() && !c->doomed && (events[i].events & ~(uint32_t)EPOLLOUT)) readable(*c);
   }
-  std::vector<Connection*> again;
-  again.swap(resume_);
   for (Connection* c : again) {
     c->resume = false;
     if (c->gone() || c->doomed || c->unread()) continue;
