@@ -9,7 +9,7 @@ errors.json (Apache-2.0, The NATS Authors), shipped beside this file without its
 from __future__ import annotations
 
 from enum import IntEnum
-from importlib.resources import files
+from pkgutil import get_data
 from typing import NamedTuple
 
 import msgspec
@@ -253,7 +253,8 @@ class ErrorRow(NamedTuple):
 
 
 def _load() -> dict[int, ErrorRow]:
-    text = files(__package__).joinpath("errors.json").read_bytes()
+    text = get_data(__package__, "errors.json")  # importlib.resources takes long to import
+    assert text is not None
     return {
         row["error_code"]: ErrorRow(row["code"], row["description"], row["constant"])
         for row in msgspec.json.decode(text)

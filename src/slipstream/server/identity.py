@@ -28,3 +28,9 @@ def name_hash(name: str) -> str:
     """Eight base-62 digits."""
     digest = hashlib.sha256(name.encode()).digest()
     return "".join(_DIGITS[byte % len(_DIGITS)] for byte in digest[:NODE_HASH_LENGTH])
+
+
+def random_bits(count: int) -> int:
+    """As random.SystemRandom().getrandbits, without the cost of importing it at each start."""
+    drawn = int.from_bytes(os.urandom((count + 7) // 8), "big")
+    return drawn >> (-count % 8)

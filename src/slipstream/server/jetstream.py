@@ -8,7 +8,6 @@ both.
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from slipstream.kernel.events import (
 )
 from slipstream.server import banner
 from slipstream.server.errors import StartError
+from slipstream.server.identity import random_bits
 from slipstream.server.line_limit import LineLimit
 from slipstream.server.store_keys import CIPHERS, Passphrases, unlock
 from slipstream.version import NATS_VERSION
@@ -58,7 +58,7 @@ class JetStreamService:
         self._api = JetStreamApi(
             server.kernel,
             _api_options(server.name, server.server_id, server.options),
-            IdSource(random.SystemRandom().getrandbits),
+            IdSource(random_bits),
             self._describe,
             server.guard.report,
         )

@@ -5,10 +5,13 @@ thousands of messages, and bcrypt releases the interpreter while it works.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from slipstream.jetstream.unexpected import Report
 from slipstream.server.authentication import Claim, secrets_match
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 THREADS_MAX = 2
 
@@ -20,7 +23,8 @@ class PasswordChecker:
 
     def __init__(self, report: Report, threads: int = THREADS_MAX) -> None:
         self._report = report
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
 
     def check(self, claim: Claim, verdict: Callable[[bool], None]) -> None:
         """Calls `verdict` on one of the threads; it must hand over to the server's loop."""
@@ -33,7 +37,16 @@ class PasswordChecker:
                 self._report("the comparison of a password", error)
             verdict(matches)
 
-        self._pool.submit(compare)
+        self._started_pool().submit(compare)
+
+    def _started_pool(self) -> ThreadPoolExecutor:
+        """Most servers know no hashes and start sooner without it."""
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="password")
+        return self._pool
 
     def stop(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import socket
 import threading
 import time
@@ -37,7 +36,7 @@ from slipstream.server.admission import Admission
 from slipstream.server.clients import Clients
 from slipstream.server.error_guard import ErrorGuard
 from slipstream.server.errors import StartError
-from slipstream.server.identity import new_server_id
+from slipstream.server.identity import new_server_id, random_bits
 from slipstream.server.info import ServerInfo
 from slipstream.server.jetstream import JetStreamService
 from slipstream.server.kernel_limits import kernel_limits
@@ -93,7 +92,7 @@ class Server:
         self.clients = Clients(options.max_closed_clients)
         self.jetstream: JetStreamService | None = None
         self.monitoring: MonitoringServer | None = None
-        self.kernel = Kernel(**kernel_limits(self.options), seed=secrets.randbits(62))
+        self.kernel = Kernel(**kernel_limits(self.options), seed=random_bits(62))
         self.kernel.set_long_ack_subjects(self.options.feature_flags.js_ack_fc_v2)
         self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
         self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
