@@ -56,7 +56,8 @@ void JetStream::checkpoint_step() {
       auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
       for (Group* g : active_)
         if (open(*g)) return;
-      if (!erasures_.empty() || !drop_entries_of_deleted() || (!offline_.empty() && journal_->written() < checkpoint_position_)) return;
+      if (!erasures_.empty() || (!offline_.empty() && journal_->written() < checkpoint_position_)) return;
+      if (!drop_entries_of_deleted()) return entries_not_kept("what is kept of deleted streams cannot be removed", -EIO);
       if (!offline_.empty() && !keep_offline_entries()) return;
       begin_round();
       phase_ = CheckpointPhase::serializing;
