@@ -13,7 +13,6 @@ cdef extern from "pending_table.hpp" namespace "slipstream":
         CPendingDelivery* first()
         CPendingDelivery* next(CPendingDelivery*)
         CPendingDelivery* earliest()
-        CPendingDelivery* later(CPendingDelivery*)
         CPendingDelivery* insert(uint64_t, uint64_t, int64_t, int64_t, uint32_t)
         void set_deadline(CPendingDelivery*, int64_t)
         void stop_timing(CPendingDelivery*)
@@ -103,10 +102,13 @@ cdef class PendingTable:
 
     def by_deadline(self):
         seqs = []
-        cdef CPendingDelivery* p = self.table.earliest()
+        cdef CPendingTable rest = self.table
+        cdef CPendingDelivery* p = rest.earliest()
+        seqs = []
         while p != NULL:
             seqs.append(p.stream_seq)
-            p = self.table.later(p)
+            rest.stop_timing(p)
+            p = rest.earliest()
         return seqs
 
     @property

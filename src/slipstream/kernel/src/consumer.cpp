@@ -47,8 +47,8 @@ MessageStore& Consumer::store() const { return *stream_.store; }
 
 // ------------------------------------------------------------------ life
 
-// `in`: where the leader found its start time, if the entry says that. False: it cannot be found here.
-bool Consumer::start_position(Reader& in) {
+// `in`: where the leader found its start time, if the entry says that. Not found: it cannot be found here.
+Work Consumer::find_start(Reader in, bool& found) {
   MessageStore& m = store();
   uint64_t first = std::max<uint64_t>(m.first_seq(), 1), last = m.last_seq();
   uint64_t start = first;
@@ -56,12 +56,12 @@ bool Consumer::start_position(Reader& in) {
     case DeliverPolicy::all:
       break;
     case DeliverPolicy::last: {
-      start = last;
-      if (!spec.filters.empty()) {
-        uint64_t newest = 0;
-        for (const auto& f : spec.filters)
-          m.match_subjects(f, [&](uint32_t s) { newest = std::max(newest, m.subject_state(s).last); });
-        start = newest;
+      std::vector<uint32_t> ids;
+      for (const auto& f : spec.filters) co_await stream_.find_subjects(f, ids);
+      start = spec.filters.empty() ? last : 0;
+      for (uint32_t s : ids) {
+        start = std::max(start, m.subject_state(s).last);
+        if (js_.share.spent()) co_await stream_.pause();
       }
       start = std::max(start, first);
       break;
@@ -73,28 +73,35 @@ bool Consumer::start_position(Reader& in) {
       start = std::max(spec.opt_start_seq, first);
       break;
     case DeliverPolicy::by_start_time:
-      if (!find_start_time(in, start)) return false;
-      start = first_filtered(start);
+      if (!(found = find_start_time(in, start))) co_return;
+      co_await first_filtered(start);
       break;
-    case DeliverPolicy::last_per_subject: {
+    case DeliverPolicy::last_per_subject:
       if (stream_.spec.max_msgs_per_subject == 1) break;  // there is nothing else
-      std::vector<uint64_t> newest;
-      std::vector<std::string> all{">"};
-      for (const auto& f : spec.filters.empty() ? all : spec.filters)
-        m.match_subjects(f, [&](uint32_t s) {
-          if (m.subject_state(s).count) newest.push_back(m.subject_state(s).last);
-        });
-      std::sort(newest.begin(), newest.end());
-      newest.erase(std::unique(newest.begin(), newest.end()), newest.end());
-      last_per_subject_.assign(newest.begin(), newest.end());
-      resume_after_ = last;
-      start = newest.empty() ? std::max(first, last) : newest.front();
+      co_await list_last_per_subject(start);
       break;
-    }
   }
   cursor_ = std::max<uint64_t>(start, 1) - 1;
   floor_stream_seq_ = applied_cursor_ = cursor_;
-  return true;
+}
+
+Work Consumer::list_last_per_subject(uint64_t& start) {
+  MessageStore& m = store();
+  const std::vector<std::string> all{">"};
+  std::vector<uint32_t> ids;
+  for (const auto& f : spec.filters.empty() ? all : spec.filters) co_await stream_.find_subjects(f, ids);
+  std::vector<uint64_t> newest;
+  for (uint32_t s : ids) {
+    newest.push_back(m.subject_state(s).last);
+    if (js_.share.spent()) co_await stream_.pause();
+  }
+  co_await sort_in_slices(newest, js_.share);
+  for (uint64_t s : newest) {  // one whose subject two filters let through is listed once
+    if (last_per_subject_.empty() || last_per_subject_.back() != s) last_per_subject_.push_back(s);
+    if (js_.share.spent()) co_await stream_.pause();
+  }
+  resume_after_ = m.last_seq();
+  start = newest.empty() ? std::max(start, resume_after_) : newest.front();
 }
 
 // The leader has read the times of the messages that were there when it proposed the consumer. Only where all of them are older
@@ -114,17 +121,20 @@ bool Consumer::find_start_time(Reader& in, uint64_t& start) {
 
 // Where nats-server begins after it found the time: at the first message of a filter, unless that lies before `start`, even
 // if the filter has later ones behind it, or is the newest message.
-uint64_t Consumer::first_filtered(uint64_t start) {
+Work Consumer::first_filtered(uint64_t& start) {
   MessageStore& m = store();
   uint64_t nearest = m.last_seq();
   for (const auto& f : spec.filters) {
     uint64_t first = kNever;
-    m.match_subjects(f, [&](uint32_t s) {
-      if (m.subject_state(s).count) first = std::min(first, m.subject_state(s).first);
-    });
+    std::vector<uint32_t> ids;
+    co_await stream_.find_subjects(f, ids);
+    for (uint32_t s : ids) {
+      first = std::min(first, m.subject_state(s).first);
+      if (js_.share.spent()) co_await stream_.pause();
+    }
     if (first >= start) nearest = std::min(nearest, first);
   }
-  return nearest < m.last_seq() ? std::max(start, nearest) : start;
+  if (nearest < m.last_seq()) start = std::max(start, nearest);
 }
 
 void Consumer::attach() {
@@ -160,11 +170,10 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   before_change();
   description = std::move(text);
   if (pull_subscription_) js_.unregister_consumer(*this, stream_);
-  ConsumerSpec old = std::move(spec);
+  const ConsumerSpec old = std::move(spec);
   spec = std::move(next);
   spec.memory = old.memory;
   bool same_filters = spec.filters == old.filters;
-  if (spec.ack_wait_ns != old.ack_wait_ns || spec.backoff_ns != old.backoff_ns) shift_deadlines(old);
   if (spec.rate_limit_bps != old.rate_limit_bps) tokens_at_ns_ = not_before_ns_ = 0;
   if (spec.priority_policy != PriorityPolicy::pinned_client) pin_ = {};
   push_target_ = {};
@@ -174,7 +183,6 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   if (!pull_subscription_) return;  // recovering
   js_.register_consumer(*this, stream_);
   interest_changed();
-  if (spec.deliver_subject != old.deliver_subject) redeliver_all_pending();
   last_activity_ns_ = kernel().now.wall_ns;
   unused_from_ns_ = 0;
   inactive_reported_ = false;
@@ -182,15 +190,23 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   wake();
 }
 
-// Deliveries that wait for their acknowledgement go by the new times too. A delayed NAK keeps its delay.
-void Consumer::shift_deadlines(const ConsumerSpec& old) {
-  if (spec.ack_policy == AckPolicy::flow_control) return;
-  std::vector<PendingDelivery*> all;
-  for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) all.push_back(p);
-  for (PendingDelivery* p : all) {
+// What an update means to the deliveries that wait for their acknowledgement.
+Work Consumer::follow_update(const ConsumerSpec& old) {
+  if (spec.ack_wait_ns != old.ack_wait_ns || spec.backoff_ns != old.backoff_ns) co_await shift_deadlines(old);
+  if (!pull_subscription_) co_return;  // recovering
+  if (spec.deliver_subject != old.deliver_subject) co_await redeliver_all_pending();
+  rearm();
+  wake();
+}
+
+// They go by the new times too. A delayed NAK keeps its delay.
+Work Consumer::shift_deadlines(const ConsumerSpec& old) {
+  if (spec.ack_policy == AckPolicy::flow_control) co_return;
+  for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) {
     int64_t longer_ns = saturated_difference(ack_wait_of(spec, p->deliveries), ack_wait_of(old, p->deliveries));
     bool never = p->deadline_ns == INT64_MAX;  // its old wait was cut at the end of time: only the new one says when
     pending_.set_deadline(p, never ? ack_deadline_ns(p->sent_ns, p->deliveries) : saturated_sum(p->deadline_ns, longer_ns));
+    if (js_.share.spent()) co_await stream_.pause();  // none comes or goes meanwhile
   }
 }
 
@@ -225,11 +241,24 @@ void Consumer::pass_listed() {
 }
 
 // Of the list of last messages, what the filters do not let through any more.
-void Consumer::narrow_listed() {
-  if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !matches(store().subject_of(s)); })) pass_listed();
+Work Consumer::narrow_listed() {
+  return keep_listed([this](uint64_t s) { return matches(store().subject_of(s)); });
 }
 
-void Consumer::many_removed() {
+Work Consumer::keep_listed(std::function<bool(uint64_t)> keeps) {
+  if (last_per_subject_.empty()) co_return;
+  std::deque<uint64_t> kept;
+  for (uint64_t s : last_per_subject_) {
+    if (keeps(s)) kept.push_back(s);
+    if (js_.share.spent()) co_await stream_.pause();
+  }
+  uint64_t from = counted_from();
+  last_per_subject_.swap(kept);
+  pass_listed();
+  if (counted_from() != from) memo_ = {};
+}
+
+Work Consumer::many_removed() {
   before_change();
   ahead_.forget();
   MessageStore& m = store();
@@ -244,25 +273,27 @@ void Consumer::many_removed() {
       acked_ns_ = std::max(acked_ns_, delivered_ns_);
     }
     p = next;
+    if (js_.share.spent()) co_await stream_.pause();  // no delivery comes or goes meanwhile
   }
-  std::erase_if(exceeded_, [&](uint64_t s) { return !m.live(s); });
-  uint64_t from = counted_from();
-  if (std::erase_if(last_per_subject_, [&](uint64_t s) { return !m.live(s); })) pass_listed();
-  if (counted_from() != from) memo_ = {};
+  for (auto it = exceeded_.begin(); it != exceeded_.end();) {
+    it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
+    if (js_.share.spent()) co_await stream_.pause();
+  }
+  co_await keep_listed([&m](uint64_t s) { return m.live(s); });
 }
 
 // A purge of `filter` (empty: of everything) moves on the consumers whose messages it may have removed, as in nats-server: to the
 // first message that matches `filter` and was left (0: there is none) where all that they want matches it, else to the
 // beginning of the stream. `untold`: they have not heard of each message that went.
-void Consumer::purged(string_view filter, uint64_t first_left, bool untold) {
+Work Consumer::purged(string_view filter, uint64_t first_left, bool untold) {
   uint64_t floor = floor_stream_seq_;
-  if (untold) many_removed();
+  if (untold) co_await many_removed();
   bool within = false;
   if (!filter.empty() && !spec.filters.empty()) {
     auto is_within = [&](const std::string& f) { return subject_is_subset(f, filter); };
     auto is_concerned = [&](const std::string& f) { return is_within(f) || subject_is_subset(filter, f); };
     within = std::all_of(spec.filters.begin(), spec.filters.end(), is_within);
-    if (!within && std::none_of(spec.filters.begin(), spec.filters.end(), is_concerned)) return;
+    if (!within && std::none_of(spec.filters.begin(), spec.filters.end(), is_concerned)) co_return;
   }
   before_change();
   MessageStore& m = store();
@@ -386,8 +417,7 @@ void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliv
   if (!body.empty() && parse_nak_delay(body, delay)) {
     int64_t now = kernel().now.wall_ns;
     if (p->queued) {
-      p->queued = false;
-      redelivery_.erase(std::remove(redelivery_.begin(), redelivery_.end(), stream_seq), redelivery_.end());
+      redelivery_.take_out(p, pending_);
     }
     if (propose_deadline(stream_seq, now, saturated_sum(now, delay))) return;
     p = pending_.find(stream_seq);  // the log takes no delay: it comes at once
@@ -448,7 +478,7 @@ void Consumer::apply_delivered(Reader& in) {
 }
 
 void Consumer::forget(PendingDelivery* p) {
-  if (p->queued) redelivery_.erase(std::find(redelivery_.begin(), redelivery_.end(), p->stream_seq));
+  if (p->queued) redelivery_.take_out(p, pending_);
   pending_.erase(p);
 }
 
@@ -514,8 +544,8 @@ Work Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
   if (PendingDelivery* p = pending_.first()) consumer_seq = std::min(consumer_seq, p->consumer_seq - 1);
   floor_consumer_seq_ = std::max(floor_consumer_seq_, consumer_seq);
   if (!stream_.spec.keeps_all())  // also what was passed without a delivery
-    for (uint64_t s = next_match(passed + 1); s && s <= stream_seq; s = next_match(s + 1)) {
-      stream_.settle(s);
+    for (uint64_t at = passed + 1; at && at <= stream_seq;) {
+      if (uint64_t s = step_to_match(at); s && s <= stream_seq) stream_.settle(s);
       if (js_.share.spent()) co_await stream_.pause();
     }
   if (was_stalled && pull_subscription_) wake();
@@ -620,7 +650,13 @@ void Consumer::check() const {
     demand(store().live(p->stream_seq), "a pending delivery's message is gone");
     demand(self.matches(store().subject_of(p->stream_seq)) || in_strays, "a delivery of before a change of filters is not known as one");
   }
-  for (uint64_t seq : redelivery_) demand(self.pending_.find(seq), "a message is to be redelivered that is not pending");
+  size_t queued = 0;
+  redelivery_.each([&](uint64_t seq) {
+    PendingDelivery* p = self.pending_.find(seq);
+    demand(p && p->queued, "a message is to be redelivered that is not pending");
+    queued++;
+  });
+  demand(queued == redelivery_.size(), "the queue of redeliveries has lost count");
   for (uint64_t seq : exceeded_) demand(store().live(seq), "a message is gone that had all its deliveries");
   for (uint64_t seq : last_per_subject_) demand(store().live(seq), "a message is gone that was listed as the last of its subject");
   if (memo_.valid) {

@@ -3,6 +3,7 @@
 // entries of its stream's log; apply_*() are the state machine, the rest runs on the leader.
 #pragma once
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -13,6 +14,7 @@
 #include "message_store.hpp"
 #include "pending_table.hpp"
 #include "pull_request.hpp"
+#include "redelivery_queue.hpp"
 #include "specs.hpp"
 #include "subject_merge.hpp"
 #include "timers.hpp"
@@ -39,13 +41,15 @@ class Consumer {
   ~Consumer();
 
   // --- life
-  bool start_position(Reader& in);  // at creation, from the stream as it is
+  Work find_start(Reader in, bool& found);  // at creation, from the stream as it is
   bool find_start_time(Reader& in, uint64_t& start);
-  uint64_t first_filtered(uint64_t start);
-  void narrow_listed();                  // after a change of the filters
+  Work first_filtered(uint64_t& start);
+  Work list_last_per_subject(uint64_t& start);
+  Work narrow_listed();                  // after a change of the filters
   void attach();                         // subscriptions and timers, on the leader
   void detach(const char* farewell);     // farewell: status for waiting pulls ("409 Consumer Deleted")
   void update(std::string description, ConsumerSpec spec);
+  Work follow_update(const ConsumerSpec& old);
 
   // --- what clients send
   void on_pull(string_view reply, string_view header, string_view body);
@@ -81,9 +85,9 @@ class Consumer {
 
   // --- the stream changed
   void message_removed(uint64_t seq, uint32_t subject);  // before it leaves the store
-  void many_removed();                                   // after an expiry or a purge, each part of which
-  void uncount(uint64_t from, uint64_t to);              // was told before it left the store
-  void purged(string_view filter, uint64_t first_left, bool untold);
+  void uncount(uint64_t from, uint64_t to);              // the same of many, which only corrects what it has counted;
+  Work many_removed();                                   // follows when an expiry or a purge is over
+  Work purged(string_view filter, uint64_t first_left, bool untold);
 
   // --- what the stream's index of consumers goes by
   bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
@@ -133,6 +137,7 @@ class Consumer {
   void take_filters();
   bool few_subjects(uint64_t messages, std::vector<uint32_t>& ids);
   uint64_t next_match(uint64_t from);
+  uint64_t step_to_match(uint64_t& from);
   uint64_t next_to_deliver(bool& unfinished);
   uint64_t next_arrival(uint64_t from);
   uint64_t count_arrivals_above(uint64_t seq);
@@ -146,8 +151,9 @@ class Consumer {
   void queue_redelivery(PendingDelivery* p);
   static int64_t ack_wait_of(const ConsumerSpec& s, uint32_t deliveries);
   int64_t wait_ns(uint32_t deliveries) const;
-  void shift_deadlines(const ConsumerSpec& old);
-  void redeliver_all_pending();
+  Work keep_listed(std::function<bool(uint64_t)> keeps);
+  Work shift_deadlines(const ConsumerSpec& old);
+  Work redeliver_all_pending();
   int64_t unused_from_ns() const;
   int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
   Work acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
@@ -216,7 +222,7 @@ class Consumer {
   uint64_t snapshots_seen_;     // of the stream's: it was written in so many, or came later
 
   // Derived, and of the leader alone.
-  std::deque<uint64_t> redelivery_;
+  RedeliveryQueue redelivery_;
   WaitingRequests waiting_;
   ClientPin pin_;
   int64_t served_ns_ = 0;       // when serve_requests() last ran

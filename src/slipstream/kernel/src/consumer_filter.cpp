@@ -2,6 +2,7 @@
 // they do not let through wherever that can be had. A consumer that listens is told what arrives for it; one that catches up
 // follows its subjects when they are few among the messages, and looks at every message when they are not.
 #include <algorithm>
+#include <utility>
 
 #include "consumer.hpp"
 #include "jetstream.hpp"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr size_t kArrivalsMax = 1 << 16, kArrivalsAsideMax = 256;  // the latter while nobody waits
 constexpr uint64_t kVisitsPerSubject = 8;    // following a subject costs about as much as looking at so many messages
+constexpr uint64_t kVisitsPerStep = 32;
 constexpr size_t kPatternsMax = 4;           // more are matched all at once, by the stream's index
 constexpr uint64_t kSubjectsAtOnceMax = 4096;  // that are asked how many messages they have; also messages behind a count
 
@@ -67,18 +69,35 @@ uint64_t Consumer::next_arrival(uint64_t from) {
 
 // Smallest live sequence >= from that the filters let through; 0: none.
 uint64_t Consumer::next_match(uint64_t from) {
-  if (from == 0) return 0;  // behind the last sequence that there is
+  uint64_t found = 0;
+  while (from && !found) found = step_to_match(from);
+  return found;
+}
+
+// The same in steps, for work of several turns: 0 and `from` not 0 say that nothing was found yet. `from` moves behind what was
+// looked at, and becomes 0 at the end.
+uint64_t Consumer::step_to_match(uint64_t& from) {
   MessageStore& m = store();
-  if (spec.filters.empty()) return m.next_live(from);
-  if (wildcard_filters_.empty() && literal_filters_.size() == 1) {
+  uint64_t at = std::exchange(from, 0), found = 0;
+  if (at == 0) return 0;  // behind the last sequence that there is
+  if (spec.filters.empty()) {
+    found = m.next_live(at);
+  } else if (wildcard_filters_.empty() && literal_filters_.size() == 1) {
     uint32_t subject = m.find_subject(literal_filters_[0]);
-    return subject == kNoSubject ? 0 : m.next_on_subject(subject, from);
+    found = subject == kNoSubject ? 0 : m.next_on_subject(subject, at);
+  } else {
+    // What arrived is forgotten once it has been delivered; retention asks for that too.
+    uint64_t upto = std::min(m.last_seq(), std::max(arrivals_since_, cursor_)), visits = 0;
+    for (uint64_t s = at <= upto ? m.next_live(at) : 0; s && s <= upto; s = m.next_live(s + 1)) {
+      bool match = matches(m.subject_of(s));
+      if (!match && ++visits < kVisitsPerStep) continue;
+      from = s + 1;
+      return match ? s : 0;
+    }
+    found = next_arrival(std::max(at, upto + 1));
   }
-  // What arrived is forgotten once it has been delivered; retention asks for that too.
-  uint64_t upto = std::min(m.last_seq(), std::max(arrivals_since_, cursor_));
-  for (uint64_t s = from <= upto ? m.next_live(from) : 0; s && s <= upto; s = m.next_live(s + 1))
-    if (matches(m.subject_of(s))) return s;
-  return next_arrival(std::max(from, upto + 1));
+  if (found) from = found + 1;
+  return found;
 }
 
 // The same behind the cursor, for delivery. 0 with `unfinished` set: nothing yet, there is more to look at.

@@ -97,7 +97,9 @@ Work Stream::apply_remove_below(Reader in, Entry* entry) {
   if (!take_markers(in, seqs, markers)) co_return;
   if (!ttls_.any_never() && !leaves_markers(time_ns)) {
     co_await remove_below(below);
-    index.each_holder([](Consumer& c) { c.many_removed(); });
+    std::vector<Consumer*> holders;
+    index.each_holder([&](Consumer& c) { holders.push_back(&c); });
+    for (Consumer* c : holders) co_await c->many_removed();
   } else {
     for (uint64_t seq = oldest_mortal(); seq && seq < below; seq = store->next_live(seq + 1)) {
       if (!ttls_.never_ends(seq) && store->live(seq)) end_of_life(seq, time_ns, markers.count(seq));

@@ -12,6 +12,7 @@ constexpr int kMessagesPerRun = 2048;
 constexpr size_t kBytesPerRun = 2 << 20;          // then other consumers have their turn
 constexpr size_t kCongestedBytes = 4 << 20;       // pending output of the receiver at which delivery waits
 constexpr size_t kAckNumbersBytes = 5 * 20 + 4;    // of an acknowledgement's subject: five numbers and the dots between them
+constexpr int kExpiredPerTurn = 8192;             // deliveries of a consumer whose ack wait is over
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kPassAgainNs = 1'000'000'000;   // at least, where the log had no room for passing a message
 constexpr int64_t kLongestPauseNs = 1'000'000'000'000'000'000;  // of a rate limit near nothing: 31 years
@@ -246,27 +247,28 @@ uint64_t Consumer::next_redelivery() {
   while (!redelivery_.empty()) {
     uint64_t seq = redelivery_.front();
     PendingDelivery* p = pending_.find(seq);
-    if (p && !p->acking) {
+    if (!p->acking) {
       if (!had_all_deliveries(*p)) return seq;
       give_up(p);
     }
-    if (p) p->queued = false;
-    redelivery_.pop_front();
+    redelivery_.take_out(p, pending_);
   }
   return 0;
 }
 
 void Consumer::queue_redelivery(PendingDelivery* p) {
   if (p->queued || p->acking) return;
-  p->queued = true;
-  redelivery_.push_back(p->stream_seq);
+  redelivery_.push(p);
 }
 
-void Consumer::redeliver_all_pending() {
+Work Consumer::redeliver_all_pending() {
   std::vector<uint64_t> seqs;
   for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) seqs.push_back(p->stream_seq);
-  std::sort(seqs.begin(), seqs.end());
-  for (uint64_t seq : seqs) queue_redelivery(pending_.find(seq));
+  co_await sort_in_slices(seqs, js_.share);
+  for (uint64_t seq : seqs) {
+    if (PendingDelivery* p = pending_.find(seq)) queue_redelivery(p);
+    if (js_.share.spent()) co_await stream_.pause();
+  }
 }
 
 // Rate limit and replay at the original pace: true when this message is not due yet.
@@ -363,8 +365,7 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
   consumer_seq_++;
   delivered_ns_ = last_activity_ns_ = now;
   if (again) {
-    again->queued = false;
-    redelivery_.pop_front();
+    redelivery_.take_out(again, pending_);
     pending_.set_deliveries(again, deliveries);
     again->sent_ns = now;
     pending_.set_deadline(again, ack_deadline_ns(now, deliveries));
@@ -422,7 +423,8 @@ void Consumer::expire_deliveries() {
   before_change();
   int64_t now = kernel().now.wall_ns;
   std::vector<uint64_t> due;
-  for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now; p = pending_.earliest()) {
+  int left = kExpiredPerTurn;  // those behind them are due still, and so is the timer
+  for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now && left; p = pending_.earliest(), left--) {
     if (!p->acking && (!p->queued || had_all_deliveries(*p))) due.push_back(p->stream_seq);
     pending_.stop_timing(p);
   }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <exception>
 #include <utility>
+#include <vector>
 
 namespace slipstream {
 
@@ -95,5 +96,7 @@ class [[nodiscard]] Work {
   Handle handle_;
   std::coroutine_handle<> paused_;  // where it goes on; null: at the beginning
 };
+
+Work sort_in_slices(std::vector<uint64_t>& values, WorkShare& share);  // ascending
 
 }  // namespace slipstream

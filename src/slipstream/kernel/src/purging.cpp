@@ -31,6 +31,14 @@ void Stream::purge_within_entry(string_view filter, uint64_t keep) {
     uint32_t id = store->find_subject(filter);
     concerned = id == kNoSubject ? 0 : store->subject_state(id).count;
   }
+  auto remembered = [&](Consumer& c) { concerned += c.remembered(); };
+  if (concerned > kAtOnceMax) {
+    // not at once anyway
+  } else if (filter.empty() || has_wildcard(filter)) {
+    for (auto& [id, c] : consumers) remembered(*c);
+  } else {
+    index.each_wanting(filter, remembered);
+  }
   Work work = purge(std::string(filter), 0, keep);
   if (concerned > kAtOnceMax) return long_work_.push_back(std::move(work));
   removed_within_entry_ += concerned;
@@ -169,14 +177,18 @@ Work Stream::tell_purged(const std::string& filter, const std::vector<uint32_t>&
   bool untold = everything || removed > 1;
   if (everything || has_wildcard(filter)) {
     for (auto& [id, c] : consumers) {
-      c->purged(filter, first_left, untold);
-      if (js.share.spent(1 + c->remembered())) co_await pause();
+      co_await c->purged(filter, first_left, untold);
+      if (js.share.spent()) co_await pause();
     }
     co_return;
   }
-  index.each_wanting(filter, [&](Consumer& c) { c.purged(filter, first_left, untold); });
-  // The subject may have no message left, and so no number any more: all strays are asked then.
-  if (untold) index.each_stray(store->find_subject(filter), [](Consumer& c) { c.many_removed(); });
+  std::vector<Consumer*> told;
+  index.each_wanting(filter, [&](Consumer& c) { told.push_back(&c); });
+  for (Consumer* c : told) co_await c->purged(filter, first_left, untold);
+  if (!untold) co_return;
+  told.clear();  // The subject may have no message left, and so no number any more: all strays are asked then.
+  index.each_stray(store->find_subject(filter), [&](Consumer& c) { told.push_back(&c); });
+  for (Consumer* c : told) co_await c->many_removed();
 }
 
 // ------------------------------------------------------------------ limits

@@ -62,8 +62,8 @@ void Consumer::follow_delivered(Reader& in) {
 // The entry under way has passed what lies behind `passed_before_`.
 Work Consumer::settle_passed_list(Entry* entry) {
   uint64_t before = *std::exchange(passed_before_, {});
-  for (uint64_t s = next_match(before + 1); s && s <= applied_cursor_; s = next_match(s + 1)) {
-    stream_.settle(s);
+  for (uint64_t at = before + 1; at && at <= applied_cursor_;) {
+    if (uint64_t s = step_to_match(at); s && s <= applied_cursor_) stream_.settle(s);
     if (js_.share.spent()) co_await stream_.pause();
   }
   stream_.finish(entry, 0);
@@ -124,8 +124,8 @@ Work Stream::remove_consumer(uint32_t consumer_id, Entry* entry) {
   std::vector<uint64_t> own;
   bool visit_each = c->spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
   if (interest && !visit_each)
-    for (uint64_t s = c->next_match(from); s; s = c->next_match(s + 1)) {
-      own.push_back(s);
+    for (uint64_t at = from; at;) {
+      if (uint64_t s = c->step_to_match(at)) own.push_back(s);
       if (js.share.spent()) co_await pause();
     }
   if (interest && c->spec.opt_start_seq > 0)  // what lies before its start stays
@@ -151,15 +151,17 @@ Work Stream::update_consumer(uint32_t consumer_id, std::string text, ConsumerSpe
   if (Consumer* c = consumer(consumer_id)) {
     bool same_filters = next.filters == c->spec.filters;
     uint64_t from = std::max<uint64_t>(c->settled_upto(), 1);
+    const ConsumerSpec old = c->spec;
     if (!same_filters) index.remove(*c);
     c->update(std::move(text), std::move(next));
     if (!same_filters) {
       index.add(*c);
-      c->narrow_listed();
+      co_await c->narrow_listed();
       if (c->holds()) index.stray(*c);
       if (spec.retention == Retention::interest) co_await settle_from(from);
       lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // what a wider filter lets through was passed already
     }
+    co_await c->follow_update(old);
     c->held = entry && entry->token;
   }
   finish(entry, 0);
@@ -168,8 +170,8 @@ Work Stream::update_consumer(uint32_t consumer_id, std::string text, ConsumerSpe
 // A consumer goes on at `seq`: it has passed what its filters let through before.
 Work Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
   if (spec.retention == Retention::interest)
-    for (uint64_t s = c.next_match(1); s && s < seq; s = c.next_match(s + 1)) {
-      settle(s);
+    for (uint64_t at = 1; at && at < seq;) {
+      if (uint64_t s = c.step_to_match(at); s && s < seq) settle(s);
       if (js.share.spent()) co_await pause();
     }
   lingering_upto_ = std::max({lingering_upto_, store->last_seq(), seq - 1});  // which may lie beyond the end

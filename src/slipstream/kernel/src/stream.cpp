@@ -144,8 +144,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       return work(configure(std::move(text), std::move(next), entry));
     }
     case EntryKind::consumer_create:
-      apply_consumer_create(in, entry);
-      break;
+      return work(create_consumer(in, entry));
     case EntryKind::consumer_update: {
       uint32_t id = in.get32();
       std::string text(in.get_text());
@@ -224,19 +223,27 @@ int64_t Stream::apply_remove(Reader& in) {
   return was_there;
 }
 
-void Stream::apply_consumer_create(Reader& in, Entry* entry) {
+Work Stream::create_consumer(Reader in, Entry* entry) {
   uint32_t id = in.get32();
   std::string consumer_name(in.get_text()), text(in.get_text());
   ConsumerSpec cs;
-  if (!cs.decode(in)) return go_offline_at(kUnreadableConsumer);
+  if (!cs.decode(in)) {
+    go_offline_at(kUnreadableConsumer);
+    co_return;
+  }
   auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
-  if (!c->start_position(in))
-    return go_offline("the times of messages cannot be read, by which consumer " + consumer_name + " begins");
+  bool found = true;
+  co_await c->find_start(in, found);
+  if (!found) {
+    go_offline("the times of messages cannot be read, by which consumer " + consumer_name + " begins");
+    co_return;
+  }
   next_consumer_id = std::max(next_consumer_id, id + 1);
   c->held = entry && entry->token;
   if (entry) c->attach();
   index.add(*c);
   consumers[id] = std::move(c);
+  finish(entry, 0);
 }
 
 Work Stream::configure(std::string text, StreamSpec next, Entry* entry) {
@@ -363,7 +370,10 @@ bool Stream::load(Reader& in, uint16_t format) {
   for (auto& [id, c] : consumers) {
     index.add(*c);
     if (!c->holds()) continue;
-    c->many_removed();  // a snapshot of an earlier version may name messages that were gone
+    WorkShare at_once;
+    std::swap(at_once, js.share);
+    c->many_removed().go_on(js.share);  // a snapshot of an earlier version may name messages that were gone
+    std::swap(at_once, js.share);
     index.hold(*c);
     index.stray(*c);  // what waits may be from before a change of filters
   }

@@ -147,7 +147,7 @@ class Stream {
   bool level_is_met(string_view level) const;
   void apply_messages(Reader& in, Entry* entry);
   int64_t apply_remove(Reader& in);
-  void apply_consumer_create(Reader& in, Entry* entry);
+  Work create_consumer(Reader in, Entry* entry);
   void wake_after_append();
   Work apply_mirrored(Reader in, Entry* entry);
   Work apply_sourced(Reader in, Entry* entry);
