@@ -196,10 +196,7 @@ void Consumer::pass_damaged(uint64_t seq, PendingDelivery* again) {
 // The log has no room for what settles a delivery: it is looked at again after another wait.
 void Consumer::pass_later(PendingDelivery* p) {
   p->acking = false;
-  if (p->queued) {
-    p->queued = false;
-    redelivery_.erase(std::find(redelivery_.begin(), redelivery_.end(), p->stream_seq));
-  }
+  if (p->queued) redelivery_.take_out(p, pending_);
   pending_.set_deadline(p, saturated_sum(kernel().now.wall_ns, std::max(wait_ns(p->deliveries), kPassAgainNs)));
 }
 
