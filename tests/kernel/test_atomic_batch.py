@@ -189,4 +189,5 @@ def test_a_checkpoint_between_the_parts_and_their_commit(operation: int):
     survivor = Publisher(p.disk.image(Loss.all, 1), p.clock, sizes)
     survivor.node.kernel.check()
     found = [body[:2] for body in survivor.bodies()[1:]]
-    assert found == (expected if answer or found else [])
+    stored = answer is not None and "error" not in answer  # a failing disk may refuse it
+    assert found == (expected if stored or found else [])
