@@ -30,7 +30,7 @@ from slipstream.jetstream.json.nesting import flattened, is_deep
 from slipstream.jetstream.json.objects import GoStruct, to_json
 from slipstream.jetstream.json.syntax import fault_of_sequence
 from slipstream.jetstream.json.times import ZERO, format_time, from_unix_ns, parse_time
-from slipstream.jetstream.stream_config import Discard, StreamConfigRequest
+from slipstream.jetstream.stream_config import Discard, StreamConfigRequest, StreamSource
 
 # [request, text behind "invalid JSON: ", or null where the request was read], as answered to
 # STREAM.CREATE by nats-server 2.15.1.
@@ -193,3 +193,12 @@ def test_times_at_the_ends_of_the_calendar_have_a_text(text: str) -> None:
     assert -(2**63) <= time.unix_ns <= 2**63 - 1
     assert len(str(time)) >= len("0001-01-01T00:00:00Z")
     assert parse_time(str(time.in_utc())).unix_ns == time.unix_ns
+
+
+def test_null_in_a_list_is_the_zero_value_of_an_element() -> None:
+    """As in Go; each element is its own."""
+    text = b'{"name":"A","subject_transforms":[null,{"src":"a"},null]}'
+    source = decode(text, StreamSource)
+    shown = [(t.source, t.destination) for t in source.subject_transforms]
+    assert shown == [("", ""), ("a", ""), ("", "")]
+    assert source.subject_transforms[0] is not source.subject_transforms[2]

@@ -239,7 +239,8 @@ def _list_kind(
     element: Any, integer: Integer | None
 ) -> tuple[Bind, Callable[[Any], Any] | None, str]:
     bind_element, dump_element, element_type = _kind(element, integer)
-    zero: Any = {str: "", int: 0}.get(element)
+    is_struct = isinstance(element, type) and issubclass(element, GoStruct)
+    zero: Callable[[], Any] = element if is_struct or element in (str, int) else lambda: None
     go_type = f"[]{element_type}"
 
     def bind(value: Any, place: Place, present: Any, strict: bool) -> Any:
@@ -248,7 +249,7 @@ def _list_kind(
         if type(value) is not list:
             raise _without_literal(value, place, go_type)
         return [
-            bind_element(member, place.element(index), zero, strict)
+            bind_element(member, place.element(index), zero(), strict)
             for index, member in enumerate(value)
         ]
 
