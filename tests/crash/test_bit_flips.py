@@ -16,6 +16,7 @@ from functools import cache
 
 import pytest
 
+from disk_files import files, flip_in_only_segment
 from slipstream.cli.repair import repair
 from slipstream.cli.verify import Outcome, verify
 from slipstream.kernel import StoreError
@@ -65,21 +66,6 @@ def store(kind: str) -> SimDisk:
         node.turn()
         node.turn()
     return disk.image(Loss.none)
-
-
-def files(disk: SimDisk, folder: str = "") -> dict[str, int]:
-    """Sizes, by path."""
-    found = {}
-    for name in disk.list(folder):
-        path = f"{folder}/{name}" if folder else name
-        try:
-            handle = disk.open(path, OPEN_READ)
-        except IsADirectoryError:
-            found |= files(disk, path)
-            continue
-        found[path] = disk.size(handle)
-        disk.close(handle)
-    return {path: size for path, size in found.items() if size}
 
 
 def check_opened(node: SimulatedNode, path: str) -> None:
@@ -232,12 +218,7 @@ def test_a_consumer_passes_a_damaged_message_and_it_stays() -> None:
     for _ in range(20):
         node.turn()
     node.kernel.stop()
-    (name,) = [n for n in disk.list("streams/0000000000000001") if n.endswith(".segment")]
-    path = f"streams/0000000000000001/{name}"
-    handle = disk.open(path, OPEN_READ)
-    content = disk.pread(handle, disk.size(handle), 0)
-    disk.close(handle)
-    disk.flip_bit(path, content.index(b"message 4 ") + 30, 2)
+    flip_in_only_segment(disk, b"message 4 ", 30, 2)
     for _ in range(2):
         node = SimulatedNode(disk.image(Loss.none), SimulatedClock())
         node.pull("W", "c", 20)

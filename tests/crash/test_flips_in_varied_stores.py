@@ -17,6 +17,7 @@ from collections import Counter
 
 import pytest
 
+from disk_files import files
 from slipstream.cli.repair import Report, repair
 from slipstream.cli.verify import Outcome, ranges, verify
 from slipstream.kernel import StoreError
@@ -31,7 +32,6 @@ from varied_store import (
     Content,
     VariedStore,
     content_of,
-    files,
     message_of,
     varied_store,
 )

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import pytest
 
-from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
+from disk_files import flip_in_only_segment
+from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.kernel.values import DamagedMessage
 from slipstream.testing.simulated_node import SimulatedClock, SimulatedNode, stream_spec
 
@@ -32,12 +33,7 @@ def damaged_node() -> SimulatedNode:
     for _ in range(20):
         node.turn()
     node.kernel.stop()
-    (name,) = [n for n in disk.list("streams/0000000000000001") if n.endswith(".segment")]
-    path = f"streams/0000000000000001/{name}"
-    handle = disk.open(path, OPEN_READ)
-    content = disk.pread(handle, disk.size(handle), 0)
-    disk.close(handle)
-    disk.flip_bit(path, content.index(b"body of message %d" % DAMAGED) + 3, 1)
+    flip_in_only_segment(disk, b"body of message %d" % DAMAGED, 3, 1)
     return SimulatedNode(disk.image(Loss.none), SimulatedClock())
 
 

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from functools import cache
 
-from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk, read_back
+from slipstream.kernel._kernel import Loss, SimDisk, read_back
 from slipstream.kernel.values import StoreKeys
 from slipstream.server.store_keys import Passphrases, unlock
 from slipstream.testing.simulated_node import (
@@ -155,18 +155,3 @@ def content_of(node: SimulatedNode, stream: int) -> tuple[Content, list[int]]:
             messages[seq] = (message.subject, message.header, message.body)
     assert len(messages) == read
     return Content(node.kernel.canonical_states()[stream], messages), damaged
-
-
-def files(disk: SimDisk, folder: str = "") -> dict[str, int]:
-    """Sizes of all files that hold something, by path."""
-    found = {}
-    for name in disk.list(folder):
-        path = f"{folder}/{name}" if folder else name
-        try:
-            handle = disk.open(path, OPEN_READ)
-        except IsADirectoryError:
-            found |= files(disk, path)
-            continue
-        found[path] = disk.size(handle)
-        disk.close(handle)
-    return {path: size for path, size in found.items() if size}

@@ -14,8 +14,9 @@ import os
 import resource
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -90,6 +91,22 @@ async def all_are_there(client: Client, last: dict[str, int]) -> None:
         assert "error" not in found, found
 
 
+def killed_and_found_again(
+    run: Callable[[ServerProcess], Coroutine[Any, Any, dict[str, int]]],
+) -> None:
+    """What `run` says was acknowledged is there after a kill and another start."""
+
+    async def found_again(server: ServerProcess, last: dict[str, int]) -> None:
+        async with connected(server) as client:
+            await all_are_there(client, last)
+
+    with ServerProcess(["-js"]) as server:
+        last = asyncio.run(run(server))
+        server.kill()
+        server.start()
+        asyncio.run(found_again(server, last))
+
+
 def test_too_many_open_files() -> None:
     async def run(server: ServerProcess) -> dict[str, int]:
         async with connected(server) as client:
@@ -105,15 +122,7 @@ def test_too_many_open_files() -> None:
             assert page(server, "/healthz")[0] == 200
             return last
 
-    async def found_again(server: ServerProcess, last: dict[str, int]) -> None:
-        async with connected(server) as client:
-            await all_are_there(client, last)
-
-    with ServerProcess(["-js"]) as server:
-        last = asyncio.run(run(server))
-        server.kill()
-        server.start()
-        asyncio.run(found_again(server, last))
+    killed_and_found_again(run)
 
 
 def test_a_limit_of_a_files_size() -> None:
@@ -141,15 +150,7 @@ def test_a_limit_of_a_files_size() -> None:
             assert page(server, "/healthz")[0] == 200
             return last
 
-    async def found_again(server: ServerProcess, last: dict[str, int]) -> None:
-        async with connected(server) as client:
-            await all_are_there(client, last)
-
-    with ServerProcess(["-js"]) as server:
-        last = asyncio.run(run(server))
-        server.kill()
-        server.start()
-        asyncio.run(found_again(server, last))
+    killed_and_found_again(run)
 
 
 def remount(small: SmallDisk, how: str) -> None:
