@@ -42,13 +42,10 @@ void Stream::propose_batch(string_view messages, uint32_t count, bool end_only, 
   payload.put64((uint64_t)entry_time_ns()), payload.put32(count), payload.put32(parts);
   payload.append(part.view().substr(1));
   bytes += payload.size();
-  replies.put64(bytes);
   replies.put_text(reply);
   replies.put_text(ack_fields);
   js.recycle(std::move(part));
-  count_in_flight(count, (int64_t)bytes);
-  if (js.propose(group, EntryKind::batch_commit, std::move(payload), true, 0, std::move(replies))) return;
-  count_in_flight(-(int64_t)count, -(int64_t)bytes);
+  if (js.propose(group, EntryKind::batch_commit, std::move(payload), true, 0, std::move(replies))) return begin_flight(count, bytes);
   answer_error(reply, js.refusal());
 }
 
@@ -182,7 +179,7 @@ void Stream::apply_batch_part(Reader& in) {
   batch_part_count_++;
 }
 
-Work Stream::apply_batch_commit(Reader in, Entry* entry) {
+Work Stream::apply_batch_commit(Reader in, const Proposal* mine) {
   int64_t time_ns = (int64_t)in.get64();
   uint32_t count = in.get32(), parts = in.get32();
   string_view last_part = in.get_bytes(in.left());
@@ -198,12 +195,13 @@ Work Stream::apply_batch_commit(Reader in, Entry* entry) {
   if (group.offline) co_return;
   batch_parts_.reset();
   batch_part_count_ = 0;
-  if (!entry) co_return;
-  Reader replies(entry->replies.view());
-  count_in_flight(-(int64_t)count, -(int64_t)replies.get64());
-  string_view reply = replies.get_text();
-  if (!verdict.error) verdict.ack_fields = replies.get_text();
-  if (!reply.empty()) answer_verdict(reply, verdict);
+  if (mine) {
+    end_flight(*mine);
+    Reader replies(mine->replies.view());
+    string_view reply = replies.get_text();
+    if (!verdict.error) verdict.ack_fields = replies.get_text();
+    if (!reply.empty()) answer_verdict(reply, verdict);
+  }
   wake_after_append();
 }
 

@@ -514,7 +514,7 @@ void Consumer::apply_acks(Reader& in) {
   if (was_stalled && pull_subscription_) wake();
 }
 
-Work Consumer::apply_ack_all(Reader in, Entry* entry) {
+Work Consumer::apply_ack_all(Reader in, const Proposal* mine) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
   co_await acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
@@ -522,7 +522,7 @@ Work Consumer::apply_ack_all(Reader in, Entry* entry) {
     p->acking = false;
     pending_.set_deadline(p, p->deadline_ns);
   }
-  stream_.finish(entry, 0);
+  stream_.finish(mine, 0);
 }
 
 Work Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns) {

@@ -73,14 +73,14 @@ class Consumer {
   void apply_delivered(Reader& in);      // while recovering; the leader did it when it delivered
   void follow_delivered(Reader& in);     // then, and on the leader: what the log now says was delivered (retention.cpp)
   void apply_acks(Reader& in);
-  Work apply_ack_all(Reader in, Entry* entry);
+  Work apply_ack_all(Reader in, const Proposal* mine);
   void apply_deadline(Reader& in);
   void apply_exceeded(Reader& in);
-  Work apply_ack_flow(Reader in, Entry* entry);
-  Work apply_reset(Reader in, Entry* entry);  // its result is the sequence that comes next
+  Work apply_ack_flow(Reader in, const Proposal* mine);
+  Work apply_reset(Reader in, const Proposal* mine);  // its result is the sequence that comes next
   // Of a consumer with the last message of each subject, on streams that keep what is wanted: its list is used up.
   bool has_passed_list() const { return passed_before_.has_value(); }
-  Work settle_passed_list(Entry* entry);
+  Work settle_passed_list(const Proposal* mine);
   size_t remembered() const { return pending_.size(); }
 
   // --- the stream changed

@@ -18,7 +18,7 @@ bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
   return proposed;
 }
 
-Work Consumer::apply_reset(Reader in, Entry* entry) {
+Work Consumer::apply_reset(Reader in, const Proposal* mine) {
   uint64_t seq = reset_to(in.get64());
   co_await stream_.settle_behind_reset(*this, seq);
   if (pull_subscription_) {
@@ -27,8 +27,8 @@ Work Consumer::apply_reset(Reader in, Entry* entry) {
     rearm();
     wake();
   }
-  held = entry && entry->token;
-  stream_.finish(entry, (int64_t)seq);
+  held = mine && mine->token;
+  stream_.finish(mine, (int64_t)seq);
 }
 
 uint64_t Consumer::reset_to(uint64_t seq) {

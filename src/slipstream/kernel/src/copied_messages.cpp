@@ -19,20 +19,21 @@ int64_t Stream::entry_time_ns() {
 }
 
 bool Stream::propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who) {
-  int64_t bytes = (int64_t)payload.size();
+  uint64_t bytes = payload.size();
   if (!js.propose(group, kind, std::move(payload), true, 0, std::move(who), false, spec.persist_async)) return false;
-  count_in_flight(0, bytes);
+  begin_flight(0, bytes);
   return true;
 }
 
-void Stream::copies_applied(Entry* entry, uint64_t count, bool refused) {
-  if (!entry) return;
-  count_in_flight(0, -(int64_t)entry->payload.size());
-  Reader who(entry->replies.view());
-  auto it = feeds.find(who.get32());
-  if (it != feeds.end()) {
-    it->second->applied(count, refused);
-    if (it->second->closed) forget_feed(it->first);
+void Stream::copies_applied(const Proposal* mine, uint64_t count, bool refused) {
+  if (mine) {
+    end_flight(*mine);
+    Reader who(mine->replies.view());
+    auto it = feeds.find(who.left() ? who.get32() : 0);
+    if (it != feeds.end()) {
+      it->second->applied(count, refused);
+      if (it->second->closed) forget_feed(it->first);
+    }
   }
   wake_after_append();
 }
@@ -67,7 +68,7 @@ bool Stream::feed_under_way(string_view source) const {
 
 // ------------------------------------------------------------------ applying
 
-Work Stream::apply_mirrored(Reader in, Entry* entry) {
+Work Stream::apply_mirrored(Reader in, const Proposal* mine) {
   uint64_t after = in.get64(), skip_to = in.get64(), count = 0;
   bool refused = !spec.mirror || store->last_seq() != after;
   if (!refused && skip_to > after) store->skip(skip_to, store->last_time_ns());
@@ -85,10 +86,10 @@ Work Stream::apply_mirrored(Reader in, Entry* entry) {
     if (long_work_asked()) co_await do_long_work();
     refused |= verdict.error != nullptr;
   }
-  copies_applied(entry, count, refused);
+  copies_applied(mine, count, refused);
 }
 
-Work Stream::apply_sourced(Reader in, Entry* entry) {
+Work Stream::apply_sourced(Reader in, const Proposal* mine) {
   uint64_t after = in.get64(), count = 0;
   int64_t time_ns = (int64_t)in.get64();
   bool restart = in.get8();
@@ -112,7 +113,7 @@ Work Stream::apply_sourced(Reader in, Entry* entry) {
     position.seq = origin_seq;
     if (position.identity != identity) position.identity = identity;
   }
-  copies_applied(entry, count, refused);
+  copies_applied(mine, count, refused);
 }
 
 // What the origin has judged is not judged again; what this stream's own limits say is.
@@ -166,7 +167,7 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
   std::string rewritten;
   if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, header, rewritten);
   if ((v.error = check_room(subject, header.size(), body.size(), !h.rollup.empty()))) return;
-  bool republishes = republish_ && leading_;
+  bool republishes = republish_ && leads_;
   uint64_t previous = republishes ? last_on_literal(subject) : 0;
   if (!store->append(seq, time_ns, subject, header, body)) return append_failed();
   if (spec.counter) counters_.set(store->appended_subject(), seq, std::move(counted.now));

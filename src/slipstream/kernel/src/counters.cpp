@@ -132,7 +132,7 @@ const PublishError* Stream::count(string_view subject, string_view header, strin
   CounterTotal last;
   uint32_t id = store->find_subject(subject);
   if (!total_certain(*store, counters_, id, last)) {
-    if (!leading_) go_offline("the total of counter " + std::string(subject) + " is perhaps that of a message that cannot be read");
+    if (!leads_) go_offline("the total of counter " + std::string(subject) + " is perhaps that of a message that cannot be read");
     return &kCounterBroken;
   }
   if (id != kNoSubject) {
@@ -140,7 +140,7 @@ const PublishError* Stream::count(string_view subject, string_view header, strin
     CounterTotals::Known known = counters_.find(id, seq, last);
     if (known == CounterTotals::Known::unread)
       go_offline("the total of counter " + std::string(subject) + " cannot be read from message " + std::to_string(seq));
-    else if (known == CounterTotals::Known::no && leading_)
+    else if (known == CounterTotals::Known::no && leads_)
       propose_total(seq);
     if (known != CounterTotals::Known::yes) return &kCounterBroken;
   }

@@ -71,7 +71,7 @@ bool Stream::take_markers(Reader& in, const std::vector<uint64_t>& seqs, std::se
   return true;
 }
 
-Work Stream::apply_expire(Reader in, Entry* entry) {
+Work Stream::apply_expire(Reader in, const Proposal* mine) {
   std::set<uint64_t> seqs, markers;
   for (uint32_t n = in.get32(); n && in.ok(); n--) seqs.insert(in.get64());
   int64_t time_ns = in.left() ? (int64_t)in.get64() : 0;
@@ -82,12 +82,12 @@ Work Stream::apply_expire(Reader in, Entry* entry) {
     if (js.share.spent()) co_await pause();
   }
   ttls_.forget(seqs);
-  removal_done();
-  finish(entry, 0);
+  removal_done(mine);
+  finish(mine, 0);
 }
 
 // The age limit; messages that are to stay for ever stay.
-Work Stream::apply_remove_below(Reader in, Entry* entry) {
+Work Stream::apply_remove_below(Reader in, const Proposal* mine) {
   uint64_t below = in.get64();
   int64_t time_ns = in.left() ? (int64_t)in.get64() : 0;
   std::vector<uint64_t> seqs;
@@ -107,12 +107,12 @@ Work Stream::apply_remove_below(Reader in, Entry* entry) {
       if (js.share.spent()) co_await pause();
     }
   }
-  removal_done();
-  finish(entry, 0);
+  removal_done(mine);
+  finish(mine, 0);
 }
 
-void Stream::removal_done() {
-  if (leading_ && removals_inflight_) removals_inflight_--;
+void Stream::removal_done(const Proposal* mine) {
+  if (mine && removals_inflight_) removals_inflight_--;
   arm_age_timer();
 }
 

@@ -59,10 +59,10 @@ void Consumer::propose_ack_flow(string_view header) {
   js_.propose(stream_.group, EntryKind::ack_flow, std::move(payload), false, 0, {}, true);
 }
 
-Work Consumer::apply_ack_flow(Reader in, Entry* entry) {
+Work Consumer::apply_ack_flow(Reader in, const Proposal* mine) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   co_await acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
-  stream_.finish(entry, 0);
+  stream_.finish(mine, 0);
 }
 
 }  // namespace slipstream

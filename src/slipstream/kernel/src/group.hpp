@@ -41,14 +41,20 @@ enum class EntryKind : uint8_t {
 
 constexpr uint64_t kUnwritten = UINT64_MAX;
 
+// What the leader that proposed an entry remembers of it. It ends with its reign, or its process; the entry does not.
+struct Proposal {
+  uint64_t token = 0;           // Python waits
+  Buffer replies;               // who is answered when it is applied; layout by kind
+  uint64_t messages = 0, bytes = 0;  // counted as in flight until then
+};
+
 struct Entry {
   EntryKind kind;
   uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged, kUnwritten while it waits for room
   bool durable = false, reserve = false;
   bool relaxed = false;         // durable, but only written: of a stream with persist_mode async
-  uint64_t token = 0;           // Python waits
   Buffer payload;
-  Buffer replies;               // who is answered when it is applied; layout by kind
+  Proposal proposal;
 };
 
 struct Group {

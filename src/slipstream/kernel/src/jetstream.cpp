@@ -185,9 +185,9 @@ bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool dur
   e.durable = durable && logged;
   e.relaxed = relaxed;
   e.reserve = reserve;
-  e.token = token;
   e.payload = std::move(payload);
-  e.replies = std::move(replies);
+  e.proposal.token = token;
+  e.proposal.replies = std::move(replies);
   if (logged && (must_wait || !append(group, e))) {
     e.end = kUnwritten;
     unwritten_.emplace_back(group.id, e.index);
@@ -263,10 +263,10 @@ bool JetStream::apply_first(Group& g) {
   note_change(g);
   Reader in(e.payload.view());
   if (g.id == 0) {
-    apply_meta(e.kind, in, &e);
+    apply_meta(e.kind, in, &e.proposal);
   } else if (Stream* s = stream(g.id)) {
     if (s->working()) s->go_on();
-    else s->apply(e.kind, in, &e);
+    else s->apply(e.kind, in, &e.proposal);
     s->count_bytes();
     if (g.offline) [[unlikely]] s->abandon(e);
     if (s->working()) {
@@ -279,7 +279,7 @@ bool JetStream::apply_first(Group& g) {
   if (applied_log && g.logged) [[unlikely]]
     applied_log->push_back({g.id, g.term, e.index, (uint8_t)e.kind, std::string(e.payload.view())});
   recycle(std::move(e.payload));
-  recycle(std::move(e.replies));
+  recycle(std::move(e.proposal.replies));
   g.inflight.pop_front();
   return true;
 }
@@ -296,7 +296,7 @@ WorkShare JetStream::search_share() const {
   return fresh;
 }
 
-void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
+void JetStream::apply_meta(EntryKind kind, Reader& in, const Proposal* mine) {
   uint64_t id = in.get64();
   if (kind == EntryKind::stream_create) {
     std::string account(in.get_text()), name(in.get_text()), description(in.get_text());
@@ -308,7 +308,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
     if (s->spec.first_seq > 0) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);
-    if (entry) s->attach();
+    if (leads_groups()) s->lead();
     note_change(s->group);
     streams_[id] = std::move(s);
   } else if (kind == EntryKind::stream_delete) {
@@ -317,7 +317,7 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, Entry* entry) {
     return fail("the log of the server's streams has an entry of kind " + std::to_string((int)kind) +
                 ", which this version does not know: an entry is never skipped");
   }
-  if (entry && entry->token) committed(entry->token, 0);
+  if (mine && mine->token) committed(mine->token, 0);
 }
 
 void JetStream::drop_stream(uint64_t id) {
@@ -334,7 +334,7 @@ void JetStream::drop_stream(uint64_t id) {
   if (kept_ && kept_->streams().count(id)) erase_when_synced([this, id] { kept_->drop(id); });
   // Whoever waits for an entry of this stream that can no more be applied is answered through its closing.
   for (Entry& e : s.group.inflight)
-    if (e.token) committed(e.token, 0);
+    if (e.proposal.token) committed(e.proposal.token, 0);
   busy_ = true;  // the caller may be walking active_, which has just moved
   if (in_checkpoint(id)) {
     dropped_stores_.push_back({id, std::move(s.store)});
@@ -378,9 +378,8 @@ uint64_t JetStream::create_stream(uint64_t token, Account& account, string_view 
   if (!spec.memory) return propose(meta_, EntryKind::stream_create, std::move(p), true, token, {}, true) ? id : 0;
   // A memory stream on one node lives as long as the process: nothing about it is logged.
   Reader in(p.view());
-  Entry e;
-  e.token = token;
-  apply_meta(EntryKind::stream_create, in, &e);
+  Proposal mine{.token = token};
+  apply_meta(EntryKind::stream_create, in, &mine);
   return id;
 }
 

@@ -121,13 +121,15 @@ class JetStream {
   TimeZones time_zones;
   uint64_t open_batches = 0, open_fast_batches = 0, staged_bytes = 0, bytes_in_flight = 0;  // of all streams
   DirectGets direct_gets;
+  // Of what this server applies: not while it recovers, nor as a follower.
+  bool leads_groups() const { return !recovering_ && !options_.follows; }
   bool relaxed() const { return options_.sync_interval_ns > 0; }
 
  private:
   bool prepare_folder(std::string& error);
   bool recover(std::string& error);
   void recover_record(const JournalRecord& record);
-  void apply_meta(EntryKind kind, Reader& in, Entry* entry);
+  void apply_meta(EntryKind kind, Reader& in, const Proposal* mine);
   bool append(Group& group, Entry& e);
   void append_unwritten();
   void release_offline_streams();

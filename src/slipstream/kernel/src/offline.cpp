@@ -27,9 +27,9 @@ void Stream::refuse_offline(string_view reply) {
 
 // Whoever waits for it is told. What became of it is open: the journal may have it, and a restart apply it.
 void Stream::give_up(Entry& e) {
-  if (e.token) js.abandoned(e.token, offline_reason_);
+  if (e.proposal.token) js.abandoned(e.proposal.token, offline_reason_);
   if (e.kind != EntryKind::messages) return;
-  Reader replies(e.replies.view());
+  Reader replies(e.proposal.replies.view());
   while (replies.left()) refuse_offline(replies.get_bytes(replies.get16()));
 }
 
@@ -37,7 +37,7 @@ void Stream::give_up(Entry& e) {
 void Stream::abandon(Entry& e) {
   work_.reset();
   long_work_.clear();
-  e.replies.clear();
+  e.proposal.replies.clear();
   give_up(e);
 }
 
@@ -47,9 +47,8 @@ void Stream::release_offline() {
   while (replies.left()) refuse_offline(replies.get_bytes(replies.get16()));
   open_count_ = 0;
   open_.clear(), open_replies_.clear();
-  for (Entry& e : group.inflight) give_up(e);
+  for (Entry& e : group.inflight) give_up(e), end_flight(e.proposal);
   group.inflight.clear();
-  count_in_flight(-(int64_t)inflight_messages_, -(int64_t)inflight_bytes_);
   work_.reset();
   long_work_.clear();
   close_feeds();

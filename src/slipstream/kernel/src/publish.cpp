@@ -70,10 +70,19 @@ bool Stream::is_full() const {
          js.bytes_in_flight >= kInflightBytes;
 }
 
-void Stream::count_in_flight(int64_t messages, int64_t bytes) {
-  inflight_messages_ += (uint64_t)messages;
-  inflight_bytes_ += (uint64_t)bytes;
-  js.bytes_in_flight += (uint64_t)bytes;
+// Of the entry that was proposed last.
+void Stream::begin_flight(uint64_t messages, uint64_t bytes) {
+  Proposal& mine = group.inflight.back().proposal;
+  mine.messages = messages, mine.bytes = bytes;
+  inflight_messages_ += messages;
+  inflight_bytes_ += bytes;
+  js.bytes_in_flight += bytes;
+}
+
+void Stream::end_flight(const Proposal& mine) {
+  inflight_messages_ -= mine.messages;
+  inflight_bytes_ -= mine.bytes;
+  js.bytes_in_flight -= mine.bytes;
 }
 
 bool Stream::too_large(size_t header, size_t body) const {
@@ -114,11 +123,9 @@ void Stream::seal() {
   if (open_count_ == 0) return;
   store64(open_.data(), (uint64_t)entry_time_ns());
   store32(open_.data() + 8, open_count_);
-  int64_t count = open_count_, bytes = (int64_t)open_.size();
-  count_in_flight(count, bytes);
-  open_count_ = 0;
-  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async)) return;
-  count_in_flight(-count, -bytes);
+  uint64_t count = std::exchange(open_count_, 0), bytes = open_.size();
+  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async))
+    return begin_flight(count, bytes);
   refuse_messages(open_.view(), open_replies_.view());
 }
 
@@ -140,21 +147,17 @@ void Stream::refuse_messages(string_view payload, string_view reply_subjects) {
 }
 
 void Stream::withdrawn(const Entry& entry) {
-  Reader in(entry.payload.view()), replies(entry.replies.view());
+  Reader replies(entry.proposal.replies.view());
+  end_flight(entry.proposal);
   switch (entry.kind) {
     case EntryKind::messages:
-      in.get64();
-      count_in_flight(-(int64_t)in.get32(), -(int64_t)entry.payload.size());
-      refuse_messages(entry.payload.view(), entry.replies.view());
+      refuse_messages(entry.payload.view(), entry.proposal.replies.view());
       break;
     case EntryKind::batch_commit:
-      in.get64();
-      count_in_flight(-(int64_t)in.get32(), -(int64_t)replies.get64());
       answer_error(replies.get_text(), js.refusal());
       break;
     case EntryKind::mirrored:
     case EntryKind::sourced:
-      count_in_flight(0, -(int64_t)entry.payload.size());
       if (auto feed = feeds.find(replies.get32()); feed != feeds.end()) {
         feed->second->withdrawn(replies.get32());
         if (feed->second->closed) forget_feed(feed->first);
@@ -218,10 +221,10 @@ void Stream::advise_batch_abandoned(const std::string& batch, const char* reason
 
 // ------------------------------------------------------------------ applying
 
-void Stream::apply_messages(Reader& in, Entry* entry) {
+void Stream::apply_messages(Reader& in, const Proposal* mine) {
   int64_t time_ns = (int64_t)in.get64();
   uint32_t count = in.get32();
-  Reader replies(entry ? entry->replies.view() : string_view());
+  Reader replies(mine ? mine->replies.view() : string_view());
   LoggedMessage m;
   for (uint32_t i = 0; i < count && in.ok(); i++) {
     if (!m.decode(in)) return go_offline_at(kUndecodable);
@@ -230,20 +233,20 @@ void Stream::apply_messages(Reader& in, Entry* entry) {
     if (!ended) apply_one(time_ns, m, verdict);
     if (group.offline) return;  // what became of it will be known when this entry can be applied
     if (long_work_asked()) [[unlikely]]
-      return work(apply_slowly(time_ns, i, count, in, replies, m, ended, std::move(verdict), entry));
+      return work(apply_slowly(time_ns, i, count, in, replies, m, ended, std::move(verdict), mine));
     if (verdict.error && m.in_fast_batch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
-    if (entry) answer_applied(replies, m, ended, verdict);
+    if (replies.left()) answer_applied(replies, m, ended, verdict);
   }
-  messages_applied(count, entry);
+  messages_applied(mine);
 }
 
 // The rest of an entry from its message `at` on, which has asked for work that may take several turns: it is answered behind that.
 Work Stream::apply_slowly(int64_t time_ns, uint32_t at, uint32_t count, Reader in, Reader replies, LoggedMessage m, bool ended,
-                          PublishVerdict verdict, Entry* entry) {
+                          PublishVerdict verdict, const Proposal* mine) {
   for (;;) {
     co_await do_long_work();
     if (verdict.error && m.in_fast_batch && m.fast.gap_fail) ended_fast_batches_[m.fast.number] = group.applied;
-    if (entry) answer_applied(replies, m, ended, verdict);
+    if (replies.left()) answer_applied(replies, m, ended, verdict);
     if (++at == count || !in.ok()) break;
     if (!m.decode(in)) {
       go_offline_at(kUndecodable);
@@ -255,7 +258,7 @@ Work Stream::apply_slowly(int64_t time_ns, uint32_t at, uint32_t count, Reader i
     if (group.offline) co_return;
     if (js.share.spent()) co_await pause();
   }
-  messages_applied(count, entry);
+  messages_applied(mine);
 }
 
 void Stream::answer_applied(Reader& replies, const LoggedMessage& m, bool ended, const PublishVerdict& verdict) {
@@ -265,9 +268,8 @@ void Stream::answer_applied(Reader& replies, const LoggedMessage& m, bool ended,
   else if (fast_) ended ? fast_->ended(reply) : fast_->applied(reply, m, verdict);
 }
 
-void Stream::messages_applied(uint32_t count, Entry* entry) {
-  if (!entry) return;
-  count_in_flight(-(int64_t)count, -(int64_t)entry->payload.size());
+void Stream::messages_applied(const Proposal* mine) {
+  if (mine) end_flight(*mine);
   wake_after_append();
 }
 
@@ -279,6 +281,7 @@ bool Stream::ended_fast_batch(const LoggedMessage& m) {
 }
 
 void Stream::wake_after_append() {
+  if (!leads_) return;
   if (schedules_.next_ns() != ScheduleMark::kNever) arm_schedule_timer();
   if ((spec.max_age_ns > 0 && !age_timer_.armed()) || ttls_.next_end_ns() != armed_end_ns_) arm_age_timer();
   wake_consumers();
@@ -389,7 +392,7 @@ void Stream::store_one(int64_t time_ns, const LoggedMessage& m, const PublishHea
   int64_t ttl_s = kTtlNone;
   if (!h.ttl.empty()) parse_ttl(h.ttl, ttl_s);
   if (spec.delete_marker_ttl_ns > 0) raise_ttl(ttl_s, header, with_ttl);
-  bool republishes = republish_ && leading_;
+  bool republishes = republish_ && leads_;
   uint64_t previous = republishes ? last_on_literal(m.subject) : 0;
   v.seq = store->last_seq() + 1;
   if (!store->append(v.seq, time_ns, m.subject, header, body)) return append_failed();

@@ -18,10 +18,10 @@ constexpr uint64_t kAtOnceMax = 256;         // messages of a roll-up that go wi
 
 }  // namespace
 
-Work Stream::apply_purge(std::string filter, uint64_t seq, uint64_t keep, Entry* entry) {
+Work Stream::apply_purge(std::string filter, uint64_t seq, uint64_t keep, const Proposal* mine) {
   uint64_t before = store->messages();
   co_await purge(std::move(filter), seq, keep);
-  finish(entry, (int64_t)(before - store->messages()));
+  finish(mine, (int64_t)(before - store->messages()));
 }
 
 // That a message asks for: a few messages go at once, more of them before the next message is applied.

@@ -60,13 +60,13 @@ void Consumer::follow_delivered(Reader& in) {
 }
 
 // The entry under way has passed what lies behind `passed_before_`.
-Work Consumer::settle_passed_list(Entry* entry) {
+Work Consumer::settle_passed_list(const Proposal* mine) {
   uint64_t before = *std::exchange(passed_before_, {});
   for (uint64_t at = before + 1; at && at <= applied_cursor_;) {
     if (uint64_t s = step_to_match(at); s && s <= applied_cursor_) stream_.settle(s);
     if (js_.share.spent()) co_await stream_.pause();
   }
-  stream_.finish(entry, 0);
+  stream_.finish(mine, 0);
 }
 
 bool Stream::needed(uint64_t seq, uint32_t subject) {
@@ -113,10 +113,10 @@ Work Stream::settle_from(uint64_t seq) {
   }
 }
 
-Work Stream::remove_consumer(uint32_t consumer_id, Entry* entry) {
+Work Stream::remove_consumer(uint32_t consumer_id, const Proposal* mine) {
   Consumer* c = consumer(consumer_id);
   if (!c) {
-    finish(entry, 0);
+    finish(mine, 0);
     co_return;
   }
   bool interest = spec.retention == Retention::interest;
@@ -144,10 +144,10 @@ Work Stream::remove_consumer(uint32_t consumer_id, Entry* entry) {
       if (js.share.spent()) co_await pause();
     }
   }
-  finish(entry, 0);
+  finish(mine, 0);
 }
 
-Work Stream::update_consumer(uint32_t consumer_id, std::string text, ConsumerSpec next, Entry* entry) {
+Work Stream::update_consumer(uint32_t consumer_id, std::string text, ConsumerSpec next, const Proposal* mine) {
   if (Consumer* c = consumer(consumer_id)) {
     bool same_filters = next.filters == c->spec.filters;
     uint64_t from = std::max<uint64_t>(c->settled_upto(), 1);
@@ -162,9 +162,9 @@ Work Stream::update_consumer(uint32_t consumer_id, std::string text, ConsumerSpe
       lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // what a wider filter lets through was passed already
     }
     co_await c->follow_update(old);
-    c->held = entry && entry->token;
+    c->held = mine && mine->token;
   }
-  finish(entry, 0);
+  finish(mine, 0);
 }
 
 // A consumer goes on at `seq`: it has passed what its filters let through before.

@@ -125,6 +125,7 @@ int64_t Stream::next_run_ns(const PublishHeaders& h, int64_t time_ns, int64_t no
 // ------------------------------------------------------------------ the leader's timer
 
 void Stream::arm_schedule_timer() {
+  if (!leads_) return;
   int64_t next_ns = schedules_.next_ns();
   if (next_ns == ScheduleMark::kNever || deleted) return js.kernel.timers.cancel(schedule_timer_);
   int64_t now_ns = js.kernel.now.monotonic_ns;
@@ -196,7 +197,7 @@ void Stream::apply_schedule_forgotten(Reader& in) {
   int64_t at_ns = (int64_t)in.get64();
   string_view subject = in.get_text();
   if (schedules_.waits(subject, seq, at_ns)) schedules_.remove(subject);
-  if (leading_) arm_schedule_timer();
+  arm_schedule_timer();
 }
 
 }  // namespace slipstream

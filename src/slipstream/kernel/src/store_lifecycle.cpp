@@ -159,7 +159,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
     }
     // The log says so, too: else they would be back at the next start, and count where a later entry goes by consumers' interest.
     for (uint32_t consumer : s->forget_memory_consumers()) delete_consumer(0, id, consumer);
-    s->attach();
+    s->lead();
     if (s->spec.restoring) half_restored.push_back(id);
   }
   checkpoint_wanted_ |= rewrites_wanted_ > 0;

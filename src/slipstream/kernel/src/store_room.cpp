@@ -213,7 +213,7 @@ void JetStream::withdraw_from(Group& g, Stream* s, std::map<std::pair<uint64_t, 
   for (Entry& e : withdrawn) {
     s->withdrawn(e);
     recycle(std::move(e.payload));
-    recycle(std::move(e.replies));
+    recycle(std::move(e.proposal.replies));
   }
 }
 

@@ -52,8 +52,12 @@ void Stream::count_bytes() {
   js.stream_bytes.of(spec.memory) += grown;
 }
 
+void Stream::lead() {
+  leads_ = true;
+  if (!spec.restoring) attach();
+}
+
 void Stream::attach() {
-  if (spec.restoring) return;
   if (counters_.any_unread()) settle_unread_totals();
   subscribe();
   arm_age_timer();
@@ -113,60 +117,59 @@ void Stream::detach() {
 
 // ------------------------------------------------------------------ applying
 
-void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
+void Stream::apply(EntryKind kind, Reader& in, const Proposal* mine) {
   int64_t result = 0;
-  leading_ = entry != nullptr;
   removed_within_entry_ = 0;
   auto consumer_of = [&]() -> Consumer* { return consumer(in.get32()); };
   switch (kind) {
     case EntryKind::messages:
-      return apply_messages(in, entry);
+      return apply_messages(in, mine);
     case EntryKind::mirrored:
-      return work(apply_mirrored(in, entry));
+      return work(apply_mirrored(in, mine));
     case EntryKind::sourced:
-      return work(apply_sourced(in, entry));
+      return work(apply_sourced(in, mine));
     case EntryKind::purge: {
       std::string filter(in.get_text());
       uint64_t seq = in.get64(), keep = in.get64();
-      return work(apply_purge(std::move(filter), seq, keep, entry));
+      return work(apply_purge(std::move(filter), seq, keep, mine));
     }
     case EntryKind::remove:
       result = apply_remove(in);
       break;
     case EntryKind::remove_below:
-      return work(apply_remove_below(in, entry));
+      return work(apply_remove_below(in, mine));
     case EntryKind::expire:
-      return work(apply_expire(in, entry));
+      return work(apply_expire(in, mine));
     case EntryKind::config: {
       std::string text(in.get_text());
       StreamSpec next;
       if (!next.decode(in)) return go_offline_at("has settings that this version cannot read");
-      return work(configure(std::move(text), std::move(next), entry));
+      return work(configure(std::move(text), std::move(next), mine));
     }
     case EntryKind::consumer_create:
-      return work(create_consumer(in, entry));
+      return work(create_consumer(in, mine));
     case EntryKind::consumer_update: {
       uint32_t id = in.get32();
       std::string text(in.get_text());
       ConsumerSpec cs;
       if (!cs.decode(in)) return go_offline_at(kUnreadableConsumer);
-      return work(update_consumer(id, std::move(text), std::move(cs), entry));
+      return work(update_consumer(id, std::move(text), std::move(cs), mine));
     }
     case EntryKind::consumer_delete:
-      return work(remove_consumer(in.get32(), entry));
+      return work(remove_consumer(in.get32(), mine));
     case EntryKind::delivered:
       if (Consumer* c = consumer_of()) {
         Reader again = in;
-        if (!entry) c->apply_delivered(in);
+        if (!leads_) c->apply_delivered(in);
         c->follow_delivered(again);
-        if (c->has_passed_list()) return work(c->settle_passed_list(entry));
+        if (c->has_passed_list()) return work(c->settle_passed_list(mine));
       }
       break;
     case EntryKind::acks:
       if (Consumer* c = consumer_of()) c->apply_acks(in);
       break;
     case EntryKind::ack_all:
-      if (Consumer* c = consumer_of()) return work(c->apply_ack_all(in, entry));
+      if (Consumer* c = consumer_of()) return work(c->apply_ack_all(in, mine));
       break;
     case EntryKind::deadline:
       if (Consumer* c = consumer_of()) c->apply_deadline(in);
@@ -175,7 +178,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       apply_restored_messages(in);
       break;
     case EntryKind::restored_consumer:
-      apply_restored_consumer(in, entry != nullptr);
+      apply_restored_consumer(in);
       break;
     case EntryKind::exceeded:
       if (Consumer* c = consumer_of()) c->apply_exceeded(in);
@@ -183,7 +186,7 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
     case EntryKind::batch_part:
       return apply_batch_part(in);
     case EntryKind::batch_commit:
-      return work(apply_batch_commit(in, entry));
+      return work(apply_batch_commit(in, mine));
     case EntryKind::schedule_forgotten:
       apply_schedule_forgotten(in);
       break;
@@ -191,22 +194,22 @@ void Stream::apply(EntryKind kind, Reader& in, Entry* entry) {
       apply_total(in);
       break;
     case EntryKind::ack_flow:
-      if (Consumer* c = consumer_of()) return work(c->apply_ack_flow(in, entry));
+      if (Consumer* c = consumer_of()) return work(c->apply_ack_flow(in, mine));
       break;
     case EntryKind::consumer_reset:
-      if (Consumer* c = consumer_of()) return work(c->apply_reset(in, entry));
+      if (Consumer* c = consumer_of()) return work(c->apply_reset(in, mine));
       break;
     default:
       return go_offline_at(("is of kind " + std::to_string((int)kind) + ", which this version does not know").c_str());
   }
-  finish(entry, result);
+  finish(mine, result);
 }
 
 // The entry has had its whole effect: who waits for it hears so.
-void Stream::finish(Entry* entry, int64_t result) {
-  if (group.offline || !entry) return;
-  if (entry->token) js.committed(entry->token, result);
-  Reader replies(entry->replies.view());
+void Stream::finish(const Proposal* mine, int64_t result) {
+  if (group.offline || !mine) return;
+  if (mine->token) js.committed(mine->token, result);
+  Reader replies(mine->replies.view());
   while (replies.left()) answer(replies.get_bytes(replies.get16()), {});
 }
 
@@ -223,7 +226,7 @@ int64_t Stream::apply_remove(Reader& in) {
   return was_there;
 }
 
-Work Stream::create_consumer(Reader in, Entry* entry) {
+Work Stream::create_consumer(Reader in, const Proposal* mine) {
   uint32_t id = in.get32();
   std::string consumer_name(in.get_text()), text(in.get_text());
   ConsumerSpec cs;
@@ -239,21 +242,21 @@ Work Stream::create_consumer(Reader in, Entry* entry) {
     co_return;
   }
   next_consumer_id = std::max(next_consumer_id, id + 1);
-  c->held = entry && entry->token;
-  if (entry) c->attach();
+  c->held = mine && mine->token;
+  if (leads_) c->attach();
   index.add(*c);
   consumers[id] = std::move(c);
-  finish(entry, 0);
+  finish(mine, 0);
 }
 
-Work Stream::configure(std::string text, StreamSpec next, Entry* entry) {
+Work Stream::configure(std::string text, StreamSpec next, const Proposal* mine) {
   bool shown = spec.restoring && !next.restoring;
-  if (entry) unsubscribe();
+  unsubscribe();
   description = std::move(text);
   bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
   spec = std::move(next);
   take_spec();
-  if (entry && !shown) subscribe();  // what is published from now on waits behind this entry
+  if (leads_ && !shown) subscribe();  // what is published from now on waits behind this entry
   store->set_compressed(spec.compress);
   if (begins_interest) co_await begin_interest();
   if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
@@ -263,9 +266,9 @@ Work Stream::configure(std::string text, StreamSpec next, Entry* entry) {
     for (auto& [id, c] : consumers) c->restored();
     lingering_upto_ = store->last_seq();  // what was backed up stays, wanted or not
   }
-  if (shown && entry) attach();
+  if (shown && leads_) attach();
   else arm_age_timer();
-  finish(entry, 0);
+  finish(mine, 0);
 }
 
 // ------------------------------------------------------------------ work for several turns

@@ -61,7 +61,7 @@ class Stream {
 
   void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
   void withdrawn(const Entry& entry);  // it was proposed, found no room on the disk, and is not in the log any more
-  void attach();   // subscriptions and timers
+  void lead();     // from now on this replica takes in, sends, answers and proposes
   // A consumer that lives with the process, so that nobody waits for a sync of what it does. Where its progress decides
   // what is kept, it is in the log like any other, wherever its own storage is.
   bool forgets(const ConsumerSpec& consumer) const { return consumer.memory && spec.keeps_all(); }
@@ -69,7 +69,7 @@ class Stream {
   void detach();
   void ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags = 0);
   void seal();     // what came in since the last seal becomes one entry
-  void apply(EntryKind kind, Reader& in, Entry* entry);  // entry: null while recovering
+  void apply(EntryKind kind, Reader& in, const Proposal* mine);  // mine: null unless this reign has proposed the entry
   // The entry under way needs more turns: nothing else is applied to this stream, and nothing delivered, until it is done.
   bool working() const { return work_.has_value(); }
   void go_on();
@@ -137,6 +137,7 @@ class Stream {
   using Verdict = PublishVerdict;
   class BatchJudge;
   friend class JetStream;
+  void attach();   // subscriptions and timers
   void release_offline();
   void give_up(Entry& e);
   void abandon(Entry& e);
@@ -145,15 +146,15 @@ class Stream {
   bool is_full() const;
   bool too_large(size_t header, size_t body) const;
   bool level_is_met(string_view level) const;
-  void apply_messages(Reader& in, Entry* entry);
+  void apply_messages(Reader& in, const Proposal* mine);
   int64_t apply_remove(Reader& in);
-  Work create_consumer(Reader in, Entry* entry);
+  Work create_consumer(Reader in, const Proposal* mine);
   void wake_after_append();
-  Work apply_mirrored(Reader in, Entry* entry);
-  Work apply_sourced(Reader in, Entry* entry);
+  Work apply_mirrored(Reader in, const Proposal* mine);
+  Work apply_sourced(Reader in, const Proposal* mine);
   void apply_copy(uint64_t seq, int64_t time_ns, string_view subject, string_view header, string_view body, uint32_t flags,
                   Verdict& verdict);
-  void copies_applied(Entry* entry, uint64_t count, bool refused);
+  void copies_applied(const Proposal* mine, uint64_t count, bool refused);
   void forget_feed(uint32_t feed_id);
   static void encode_source(Buffer& out, string_view source, const SourcePosition& position);
   bool load_sources(Reader& in);
@@ -193,7 +194,7 @@ class Stream {
   void purge_within_entry(string_view filter, uint64_t keep);
   bool long_work_asked() const { return !long_work_.empty() || removed_within_entry_ > kRemovedWithinEntryMax; }
   Work do_long_work();
-  Work apply_purge(std::string filter, uint64_t seq, uint64_t keep, Entry* entry);
+  Work apply_purge(std::string filter, uint64_t seq, uint64_t keep, const Proposal* mine);
   Work purge(std::string filter, uint64_t seq, uint64_t keep);
   Work purge_everything(uint64_t seq, uint64_t keep);
   Work purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint64_t keep);
@@ -201,13 +202,13 @@ class Stream {
   Work remove_below(uint64_t below);
   void remove_untold(uint64_t seq);
   Work tell_purged(const std::string& filter, const std::vector<uint32_t>& ids, bool everything, uint64_t removed);
-  Work configure(std::string text, StreamSpec next, Entry* entry);
+  Work configure(std::string text, StreamSpec next, const Proposal* mine);
   Work enforce_all_limits();
   Work apply_slowly(int64_t time_ns, uint32_t at, uint32_t count, Reader in, Reader replies, LoggedMessage m, bool ended,
-                    PublishVerdict verdict, Entry* entry);
+                    PublishVerdict verdict, const Proposal* mine);
   void answer_applied(Reader& replies, const LoggedMessage& m, bool ended, const PublishVerdict& verdict);
-  void messages_applied(uint32_t count, Entry* entry);
-  void finish(Entry* entry, int64_t result);
+  void messages_applied(const Proposal* mine);
+  void finish(const Proposal* mine, int64_t result);
   uint64_t last_on_literal(string_view subject) const;
   void arm_age_timer();
   bool propose_expired();
@@ -216,9 +217,9 @@ class Stream {
   uint64_t oldest_mortal();
   void sweep_indexes();
   int64_t oldest_mortal_ns();
-  Work apply_remove_below(Reader in, Entry* entry);
-  Work apply_expire(Reader in, Entry* entry);
-  void removal_done();
+  Work apply_remove_below(Reader in, const Proposal* mine);
+  Work apply_expire(Reader in, const Proposal* mine);
+  void removal_done(const Proposal* mine);
   void end_of_life(uint64_t seq, int64_t time_ns, bool is_marker);
   bool put_markers(std::vector<uint64_t>& seqs, Buffer& payload);
   bool take_markers(Reader& in, const std::vector<uint64_t>& seqs, std::set<uint64_t>& markers);
@@ -230,7 +231,7 @@ class Stream {
   void apply_restored_messages(Reader& in);
   void restore_position(string_view stream_source);
   void restore_end(uint64_t last_seq, int64_t time_ns);
-  void apply_restored_consumer(Reader& in, bool live);
+  void apply_restored_consumer(Reader& in);
   void subscribe();
   void answer_direct_gets(const std::string& of);
   void unsubscribe();
@@ -238,7 +239,7 @@ class Stream {
   // batch_apply.cpp
   void propose_batch(string_view messages, uint32_t count, bool end_only, string_view reply, string_view ack_fields);
   void apply_batch_part(Reader& in);
-  Work apply_batch_commit(Reader in, Entry* entry);
+  Work apply_batch_commit(Reader in, const Proposal* mine);
   void judge_batch(string_view messages, uint32_t count, int64_t time_ns, Verdict& verdict);
   Work store_batch(string_view messages, uint32_t messages_count, int64_t time_ns, Verdict& verdict);
 
@@ -266,7 +267,7 @@ class Stream {
   bool load_sections(Reader& in, uint16_t format, string_view& totals);
 
   bool mirror_caught_up_ = false;
-  bool leading_ = false;  // the entry under way is applied by who answers and sends; not in recovery
+  bool leads_ = false;
   std::unique_ptr<SubjectTransform> transform_, republish_;
   // --- interest and work-queue retention (retention.cpp)
   bool keeps_for_interest(string_view subject);
@@ -275,8 +276,8 @@ class Stream {
   bool needed(uint64_t seq, uint32_t subject);
   void settle(uint64_t seq);
   Work settle_from(uint64_t seq);
-  Work remove_consumer(uint32_t consumer_id, Entry* entry);
-  Work update_consumer(uint32_t consumer_id, std::string description, ConsumerSpec next, Entry* entry);
+  Work remove_consumer(uint32_t consumer_id, const Proposal* mine);
+  Work update_consumer(uint32_t consumer_id, std::string description, ConsumerSpec next, const Proposal* mine);
   Work settle_behind_reset(Consumer& c, uint64_t seq);
   Work begin_interest();
   void snapshot_retention(Buffer& out);
@@ -289,7 +290,8 @@ class Stream {
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
   uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet
-  void count_in_flight(int64_t messages, int64_t bytes);
+  void begin_flight(uint64_t messages, uint64_t bytes);
+  void end_flight(const Proposal& mine);
   void refuse_messages(string_view payload, string_view replies);
   uint64_t inflight_messages_ = 0, inflight_bytes_ = 0;
   int64_t counted_bytes_ = 0;  // of this stream, in the sums

@@ -46,6 +46,7 @@ void Stream::trim_subject(uint32_t subject) {
 // ------------------------------------------------------------------ age
 
 void Stream::arm_age_timer() {
+  if (!leads_) return;
   int64_t due = armed_end_ns_ = ttls_.next_end_ns();
   if (int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0) due = std::min(due, saturated_sum(oldest_ns, spec.max_age_ns));
   if (due == INT64_MAX || deleted) return js.kernel.timers.cancel(age_timer_);

@@ -113,7 +113,7 @@ void Stream::restore_end(uint64_t last_seq, int64_t time_ns) {
   if (last_seq > store->last_seq()) store->skip(last_seq, time_ns);
 }
 
-void Stream::apply_restored_consumer(Reader& in, bool live) {
+void Stream::apply_restored_consumer(Reader& in) {
   uint32_t consumer_id = in.get32();
   std::string consumer_name(in.get_text()), text(in.get_text());
   ConsumerSpec consumer_spec;
@@ -121,7 +121,7 @@ void Stream::apply_restored_consumer(Reader& in, bool live) {
   auto c = std::make_unique<Consumer>(*this, consumer_id, consumer_name, text, std::move(consumer_spec));
   if (!c->restore(in)) return go_offline_at("has a consumer whose state this version cannot read");
   next_consumer_id = std::max(next_consumer_id, consumer_id + 1);
-  if (live && !spec.restoring) c->attach();
+  if (leads_ && !spec.restoring) c->attach();
   index.add(*c);
   consumers[consumer_id] = std::move(c);
 }
