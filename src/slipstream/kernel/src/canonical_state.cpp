@@ -47,11 +47,7 @@ void CanonicalState::put_totals(std::string& out, const Stream& s) {
 }
 
 bool CanonicalState::at_rest(const Stream& s) {
-  if (!s.group.inflight.empty() || s.open_count_ || s.deleted) return false;
-  return std::all_of(s.consumers.begin(), s.consumers.end(), [](const auto& of) {
-    const Consumer& c = *of.second;
-    return c.delivered_.empty() && !c.ack_count_ && !c.resets_under_way_;
-  });
+  return !s.working() && !s.deleted;
 }
 
 std::string CanonicalState::of(Stream& s) {
@@ -77,8 +73,8 @@ std::string CanonicalState::of(Stream& s) {
   for (auto& [id, c] : s.consumers) {
     if (s.forgets(c->spec)) continue;  // its leader's alone
     out += "consumer " + c->name + " " + c->description;
-    put_line(out, "", {id, c->cursor_, c->applied_cursor_, c->consumer_seq_, c->floor_consumer_seq_, c->floor_stream_seq_,
-                       (uint64_t)c->delivered_ns_, (uint64_t)c->acked_ns_, c->resume_after_});
+    put_line(out, "", {id, c->applied_cursor_, c->applied_consumer_seq_, c->floor_consumer_seq_, c->floor_stream_seq_,
+                       (uint64_t)c->applied_delivered_ns_, (uint64_t)c->acked_ns_, c->resume_after_});
     bytes.clear(), c->spec.encode(bytes), put_line(out, " spec", {}, bytes.view());
     for (PendingDelivery* p = c->pending_.first(); p; p = c->pending_.next(p))
       put_line(out, " pending", {p->stream_seq, p->consumer_seq, (uint64_t)p->sent_ns, (uint64_t)p->deadline_ns, p->deliveries});

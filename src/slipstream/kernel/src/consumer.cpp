@@ -81,8 +81,7 @@ Work Consumer::find_start(Reader in, bool& found) {
       co_await list_last_per_subject(start);
       break;
   }
-  cursor_ = std::max<uint64_t>(start, 1) - 1;
-  floor_stream_seq_ = applied_cursor_ = cursor_;
+  floor_stream_seq_ = applied_cursor_ = cursor_ = std::max<uint64_t>(start, 1) - 1;
 }
 
 Work Consumer::list_last_per_subject(uint64_t& start) {
@@ -220,8 +219,13 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
     if (pull_subscription_ && stalled_by_ack_pending()) wake();
     forget(p);
     ack_floor_after(consumer_seq);
-    acked_ns_ = std::max(acked_ns_, delivered_ns_);  // what the log knows of the time
+    acked_ns_ = std::max(acked_ns_, applied_delivered_ns_);  // what the log knows of the time
     advise("terminated", seq, consumer_seq, deliveries, 0, "Unacknowledged message was deleted");
+  } else if (DeliveriesUnderWay::First* f = under_way_.find(seq)) {
+    if (stalled_by_ack_pending()) wake();
+    uint64_t consumer_seq = f->consumer_seq;
+    under_way_.forget(seq);
+    advise("terminated", seq, consumer_seq, 1, 0, "Unacknowledged message was deleted");
   }
   if (!exceeded_.empty()) exceeded_.erase(seq);
   if (!last_per_subject_.empty()) {
@@ -235,9 +239,21 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
 
 // When the list of last messages per subject is used up, the consumer goes on behind the end of the time when it was made.
 void Consumer::pass_listed() {
-  if (!resume_after_ || !last_per_subject_.empty()) return;
-  cursor_ = std::max(cursor_, resume_after_);
-  if (applied_cursor_ >= newest_delivered_) applied_cursor_ = std::max(applied_cursor_, resume_after_);
+  if (!resume_after_) return;
+  if (last_per_subject_.empty()) applied_cursor_ = std::max(applied_cursor_, resume_after_);
+  if (!next_listed()) cursor_ = std::max(cursor_, resume_after_);
+}
+
+// Of the list, what the leader has not delivered yet; the log takes off what it says was delivered.
+uint64_t Consumer::next_listed() const {
+  if (last_per_subject_.empty()) return 0;
+  if (last_per_subject_.front() > cursor_) return last_per_subject_.front();
+  auto it = std::upper_bound(last_per_subject_.begin(), last_per_subject_.end(), cursor_);
+  return it == last_per_subject_.end() ? 0 : *it;
+}
+
+size_t Consumer::listed_left() const {
+  return (size_t)(last_per_subject_.end() - std::upper_bound(last_per_subject_.begin(), last_per_subject_.end(), cursor_));
 }
 
 // Of the list of last messages, what the filters do not let through any more.
@@ -264,13 +280,14 @@ Work Consumer::many_removed() {
   MessageStore& m = store();
   if (!m.messages()) memo_ = {};
   if (pull_subscription_ && stalled_by_ack_pending()) wake();
+  under_way_.forget_if([&m](uint64_t s) { return !m.live(s); });
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
     if (!m.live(p->stream_seq)) {
       uint64_t consumer_seq = p->consumer_seq;
       forget(p);
       ack_floor_after(consumer_seq);
-      acked_ns_ = std::max(acked_ns_, delivered_ns_);
+      acked_ns_ = std::max(acked_ns_, applied_delivered_ns_);
     }
     p = next;
     if (js_.share.spent()) co_await stream_.pause();  // no delivery comes or goes meanwhile
@@ -300,7 +317,8 @@ Work Consumer::purged(string_view filter, uint64_t first_left, bool untold) {
   uint64_t start = std::max<uint64_t>(m.first_seq(), 1);
   if (within) start = first_left ? first_left : behind(m.last_seq());
   cursor_ = std::max(cursor_, start - 1);
-  if (pending_.empty()) floor_consumer_seq_ = consumer_seq_, floor_stream_seq_ = cursor_;
+  applied_cursor_ = std::max(applied_cursor_, start - 1);
+  if (pending_.empty()) floor_consumer_seq_ = applied_consumer_seq_, floor_stream_seq_ = applied_cursor_;
   else floor_stream_seq_ = std::max(filter.empty() ? floor : floor_stream_seq_, start - 1);
 }
 
@@ -323,7 +341,9 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
   } else if (body == "+WPI") {
     int64_t now = kernel().now.wall_ns;
     if (PendingDelivery* p = pending_.find(stream_seq))
-      propose_deadline(stream_seq, now, saturated_sum(now, wait_ns(p->deliveries)));  // or not
+      propose_deadline(stream_seq, now, saturated_sum(now, wait_ns(p->deliveries + p->under_way)));  // or not
+    else if (under_way_.find(stream_seq))
+      propose_deadline(stream_seq, now, saturated_sum(now, wait_ns(1)));
     return answer();
   } else if (body.starts_with("+NXT")) {
     on_ack(deliveries, stream_seq, consumer_seq, {}, {});
@@ -338,10 +358,14 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
   // The same for the number of no delivery, or of one from before a reset: nothing would hold that was confirmed.
   if (spec.ack_policy == AckPolicy::all && (consumer_seq == 0 || consumer_seq > consumer_seq_)) return;
   PendingDelivery* p = pending_.find(stream_seq);
-  if (p && !p->acking && spec.sample_percent > 0 && !body.starts_with("+TERM") &&
-      (int64_t)(kernel().random() % 100) < spec.sample_percent)
-    advise("ack_sample", stream_seq, consumer_seq, deliveries, saturated_difference(kernel().now.wall_ns, p->sent_ns), {});
+  DeliveriesUnderWay::First* f = p ? nullptr : under_way_.find(stream_seq);
+  bool fresh = p ? !p->acking : f && !f->acking;
+  if (fresh && spec.sample_percent > 0 && !body.starts_with("+TERM") && (int64_t)(kernel().random() % 100) < spec.sample_percent) {
+    int64_t sent_ns = p ? p->sent_ns : f->sent_ns;
+    advise("ack_sample", stream_seq, consumer_seq, deliveries, saturated_difference(kernel().now.wall_ns, sent_ns), {});
+  }
   if (p) p->acking = true;
+  if (f) f->acking = true;
   acks_.put64(stream_seq);
   acks_.put64(consumer_seq);
   ack_count_++;
@@ -356,6 +380,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
 // The acks of a turn: one entry. Runs of consecutive sequences become ranges.
 void Consumer::propose_acks() {
   if (ack_count_ == 0) return;
+  bool behind_deliveries = log_deliveries();
   Reader in(acks_.view());
   const uint32_t count_sent = ack_count_;
   Buffer payload = js_.buffer();
@@ -387,7 +412,8 @@ void Consumer::propose_acks() {
   payload.put64(0);  // ends the ranges; then when it happened
   payload.put64((uint64_t)kernel().now.wall_ns);
   bool durable = acks_durable_ && !stream_.forgets(spec);
-  if (!js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true)) acks_refused(count_sent);
+  if (!behind_deliveries || !js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true))
+    acks_refused(count_sent);
   acks_.clear();
   ack_count_ = 0;
   acks_durable_ = false;
@@ -398,8 +424,10 @@ void Consumer::propose_acks() {
 void Consumer::acks_refused(uint32_t count) {
   Reader in(acks_.view()), replies(ack_replies_.view());
   for (uint32_t i = 0; i < count; i++) {
-    PendingDelivery* p = pending_.find(in.get64());
+    uint64_t seq = in.get64();
     in.get64();
+    PendingDelivery* p = pending_.find(seq);
+    if (DeliveriesUnderWay::First* f = p ? nullptr : under_way_.find(seq)) f->acking = false;
     if (!p || !p->acking) continue;
     p->acking = false;
     pending_.set_deadline(p, p->deadline_ns);
@@ -410,23 +438,24 @@ void Consumer::acks_refused(uint32_t count) {
 void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliveries, string_view body) {
   if (consumer_seq <= floor_consumer_seq_ || consumer_seq > consumer_seq_) return;
   PendingDelivery* p = pending_.find(stream_seq);
-  if (!p || p->acking) return;
+  DeliveriesUnderWay::First* f = p ? nullptr : under_way_.find(stream_seq);
+  if (p ? p->acking : !f || f->acking) return;
   advise("nak", stream_seq, consumer_seq, deliveries, 0, {});
   while (!body.empty() && (body.front() == ' ' || body.front() == '\t')) body.remove_prefix(1);
   int64_t delay = 0;
   if (!body.empty() && parse_nak_delay(body, delay)) {
     int64_t now = kernel().now.wall_ns;
-    if (p->queued) {
-      redelivery_.take_out(p, pending_);
-    }
+    if (p && p->queued) redelivery_.take_out(p, pending_);
     if (propose_deadline(stream_seq, now, saturated_sum(now, delay))) return;
-    p = pending_.find(stream_seq);  // the log takes no delay: it comes at once
+    // The log takes no delay: it comes at once.
   }
-  queue_redelivery(p);
+  if (f) f->again = true;
+  else queue_redelivery(p);
   wake();
 }
 
 bool Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns) {
+  if (!log_deliveries()) return false;
   Buffer payload = js_.buffer();
   payload.put32(id);
   payload.put64(stream_seq);
@@ -439,42 +468,63 @@ bool Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t de
 
 void Consumer::apply_delivered(Reader& in) {
   before_change();
+  bool settles = !stream_.spec.keeps_all(), was_stalled = stalled_by_ack_pending();
+  uint64_t before = applied_cursor_;
   int64_t time_ns = (int64_t)in.get64();
-  uint32_t ranges = in.get32();
-  delivered_ns_ = time_ns;
-  memo_ = {};
-  for (uint32_t r = 0; r < ranges && in.ok(); r++) {
-    uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
+  applied_delivered_ns_ = time_ns;
+  for (uint32_t ranges = in.get32(); ranges && in.ok(); ranges--) {
+    uint64_t first = in.get64(), consumer_seq = in.get64();
     uint32_t count = in.get32(), deliveries = in.get32();
-    for (uint32_t i = 0; i < count; i++, stream_seq++, consumer_seq++) {
-      consumer_seq_ = std::max(consumer_seq_, consumer_seq);
-      if (deliveries == 1) {
-        cursor_ = newest_delivered_ = std::max(cursor_, stream_seq);
-        while (!last_per_subject_.empty() && last_per_subject_.front() <= stream_seq) last_per_subject_.pop_front();
-      }
-      if (spec.ack_policy == AckPolicy::none) {
-        floor_consumer_seq_ = consumer_seq;
-        floor_stream_seq_ = stream_seq;
-        continue;
-      }
-      PendingDelivery* p = pending_.find(stream_seq);
-      if (!p) {
-        uint32_t subject = store().subject_of(stream_seq);
-        if (subject == kNoSubject) {
-          ack_floor_after(consumer_seq);  // it went before the log had the delivery
-          continue;
-        }
-        pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
-        if (!matches(subject)) stream_.index.stray(*this);  // its filters changed before the log had the delivery
-        continue;
-      }
-      pending_.set_deliveries(p, deliveries);
-      p->sent_ns = time_ns;
-      pending_.set_deadline(p, ack_deadline_ns(time_ns, deliveries));
-    }
+    for (uint32_t i = 0; i < count; i++) delivered(first + i, consumer_seq + i, time_ns, deliveries);
+    if (spec.ack_policy == AckPolicy::none && deliveries == 1 && settles)
+      for (uint32_t i = 0; i < count; i++) stream_.settle(first + i);
   }
-  pass_listed();
+  if (resume_after_ && settles) passed_before_ = before;  // what the list of last messages leaves out has been passed now
+  follow_log();
   stream_.index.hold(*this);
+  if (!pull_subscription_) return;
+  if (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns != INT64_MAX)
+    kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
+  if (was_stalled) wake();
+}
+
+// What the log says of one delivery; the leader's own is no more under way then.
+void Consumer::delivered(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns, uint32_t deliveries) {
+  applied_consumer_seq_ = std::max(applied_consumer_seq_, consumer_seq);
+  if (deliveries == 1) {
+    applied_cursor_ = std::max(applied_cursor_, stream_seq);
+    while (!last_per_subject_.empty() && last_per_subject_.front() <= stream_seq) last_per_subject_.pop_front();
+  }
+  if (spec.ack_policy == AckPolicy::none) {
+    floor_consumer_seq_ = consumer_seq;
+    floor_stream_seq_ = stream_seq;
+    return;
+  }
+  std::optional<DeliveriesUnderWay::First> mine;
+  if (!under_way_.empty() && deliveries == 1) mine = under_way_.take(stream_seq);
+  PendingDelivery* p = pending_.find(stream_seq);
+  if (p) {
+    pending_.set_deliveries(p, deliveries);
+    p->sent_ns = time_ns;
+    pending_.set_deadline(p, ack_deadline_ns(time_ns, deliveries));
+    if (std::exchange(p->again, false)) queue_redelivery(p);
+    return;
+  }
+  uint32_t subject = store().subject_of(stream_seq);
+  if (subject == kNoSubject) return ack_floor_after(consumer_seq);  // it went before the log had the delivery
+  p = pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
+  if (!matches(subject)) stream_.index.stray(*this);  // its filters changed before the log had the delivery
+  if (!mine) return;
+  p->acking = mine->acking;
+  if (mine->again) queue_redelivery(p);
+}
+
+// The leader's view is never behind the log, and a follower has no other.
+void Consumer::follow_log() {
+  pass_listed();
+  if (applied_cursor_ > cursor_) cursor_ = applied_cursor_, memo_ = {};
+  consumer_seq_ = std::max(consumer_seq_, applied_consumer_seq_);
+  delivered_ns_ = std::max(delivered_ns_, applied_delivered_ns_);
 }
 
 void Consumer::forget(PendingDelivery* p) {
@@ -489,8 +539,8 @@ void Consumer::ack_floor_after(uint64_t consumer_seq) {
     floor_consumer_seq_ = first->consumer_seq - 1;
     floor_stream_seq_ = first->stream_seq - 1;
   } else {
-    floor_consumer_seq_ = consumer_seq_;
-    floor_stream_seq_ = cursor_;
+    floor_consumer_seq_ = applied_consumer_seq_;
+    floor_stream_seq_ = applied_cursor_;
   }
 }
 
@@ -529,7 +579,7 @@ Work Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
   before_change();
   acked_ns_ = time_ns;
   if (consumer_seq == 0 || stream_seq <= floor_stream_seq_) co_return;
-  if (stream_seq > cursor_ || consumer_seq > consumer_seq_) co_return;  // of a delivery from before a reset
+  if (stream_seq > applied_cursor_ || consumer_seq > applied_consumer_seq_) co_return;  // of a delivery from before a reset
   bool was_stalled = stalled_by_ack_pending();
   uint64_t passed = floor_stream_seq_;
   floor_stream_seq_ = stream_seq;
@@ -578,8 +628,8 @@ void Consumer::snapshot(Buffer& out) const {
   out.put_text(name);
   out.put_text(description);
   spec.encode(out);
-  for (uint64_t v : {cursor_, consumer_seq_, floor_consumer_seq_, floor_stream_seq_, (uint64_t)delivered_ns_,
-                     (uint64_t)acked_ns_, resume_after_})
+  for (uint64_t v : {applied_cursor_, applied_consumer_seq_, floor_consumer_seq_, floor_stream_seq_,
+                     (uint64_t)applied_delivered_ns_, (uint64_t)acked_ns_, resume_after_})
     out.put64(v);
   auto& table = const_cast<PendingTable&>(pending_);
   out.put32((uint32_t)table.size());
@@ -594,8 +644,8 @@ void Consumer::snapshot(Buffer& out) const {
 }
 
 bool Consumer::load(Reader& in) {
-  for (uint64_t* v : {&cursor_, &consumer_seq_, &floor_consumer_seq_, &floor_stream_seq_}) *v = in.get64();
-  delivered_ns_ = (int64_t)in.get64();
+  for (uint64_t* v : {&applied_cursor_, &applied_consumer_seq_, &floor_consumer_seq_, &floor_stream_seq_}) *v = in.get64();
+  applied_delivered_ns_ = (int64_t)in.get64();
   acked_ns_ = (int64_t)in.get64();
   resume_after_ = in.get64();
   uint32_t n = in.get32();
@@ -609,7 +659,7 @@ bool Consumer::load(Reader& in) {
   for (uint32_t i = 0; i < n && in.ok(); i++) exceeded_.insert(in.get64());
   n = in.get32();
   for (uint32_t i = 0; i < n && in.ok(); i++) last_per_subject_.push_back(in.get64());
-  applied_cursor_ = cursor_;
+  follow_log();
   return in.ok();
 }
 
@@ -618,10 +668,11 @@ bool Consumer::load(Reader& in) {
 ConsumerView Consumer::view() {
   ConsumerView v{};
   v.consumer_seq = consumer_seq_;
-  v.stream_seq = last_per_subject_.empty() ? cursor_ : std::min(cursor_, last_per_subject_.front() - 1);
-  v.floor_consumer_seq = floor_consumer_seq_;
-  v.floor_stream_seq = floor_stream_seq_;
-  v.ack_pending = pending_.size();
+  v.stream_seq = cursor_;
+  bool settled = spec.ack_policy == AckPolicy::none && consumer_seq_ > applied_consumer_seq_;
+  v.floor_consumer_seq = settled ? consumer_seq_ : floor_consumer_seq_;
+  v.floor_stream_seq = settled ? newest_delivered_ : floor_stream_seq_;
+  v.ack_pending = ack_pending();
   v.redelivered = spec.max_deliver == 1 ? 0 : pending_.redelivered() + exceeded_.size();
   serve_requests(false);
   v.waiting = waiting_.size();
@@ -641,12 +692,12 @@ void Consumer::check() const {
   auto demand = [&](bool ok, const char* what) {
     if (!ok) throw std::runtime_error("consumer " + name + ": " + what);
   };
-  demand(floor_consumer_seq_ <= consumer_seq_, "the ack floor is beyond what was delivered");
-  demand(applied_cursor_ <= cursor_, "the log is ahead of the consumer");
+  demand(floor_consumer_seq_ <= applied_consumer_seq_, "the ack floor is beyond what was delivered");
+  demand(applied_cursor_ <= cursor_ && applied_consumer_seq_ <= consumer_seq_, "the log is ahead of the consumer");
   demand(!holds() || in_holders, "it remembers messages, and the stream's index does not know");
   demand(!listens() || in_listeners, "it listens, and the stream's index does not know");
   for (PendingDelivery* p = self.pending_.first(); p; p = self.pending_.next(p)) {
-    demand(p->stream_seq <= cursor_ || !last_per_subject_.empty(), "a pending delivery is beyond the cursor");
+    demand(p->stream_seq <= applied_cursor_ || !last_per_subject_.empty(), "a pending delivery is beyond the cursor");
     demand(store().live(p->stream_seq), "a pending delivery's message is gone");
     demand(self.matches(store().subject_of(p->stream_seq)) || in_strays, "a delivery of before a change of filters is not known as one");
   }

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "deliveries_under_way.hpp"
 #include "entry_work.hpp"
 #include "group.hpp"
 #include "message_store.hpp"
@@ -65,13 +66,13 @@ class Consumer {
   bool run();            // delivers; true when it has more to do at once
   void propose_acks();   // the acks of this turn, as one entry
   void propose_delivered();
+  bool log_deliveries();         // false: the log does not take them now, so that nothing can be logged that follows from them
   bool propose_reset(uint64_t token, uint64_t seq);  // 0: back to the ack floor
   void expect_reset() { resets_under_way_++; }       // an update that was proposed resets
   void wake();           // run() in this turn
 
   // --- the log
-  void apply_delivered(Reader& in);      // while recovering; the leader did it when it delivered
-  void follow_delivered(Reader& in);     // then, and on the leader: what the log now says was delivered (retention.cpp)
+  void apply_delivered(Reader& in);
   void apply_acks(Reader& in);
   Work apply_ack_all(Reader in, const Proposal* mine);
   void apply_deadline(Reader& in);
@@ -93,7 +94,8 @@ class Consumer {
   bool needs(uint64_t seq);              // interest and work-queue retention (retention.cpp)
   bool listens() const { return active_ || !waiting_.empty(); }
   bool holds() const {
-    return !pending_.empty() || memo_.valid || ahead_.active() || !exceeded_.empty() || !last_per_subject_.empty();
+    return !pending_.empty() || !under_way_.empty() || memo_.valid || ahead_.active() || !exceeded_.empty() ||
+           !last_per_subject_.empty();
   }
   void begin_arrivals();                 // from now on, saw() is told of every message that matches
   void end_arrivals();
@@ -146,7 +148,12 @@ class Consumer {
   bool count_by_subject(uint64_t& count);
   std::optional<uint64_t> pending_at_once();
   uint64_t settled_upto() const;
+  uint64_t next_listed() const;
+  size_t listed_left() const;
   void pass_listed();
+  size_t ack_pending() const { return pending_.size() + under_way_.size(); }
+  void delivered(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns, uint32_t deliveries);
+  void follow_log();
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
   static int64_t ack_wait_of(const ConsumerSpec& s, uint32_t deliveries);
@@ -206,20 +213,24 @@ class Consumer {
   JetStream& js_;
   std::string ack_prefix_, short_flow_prefix_, long_flow_prefix_;
 
-  // Replicated state.
-  uint64_t cursor_ = 0;         // last stream sequence considered; on the leader, ahead of the log by what it has just delivered
-  uint64_t applied_cursor_ = 0; // as the log has it
-  std::optional<uint64_t> passed_before_;
-  uint64_t consumer_seq_ = 0;   // last delivered
+  // Replicated state: what the log says, and nothing but apply changes. Of a pending delivery the place in queues is the leader's.
+  uint64_t applied_cursor_ = 0;        // last stream sequence considered
+  uint64_t applied_consumer_seq_ = 0;  // last delivered
   uint64_t floor_consumer_seq_ = 0, floor_stream_seq_ = 0;
-  int64_t delivered_ns_ = 0, acked_ns_ = 0;
+  int64_t applied_delivered_ns_ = 0, acked_ns_ = 0;
   PendingTable pending_;
   std::set<uint64_t> exceeded_; // max_deliver reached; counted as redelivered while the message lives
   std::deque<uint64_t> last_per_subject_;
-  uint64_t scanned_ = 0;        // nothing that matches lies in (cursor_, scanned_]; spares a second search
   uint64_t resume_after_ = 0;   // where the cursor goes when last_per_subject_ is used up
-  uint64_t newest_delivered_ = 0;
+  std::optional<uint64_t> passed_before_;  // by the entry that is being applied
   uint64_t snapshots_seen_;     // of the stream's: it was written in so many, or came later
+
+  // The leader's view: ahead of the log by the deliveries that are under way, never behind it.
+  uint64_t cursor_ = 0, consumer_seq_ = 0;
+  int64_t delivered_ns_ = 0;
+  DeliveriesUnderWay under_way_;
+  uint64_t newest_delivered_ = 0;
+  uint64_t scanned_ = 0;        // nothing that matches lies in (cursor_, scanned_]; spares a second search
 
   // Derived, and of the leader alone.
   RedeliveryQueue redelivery_;
@@ -241,7 +252,7 @@ class Consumer {
   uint64_t arrivals_since_ = kNever;
   struct Memo { bool valid = false; uint64_t upto = 0, count = 0; } memo_;  // matches in (counted_from(), upto]
   struct Range { uint64_t stream_seq, consumer_seq; uint32_t count, deliveries; };
-  std::vector<Range> delivered_;
+  std::vector<Range> delivered_;    // under way, and not proposed yet
   Buffer acks_, ack_replies_;
   uint32_t ack_count_ = 0;
   bool acks_durable_ = false;

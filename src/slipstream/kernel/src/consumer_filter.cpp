@@ -191,10 +191,10 @@ bool Consumer::count_pending(WorkShare& share) {
 }
 
 // Where num_pending begins to count messages that are not listed.
-uint64_t Consumer::counted_from() const { return last_per_subject_.empty() ? cursor_ : resume_after_; }
+uint64_t Consumer::counted_from() const { return next_listed() ? resume_after_ : cursor_; }
 
 uint64_t Consumer::num_pending() {
-  uint64_t listed = last_per_subject_.size();
+  uint64_t listed = listed_left();
   if (spec.filters.empty()) return listed + store().live_above(counted_from());
   WorkShare all;
   count_pending(all);

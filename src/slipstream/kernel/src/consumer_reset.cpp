@@ -10,6 +10,7 @@ namespace slipstream {
 // Nothing is delivered between the proposal and its application: in the log such a delivery would stand behind the reset, and
 // recovery would take it for one that came after.
 bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
+  if (!log_deliveries()) return false;
   Buffer payload = js_.buffer();
   payload.put32(id);
   payload.put64(seq);
@@ -44,12 +45,13 @@ uint64_t Consumer::reset_to(uint64_t seq) {
     std::sort(last_per_subject_.begin(), last_per_subject_.end());
   }
   pending_.clear();
+  under_way_.clear();
   exceeded_.clear();
   redelivery_.clear();
   cursor_ = applied_cursor_ = floor_stream_seq_ = seq - 1;
   newest_delivered_ = 0;
-  consumer_seq_ = floor_consumer_seq_ = 0;
-  delivered_ns_ = acked_ns_ = 0;
+  consumer_seq_ = applied_consumer_seq_ = floor_consumer_seq_ = 0;
+  delivered_ns_ = applied_delivered_ns_ = acked_ns_ = 0;
   scanned_ = 0;
   memo_ = {};
   ahead_.forget();

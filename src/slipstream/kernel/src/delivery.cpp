@@ -42,7 +42,7 @@ int64_t Consumer::ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const {
 }
 
 bool Consumer::stalled_by_ack_pending() const {
-  return spec.ack_policy != AckPolicy::none && spec.max_ack_pending > 0 && pending_.size() >= (size_t)spec.max_ack_pending;
+  return spec.ack_policy != AckPolicy::none && spec.max_ack_pending > 0 && ack_pending() >= (size_t)spec.max_ack_pending;
 }
 
 // ------------------------------------------------------------------ receivers
@@ -144,7 +144,8 @@ bool Consumer::run() {
     PendingDelivery* again = seq ? pending_.find(seq) : nullptr;
     if (!seq) {
       if ((by_ack_limit = stalled_by_ack_pending())) break;
-      seq = last_per_subject_.empty() ? next_to_deliver(more) : last_per_subject_.front();
+      seq = next_listed();
+      if (!seq) seq = next_to_deliver(more);
       if (!seq) break;
     }
     if ((more = !count_pending(js_.search))) break;  // which each delivery tells
@@ -183,14 +184,17 @@ void Consumer::pass_damaged(uint64_t seq, PendingDelivery* again) {
   if (!again && counted) return pass_missing(seq, nullptr);
   if (!again) {
     record_delivery(seq, nullptr, 1);
-    propose_delivered();  // the log has it before what ends it
     again = pending_.find(seq);
   }
-  again->acking = true;
+  DeliveriesUnderWay::First* first = under_way_.find(seq);
+  (first ? first->acking : again->acking) = true;
   Buffer payload = js_.buffer();
   payload.put32(id);
   payload.put64(seq);
-  if (!js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true)) pass_later(again);
+  // The log has the delivery before what ends it.
+  if (log_deliveries() && js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true)) return;
+  if (first) first->acking = false;
+  else pass_later(again);
 }
 
 // The log has no room for what settles a delivery: it is looked at again after another wait.
@@ -212,16 +216,12 @@ void Consumer::pass_missing(uint64_t seq, PendingDelivery* again) {
     if (!js_.propose(stream_.group, EntryKind::acks, std::move(payload), false, 0, {}, true)) pass_later(again);
     return;
   }
-  before_change();
-  if (!last_per_subject_.empty()) {
-    uint64_t from = counted_from();
-    last_per_subject_.pop_front();
-    pass_listed();
-    if (counted_from() != from) memo_ = {};
-    return;
-  }
-  if (memo_.valid && seq <= memo_.upto && store().live(seq)) memo_.count--;
+  uint64_t from = counted_from();
+  bool listed = next_listed();
+  if (!listed && memo_.valid && seq <= memo_.upto && store().live(seq)) memo_.count--;
   cursor_ = seq;
+  pass_listed();
+  if (listed && counted_from() != from) memo_ = {};
 }
 
 bool Consumer::had_all_deliveries(const PendingDelivery& p) const {
@@ -255,11 +255,13 @@ uint64_t Consumer::next_redelivery() {
 
 void Consumer::queue_redelivery(PendingDelivery* p) {
   if (p->queued || p->acking) return;
-  redelivery_.push(p);
+  if (p->under_way) p->again = true;
+  else redelivery_.push(p);
 }
 
 Work Consumer::redeliver_all_pending() {
   std::vector<uint64_t> seqs;
+  under_way_.redeliver_all();
   for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) seqs.push_back(p->stream_seq);
   co_await sort_in_slices(seqs, js_.share);
   for (uint64_t seq : seqs) {
@@ -333,7 +335,7 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
     if (spec.idle_heartbeat_ns) next_heartbeat_ns_ = saturated_sum(kernel().now.wall_ns, spec.idle_heartbeat_ns);
     return Outcome::delivered;
   }
-  PullRequest* r = request_for({size, left + 1, pending_.size()});
+  PullRequest* r = request_for({size, left + 1, ack_pending()});
   if (!r) return Outcome::wait;
   record_delivery(seq, again, deliveries);
   r->delivered++;
@@ -356,37 +358,35 @@ Consumer::Outcome Consumer::deliver_one(uint64_t seq, PendingDelivery* again, St
   return Outcome::delivered;
 }
 
+// It is under way now, and becomes a part of the consumer's state when the log says so. Nothing logs the deliveries of a consumer
+// that lives with the process: to it they happen at once.
 void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t deliveries) {
-  before_change();
   int64_t now = kernel().now.wall_ns;
   consumer_seq_++;
   delivered_ns_ = last_activity_ns_ = now;
   if (again) {
     redelivery_.take_out(again, pending_);
-    pending_.set_deliveries(again, deliveries);
-    again->sent_ns = now;
-    pending_.set_deadline(again, ack_deadline_ns(now, deliveries));
+    pending_.begin_redelivery(again);
   } else {
-    if (!last_per_subject_.empty()) {
-      last_per_subject_.pop_front();
-      cursor_ = last_per_subject_.empty() ? std::max(seq, resume_after_) : seq;
+    bool listed = next_listed();
+    cursor_ = newest_delivered_ = seq;
+    if (listed) {
+      if (!next_listed()) cursor_ = std::max(seq, resume_after_);
       if (counted_from() != resume_after_) memo_ = {};
-    } else {
-      cursor_ = seq;
-      if (memo_.valid && seq <= memo_.upto && memo_.count) memo_.count--;
+    } else if (memo_.valid && seq <= memo_.upto && memo_.count) {
+      memo_.count--;
     }
-    if (spec.ack_policy == AckPolicy::none) {
-      floor_consumer_seq_ = consumer_seq_;
-      floor_stream_seq_ = seq;
-    } else {
-      pending_.insert(seq, consumer_seq_, now, ack_deadline_ns(now, 1), 1);
-      stream_.index.hold(*this);
-    }
-    newest_delivered_ = seq;
   }
   if (stream_.forgets(spec)) {
-    applied_cursor_ = cursor_;
-    return;
+    before_change();
+    applied_delivered_ns_ = now;
+    delivered(seq, consumer_seq_, now, deliveries);
+    pass_listed();
+    return stream_.index.hold(*this);
+  }
+  if (!again && spec.ack_policy != AckPolicy::none) {
+    under_way_.add(seq, consumer_seq_, now);
+    stream_.index.hold(*this);
   }
   if (!delivered_.empty()) {
     Range& r = delivered_.back();
@@ -397,6 +397,11 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
   }
   delivered_.push_back({seq, consumer_seq_, 1, deliveries});
   js_.mark_delivered(*this);
+}
+
+bool Consumer::log_deliveries() {
+  propose_delivered();
+  return delivered_.empty();
 }
 
 void Consumer::propose_delivered() {
@@ -422,7 +427,7 @@ void Consumer::expire_deliveries() {
   std::vector<uint64_t> due;
   int left = kExpiredPerTurn;  // those behind them are due still, and so is the timer
   for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now && left; p = pending_.earliest(), left--) {
-    if (!p->acking && (!p->queued || had_all_deliveries(*p))) due.push_back(p->stream_seq);
+    if (!p->acking && !p->under_way && (!p->queued || had_all_deliveries(*p))) due.push_back(p->stream_seq);
     pending_.stop_timing(p);
   }
   std::sort(due.begin(), due.end());
@@ -442,7 +447,7 @@ void Consumer::on_timer() {
   if (spec.push() && spec.idle_heartbeat_ns && now >= next_heartbeat_ns_) {
     if (active_) {
       heartbeat(spec.deliver_subject);
-      if (spec.ack_policy == AckPolicy::flow_control && !pending_.empty() && flow_id_.empty()) ask_flow();
+      if (spec.ack_policy == AckPolicy::flow_control && ack_pending() && flow_id_.empty()) ask_flow();
     }
     next_heartbeat_ns_ = saturated_sum(now, spec.idle_heartbeat_ns);
   }

@@ -431,7 +431,7 @@ static bool needs_no_sync(const Stream& s, const ConsumerSpec& consumer) {
 uint32_t JetStream::create_consumer(uint64_t token, uint64_t id, string_view name, string_view description, const ConsumerSpec& spec) {
   Stream* s = stream(id);
   if (!s) return 0;
-  uint32_t consumer = s->next_consumer_id++;
+  uint32_t consumer = s->take_consumer_id();
   Buffer p = buffer();
   p.put32(consumer);
   p.put_text(name);
@@ -444,12 +444,14 @@ uint32_t JetStream::create_consumer(uint64_t token, uint64_t id, string_view nam
 bool JetStream::update_consumer(uint64_t token, uint64_t id, uint32_t consumer, string_view description, const ConsumerSpec& spec) {
   Stream* s = stream(id);
   if (!s) return false;
+  Consumer* c = s->consumer(consumer);
+  if (c && spec.sourcing && !c->log_deliveries()) return false;
   Buffer p = buffer();
   p.put32(consumer);
   p.put_text(description);
   spec.encode(p);
   if (!propose(s->group, EntryKind::consumer_update, std::move(p), true, token, {}, true, needs_no_sync(*s, spec))) return false;
-  if (Consumer* c = s->consumer(consumer); c && spec.sourcing) c->expect_reset();
+  if (c && spec.sourcing) c->expect_reset();
   return true;
 }
 

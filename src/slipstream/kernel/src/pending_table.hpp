@@ -17,6 +17,7 @@ struct PendingDelivery {
   uint32_t deliveries;
   bool queued;   // stands in the redelivery queue
   bool acking;   // an ack is on its way through the log
+  bool under_way, again;  // a redelivery is; another one is asked for already
   enum class Timed : uint8_t { no, listed, in_heap } timed;  // where it stands in the order of deadlines
   uint32_t previous, next, earlier, later;  // in the heap, `earlier` is its place
   uint32_t ticket;                          // of the redelivery queue
@@ -53,8 +54,8 @@ class PendingTable {
       id = (uint32_t)slab_.size();
       slab_.emplace_back();
     }
-    slab_[id] = {stream_seq, consumer_seq, sent_ns, deadline_ns, deliveries, false, false, PendingDelivery::Timed::no,
-                 kNone, kNone, kNone, kNone, 0};
+    slab_[id] = {stream_seq, consumer_seq, sent_ns, deadline_ns, deliveries, false, false, false, false,
+                 PendingDelivery::Timed::no, kNone, kNone, kNone, kNone, 0};
     put_slot(id);
     link_order(id);
     link_deadline(id);
@@ -71,12 +72,19 @@ class PendingTable {
   // Its deadline was noticed. It keeps it, so that whoever loads a snapshot notices it too.
   void stop_timing(PendingDelivery* p) { unlink_deadline((uint32_t)(p - slab_.data())); }
   void set_deliveries(PendingDelivery* p, uint32_t n) {
-    redelivered_ += (n > 1) - (p->deliveries > 1);
+    redelivered_ += (n > 1) - was_redelivered(*p);
     p->deliveries = n;
+    p->under_way = false;
+  }
+  // The leader has sent it again; the log will say so.
+  void begin_redelivery(PendingDelivery* p) {
+    redelivered_ += !was_redelivered(*p);
+    p->under_way = true;
+    stop_timing(p);
   }
   void erase(PendingDelivery* p) {
     uint32_t id = (uint32_t)(p - slab_.data());
-    if (p->deliveries > 1) redelivered_--;
+    redelivered_ -= was_redelivered(*p);
     drop_slot(id);
     if (p->previous == kNone) head_ = p->next; else slab_[p->previous].next = p->next;
     if (p->next == kNone) tail_ = p->previous; else slab_[p->next].previous = p->previous;
@@ -89,6 +97,7 @@ class PendingTable {
   size_t redelivered() const { return (size_t)redelivered_; }
 
  private:
+  static bool was_redelivered(const PendingDelivery& p) { return p.deliveries > 1 || p.under_way; }
   size_t mask() const { return slots_.size() - 1; }
   size_t home(uint64_t seq) const { return (seq * 0x9E3779B97F4A7C15ull >> 32) & mask(); }
   void put_slot(uint32_t id) {

@@ -40,25 +40,6 @@ uint64_t Consumer::settled_upto() const {
   return spec.ack_policy == AckPolicy::none ? applied_cursor_ : std::min(floor_stream_seq_, applied_cursor_);
 }
 
-void Consumer::follow_delivered(Reader& in) {
-  before_change();
-  in.get64();
-  bool settles = !stream_.spec.keeps_all();
-  uint64_t before = applied_cursor_;
-  for (uint32_t ranges = in.get32(); ranges && in.ok(); ranges--) {
-    uint64_t first = in.get64();
-    in.get64();
-    uint32_t count = in.get32(), deliveries = in.get32();
-    if (deliveries != 1) continue;
-    applied_cursor_ = std::max(applied_cursor_, first + count - 1);
-    if (spec.ack_policy != AckPolicy::none || !settles) continue;
-    for (uint64_t seq = first; seq < first + count; seq++) stream_.settle(seq);
-  }
-  if (!resume_after_) return;
-  pass_listed();
-  if (settles) passed_before_ = before;  // what the list of last messages per subject leaves out has been passed now
-}
-
 // The entry under way has passed what lies behind `passed_before_`.
 Work Consumer::settle_passed_list(const Proposal* mine) {
   uint64_t before = *std::exchange(passed_before_, {});

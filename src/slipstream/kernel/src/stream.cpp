@@ -89,6 +89,11 @@ void Stream::unsubscribe() {
   subscriptions_.clear();
 }
 
+uint32_t Stream::take_consumer_id() {
+  consumer_ids_taken_ = std::max(consumer_ids_taken_, next_consumer_id);
+  return consumer_ids_taken_++;
+}
+
 std::vector<uint32_t> Stream::forget_memory_consumers() {
   std::vector<uint32_t> forgotten;
   for (auto it = consumers.begin(); it != consumers.end();) {
@@ -159,9 +164,7 @@ void Stream::apply(EntryKind kind, Reader& in, const Proposal* mine) {
       return work(remove_consumer(in.get32(), mine));
     case EntryKind::delivered:
       if (Consumer* c = consumer_of()) {
-        Reader again = in;
-        if (!leads_) c->apply_delivered(in);
-        c->follow_delivered(again);
+        c->apply_delivered(in);
         if (c->has_passed_list()) return work(c->settle_passed_list(mine));
       }
       break;

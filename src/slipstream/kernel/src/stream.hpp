@@ -65,6 +65,7 @@ class Stream {
   // A consumer that lives with the process, so that nobody waits for a sync of what it does. Where its progress decides
   // what is kept, it is in the log like any other, wherever its own storage is.
   bool forgets(const ConsumerSpec& consumer) const { return consumer.memory && spec.keeps_all(); }
+  uint32_t take_consumer_id();  // for a consumer that is to be proposed
   std::vector<uint32_t> forget_memory_consumers();  // those that lived with the process and for which nothing is retained
   void detach();
   void ingest(string_view subject, string_view reply, string_view header, string_view body, uint32_t flags = 0);
@@ -289,6 +290,7 @@ class Stream {
   static constexpr uint64_t kRemovedWithinEntryMax = 4096;
   Buffer open_, open_replies_;
   uint32_t open_count_ = 0;
+  uint32_t consumer_ids_taken_ = 0;  // by the leader: below it are those of consumers that are proposed
   uint32_t removals_inflight_ = 0;  // entries of kind expire and remove_below that are not applied yet
   void begin_flight(uint64_t messages, uint64_t bytes);
   void end_flight(const Proposal& mine);

@@ -128,23 +128,24 @@ void Stream::apply_restored_consumer(Reader& in) {
 
 // delivered and floor as (consumer, stream) sequences, times, then the pending deliveries and what reached max_deliver.
 bool Consumer::restore(Reader& in) {
-  for (uint64_t* v : {&consumer_seq_, &cursor_, &floor_consumer_seq_, &floor_stream_seq_}) *v = in.get64();
-  delivered_ns_ = (int64_t)in.get64();
+  for (uint64_t* v : {&applied_consumer_seq_, &applied_cursor_, &floor_consumer_seq_, &floor_stream_seq_}) *v = in.get64();
+  applied_delivered_ns_ = (int64_t)in.get64();
   acked_ns_ = (int64_t)in.get64();
-  floor_consumer_seq_ = std::min(floor_consumer_seq_, consumer_seq_);
-  floor_stream_seq_ = std::min(floor_stream_seq_, cursor_);
+  floor_consumer_seq_ = std::min(floor_consumer_seq_, applied_consumer_seq_);
+  floor_stream_seq_ = std::min(floor_stream_seq_, applied_cursor_);
+  follow_log();
   for (uint32_t n = in.get32(); n && in.ok(); n--) {
     uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
     int64_t sent_ns = (int64_t)in.get64();
     uint32_t deliveries = in.get32();
-    bool fits = stream_seq > floor_stream_seq_ && stream_seq <= cursor_ && consumer_seq > floor_consumer_seq_ &&
-                consumer_seq <= consumer_seq_;
+    bool fits = stream_seq > floor_stream_seq_ && stream_seq <= applied_cursor_ && consumer_seq > floor_consumer_seq_ &&
+                consumer_seq <= applied_consumer_seq_;
     if (in.ok() && fits && deliveries && spec.ack_policy != AckPolicy::none && !pending_.find(stream_seq))
       pending_.insert(stream_seq, consumer_seq, sent_ns, saturated_sum(sent_ns, wait_ns(deliveries)), deliveries);
   }
   for (uint32_t n = in.get32(); n && in.ok(); n--) {
     uint64_t stream_seq = in.get64();
-    if (stream_seq <= cursor_ && !pending_.find(stream_seq)) exceeded_.insert(stream_seq);
+    if (stream_seq <= applied_cursor_ && !pending_.find(stream_seq)) exceeded_.insert(stream_seq);
   }
   return in.ok();
 }
@@ -152,29 +153,27 @@ bool Consumer::restore(Reader& in) {
 // All messages are there now: what waits for one that is not is forgotten, and nobody stands beyond the end.
 void Consumer::restored() {
   before_change();
-  cursor_ = std::min(cursor_, store().last_seq());
-  floor_stream_seq_ = std::min(floor_stream_seq_, cursor_);
+  cursor_ = applied_cursor_ = std::min(applied_cursor_, store().last_seq());
+  floor_stream_seq_ = std::min(floor_stream_seq_, applied_cursor_);
   bool forgotten = false;
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
-    if (p->stream_seq > cursor_ || !store().live(p->stream_seq)) forget(p), forgotten = true;
+    if (p->stream_seq > applied_cursor_ || !store().live(p->stream_seq)) forget(p), forgotten = true;
     p = next;
   }
   std::erase_if(exceeded_, [&](uint64_t s) { return !store().live(s); });
   if (forgotten && pending_.empty()) {
-    floor_consumer_seq_ = consumer_seq_;
-    floor_stream_seq_ = cursor_;
+    floor_consumer_seq_ = applied_consumer_seq_;
+    floor_stream_seq_ = applied_cursor_;
   }
-  applied_cursor_ = cursor_;
   stream_.index.hold(*this);
 }
 
 Consumer::Progress Consumer::progress() {
   Progress p;
-  ConsumerView v = view();
-  p.consumer_seq = v.consumer_seq, p.stream_seq = v.stream_seq;
-  p.floor_consumer_seq = v.floor_consumer_seq, p.floor_stream_seq = v.floor_stream_seq;
-  p.delivered_ns = delivered_ns_, p.acked_ns = acked_ns_;
+  p.consumer_seq = applied_consumer_seq_, p.stream_seq = applied_cursor_;
+  p.floor_consumer_seq = floor_consumer_seq_, p.floor_stream_seq = floor_stream_seq_;
+  p.delivered_ns = applied_delivered_ns_, p.acked_ns = acked_ns_;
   for (PendingDelivery* d = pending_.first(); d; d = pending_.next(d))
     p.pending.push_back({d->stream_seq, d->consumer_seq, d->sent_ns, d->deliveries});
   p.exceeded.assign(exceeded_.begin(), exceeded_.end());
@@ -203,7 +202,7 @@ uint32_t JetStream::restore_consumer(uint64_t token, uint64_t id, string_view na
                                      string_view state) {
   Stream* s = stream(id);
   if (!s || !s->spec.restoring) return 0;
-  uint32_t consumer_id = s->next_consumer_id++;
+  uint32_t consumer_id = s->take_consumer_id();
   Buffer p = buffer();
   p.put32(consumer_id);
   p.put_text(name);
