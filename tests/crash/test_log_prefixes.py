@@ -2,10 +2,11 @@
 
 Goal: no order of checkpoints, streams that go offline, deletions, changed limits and losses of
 power, in recoveries as well, makes a state that the log does not (messages, ids, times to live,
-schedules, totals, configuration, consumers), nor a shorter one than was confirmed. Method: a second
-replica notes the state behind every entry. Random operations run over the simulated disk, mostly
-with a small journal; power goes at random operations, and each recovered stream must be in the
-state that was noted for its number of entries. A failure names its seed.
+schedules, totals, configuration, consumers), nor a shorter one than was confirmed; and neither does
+a server that stops leading a stream and leads it again. Method: a second replica notes the state
+behind every entry. Random operations run over the simulated disk, mostly with a small journal;
+power goes at random operations, and each recovered stream must be in the state that was noted for
+its number of entries. A failure names its seed.
 
 More of it: SLIPSTREAM_PREFIX_RUNS=2000 pytest tests/crash/test_log_prefixes.py --timeout 0
 """
@@ -159,6 +160,7 @@ class World:
         gone = self.history.deleted | self.deletions_asked | self.offline
         streams = sorted(self.history.made - gone)
         actions = [self.publish] * 5 + [self.remove] * 2 + [self.change, self.consume, self.upset]
+        actions.append(self.change_leader)
         if len(streams) < 4:
             actions += [self.create] * 3
         action = self.draw.choice(actions)
@@ -239,6 +241,21 @@ class World:
         if self.disk.crashed:
             self.twin.follow()
             raise PowerLoss
+
+    def change_leader(self, stream: int) -> None:
+        """It has then what a start finds, and goes on with that."""
+        kernel = self.node.kernel
+        assert kernel.set_leader(stream, False)
+        before = kernel.canonical_states().get(stream)
+        self.turns(4)
+        while not kernel.set_leader(stream, True):
+            self.turns(4)
+            if stream not in kernel.canonical_states():
+                return  # it was deleted, or went offline
+        assert before is None or applied(kernel.canonical_states()[stream]) >= applied(before)
+        kernel.check()
+        for record in kernel.consumers(stream):
+            kernel.start_consumer(stream, record.consumer)
 
     def upset(self, stream: int) -> None:
         what = self.draw.randrange(4)

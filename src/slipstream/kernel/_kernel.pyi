@@ -561,6 +561,10 @@ class Kernel:
     def consumers(self, stream: int) -> list[ConsumerRecord]: ...
     def take_offline(self, stream: int, reason: str) -> None:
         """As if something of this stream had failed; for tests."""
+    def set_leader(self, stream: int, leads: bool) -> bool:
+        """Begins or ends this server's reign over a stream; for tests. False: it cannot begin while
+        entries of an earlier reign wait to be applied.
+        """
     def store_stats(self) -> StoreStats: ...
     def index_sizes(self, stream: int) -> tuple[int, int]:
         """Messages that a stream's indexes of times to live and of schedules name; for tests."""

@@ -303,6 +303,15 @@ cdef class Kernel:
         with nogil:
             kc_take_offline(self.k[0], stream, text)
 
+    def set_leader(self, uint64_t stream, bint leads):
+        """Begins or ends this server's reign over a stream; for tests. False: it cannot begin while
+        entries of an earlier reign wait to be applied.
+        """
+        cdef bint done
+        with nogil:
+            done = kc_set_leader(self.k[0], stream, leads)
+        return done
+
     def store_stats(self):
         cdef JetStreamStats s
         with nogil:

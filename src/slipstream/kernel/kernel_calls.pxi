@@ -234,6 +234,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     uint64_t kc_literal_interest "slipstream::KernelCalls::literal_interest"(CKernel&, uint32_t, string_view)
     string kc_open_store "slipstream::KernelCalls::open_store"(CKernel&, const OpenOptions&)
     void kc_take_offline "slipstream::KernelCalls::take_offline"(CKernel&, uint64_t, const string&)
+    bint kc_set_leader "slipstream::KernelCalls::set_leader"(CKernel&, uint64_t, bint)
     vector[StreamRow] kc_streams "slipstream::KernelCalls::streams"(CKernel&)
     vector[ConsumerRow] kc_consumers "slipstream::KernelCalls::consumers"(CKernel&, uint64_t)
     StreamStateRow kc_stream_state "slipstream::KernelCalls::stream_state"(CKernel&, uint64_t)

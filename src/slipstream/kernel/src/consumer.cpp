@@ -137,6 +137,7 @@ Work Consumer::first_filtered(uint64_t& start) {
 }
 
 void Consumer::attach() {
+  last_activity_ns_ = kernel().now.wall_ns;
   if (spec.replay_original) replay_upto_ = store().last_seq();
   js_.register_consumer(*this, stream_);
   pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull, next_subject(), {}, this);

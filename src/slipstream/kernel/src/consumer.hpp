@@ -49,6 +49,7 @@ class Consumer {
   Work narrow_listed();                  // after a change of the filters
   void attach();                         // subscriptions and timers, on the leader
   void detach(const char* farewell);     // farewell: status for waiting pulls ("409 Consumer Deleted")
+  void resign();                         // what only the leader knew is forgotten (leadership.cpp)
   void update(std::string description, ConsumerSpec spec);
   Work follow_update(const ConsumerSpec& old);
 

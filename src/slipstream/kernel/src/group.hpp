@@ -52,6 +52,7 @@ struct Entry {
   EntryKind kind;
   uint64_t index = 0, end = 0;  // end: journal position; 0 when it is not logged, kUnwritten while it waits for room
   bool durable = false, reserve = false;
+  bool mine = true;             // proposed in this reign; false: it only waits to be applied
   bool relaxed = false;         // durable, but only written: of a stream with persist_mode async
   Buffer payload;
   Proposal proposal;

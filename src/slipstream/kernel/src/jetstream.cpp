@@ -266,7 +266,7 @@ bool JetStream::apply_first(Group& g) {
     apply_meta(e.kind, in, &e.proposal);
   } else if (Stream* s = stream(g.id)) {
     if (s->working()) s->go_on();
-    else s->apply(e.kind, in, &e.proposal);
+    else s->apply(e.kind, in, e.mine ? &e.proposal : nullptr);
     s->count_bytes();
     if (g.offline) [[unlikely]] s->abandon(e);
     if (s->working()) {

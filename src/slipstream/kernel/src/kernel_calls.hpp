@@ -388,6 +388,16 @@ struct KernelCalls {
     if (Stream* s = find(k, stream)) s->go_offline(reason);
     k.wake();
   }
+  // False: entries of an earlier reign still wait to be applied.
+  static bool set_leader(Kernel& k, uint64_t stream, bool leads) {
+    Kernel::Guard g(k);
+    Stream* s = find(k, stream);
+    if (!s || (leads && !s->group.inflight.empty())) return false;
+    if (leads) s->lead();
+    else s->resign();
+    k.wake();
+    return true;
+  }
   static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }
   static void checkpoint(Kernel& k) {
     Kernel::Guard g(k);

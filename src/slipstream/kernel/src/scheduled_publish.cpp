@@ -135,7 +135,7 @@ void Stream::arm_schedule_timer() {
 }
 
 void Stream::schedule_timer_fired() {
-  if (spec.sealed) return;  // for ever
+  if (!leads_ || spec.sealed) return;  // for ever
   if (group.applied >= fired_index_ && !is_full()) {
     for (const ScheduleIndex::Due& due : schedules_.due(js.kernel.now.wall_ns, kDuePerRound))
       if (is_full() || !fire(due)) break;

@@ -52,19 +52,6 @@ void Stream::count_bytes() {
   js.stream_bytes.of(spec.memory) += grown;
 }
 
-void Stream::lead() {
-  leads_ = true;
-  if (!spec.restoring) attach();
-}
-
-void Stream::attach() {
-  if (counters_.any_unread()) settle_unread_totals();
-  subscribe();
-  arm_age_timer();
-  arm_schedule_timer();
-  for (auto& [id, c] : consumers) c->attach();
-}
-
 void Stream::subscribe() {
   for (const auto& subject : spec.subjects)
     subscriptions_.push_back(js.kernel.add_subscription(account, SubscriptionKind::stream, subject, {}, this));
@@ -110,13 +97,7 @@ std::vector<uint32_t> Stream::forget_memory_consumers() {
 void Stream::detach() {
   deleted = true;
   count_bytes();
-  unsubscribe();
-  close_feeds();
-  js.direct_gets.forget(*this);
-  js.kernel.timers.cancel(age_timer_);
-  js.kernel.timers.cancel(schedule_timer_);
-  staging_.reset();
-  fast_.reset();
+  stop_serving();
   for (auto& [id, c] : consumers) c->detach("409 Consumer Deleted");
 }
 

@@ -61,7 +61,9 @@ class Stream {
 
   void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
   void withdrawn(const Entry& entry);  // it was proposed, found no room on the disk, and is not in the log any more
-  void lead();     // from now on this replica takes in, sends, answers and proposes
+  // From now on this replica takes in, sends, answers and proposes; or does not any more (leadership.cpp).
+  void lead();
+  void resign();
   // A consumer that lives with the process, so that nobody waits for a sync of what it does. Where its progress decides
   // what is kept, it is in the log like any other, wherever its own storage is.
   bool forgets(const ConsumerSpec& consumer) const { return consumer.memory && spec.keeps_all(); }
@@ -236,6 +238,7 @@ class Stream {
   void subscribe();
   void answer_direct_gets(const std::string& of);
   void unsubscribe();
+  void stop_serving();
 
   // batch_apply.cpp
   void propose_batch(string_view messages, uint32_t count, bool end_only, string_view reply, string_view ack_fields);

@@ -54,7 +54,7 @@ void Stream::arm_age_timer() {
 }
 
 void Stream::age_timer_fired() {
-  if (deleted || group.offline || removals_inflight_) return;  // applying them sets the timer again
+  if (!leads_ || deleted || group.offline || removals_inflight_) return;  // applying them sets the timer again
   bool later = !propose_expired();
   int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
   if (oldest_ns && saturated_sum(oldest_ns, spec.max_age_ns) <= js.kernel.now.wall_ns) {
