@@ -35,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     take_records(in.rest);
   } else if (kind % 4 == 1) {
     Buffer payload;
-    take_restored_messages(in.rest, kind, 1'900'000'000'000'000'000, {}, payload);
+    auto next_run_of = [](const ArchiveRecord& r) { return std::optional<int64_t>(r.time_ns); };
+    take_restored_messages(in.rest, kind, 1'900'000'000'000'000'000, {}, next_run_of, payload);
   } else if (kind % 4 == 2) {
     char key[32] = {};
     Buffer out;

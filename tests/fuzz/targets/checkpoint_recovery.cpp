@@ -41,13 +41,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   uint64_t total = 0;
-  bool loaded = checkpoints->load([&](uint64_t, uint64_t, string_view payload) {
-    for (char c : payload) total += (unsigned char)c;
+  checkpoints->load([&](uint64_t, uint64_t, string_view payload, const std::string& damage) {
+    for (string_view bytes : {payload, string_view(damage)})
+      for (char c : bytes) total += (unsigned char)c;
   });
-  if (loaded) {
-    checkpoints->begin();
-    checkpoints->add(3, 1000, "newer");
-    checkpoints->write();
-  }
+  checkpoints->begin();
+  checkpoints->add(3, 1000, "newer");
+  checkpoints->write();
   return total == UINT64_MAX;
 }

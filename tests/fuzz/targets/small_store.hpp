@@ -36,7 +36,7 @@ struct SmallStore {
     now.monotonic_ns += ns;
     kernel->turn(now, 0);
     std::vector<slipstream::EventRecord> taken;
-    kernel->wait_events(0, taken);
+    kernel->wait_events(0, SIZE_MAX, taken);
   }
 
   void create(const char* name, const char* subject, const std::function<void(slipstream::StreamSpec&)>& configure) {
