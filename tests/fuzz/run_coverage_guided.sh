@@ -12,7 +12,8 @@ seconds="${1:-10}"
 [ $# -gt 0 ] && shift
 clang="${CLANG:-clang++}"
 folder=build/coverage
-instrument="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr"
+# The check of functions called by pointers is left out: clang 14 cannot assemble it for coroutines.
+instrument="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr,function"
 
 probe="$(mktemp -d)"
 trap 'rm -rf "$probe"' EXIT
