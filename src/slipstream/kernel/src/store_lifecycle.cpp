@@ -258,7 +258,8 @@ void JetStream::guess_next_stream() {
 void JetStream::recover_kept_entries() {
   std::string error;
   bool found = kept_->find(error);
-  for (const auto& [id, files] : kept_->streams()) {
+  for (const auto& kept : kept_->streams()) {
+    const uint64_t id = kept.first;
     auto apply = [&](const JournalRecord& r) {
       if (r.group) return recover_record(r);
       Reader in(r.payload);
