@@ -13,7 +13,7 @@ import pytest
 
 from conversation import NOW_NS, Conversation
 from fake_kernel import FakeFeed
-from slipstream.jetstream.sourcing.links import SOURCING_SERVICE
+from slipstream.jetstream.sourcing.links import LINKS_PER_STEP, SOURCING_SERVICE
 from slipstream.kernel.events import FeedEvent, RequestEvent
 from slipstream.kernel.specs import StreamSpec
 from slipstream.kernel.values import SourcePosition
@@ -437,6 +437,30 @@ def test_a_deleted_stream_asks_nothing_more(talk: Talk) -> None:
     talk.answer(asked, {"name": "x", "config": {}})
     assert not talk.kernel.all_feeds()
     assert talk.after(300 * SECOND) == []
+
+
+def test_many_sources_go_in_small_steps(talk: Talk) -> None:
+    """A request has room for tens of thousands, whose origins are asked to forget them. Then those
+    that are there again are asked for.
+    """
+    count = 100
+    sources = [{"name": f"O{number}"} for number in range(count)]
+    source(talk, *sources)
+    talk.after(SECOND)
+    for wanted in ([{"name": "P"}], sources):
+        talk.send("STREAM.UPDATE.S", json.dumps({"name": "S", "sources": wanted}).encode())
+        for event in talk.kernel.take_events():
+            talk.api.handle(event, talk.kernel.now_ns)
+        assert not talk.asked()
+    talk.kernel.now_ns += SECOND
+    more, subjects = True, list[str]()
+    while more:
+        more = talk.api.step(talk.kernel.now_ns)
+        asked = talk.asked()
+        assert len(asked) <= 2 * LINKS_PER_STEP  # of both kinds
+        subjects += [one.subject for one in asked]
+    verbs = [subject.split(".")[3] for subject in subjects]
+    assert verbs == ["DELETE"] * (count + 1) + ["CREATE"] * count
 
 
 def test_recovery_goes_on(talk: Talk) -> None:

@@ -97,7 +97,7 @@ class Link:
 
     def __init__(self, side: Side, source: StreamSource, index: str) -> None:
         self.source = source
-        self.sources = [source]  # all of its stream; the caller keeps it so
+        self.one_of_several = False  # sources of the same origin; the caller keeps it so
         self.index = index
         self.phase = Phase.WAITING
         self.due_ns = 0
@@ -121,7 +121,9 @@ class Link:
         """The stable one; the origin adds something to it unless it keeps the consumer."""
         if self.is_mirror:
             return origin.mirror_consumer_name(self._side)
-        return origin.source_consumer_name(self._side, self.source, self.sources)
+        return origin.source_consumer_name(
+            self._side, self.source, one_of_several=self.one_of_several
+        )
 
     @property
     def asked(self) -> bool:

@@ -8,6 +8,7 @@ this server, in another domain and behind another account's import are all the s
 from __future__ import annotations
 
 import heapq
+from collections import Counter, deque
 from typing import Any, Protocol
 
 from slipstream.jetstream.ids import IdSource
@@ -67,6 +68,7 @@ class Links:
         self._by_inbox: dict[bytes, _Place] = {}
         self._by_feed: dict[tuple[int, int], _Place] = {}
         self._due: list[tuple[int, int, _Place]] = []
+        self._to_forget: deque[_Place] = deque()  # whose origins are still to be asked for that
         self._pushed = 0
         self._last_feed = 0
 
@@ -82,12 +84,13 @@ class Links:
         for index in [index for index in present if index not in wanted]:
             self._remove(present.pop(index))
         side = Side(stream.name, stream.account.name, self._domain)
+        of_origin = Counter(source.name for source in wanted.values())
         for index, source in wanted.items():
             if index not in present:
                 link = Link(side, source, index)
                 present[index] = place = _Place(stream, link)
                 self._wait(place, now_ns)
-            present[index].link.sources = list(wanted.values())
+            present[index].link.one_of_several = of_origin[source.name] > 1
         if not present:
             del self._places[stream.id]
 
@@ -103,14 +106,13 @@ class Links:
             self._remove(place)
 
     def _remove(self, place: _Place) -> None:
-        """An origin that keeps the consumer of this link is asked to forget it; nobody waits."""
+        """An origin that keeps the consumer of this link is asked to forget it, soon: a stream may
+        have had tens of thousands of sources. Nobody waits.
+        """
         self._close(place)
         place.gone = True
         if place.link.source.consumer is None:
-            try:
-                self._forget_consumer(place)
-            except Exception as error:
-                self._report(_shown(place), error)
+            self._to_forget.append(place)
 
     def _forget_consumer(self, place: _Place) -> None:
         subject = origin.delete_subject(place.link.source, place.link.consumer_name)
@@ -162,6 +164,9 @@ class Links:
 
     def step(self, now_ns: int) -> bool:
         """True while there is more to do at once."""
+        self._forget_some()
+        if self._to_forget:
+            return True  # first: a link that is there again goes by the same name
         for _ in range(LINKS_PER_STEP):
             if not self._due or self._due[0][0] > now_ns:
                 return False
@@ -172,6 +177,14 @@ class Links:
                 except Exception as error:
                     self._try_later(place, error, now_ns)
         return True
+
+    def _forget_some(self) -> None:
+        for _ in range(min(LINKS_PER_STEP, len(self._to_forget))):
+            place = self._to_forget.popleft()
+            try:
+                self._forget_consumer(place)
+            except Exception as error:
+                self._report(_shown(place), error)
 
     def _try_later(self, place: _Place, error: Exception, now_ns: int) -> None:
         self._report(_shown(place), error)

@@ -7,7 +7,6 @@ letter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from slipstream.jetstream.consumer_config import (
@@ -74,10 +73,10 @@ def mirror_consumer_name(side: Side) -> str:
     return f"JS_MIRROR_{side.stable_hash()}"
 
 
-def source_consumer_name(side: Side, source: StreamSource, sources: Sequence[StreamSource]) -> str:
+def source_consumer_name(side: Side, source: StreamSource, *, one_of_several: bool) -> str:
     """Several sources of one origin need several names."""
     text = side.stable_hash()
-    if sum(other.name == source.name for other in sources) > 1:
+    if one_of_several:
         text = f"{text} {index_name(source)}"
     return f"JS_SRC_{short_hash(text)}"
 
