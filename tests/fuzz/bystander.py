@@ -4,10 +4,10 @@
 
 Until its standard input ends it repeats: PING, a publish that is acknowledged, a fetch with a
 confirmed acknowledgement, a request to a service of its own, INFO, a new connection, /healthz. Then
-it prints one line of JSON: the latencies by kind, the slow steps, and the acknowledged messages.
+it prints one line of JSON: the latencies by kind, the long waits, and the acknowledged messages.
 
-A busy machine is no fault of the server: the time that the server's threads waited for a processor
-does not count, and neither does the lateness of this process's own clock.
+A busy machine is no fault of the server: with each long wait stands how long the server's threads
+waited for a processor, and how late this process's own clock was.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 CHUNK_BYTES = 1 << 16
 ANSWER_S_MAX = 20.0
 REST_S = 0.01
-LONG_S = 0.5
+LONG_S = 0.25
 STREAM = "WITNESS"
 
 
@@ -125,7 +125,7 @@ class Bystander:
         self._line = Line(port, login)
         self._service = threading.Thread(target=self._serve, daemon=True)
         self.latencies: dict[str, list[float]] = {}
-        self.long: list[str] = []
+        self.long: list[tuple[str, float, float, float]] = []  # see machine_probe.Wait
         self.refused: list[str] = []
         self.acknowledged: dict[int, str] = {}
         self.removed = 0
@@ -187,12 +187,10 @@ class Bystander:
         began = time.monotonic()
         act()
         took = time.monotonic() - began
-        if took > LONG_S / 5:
-            waited = waited_ns(self._pid) - waited
-            took -= waited / 1e9 + self._lateness_s - late
-        self.latencies.setdefault(kind, []).append(max(took, 0))
+        self.latencies.setdefault(kind, []).append(took)
         if took > LONG_S:
-            self.long.append(f"{kind} took {took:.2f} s at {time.strftime('%H:%M:%S')}")
+            queued = max((waited_ns(self._pid) - waited) / 1e9, self._lateness_s - late)
+            self.long.append((kind, began, took, min(queued, took)))
 
     def _publish(self) -> None:
         self._published += 1

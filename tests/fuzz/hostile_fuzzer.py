@@ -12,12 +12,15 @@ At its end the server is stopped or killed and started again. What counts as a f
     log        a traceback, a fatal line, a sanitizer's report
     guarded    an unexpected error that ended one request or connection only; the episode goes on
     forged     bytes that are no frame of the protocol, an answer that is no JSON
-    hang       the bystander waited for longer than --hang-seconds, the time that other
-               processes had the processors not counted
+    hang       the bystander waited for longer than --hang-seconds, and not because the machine had
+               stalled (machine_probe.py)
     refused    the bystander was refused or cut off
     memory     resident memory above --memory-mib
     lost       an acknowledged message is gone, or changed, after the restart
     restart    the server did not start again, or not stop, in time
+
+At the end it prints figures: the latencies that the bystander measured (with waits for the machine
+among them), what was read back, the memory, the restarts.
 
 A finding prints the episode's seed and writes its actions, cut down to the few that repeat it, into
 a file that --replay plays. The exit code is 1 if there was one.
@@ -45,6 +48,7 @@ from typing import Any
 from action_player import Action, ActionPlayer, Forged
 from bystander import STREAM, Line, Unanswered
 from hostile_actions import ActionWriter
+from machine_probe import MachineProbe, Wait, machine_to_blame
 from slipstream.testing import ServerProcess
 from slipstream.testing.process import PROGRAM
 
@@ -102,6 +106,8 @@ class Episode:
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     latencies: dict[str, list[float]] = field(default_factory=dict)
+    waits: list[Wait] = field(default_factory=list)  # too long, and the server's
+    excused: list[Wait] = field(default_factory=list)  # too long, and the machine's
     memory_bytes: int = 0
     restart_s: float = 0.0
     acknowledged: int = 0
@@ -181,20 +187,28 @@ class EpisodeRun:
             self._find("restart", f"it does not start at all: {error}")
             return self.episode
         try:
-            beside = Beside(self._server, self._members) if with_bystander else None
-            try:
-                self._mischief(seconds, given, beside)
-                if beside:
-                    self._judge_bystander(beside)
-            finally:
-                if beside:
-                    beside.kill()
+            if with_bystander:
+                self._mischief_beside(seconds, given)
+            else:
+                self._mischief(seconds, given, None)
             if with_bystander:
                 self._restart()
         finally:
             self._kill()
             self._temporary.cleanup()
         return self.episode
+
+    def _mischief_beside(self, seconds: float, given: list[Action] | None) -> None:
+        probe = MachineProbe(self._server.folder)
+        try:
+            beside = Beside(self._server, self._members)
+            try:
+                self._mischief(seconds, given, beside)
+                self._judge_bystander(beside, probe)
+            finally:
+                beside.kill()
+        finally:
+            probe.kill()
 
     def _mischief(self, seconds: float, given: list[Action] | None, beside: Beside | None) -> None:
         episode = self.episode
@@ -271,7 +285,7 @@ class EpisodeRun:
         if finding.signature not in {one.signature for one in self.episode.findings}:
             self.episode.findings.append(finding)
 
-    def _judge_bystander(self, beside: Beside) -> None:
+    def _judge_bystander(self, beside: Beside, probe: MachineProbe) -> None:
         episode = self.episode
         crashed = any(found.kind == "crash" for found in episode.findings)
         report = beside.report()
@@ -285,11 +299,25 @@ class EpisodeRun:
                 self._find("refused", refused)
                 break
         episode.latencies = report.get("latencies", {})
-        worst = max(((max(s), kind) for kind, s in episode.latencies.items() if s), default=(0, ""))
-        if worst[0] > self._limits.hang_s and not crashed:
-            self._find("hang", f"{worst[1]} took {worst[0]:.2f} s; {report['long'][-5:]}")
+        if not crashed:
+            self._judge_waits([Wait(*wait) for wait in report.get("long", [])], probe)
         self._acknowledged = {int(k): v for k, v in report.get("acknowledged", {}).items()}
         episode.acknowledged = len(self._acknowledged)
+
+    def _judge_waits(self, waits: list[Wait], probe: MachineProbe) -> None:
+        stalls = probe.stalls()
+        for wait in waits:
+            if wait.took_s <= self._limits.hang_s:
+                continue
+            if why := machine_to_blame(wait, stalls):
+                self.episode.excused.append(wait)
+                print(f"seed {self.episode.seed}: {wait}, but {why}", flush=True)
+            else:
+                self.episode.waits.append(wait)
+        if self.episode.waits:
+            longest = max(self.episode.waits, key=lambda wait: wait.took_s)
+            others = "".join(f"\n{wait}" for wait in self.episode.waits if wait is not longest)
+            self._find("hang", f"{longest}{others}")
 
     # -- the end
 
@@ -430,35 +458,54 @@ def percentile(latencies: list[float], share: float) -> float:
 
 
 class Summary:
-    def __init__(self) -> None:
+    """What all episodes add up to, as figures for docs/reliability.md."""
+
+    def __init__(self, limits: Limits) -> None:
         self.episodes = 0
         self.findings: Counter[str] = Counter()
+        self._limits = limits
+        self._began_s = time.monotonic()
         self._latencies: dict[str, list[float]] = {}
+        self._waits: list[Wait] = []
+        self._excused: list[Wait] = []
         self._counts: Counter[str] = Counter()
+        self._actions = 0
         self._memory_bytes = 0
         self._acknowledged = 0
-        self._restart_s = 0.0
+        self._restarts: list[tuple[float, int]] = []  # seconds, seed
 
     def add(self, episode: Episode) -> None:
         self.episodes += 1
         self.findings.update(finding.kind for finding in episode.findings)
         self._counts += episode.counts
+        self._actions += len(episode.actions)
         self._memory_bytes = max(self._memory_bytes, episode.memory_bytes)
         self._acknowledged += episode.acknowledged
-        self._restart_s = max(self._restart_s, episode.restart_s)
+        self._restarts.append((episode.restart_s, episode.seed))
+        self._waits += episode.waits
+        self._excused += episode.excused
         for kind, some in episode.latencies.items():
             self._latencies.setdefault(kind, []).extend(some)
 
     def __str__(self) -> str:
+        minutes = (time.monotonic() - self._began_s) / 60
+        restarts = sorted(self._restarts) or [(0.0, 0)]
+        rounds = len(self._latencies.get("ping", []))
         lines = [
-            f"{self.episodes} episodes; findings: {dict(self.findings) or 'none'}",
-            f"resident at most {self._memory_bytes >> 20} MiB; {self._acknowledged} messages"
-            f" acknowledged and read back; slowest restart {self._restart_s:.1f} s",
+            f"{self.episodes} episodes in {minutes:.0f} minutes, {self._actions} hostile actions;"
+            f" findings: {dict(self.findings) or 'none'}",
+            f"{rounds} rounds of the well-behaved client; {self._acknowledged} messages"
+            " acknowledged and read back",
+            f"resident at most {self._memory_bytes >> 20} MiB of {self._limits.memory_bytes >> 20};"
+            f" restarts: median {restarts[len(restarts) // 2][0]:.1f} s, slowest"
+            f" {restarts[-1][0]:.1f} s (seed {restarts[-1][1]})",
+            f"waits above {self._limits.hang_s:g} s: {len(self._waits)} for the server,"
+            f" {len(self._excused)} for the machine or its disk",
         ]
         for kind, some in sorted(self._latencies.items()):
             median, high = percentile(some, 0.5) * 1000, percentile(some, 0.99) * 1000
             lines.append(
-                f"  {kind:8} {len(some):7} times, median {median:6.1f} ms, p99 {high:7.1f} ms,"
+                f"  {kind:8} {len(some):7} times, p50 {median:6.1f} ms, p99 {high:7.1f} ms,"
                 f" longest {max(some) * 1000:7.1f} ms"
             )
         lines.append(f"  {dict(self._counts.most_common(40))}")
@@ -493,7 +540,7 @@ def main(given: Sequence[str] | None = None) -> int:
         return int(bool(episode.findings))
     seed = options.seed or random.SystemRandom().getrandbits(31)
     end = time.monotonic() + options.seconds
-    summary, known = Summary(), set[str]()
+    summary, known = Summary(options.limits), set[str]()
     while (left := end - time.monotonic()) > 0:
         episode = Episode(seed, with_passwords=seed % 3 == 0, killed=seed % 2 == 1)
         EpisodeRun(episode, options.program, options.limits).run(min(left, options.episode_seconds))

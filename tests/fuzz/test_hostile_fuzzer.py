@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ import hostile_fuzzer
 from action_player import Action, ActionPlayer, Connection, Forged
 from bystander import Bystander
 from hostile_fuzzer import Episode, EpisodeRun, Limits
+from machine_probe import MachineProbe, Stall, Wait, machine_to_blame
 from slipstream.testing import ServerProcess
 from slipstream.testing.process import PROGRAM
 
@@ -69,7 +72,39 @@ def test_memory_above_the_limit_is_a_finding() -> None:
 
 
 def test_a_slow_answer_is_a_finding() -> None:
-    assert kinds(run([{"do": "rest", "ms": 300}], hang_s=0)) == {"hang"}
+    class Stopping(EpisodeRun):
+        def _settle(self, *_: object) -> None:
+            self._server.send_signal(signal.SIGSTOP)
+            time.sleep(2.5)  # nobody can say that the machine was busy
+            self._server.send_signal(signal.SIGCONT)
+
+    assert kinds(run([], Stopping)) == {"hang"}
+
+
+@pytest.mark.parametrize(
+    ("wait", "stalls", "is_the_machines"),
+    [
+        (Wait("ping", 10.0, 2.0), [], False),
+        (Wait("ping", 10.0, 2.0), [Stall("timer", 10.5, 1.1)], True),
+        (Wait("ping", 10.0, 2.0), [Stall("timer", 10.5, 0.6), Stall("timer", 11.3, 0.6)], True),
+        (Wait("ping", 10.0, 2.0), [Stall("timer", 10.5, 0.5)], False),
+        (Wait("ping", 10.0, 2.0), [Stall("timer", 5.0, 5.5)], False),  # over soon
+        (Wait("ping", 10.0, 2.0, queued_s=1.1), [], True),
+        (Wait("ping", 10.0, 2.0), [Stall("sync", 10.0, 2.0)], False),  # needs no disk
+        (Wait("publish", 10.0, 2.0), [Stall("sync", 10.0, 2.0)], True),
+        (Wait("publish", 10.0, 2.0), [Stall("sync", 10.0, 0.4)], False),
+    ],
+)
+def test_the_machine_is_blamed_for_its_own_stalls_alone(
+    wait: Wait, stalls: list[Stall], is_the_machines: bool
+) -> None:
+    assert bool(machine_to_blame(wait, stalls)) == is_the_machines
+
+
+def test_the_probe_ends_when_it_is_asked_for_its_stalls(tmp_path: Path) -> None:
+    stalls = MachineProbe(tmp_path).stalls()
+    assert all(stall.what in ("timer", "sync") and stall.took_s > 0 for stall in stalls)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_message_that_is_gone_is_a_finding() -> None:
