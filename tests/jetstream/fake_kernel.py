@@ -83,6 +83,26 @@ class FakeFeed:
         self.seen_ns = now_ns
 
 
+class FakeListing:
+    """Of subjects: the first step finds nothing, each of the others one."""
+
+    def __init__(self, total: int, rows: list[tuple[bytes, int]]) -> None:
+        self.total = total
+        self._rows = rows
+        self._began = False
+        self._ended = False
+
+    @property
+    def is_under_way(self) -> bool:
+        return self._began and not self._ended
+
+    def step(self) -> tuple[bool, list[tuple[bytes, int]]]:
+        found = [self._rows.pop(0)] if self._began and self._rows else []
+        self._began = True
+        self._ended = not self._rows
+        return bool(self._rows), found
+
+
 class FakeKernel:
     """Time stands still unless the test moves `now_ns`."""
 
@@ -96,6 +116,7 @@ class FakeKernel:
         self.positions: dict[tuple[int, bytes], SourcePosition] = {}
         self.unfinished = False  # entries of a closed feed are still in flight
         self._feeds: dict[tuple[int, int], FakeFeed] = {}
+        self.listings: list[FakeListing] = []
         self._events: list[CommittedEvent] = []
         self._next_id = 1
 
@@ -281,14 +302,16 @@ class FakeKernel:
         span = range(min(present), self.streams[stream].last_seq + 1)
         return [seq for seq in span if seq not in present][:limit]
 
-    def stream_subjects(
+    def list_subjects(
         self, stream: int, subject_filter: bytes, offset: int, limit: int
-    ) -> tuple[int, list[tuple[bytes, int]]]:
+    ) -> FakeListing:
         counts: dict[bytes, int] = {}
         for message in self.streams[stream].messages:
             if _matches(message, subject_filter):
                 counts[message.subject] = counts.get(message.subject, 0) + 1
-        return len(counts), sorted(counts.items())[offset : offset + limit]
+        listing = FakeListing(len(counts), sorted(counts.items())[offset : offset + limit])
+        self.listings.append(listing)
+        return listing
 
     def count_pending(self, stream: int, consumer: int) -> bool:
         return True

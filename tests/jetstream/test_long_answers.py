@@ -1,13 +1,16 @@
 """Goal: a client that asks for many long answers neither holds the memory of all of them nor delays
 the others' answers.
 
-Method: answers that are plain generators, run slice by slice.
+Method: answers that are plain generators, run slice by slice; and lists of subjects over the fake
+kernel.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
+from conversation import Conversation
 from slipstream.jetstream.api.long_answers import (
     CLIENTS_AT_ONCE,
     LONG_ANSWERS_MAX,
@@ -81,3 +84,21 @@ def test_a_flood_leaves_room_for_others() -> None:
     recorder.run()
     assert "other" in recorder.ended
     assert len(recorder.ended) == LONG_ANSWERS_MAX // 2 + 1
+
+
+def test_subjects_are_listed_for_one_client_at_a_time() -> None:
+    """Each listing keeps the names of all subjects that match."""
+    talk = Conversation()
+    talk.ok("STREAM.CREATE.S", {"name": "S", "subjects": ["s.>"]})
+    for number in range(5):
+        talk.publish(f"s.{number}")
+    talk.kernel.take_published()
+    for cid in range(3):
+        talk.send("STREAM.INFO.S", b'{"subjects_filter":">"}', cid=cid)
+    largest = 0
+    while talk.api.step(talk.kernel.now_ns):
+        largest = max(largest, sum(listing.is_under_way for listing in talk.kernel.listings))
+    assert largest == 1
+    answers = [json.loads(p.body) for p in talk.kernel.take_published() if p.subject == b"_INBOX.1"]
+    expected = {f"s.{number}": 1 for number in range(5)}
+    assert [answer["state"]["subjects"] for answer in answers] == [expected] * 3

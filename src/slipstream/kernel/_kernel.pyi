@@ -408,6 +408,15 @@ class DedupeWindow:
 
 # ---------------------------------------------------------------- kernel
 
+class SubjectListing:
+    """Keeps the names of all subjects that match until it is done."""
+
+    @property
+    def total(self) -> int:
+        """How many match; final after the last step."""
+    def step(self) -> tuple[bool, list[tuple[bytes, int]]]:
+        """(whether there are more steps, what this one found: rows of (subject, count))."""
+
 class Kernel:
     """One server's data plane: connections, subjects, streams, consumers, the journal.
 
@@ -468,7 +477,8 @@ class Kernel:
         """
     def wait_events(self, timeout_s: float, requests_max: int = 0) -> list[Event]:
         """Blocks (without the GIL) until there are events or the time is up. At most `requests_max`
-        of them are requests (0: no limit); clients take turns.
+        of them are requests, as many are advisories, and four times as many are others (0: no
+        limit). Clients take turns; a request comes the later the more it costs.
         """
     def wake(self) -> None:
         """Makes a blocked `wait_events` return early."""
@@ -657,10 +667,8 @@ class Kernel:
     def stream_state(self, stream: int) -> StreamState: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]:
         """Sequences between first and last that are gone."""
-    def stream_subjects(
-        self, stream: int, filter: bytes, offset: int, limit: int
-    ) -> tuple[int, list[tuple[bytes, int]]]:
-        """(number of matching subjects, a page of (subject, count), sorted by subject)."""
+    def list_subjects(self, stream: int, filter: bytes, offset: int, limit: int) -> SubjectListing:
+        """A page of the matching subjects, sorted; found in steps."""
     def count_pending(self, stream: int, consumer: int) -> bool:
         """Counts a part of what is pending; False: call it again before `consumer_state`, which
         counts all that is left.

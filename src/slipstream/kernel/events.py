@@ -1,8 +1,9 @@
 """What the kernel tells Python: plain values, one class per kind of event.
 
-`Kernel.wait_events` returns them in the order in which they arose, requests behind the others:
-those of one client in their order, and the clients take turns. Nothing here is sent per
-message: only connects, service requests, commits that Python waits for, advisories and timers.
+`Kernel.wait_events` returns them in the order in which they arose, but advisories behind the
+others, and requests last: those of one client in their order, and the clients take turns. Nothing
+here is sent per message: only connects, service requests, commits that Python waits for, advisories
+and timers.
 """
 
 from __future__ import annotations

@@ -555,13 +555,8 @@ cdef class Kernel:
             seqs = kc_stream_deleted(self.k[0], stream, limit)
         return list(seqs)
 
-    def stream_subjects(self, uint64_t stream, bytes filter, size_t offset, size_t limit):
-        cdef vector[SubjectRow] rows
-        cdef string_view f = _view(filter)
-        cdef size_t total = 0
-        with nogil:
-            rows = kc_stream_subjects(self.k[0], stream, f, offset, limit, total)
-        return total, [(<bytes>r.subject, r.count) for r in rows]
+    def list_subjects(self, uint64_t stream, bytes filter, size_t offset, size_t limit):
+        return SubjectListing(self, stream, filter, offset, limit)
 
     def count_pending(self, uint64_t stream, uint32_t consumer):
         cdef cbool counted

@@ -169,10 +169,6 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t time_ns
         string subject, header, body
 
-    cdef cppclass SubjectRow:
-        string subject
-        uint64_t count
-
     cdef cppclass ConsumerView:
         uint64_t consumer_seq, stream_seq, floor_consumer_seq, floor_stream_seq, ack_pending, redelivered, waiting, pending
         int64_t delivered_ns, acked_ns, paused_until_ns, pinned_ns
@@ -243,8 +239,6 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     cbool kc_feed_view "slipstream::KernelCalls::feed_view"(CKernel&, uint64_t, uint32_t, FeedView&)
     cbool kc_source_position "slipstream::KernelCalls::source_position"(CKernel&, uint64_t, string_view, CSourcePosition&)
     vector[uint64_t] kc_stream_deleted "slipstream::KernelCalls::stream_deleted"(CKernel&, uint64_t, uint64_t)
-    vector[SubjectRow] kc_stream_subjects "slipstream::KernelCalls::stream_subjects"(
-        CKernel&, uint64_t, string_view, size_t, size_t, size_t&)
     void kc_start_consumer "slipstream::KernelCalls::start_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_unpin_consumer "slipstream::KernelCalls::unpin_consumer"(CKernel&, uint64_t, uint32_t)
     cbool kc_count_pending "slipstream::KernelCalls::count_pending"(CKernel&, uint64_t, uint32_t)

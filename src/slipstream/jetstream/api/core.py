@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from slipstream.jetstream.api.long_answers import LongAnswers
@@ -32,6 +32,14 @@ from slipstream.protocol.errors import ApiError, ErrorCode
 _INTEGER = re.compile(rb"([+-]?)0*([0-9]{1,19})")  # longer ones are no integers for Go
 _PAUSE_ENDS_SPARE = 64  # outdated entries that may stay, beside as many as there are paused
 _REQUIRED_LEVEL_HEADER = b"Nats-Required-Api-Level"
+
+
+class SubjectListing(Protocol):
+    """See _kernel.pyi."""
+
+    @property
+    def total(self) -> int: ...
+    def step(self) -> tuple[bool, list[tuple[bytes, int]]]: ...
 
 
 class KernelApi(FeedKernel, Protocol):
@@ -95,9 +103,9 @@ class KernelApi(FeedKernel, Protocol):
     ) -> None: ...
     def store_stats(self) -> Any: ...
     def stream_deleted(self, stream: int, limit: int) -> list[int]: ...
-    def stream_subjects(
+    def list_subjects(
         self, stream: int, subject_filter: bytes, offset: int, limit: int, /
-    ) -> tuple[int, list[tuple[bytes, int]]]: ...
+    ) -> SubjectListing: ...
     def count_pending(self, stream: int, consumer: int) -> bool: ...
     def consumer_state(self, stream: int, consumer: int) -> Any: ...
     def get_message(self, stream: int, seq: int) -> Any: ...
@@ -206,6 +214,7 @@ class ApiCore:
         self._pause_ends: list[tuple[int, int, int]] = []
         self._pause_ends_max = _PAUSE_ENDS_SPARE
         self._long_answers = LongAnswers()
+        self._lists_subjects = False
 
     # -- answers
 
@@ -318,6 +327,25 @@ class ApiCore:
             self._fail(request, error, answers, now_ns)
         self._long_answers.end_turn(ended=ended)
         return bool(self._long_answers)
+
+    def list_subjects(
+        self, stream: Stream, subject_filter: str, offset: int, limit: int
+    ) -> Generator[list[tuple[bytes, int]], None, int]:
+        """A page of subjects with their counts, in parts; in the end how many match. One listing at
+        a time, because each holds the names of up to millions.
+        """
+        while self._lists_subjects:
+            yield []
+        self._lists_subjects = True
+        try:
+            listing = self.kernel.list_subjects(stream.id, subject_filter.encode(), offset, limit)
+            more = True
+            while more:
+                more, part = listing.step()
+                yield part
+            return listing.total
+        finally:
+            self._lists_subjects = False
 
     def _fail(self, request: Request | None, error: Exception, answers: int, now_ns: int) -> None:
         """A step for this request raised what no code expected: it is answered with the id under

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,6 @@ SUBJECTS_PER_PAGE = 100_000
 DELETED_MAX = 1_000_000
 # How much of a long answer is built in one slice.
 STREAMS_PER_SLICE = 32
-SUBJECTS_PER_SLICE = 2_000
 
 
 def create(api: ApiCore, request: Request, now_ns: int) -> None:
@@ -236,20 +235,29 @@ def _detailed_info(
         yield
     total, parts, offset = 0, list[bytes](), max(wanted.offset, 0)
     if wanted.subjects_filter:
-        subject_filter = wanted.subjects_filter.encode()
-        total, page = api.kernel.stream_subjects(
-            stream.id, subject_filter, offset, SUBJECTS_PER_PAGE
-        )
-        for start in range(0, len(page), SUBJECTS_PER_SLICE):
-            part = page[start : start + SUBJECTS_PER_SLICE]
-            counts = {subject.decode("utf-8", "replace"): count for subject, count in part}
-            parts.append(encode(counts)[1:-1])
-            yield
+        total = yield from _subject_counts(api, stream, wanted.subjects_filter, offset, parts)
     counted = msgspec.Raw(b"{" + b",".join(parts) + b"}") if parts else None
     fields = _info_fields(api, stream, now_ns, counted, deleted)
     if total:
         fields |= {"total": total, "offset": offset, "limit": SUBJECTS_PER_PAGE}
     api.answer(request, fields, now_ns)
+
+
+def _subject_counts(
+    api: ApiCore, stream: Stream, subject_filter: str, offset: int, parts: list[bytes]
+) -> Generator[None, None, int]:
+    """Adds the members of a page, as JSON. In the end: how many subjects match."""
+    listing = api.list_subjects(stream, subject_filter, offset, SUBJECTS_PER_PAGE)
+    while True:
+        try:
+            found = next(listing)
+        except StopIteration as end:
+            total: int = end.value
+            return total
+        if found:
+            counts = {subject.decode("utf-8", "replace"): count for subject, count in found}
+            parts.append(encode(counts)[1:-1])
+        yield
 
 
 def _info_fields(

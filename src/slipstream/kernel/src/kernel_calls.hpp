@@ -37,7 +37,6 @@ struct StreamStateRow {
   int64_t first_time_ns, last_time_ns;
 };
 struct MessageRow { bool found = false, damaged = false; uint64_t seq = 0; int64_t time_ns = 0; std::string subject, header, body; };
-struct SubjectRow { std::string subject; uint64_t count; };
 
 struct KernelCalls {
   static int64_t rtt_ns(Kernel& k, uint64_t cid) {
@@ -205,40 +204,6 @@ struct KernelCalls {
       seq = next;
     }
     return out;
-  }
-  // A page of the matching subjects, sorted by name, and how many there are. The lock is let go between slices, and sorting goes no
-  // further than the page needs.
-  static std::vector<SubjectRow> stream_subjects(Kernel& k, uint64_t stream, string_view filter, size_t offset, size_t limit,
-                                                 size_t& total) {
-    constexpr uint32_t kIdsPerSlice = 16 << 10;
-    std::vector<SubjectRow> out;
-    if (filter.empty()) filter = ">";
-    bool literal = !has_wildcard(filter);
-    for (uint32_t id = 0, end = 0;; id = end) {
-      Kernel::Guard g(k);
-      Stream* s = find(k, stream);
-      if (!s || id >= s->store->subject_ids()) break;
-      MessageStore& m = *s->store;
-      auto take = [&](uint32_t i) {
-        if (uint32_t n = m.subject_state(i).count) out.push_back({std::string(m.subject_name(i)), n});
-      };
-      if (literal) {
-        uint32_t found = m.find_subject(filter);
-        if (found != kNoSubject) take(found);
-        break;
-      }
-      end = std::min(m.subject_ids(), id + kIdsPerSlice);
-      for (uint32_t i = id; i < end; i++)
-        if (subject_matches(filter, m.subject_name(i))) take(i);
-    }
-    total = out.size();
-    auto by_name = [](const SubjectRow& x, const SubjectRow& y) { return x.subject < y.subject; };
-    offset = std::min(offset, total);
-    auto first = out.begin() + (ptrdiff_t)offset, last = first + (ptrdiff_t)std::min(limit, total - offset);
-    if (first != out.end()) std::nth_element(out.begin(), first, out.end(), by_name);
-    if (last != out.end()) std::nth_element(first, last, out.end(), by_name);
-    std::sort(first, last, by_name);
-    return {std::make_move_iterator(first), std::make_move_iterator(last)};
   }
   static void start_consumer(Kernel& k, uint64_t stream, uint32_t consumer) {
     Kernel::Guard g(k);
