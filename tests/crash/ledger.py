@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from log_operations import (
     REFUSED,
@@ -28,6 +29,7 @@ from log_operations import (
     Update,
     apply,
 )
+from slipstream.kernel.events import RequestEvent
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 from slipstream.testing.model import Message, StreamModel
 from slipstream.testing.simulated_node import TURN_NS, Delivery, SimulatedNode
@@ -46,6 +48,16 @@ TURNED_AWAY = (
     b'"err_code":10047',
     b'"err_code":10023,"description":"insufficient resources: ',
 )
+
+
+class Batch(Protocol):
+    """A batch of a client (batch_promises.py)."""
+
+    def take(self, answers: Sequence[RequestEvent]) -> list[Callable[[], None]]:
+        """Strikes out what was refused. What it returns holds the other answers against the log,
+        once all refusals of the turn are struck out.
+        """
+        ...
 
 
 @dataclass
@@ -130,7 +142,8 @@ class Ledger:
 
     def forget_node(self) -> None:
         self._waiting: dict[int, Callable[[object], None]] = {}
-        self._queued: list[tuple[StreamPromises, Publish, int]] = []
+        self.queued: list[Callable[[], None]] = []  # what enters the log with the next turn
+        self.batches: dict[int, Batch] = {}  # by the number of their inbox
         self._publishes: dict[int, tuple[StreamPromises, int]] = {}  # where it is in which log
         self.turned_away = 0  # publishes that found no room in the journal
         self._seen_deliveries = 0
@@ -203,7 +216,8 @@ class Ledger:
         block = f"NATS/1.0\r\n{header}\r\n".encode() if lines else b""
         number = self.node.publish(subject, body, block)
         message = Message(subject, block, body, 0)
-        self._queued.append((self.stream(name), Publish(message, message_id), number))
+        s, publish = self.stream(name), Publish(message, message_id)
+        self.queued.append(lambda: self._enter(s, publish, number))
 
     # -- consumers
 
@@ -266,9 +280,9 @@ class Ledger:
     def turn(self, count: int = 1) -> None:
         """Raises PowerLoss, after the promises of the turn have been noted."""
         for _ in range(count):
-            for promises, publish, number in self._queued:
-                self._enter(promises, publish, number)
-            self._queued.clear()
+            for enter in self.queued:
+                enter()
+            self.queued.clear()
             try:
                 self.node.turn()
             finally:
@@ -316,7 +330,14 @@ class Ledger:
             if answered := self._waiting.pop(token, None):
                 answered(result)
         node.committed.clear()
+        confirm = [
+            check
+            for number, batch in self.batches.items()
+            for check in batch.take(node.replies.pop(number, []))
+        ]
         self._strike_out_refused()
+        for check in confirm:
+            check()
         for number, replies in node.replies.items():
             answered = self._waiting.pop(number, None)
             if answered and not replies[0].header.startswith(b"NATS/1.0 503"):  # nobody took it

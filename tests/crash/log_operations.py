@@ -23,6 +23,12 @@ class Publish(NamedTuple):
     message_id: str = ""
 
 
+class PublishBatch(NamedTuple):
+    """An atomic one. All of its messages have the time of the commit."""
+
+    messages: tuple[Message, ...]
+
+
 class Purge(NamedTuple):
     subject: bytes = b""  # a literal; empty: everything
     seq: int = 0
@@ -60,7 +66,15 @@ class Nothing(NamedTuple):
 
 
 Operation = (
-    Nothing | Publish | Purge | Delete | Update | ConsumerCreate | ConsumerUpdate | ConsumerDelete
+    Nothing
+    | Publish
+    | PublishBatch
+    | Purge
+    | Delete
+    | Update
+    | ConsumerCreate
+    | ConsumerUpdate
+    | ConsumerDelete
 )
 
 
@@ -80,6 +94,10 @@ def apply(model: StreamModel, operation: Operation) -> object:
         case Publish(message):
             verdict, seq = model.publish(*message.content, message.time_ns)
             return Stored(seq, isinstance(verdict, Duplicate))
+        case PublishBatch(messages):
+            contents = [message.content for message in messages]
+            _, seq = model.publish_batch(contents, messages[0].time_ns)
+            return Stored(seq, duplicate=False)
         case Purge(subject, seq, keep):
             return model.purge(subject, seq, keep)
         case Delete(seq):

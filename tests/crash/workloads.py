@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from batch_promises import AtomicBatch, FastBatch
 from ledger import Ledger
 from slipstream.testing.simulated_node import consumer_spec, stream_spec
 
@@ -194,6 +195,64 @@ def headers(ledger: Ledger) -> None:
     ledger.turn(3)
 
 
+def batches(ledger: Ledger) -> None:
+    """Atomic batches, one of several parts, and fast ones, side by side with plain messages."""
+    ledger.create_stream("B", stream_spec(subjects=[b"B.>"], allow_atomic=True, max_msgs=30))
+    fast = stream_spec(subjects=[b"F.>"], allow_batched=True, max_msgs_per_subject=9)
+    ledger.create_stream("F", fast)
+    ledger.turn()
+    open_ = FastBatch(ledger, "F")
+    for i in range(16):
+        ledger.publish("B", b"B.plain", b"%d " % i + b"p" * 200)
+        contents = [(b"B.%d" % k, b"batch %d message %d" % (i, k) + b"a" * 90) for k in range(4)]
+        if i == 9:
+            contents = [(b"B.large", b"%d " % k + b"l" * 400_000) for k in range(3)]
+        if ledger.stream("B").created:
+            AtomicBatch(ledger, "B", contents)
+        for k in range(3):
+            open_.send(b"F.%d" % k, b"round %d message %d " % (i, k) + b"f" * 300)
+            ledger.publish("F", b"F.plain", b"between")
+            ledger.turn(k % 2)
+        if i % 5 == 4:
+            open_.send(b"F.end", b"end", last=True)
+            ledger.turn()
+            open_ = FastBatch(ledger, "F")
+            ledger.node.kernel.checkpoint()
+        if i == 7:
+            ledger.delete_message("B", max(ledger.stream("B").model.last_seq - 1, 1), erase=True)
+        ledger.turn()
+    ledger.turn(4)
+
+
+def reads(ledger: Ledger) -> None:
+    """Old messages: consumers come late, bodies are erased in files, files are compacted."""
+    ledger.create_stream("OLD", stream_spec(subjects=[b"OLD.>"]))
+    ledger.create_stream("C", stream_spec(subjects=[b"C.>"], compress=True))
+    ledger.turn()
+    for i in range(30):
+        ledger.publish("OLD", b"OLD.%d" % (i % 3), b"old %d " % i + b"o" * 900)
+        ledger.publish("C", b"C.%d" % (i % 3), b"compressed %d " % i * 60)
+        ledger.turn()
+    for _ in range(2):  # the second one finds all at rest, and gives the memory of their tails back
+        ledger.node.kernel.checkpoint()
+        ledger.turn(5)
+    for name in ("OLD", "C"):
+        ledger.create_consumer(name, "late", consumer_spec())
+        ledger.create_consumer(name, "few", consumer_spec(filters=[name.encode() + b".1"]))
+    ledger.turn()
+    for round_ in range(4):
+        for name in ("OLD", "C"):
+            for consumer in ("late", "few"):
+                for delivery in ledger.pull(name, consumer, 4):
+                    ledger.acknowledge(delivery, confirm=delivery.stream_seq % 2 == 0)
+            ledger.delete_message(name, 20 + round_, erase=True)
+            if round_ == 2:
+                ledger.purge(name, subject=name.encode() + b".2")
+        ledger.node.kernel.checkpoint()
+        ledger.turn(3)
+    ledger.turn(3)
+
+
 ALL: dict[str, Workload] = {
-    f.__name__: f for f in (publishes, limits, consumers, lives, at_rest, headers)
+    f.__name__: f for f in (publishes, limits, consumers, lives, at_rest, headers, batches, reads)
 }

@@ -314,7 +314,7 @@ class SimulatedNode:
 
     def _take(self, event: RequestEvent) -> None:
         if event.subject.startswith(INBOX):
-            number = int(event.subject[len(INBOX) :])
+            number = int(event.subject[len(INBOX) :].split(b".")[0])  # of fast batches more follows
             self.replies.setdefault(number, []).append(event)
             return
         if event.subject == PUSH_INBOX:

@@ -200,11 +200,36 @@ void FastIngest::failed(Batches::iterator it, string_view reply, const FastReply
     b.seen = b.stored = r.seq - 1;
     b.pending = 0;
     commit(it, std::string(reply));
-  } else if (b.committing && b.pending == 0) {
+  } else {
     if (r.operation == FastReply::commit) b.seen--;
+    if (!b.committing || b.pending) return;
     b.stored = b.seen;
     commit(it, b.commit_reply);
   }
+}
+
+// The log takes neither this message nor those behind it. Messages before it may still be on their way: the acknowledgement of a
+// batch without gaps waits for them.
+void FastIngest::refused(string_view reply, const LoggedMessage& m, const PublishVerdict& v) {
+  FastReply r;
+  if (!parse_fast_reply(reply, r)) return;
+  auto it = batches_.find(r.id);
+  if (it == batches_.end() || it->second.number != m.fast.number) {
+    if (!stream_.spec.no_ack) stream_.answer_verdict(reply, v);
+    return;
+  }
+  Batch& b = it->second;
+  if (b.pending) b.pending--;
+  if (!b.gap_fail || r.seq == 1) return failed(it, reply, r, v);
+  if (!b.cut_short) {
+    b.cut_short = b.committing = true;
+    b.seen = r.seq - 1;
+    b.commit_reply = reply;
+    stream_.answer(reply, "{\"type\":\"err\",\"seq\":" + std::to_string(r.seq) + ",\"error\":" + error_json(v) + "}");
+  }
+  if (b.pending) return;
+  b.stored = b.seen;
+  commit(it, b.commit_reply);
 }
 
 void FastIngest::ended(string_view reply) {

@@ -38,6 +38,7 @@ class FastIngest {
 
   void take(string_view subject, string_view reply, string_view header, string_view body);
   void applied(string_view reply, const LoggedMessage& m, const PublishVerdict& verdict);
+  void refused(string_view reply, const LoggedMessage& m, const PublishVerdict& verdict);  // it is not in the log
   void ended(string_view reply);  // the batch of this message had ended before it
   void drop_all();
   void on_timer();
@@ -52,6 +53,7 @@ class FastIngest {
     uint64_t pending = 0;   // on their way through the log
     uint16_t flow = 0, flow_max = 0;  // an acknowledgement each so many messages
     bool gap_fail = false, committing = false;
+    bool cut_short = false;  // the log refused one of its messages, and so all behind it
     std::string commit_reply;
     int64_t deadline_ns = 0;
   };

@@ -142,7 +142,7 @@ void Stream::refuse_messages(string_view payload, string_view reply_subjects) {
     string_view reply = replies.get_bytes(replies.get16());
     if (reply.empty()) continue;
     if (!m.in_fast_batch) answer_error(reply, error);
-    else if (fast_) fast_->applied(reply, m, verdict);
+    else if (fast_) fast_->refused(reply, m, verdict);
   }
 }
 
