@@ -7,6 +7,7 @@ compared with nats-server (tests/differential/schedule_scenarios.py).
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from typing import Any
 
@@ -279,3 +280,24 @@ def test_a_run_behind_the_end_of_time_is_not_in_the_past(pattern: bytes, before_
     run = schedule_next_run(pattern, None, late_ns, late_ns)
     assert isinstance(run, tuple)
     assert run[0] >= late_ns - 10**9
+
+
+@pytest.mark.parametrize("failing", ["schedule", "source"])
+def test_a_schedule_that_cannot_be_read_is_tried_again(failing: str) -> None:
+    """The message stays a schedule, and what it makes has no other content."""
+    p = scheduled()
+    plan(p, "s.every", "@every 10s", Nats_Schedule_Source="s.source")
+    p.ask("s.source", b"of the source")
+    for _ in range(2):  # the second one finds the stream at rest, and gives its memory back
+        p.node.kernel.checkpoint()
+        p.turn(8)
+    # More than one: where a read took in more, it is repeated for the message alone.
+    p.disk.inject(errno.EIO, 0 if failing == "schedule" else 1, 9, "streams/")
+    p.wait(11)
+    assert 0 < p.disk.injected < 9
+    p.disk.inject(0)
+    assert on(p, "s.t") == []
+    p.wait(11)
+    assert on(p, "s.t") == [b"of the source"]
+    p.wait(11)
+    assert on(p, "s.t") == [b"of the source"] * 2

@@ -136,13 +136,23 @@ void Stream::arm_schedule_timer() {
 
 void Stream::schedule_timer_fired() {
   if (!leads_ || spec.sealed) return;  // for ever
-  if (group.applied >= fired_index_ && !is_full()) {
-    for (const ScheduleIndex::Due& due : schedules_.due(js.kernel.now.wall_ns, kDuePerRound))
-      if (is_full() || !fire(due)) break;
+  const bool refused = group.logged && (js.failed() || js.refuses_publishes());
+  if (group.applied >= fired_index_ && !is_full() && !refused) {
+    if (js.kernel.now.monotonic_ns >= unreadable_until_ns_) unreadable_schedules_.clear();
+    for (const ScheduleIndex::Due& due : schedules_.due(js.kernel.now.wall_ns, kDuePerRound + unreadable_schedules_.size()))
+      if (!unreadable_schedules_.count(due.seq) && (is_full() || !fire(due))) break;
     seal();
     fired_index_ = group.last_index;
   }
   arm_schedule_timer();
+}
+
+// A read that fails may succeed later, and the schedule is no less one: it stays due and is tried again.
+bool Stream::pass_unreadable(const ScheduleIndex::Due& due, uint64_t seq) {
+  found_damaged(seq);
+  if (unreadable_schedules_.empty()) unreadable_until_ns_ = saturated_sum(js.kernel.now.monotonic_ns, kScheduleRetryNs);
+  unreadable_schedules_.insert(due.seq);
+  return true;
 }
 
 // Proposes the message of a schedule; false when its bytes have to come from the disk first: the timer fires when they are there.
@@ -156,6 +166,7 @@ bool Stream::fire(const ScheduleIndex::Due& due) {
   };
   ReadStatus status = read(seq, schedule_readers_[0]);
   if (status == ReadStatus::pending) return false;
+  if (status == ReadStatus::damaged) return pass_unreadable(due, seq);
   if (status != ReadStatus::ok) return forget_schedule(due);
   std::string subject(stored.subject), header(stored.header), body(stored.body);
   PublishHeaders h = scan_headers(header);
@@ -166,6 +177,7 @@ bool Stream::fire(const ScheduleIndex::Due& due) {
   if (uint64_t source = h.schedule_source.empty() ? 0 : last_on(h.schedule_source)) {
     status = read(source, schedule_readers_[1]);
     if (status == ReadStatus::pending) return false;
+    if (status == ReadStatus::damaged) return pass_unreadable(due, source);
     if (status == ReadStatus::ok) content = stored.header, text = stored.body;
   }
   content = without_headers(content, [](string_view name) {
@@ -182,7 +194,7 @@ bool Stream::fire(const ScheduleIndex::Due& due) {
   return true;
 }
 
-// Its message is gone or unreadable, or cannot run any more: the log says so, since what is checked of later messages depends on
+// Its message is gone, or cannot run any more: the log says so, since what is checked of later messages depends on
 // which schedules there are.
 bool Stream::forget_schedule(const ScheduleIndex::Due& due) {
   Buffer payload = js.buffer();

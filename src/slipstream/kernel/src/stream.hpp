@@ -258,6 +258,7 @@ class Stream {
   void arm_schedule_timer();
   bool fire(const ScheduleIndex::Due& due);
   bool forget_schedule(const ScheduleIndex::Due& due);
+  bool pass_unreadable(const ScheduleIndex::Due& due, uint64_t seq);
   void apply_schedule_forgotten(Reader& in);
   int64_t next_run_ns(const PublishHeaders& h, int64_t time_ns, int64_t now_ns);
   void schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t next_ns);
@@ -329,6 +330,8 @@ class Stream {
   ScheduleIndex schedules_;
   uint64_t fired_index_ = 0;  // of the last entry with messages of schedules
   std::unique_ptr<ReadBuffer[]> schedule_readers_;
+  std::set<uint64_t> unreadable_schedules_;  // they, or their sources: not tried again before
+  int64_t unreadable_until_ns_ = 0;
   Timer schedule_timer_{TimerKind::schedules, this};
 };
 
