@@ -49,6 +49,16 @@ class SmallDisk:
         return ["nsenter", "-t", str(self.keeper.pid), "--mount", *user, *PROGRAM]
 
     @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    def inside(self, *command: str) -> None:
+        """Runs a command in the namespace. Raises CalledProcessError."""
+        user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+        enter = ["nsenter", "-t", str(self.keeper.pid), "--mount", *user]
+        subprocess.run([*enter, *command], check=True, capture_output=True, text=True)
+
+    @property
     def filler(self) -> Path:
         return Path(f"/proc/{self.keeper.pid}/root{self.folder}/store/filler")
 
@@ -60,11 +70,14 @@ class SmallDisk:
                         pass
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+@contextlib.contextmanager
+def small_disk(folder: Path, mount: str, what: str) -> Iterator[SmallDisk]:
+    """`mount` is the command, for a shell whose $0 is the store's folder. Where it fails the test
+    is skipped, with a warning that says that `what` is not tested.
+    """
     new = ["--mount"] if os.geteuid() == 0 else ["--mount", "--map-root-user"]
-    script = f'mount -t tmpfs -o size={MEGABYTES}m tmpfs "$0" && echo mounted && exec sleep 600'
-    store = tmp_path / "store"
+    script = f"{mount} && echo mounted && exec sleep 600"
+    store = folder / "store"
     store.mkdir()
     try:
         keeper = subprocess.Popen(
@@ -74,18 +87,25 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
             text=True,
         )
     except OSError as error:
-        warnings.warn(f"NOT TESTED: a real full disk ({error})", stacklevel=1)
+        warnings.warn(f"NOT TESTED: {what} ({error})", stacklevel=1)
         pytest.skip(f"no mount namespace: {error}")
     assert keeper.stdout is not None
     try:
         said = keeper.stdout.readline().strip()
         if said != "mounted":
-            warnings.warn(f"NOT TESTED: a real full disk ({said})", stacklevel=1)
+            warnings.warn(f"NOT TESTED: {what} ({said})", stacklevel=1)
             pytest.skip(f"no file system can be mounted here: {said}")
-        yield SmallDisk(keeper, tmp_path)
+        yield SmallDisk(keeper, folder)
     finally:
         keeper.kill()
         keeper.wait()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    mount = f'mount -t tmpfs -o size={MEGABYTES}m tmpfs "$0"'
+    with small_disk(tmp_path, mount, "a real full disk") as found:
+        yield found
 
 
 @contextlib.asynccontextmanager
