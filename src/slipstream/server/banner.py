@@ -96,3 +96,11 @@ def format_size(size: int) -> str:
 def write_pid(path: str) -> None:
     """Raises OSError."""
     Path(path).write_text(str(os.getpid()))
+
+
+def remove_pid(path: str) -> None:
+    """After a start that failed; another process may have written its own id there by now. Raises
+    OSError.
+    """
+    if Path(path).read_text() == str(os.getpid()):
+        Path(path).unlink()

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -181,16 +182,14 @@ class Server:
         banner.log_identity(self)
         banner.log_configuration(self.options, self.log)
         self._check_advertised()
-        bound = self._bind()  # what may be wrong leaves neither a store nor a pid file behind
-        try:
+        with ExitStack() as undo:
+            bound = undo.enter_context(self._bind())  # first: a taken port leaves no store behind
             self._start_monitoring()
-            self._write_pid_file()
+            self._write_pid_file(undo)
             if self.options.jetstream.enabled:
                 self._start_jetstream()
-        except BaseException:
-            bound.close()
-            raise
-        self._start_listening(bound)
+            self._start_listening(bound)
+            undo.pop_all()
         self.is_ready = True
         self.log.info("Server is ready")
         self._write_ports_file()
@@ -253,13 +252,21 @@ class Server:
         self.kernel.start()
         self.log.info(f"Listening for client connections on {listeners.host_port(host, self.port)}")
 
-    def _write_pid_file(self) -> None:
+    def _write_pid_file(self, undo: ExitStack) -> None:
+        """Before the store is opened, which can take long: a start can be ended by the file."""
         if not self.options.pid_file:
             return
         try:
             banner.write_pid(self.options.pid_file)
         except OSError as error:
             raise StartError(f"Could not write pidfile: {error}") from None
+        undo.callback(self._remove_pid_file, self.options.pid_file)
+
+    def _remove_pid_file(self, path: str) -> None:
+        try:
+            banner.remove_pid(path)
+        except OSError as error:
+            self.log.error(f"Error removing pid file ({path}): {error}")
 
     def _write_ports_file(self) -> None:
         if not self.options.ports_file_dir:
