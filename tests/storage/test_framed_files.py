@@ -249,3 +249,35 @@ def test_a_damaged_body_does_not_keep_its_neighbours_readable() -> None:
     stream.store.check()
     assert stream.store.read(7, stream.buffer, True)[0] == "damaged"
     assert [stream.read(seq) for seq in (6, 8)] == [noise(6), noise(8)]
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("options", [{"compressed": True}, {"keys": ring(1)}])
+def test_damage_in_what_is_read_ahead_does_not_concern_the_message(
+    options: dict[str, Any], blocking: bool
+) -> None:
+    stream = NoisyStream(
+        segment_bytes_min=1 << 20,
+        segment_bytes_max=1 << 20,
+        read_ahead_bytes=256 << 10,
+        **options,
+    )
+    stream.fill(2000)
+    snapshot = stream.checkpoint()
+    [name] = stream.files()
+    stream.disk.flip_bit(f"{FOLDER}/{name}", len(stream.content(name)) // 2, 1)
+    assert stream.restart(snapshot), stream.store.error
+    lost = []
+    for seq in range(1, 2001):
+        stream.disk.set_cold(not blocking)
+        status, message = stream.store.read(seq, stream.buffer, blocking)
+        if status == "pending":
+            stream.pool.finish()
+            status, message = stream.store.read(seq, stream.buffer, blocking)
+        if status == "damaged":
+            lost.append(seq)
+        else:
+            assert message is not None, (seq, status)
+            assert message[4] == noise(seq)
+    assert lost == list(range(lost[0], lost[-1] + 1))
+    assert 0 < len(lost) < 1000  # one frame of several

@@ -49,11 +49,20 @@ struct PieceRead {
   std::shared_ptr<OpenFile> file;
   std::shared_ptr<FramedFile> frames;
   std::shared_ptr<Buffer> bytes;
-  FramedFile::Span span;  // of plain files: where the piece is, there and here
-  Buffer stored;          // of framed ones
+  FramedFile::Span span;    // of plain files: where the piece is, there and here
+  FramedFile::Span needed;  // without what is read ahead
+  Buffer stored;            // of framed ones
 
-  // Bytes of the segment that are there now, or -errno.
+  // Bytes of the segment that are there now, or -errno. Damage in what would be read ahead is not the message's.
   ssize_t run(bool may_wait) {
+    ssize_t got = read(may_wait);
+    if (got >= 0 || got == -EAGAIN || passes((int)got) || span.stored == needed.stored) return got;
+    span = needed;
+    return read(may_wait);
+  }
+
+ private:
+  ssize_t read(bool may_wait) {
     Buffer& to = frames ? stored : *bytes;
     to.resize(span.stored);
     ssize_t got = may_wait ? file->disk->pread(file->handle, to.data(), span.stored, span.at)
@@ -81,12 +90,13 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
   uint32_t need = e.length(), ask = (uint32_t)std::max<uint64_t>(need, ahead);
   piece->bytes = buffer.bytes.use_count() == 1 ? std::move(buffer.bytes) : std::make_shared<Buffer>();
   buffer.reset();
-  auto place = [piece, frames = segment->frames, offset = e.offset, need](uint32_t wanted) {
-    piece->frames = frames;
-    piece->span = frames ? frames->span(offset, need, wanted) : FramedFile::Span{offset, wanted, offset, offset + wanted};
+  auto span = [frames = segment->frames, offset = e.offset, need](uint32_t wanted) {
+    return frames ? frames->span(offset, need, wanted) : FramedFile::Span{offset, wanted, offset, offset + wanted};
   };
+  piece->frames = segment->frames;
+  piece->needed = span(need);
   // A turn takes no more frames apart than it needs.
-  place(segment->frames && !may_block ? need : ask);
+  piece->span = segment->frames && !may_block ? piece->needed : span(ask);
   auto enough = [piece, end = (uint64_t)e.offset + need](ssize_t got) { return got >= 0 && piece->span.start + (uint64_t)got >= end; };
   auto use = [piece](ReadBuffer& to, uint64_t id, ssize_t got) {
     to.segment = id;
@@ -101,7 +111,7 @@ ReadStatus SegmentStore::fill(Segment* segment, const IndexEntry& e, ReadBuffer&
   }
   if (may_block || (got < 0 && got != -EAGAIN)) return ReadStatus::damaged;
   buffer.waiting = true;
-  place(ask);
+  piece->span = span(ask);
   auto result = std::make_shared<ssize_t>(0);
   piece->file.reset();
   auto job = [piece, result, disk = disk_, path = segment->file->path()] {
