@@ -5,6 +5,7 @@
 //   store_tail.cpp        the newest bytes in memory, and when they are written
 //   store_files.cpp       the files of segments
 //   store_snapshot.cpp    snapshot and load
+//   store_damage.cpp      damage that load finds (segment_rebuild.hpp: how it reads)
 //   store_compaction.cpp  rewriting segments that are mostly dead
 //   store_check.cpp       every invariant
 #pragma once
@@ -162,7 +163,8 @@ class SegmentStore final : public MessageStore {
   bool load_later_dead(Reader& in, std::vector<SegmentPlan>& plans);
   bool rebuild(Segment* segment, const SegmentPlan& plan);
   bool begins_with_a_record(const OpenFile& file) const;
-  bool pass_damage(Segment* segment, const SegmentPlan& plan, HeadReader& reader, uint64_t& at);
+  static std::vector<uint32_t> lost_records(const Segment& segment, const SegmentPlan& plan, HeadReader& reader, uint64_t at);
+  bool pass_damage(Segment* segment, const SegmentPlan& plan, HeadReader& reader, uint64_t& at, std::vector<uint32_t>& lost);
   bool load_record(Segment* segment, const SegmentPlan& plan, const Record& record);
 
   // Compaction.
@@ -206,7 +208,7 @@ class SegmentStore final : public MessageStore {
   std::vector<std::string> unnamed_;  // files that the last snapshot did not name
   std::string error_;
   std::vector<uint64_t> damaged_;  // found by load()
-  std::string mended_;             // a damaged head, which did no harm; then in error_, too
+  std::string mended_;             // damaged heads, which did no harm; then in error_, too
   bool failed_ = false;  // the device failed for good; full is not for good
   int trouble_ = 0;
 

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "segment_store.hpp"
+#include "segment_rebuild.hpp"
 
 namespace slipstream {
 namespace {
@@ -134,20 +134,6 @@ void SegmentStore::checkpoint_durable() {
   spare_chunk_.reset();
 }
 
-struct SegmentStore::SegmentPlan {
-  std::string name;
-  uint64_t base;
-  uint32_t entries, size;
-  bool sealed, sparse, rewrite, dead_later = false;
-  uint32_t head = 0;             // entries before it are dead
-  std::vector<uint64_t> bitmap;  // if not empty: all dead entries
-  std::vector<uint32_t> list;    // dead ones behind head, ascending
-  bool dead(uint32_t i) const {
-    if (!bitmap.empty()) return bitmap[i / 64] >> (i % 64) & 1;
-    return i < head || std::binary_search(list.begin(), list.end(), i);
-  }
-};
-
 bool SegmentStore::load_failed(const std::string& what) {
   error_ = what;
   failed_ = true;
@@ -255,90 +241,6 @@ bool SegmentStore::load(Reader& in) {
   return true;
 }
 
-// Reads a segment's file in big pieces; the bodies of long records are passed over.
-class SegmentStore::HeadReader {
- public:
-  HeadReader(Disk* disk, int handle, const FramedFile* frames, uint32_t size)
-      : disk_(disk), handle_(handle), frames_(frames), size_(size) {}
-
-  // `n` bytes at `at`, null if they cannot be had. Pointers into earlier pieces go stale when this reads
-  // anew.
-  const char* at(uint64_t at, uint64_t n) {
-    if (at + n > size_) return nullptr;
-    if (!holds(at, n)) read(at, n);
-    return holds(at, n) ? piece_.data() + (at - start_) : nullptr;
-  }
-  bool holds(uint64_t at, uint64_t n) const { return at >= start_ && at + n <= start_ + piece_.size(); }
-  // Where the next whole record of a sequence in [first, last] begins, behind damage at `at`; the segment's size if there is none.
-  uint64_t next_record(uint64_t damage, uint64_t first, uint64_t last, Record& found) {
-    const char* p = at(damage, kRecordHead);
-    if (p && decode_record(p, kRecordHead, found) && damage + found.length <= size_) {  // its length may be right
-      uint64_t behind = damage + found.length;
-      if (behind == size_ || whole_at(behind, first, last, found)) return behind;
-    }
-    for (uint64_t next = damage + 1; next + kRecordHead <= size_; next++)
-      if (whole_at(next, first, last, found)) return next;
-    return size_;
-  }
-  void passed(uint32_t record_length) { last_length_ = record_length; }
-  const std::string& error() const { return error_; }
-
- private:
-  void read(uint64_t at, uint64_t n) {
-    uint64_t ask = std::max(n, std::min(last_length_ > kLongRecord ? kShortPiece : kPiece, size_ - at));
-    if (frames_) return read_frames(frames_->span((uint32_t)at, (uint32_t)n, (uint32_t)ask));
-    piece_.resize(ask);
-    start_ = at;
-    ssize_t got = disk_->pread(handle_, piece_.data(), ask, at);
-    if (got < 0) return read_pages(ask);
-    piece_.resize((size_t)got);
-  }
-  // What the device cannot read of a piece is zeros, which no record is.
-  void read_pages(uint64_t ask) {
-    constexpr uint64_t kPage = 4096;
-    for (uint64_t from = 0; from < ask; from += kPage) {
-      uint64_t n = std::min(kPage, ask - from);
-      ssize_t got = disk_->pread(handle_, piece_.data() + from, n, start_ + from);
-      if (got < 0) error_ = strerror((int)-got);
-      if (got < (ssize_t)n) memset(piece_.data() + from + std::max<ssize_t>(got, 0), 0, n - (size_t)std::max<ssize_t>(got, 0));
-    }
-  }
-  bool whole_at(uint64_t where, uint64_t first, uint64_t last, Record& found) {
-    const char* p = at(where, kRecordHead);
-    if (!p || !decode_record(p, kRecordHead, found) || found.seq < first || found.seq > last) return false;
-    if (where + found.length > size_ || !(p = at(where, found.head_length()))) return false;
-    return decode_record(p, found.head_length(), found) && head_valid(found);
-  }
-  void read_frames(const FramedFile::Span& span) {
-    stored_.resize(span.stored);
-    piece_.resize(span.end - span.start);
-    start_ = span.start;
-    ssize_t got = disk_->pread(handle_, stored_.data(), span.stored, span.at);
-    if (got < 0) error_ = strerror((int)-got);
-    bool whole = got == (ssize_t)span.stored && frames_->decode(span, stored_.view(), piece_.data());
-    if (whole) return;
-    error_ = "(the frames at byte " + std::to_string(span.at) + " of the file cannot be read)";
-    for (uint32_t from = span.start; from < span.end;) from = read_frame(from, span.start);
-  }
-  // One that cannot be read is zeros. Returns where the next one begins.
-  uint32_t read_frame(uint32_t from, uint32_t piece_start) {
-    FramedFile::Span one = frames_->span(from, 1, 1);
-    char* to = piece_.data() + (one.start - piece_start);
-    stored_.resize(one.stored);
-    ssize_t got = disk_->pread(handle_, stored_.data(), one.stored, one.at);
-    if (got != (ssize_t)one.stored || !frames_->decode(one, stored_.view(), to)) memset(to, 0, one.end - one.start);
-    return one.end;
-  }
-  static constexpr uint64_t kPiece = 1 << 20, kLongRecord = 256 << 10, kShortPiece = 8 << 10;
-  Disk* const disk_;
-  const int handle_;
-  const FramedFile* const frames_;  // null: a plain file
-  const uint64_t size_;
-  Buffer piece_, stored_;
-  uint64_t start_ = 0, last_length_ = 0;
-  std::string error_;
-};
-
 bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   segment->file_name = plan.name;
   segment->file = std::make_shared<CachedFile>(handles_, path_of(plan.name));
@@ -354,7 +256,8 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   if (got < 0) return load_failed(path + " cannot be read: " + strerror((int)-got));
   const std::string is_short = path + " is shorter than when it was synced, of " + std::to_string(plan.size) + " bytes";
   if (got < (ssize_t)kSegmentHead) return load_failed(is_short);
-  if (std::string damage; !segment_head_valid(head, plan.base, framed, damage)) mended_ = path + ": " + damage;
+  if (std::string damage; !segment_head_valid(head, plan.base, framed, damage))
+    mended_ += (mended_.empty() ? "" : "; ") + path + ": " + damage;
   if (!mend_segment_head(head, plan.base, framed, why) && !(why == kHeadDamaged && begins_with_a_record(*file)))
     return load_failed(path + ": " + why);
   if (!framed && disk_->size(file->handle) < (int64_t)plan.size)
@@ -370,6 +273,7 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   // In batches, because a subject's place in the table is far away and several can be on their way at once.
   constexpr size_t kBatch = 16;
   Record batch[kBatch];
+  std::vector<uint32_t> lost;  // of a sparse segment with damage
   for (uint64_t at = kSegmentHead; at < plan.size;) {
     size_t n = 0;
     bool damaged = false;
@@ -390,7 +294,7 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
     for (size_t i = 0; i < n; i++)
       if (!load_record(segment, plan, batch[i]))
         return load_failed(path + " holds other messages than the snapshot says");
-    if (damaged && !pass_damage(segment, plan, reader, at))
+    if (damaged && !pass_damage(segment, plan, reader, at, lost))
       return load_failed(path + ": the record at offset " + std::to_string(at) + " is damaged " + reader.error());
   }
   if (segment->count() != plan.entries)
@@ -399,46 +303,6 @@ bool SegmentStore::rebuild(Segment* segment, const SegmentPlan& plan) {
   segment->progress->advance(plan.size);
   segment->named = true;
   if (plan.sealed) segment->seal();
-  return true;
-}
-
-// Of a plain segment, whose head says nothing that is not known otherwise.
-bool SegmentStore::begins_with_a_record(const OpenFile& file) const {
-  char bytes[kRecordHead + UINT16_MAX + 1];
-  ssize_t got = disk_->pread(file.handle, bytes, sizeof bytes, kSegmentHead);
-  Record record;
-  return got > 0 && decode_record(bytes, (size_t)got, record) && record.head_length() <= (size_t)got && head_valid(record);
-}
-
-// The messages of a damaged place stay in the index, on a subject of their own: reads answer that they are damaged. Which ones
-// they are is known: those between the whole records around the place that the snapshot has as live.
-bool SegmentStore::pass_damage(Segment* segment, const SegmentPlan& plan, HeadReader& reader, uint64_t& at) {
-  uint64_t last = plan.sparse ? plan.base + kFar - 1 : plan.base + plan.entries - 1;
-  Record next{};
-  uint64_t end = reader.next_record(at, segment->end(), last, next);
-  uint64_t behind = end == plan.size ? last + 1 : next.seq;
-  if (plan.sparse) behind = std::min(behind, segment->end() + 1);  // one record; which numbers were passed over nobody knows
-  uint32_t offset = std::max(segment->size(), kSegmentHead);
-  if (offset != at || segment->count() >= plan.entries) return false;
-  uint32_t length = (uint32_t)std::max<uint64_t>(end - at, kRecordHead);
-  if (at + length > plan.size) return false;
-  segment->set_size((uint32_t)end);
-  while (segment->end() < behind && segment->count() < plan.entries) {
-    uint64_t seq = segment->end();
-    if (plan.dead(segment->count())) {
-      segment->push(seq, kNeverThere, segment->last_time_ns);
-      continue;
-    }
-    uint32_t id = subjects_.intern(kDamagedSubject);
-    link(id, seq);
-    IndexEntry e{offset, pack_length(length, false), id, 0};
-    segment->push(seq, e, segment->last_time_ns);
-    messages_++;
-    bytes_ += message_bytes(e);
-    damaged_.push_back(seq);
-  }
-  reader.passed(0);
-  at = end;
   return true;
 }
 
