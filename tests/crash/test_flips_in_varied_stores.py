@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import traceback
 from collections import Counter
 
 import pytest
@@ -23,6 +24,7 @@ from slipstream.cli.verify import Outcome, ranges, verify
 from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.testing.simulated_node import SimulatedNode
+from small_journals import use_small_journals
 from varied_store import (
     IN_JOURNAL,
     KINDS,
@@ -32,14 +34,14 @@ from varied_store import (
     Content,
     VariedStore,
     content_of,
-    message_of,
     varied_store,
 )
 
 FLIPS = int(os.environ.get("SLIPSTREAM_FLIPS", "25"))
 SEED = os.environ.get("SLIPSTREAM_FLIPS_SEED", "1")
 MARKER = "slipstream.store"
-REMOVING = {"max_msgs_per_subject", "max_msgs", "retention"}
+REMOVING = {"max_msgs_per_subject", "max_msgs", "retention", "allow_schedules"}
+UNNAMED = "entries of whatever streams, which cannot be named"  # where the journal is damaged
 LOST_TOTAL = "perhaps that of a message that cannot be read"  # with increments in the journal
 
 
@@ -75,16 +77,13 @@ def compare(store: VariedStore, node: SimulatedNode, path: str) -> dict[int, lis
 
 def check_messages(store: VariedStore, stream: int, now: Content) -> None:
     """As they were. A removal that a lost entry of the journal had caused is undone, and so is one
-    by a limit per subject, where a message of that subject cannot be read.
+    by a limit per subject, where a message of that subject cannot be read. A schedule takes the
+    place of the one before it on its subject.
     """
-    before = store.contents[stream].messages
-    for seq, found in now.messages.items():
-        if seq in before:
-            assert before[seq] == found
-        else:
-            number = int(store.names[stream][1:])
-            assert VARIANTS[number % len(VARIANTS)].keys() & REMOVING
-            assert (found[2], found[1]) == message_of(number, seq - 1)
+    assert now.messages.items() <= store.stored[stream].items()
+    if now.messages.keys() - store.contents[stream].messages.keys():
+        number = int(store.names[stream][1:])
+        assert VARIANTS[number % len(VARIANTS)].keys() & REMOVING
 
 
 def numbers_in(text: str) -> set[int]:
@@ -125,7 +124,7 @@ def check_repair(store: VariedStore, disk: SimDisk, refused: bool) -> Report:
             continue
         name = store.names[record.stream]
         if refused:
-            assert f"stream {name}: " in text, text
+            assert f"stream {name}: " in text or UNNAMED in text, text
             assert len(gone) <= IN_JOURNAL
         else:
             named = re.search(rf"stream {name}: messages (\S.*)$", text, re.MULTILINE)
@@ -136,22 +135,25 @@ def check_repair(store: VariedStore, disk: SimDisk, refused: bool) -> Report:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_flipped_bit_anywhere(kind: str) -> None:
+def test_a_flipped_bit_anywhere(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_small_journals(monkeypatch)
     store = varied_store(kind)
     sizes = files(store.disk)
     rng = random.Random(f"{kind} {SEED}")
     outcomes: Counter[str] = Counter()
+    failures = []
     for _ in range(FLIPS):
         path = rng.choice(sorted(sizes))
         offset, bit = rng.randrange(sizes[path]), rng.randrange(8)
         disk = store.disk.image(Loss.none)
         disk.flip_bit(path, offset, bit)
-        where = f"bit {bit} of byte {offset} of {path}"
         try:
             outcomes[judge(store, disk, path)] += 1
-        except (AssertionError, StoreError) as error:
-            raise AssertionError(f"{kind}: {where}: {error}") from error
+        except (AssertionError, StoreError):
+            failures.append(f"{kind}: bit {bit} of byte {offset} of {path}")
+            print(failures[-1], traceback.format_exc(), flush=True)
     print(kind, dict(outcomes))
+    assert not failures
     assert sum(outcomes.values()) == FLIPS
 
 

@@ -38,12 +38,15 @@ VARIANTS: list[dict[str, object]] = [
 ]
 
 
+Message = tuple[bytes, bytes, bytes]  # subject, header, body
+
+
 @dataclass(frozen=True)
 class Content:
     """Of one stream."""
 
     state: str  # as canonical_states() has it
-    messages: dict[int, tuple[bytes, bytes, bytes]]  # subject, header and body, by sequence
+    messages: dict[int, Message]  # by sequence
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class VariedStore:
     now_ns: int
     contents: dict[int, Content]
     names: dict[int, str]
+    stored: dict[int, dict[int, Message]]  # by stream and sequence, removed ones too
 
     def opened(self, disk: SimDisk) -> SimulatedNode:
         """Raises StoreError as a start does."""
@@ -68,6 +72,7 @@ def varied_store(kind: str) -> VariedStore:
     keys = unlock(disk, passphrases, random.Random(7).randbytes)
     node = SimulatedNode(disk, clock, keys=keys)
     streams = [_create(node, number, kind == "compressed") for number in range(STREAMS)]
+    stored: dict[int, dict[int, Message]] = {stream: {} for stream in streams}
     for number in range(MESSAGES):
         if number == MESSAGES - IN_JOURNAL:
             node.kernel.checkpoint()
@@ -75,17 +80,22 @@ def varied_store(kind: str) -> VariedStore:
         for stream in range(STREAMS):
             node.publish(b"s%d.%d" % (stream, number % 7), *message_of(stream, number))
         _turns(node, 2)
+        _keep(node, stored)
         if number % 10 == 5:
             _consume(node)
+    _turns(node, 8)
+    _keep(node, stored)
     assert not node.failed
     image = disk.image(Loss.none)
     names = {stream: f"S{number}" for number, stream in enumerate(streams)}
-    whole = VariedStore(image, keys, clock.now_ns, {}, names)
+    whole = VariedStore(image, keys, clock.now_ns, {}, names, stored)
     opened = whole.opened(image.image(Loss.none))
     contents = {stream: content_of(opened, stream)[0] for stream in streams}
     opened.kernel.check()
     assert sum(len(content.messages) for content in contents.values()) > STREAMS * 15
-    return VariedStore(image, keys, clock.now_ns, contents, names)
+    for stream, content in contents.items():
+        assert content.messages.items() <= stored[stream].items()
+    return VariedStore(image, keys, clock.now_ns, contents, names, stored)
 
 
 def _create(node: SimulatedNode, number: int, compressed: bool) -> int:
@@ -135,6 +145,15 @@ def _consume(node: SimulatedNode) -> None:
             node.acknowledge(delivery.ack_subject, confirm=False)
     node.deliveries.clear()
     _turns(node, 4)
+
+
+def _keep(node: SimulatedNode, stored: dict[int, dict[int, Message]]) -> None:
+    """What is stored since the last time."""
+    for stream, kept in stored.items():
+        last = node.kernel.stream_state(stream).last_seq
+        for seq in range(max(kept, default=0) + 1, last + 1):
+            if message := node.kernel.get_message(stream, seq):
+                kept[seq] = (message.subject, message.header, message.body)
 
 
 def _turns(node: SimulatedNode, count: int) -> None:

@@ -43,7 +43,7 @@ from slipstream.kernel._kernel import (
     StorageError,
     salvage_journal,
 )
-from slipstream.kernel.values import StoreKeys
+from slipstream.kernel.values import JournalDamage, StoreKeys
 from slipstream.server.jetstream import passphrases_of
 from slipstream.server.store_keys import Passphrases, unlock
 
@@ -51,6 +51,7 @@ META = 0
 STORE_GROUP = 2**63 - 1  # what a checkpoint says of the store as a whole: the journal that it needs
 STREAM_CREATE, MESSAGES = 1, 16  # kinds of entries (group.hpp)
 JOURNAL_BYTES_MAX = 1 << 40
+LOST_ENTRIES_MAX = 1 << 32  # of one group; an index beyond that is damaged itself
 
 Record = tuple[int, int, int, int, bytes]  # group, term, index, kind, payload
 
@@ -155,8 +156,9 @@ class _Repair:
         if not reason:
             return
         records, damage = salvage_journal(self._disk, _ring(keys))
-        self._report.found += [f"damage: {line}" for line in damage] or [f"damage: {reason}"]
-        kept = self._contiguous(records, self._applied(keys))
+        self._report.found += [f"damage: {d.text}" for d in damage] or [f"damage: {reason}"]
+        kept, last = self._contiguous(records, self._applied(keys))
+        self._name_unreadable(damage, reason, last)
         for folder in ("journal", "checkpoints"):
             for name in list_or_nothing(self._disk, folder):
                 (self._move_aside if folder == "journal" else self._copy_aside)(f"{folder}/{name}")
@@ -207,9 +209,9 @@ class _Repair:
 
     def _contiguous(
         self, records: list[Record], applied: dict[int, tuple[int, bytes]]
-    ) -> list[Record]:
-        """What follows on the snapshots without a gap. Behind a gap nothing of its group can be
-        applied, and nothing of a stream whose creation is lost.
+    ) -> tuple[list[Record], dict[int, int]]:
+        """What follows on the snapshots without a gap, and the last index of each group. Behind a
+        gap nothing of its group can be applied, and nothing of a stream whose creation is lost.
         """
         last = {group: index for group, (index, _) in applied.items()}
         known = set(last) | {META}
@@ -231,7 +233,26 @@ class _Repair:
             if group == META and kind == STREAM_CREATE:
                 known.add(int.from_bytes(payload[:8], "little"))
             kept.append(record)
-        return kept
+        return kept, last
+
+    def _name_unreadable(
+        self, damage: list[JournalDamage], reason: str, last: dict[int, int]
+    ) -> None:
+        """Entries behind which nothing of their stream is left would go unnoticed. Whose they were
+        is known where the head of a record is as it should be, apart from its checksum.
+        """
+        unknown = [] if damage else [reason]
+        for found in damage:
+            known = last.get(found.group, -LOST_ENTRIES_MAX) if found.kind else -LOST_ENTRIES_MAX
+            if found.entry < known + LOST_ENTRIES_MAX:
+                if found.loses and found.entry > known:
+                    self._lost_entries[found.group].append(found.entry)
+                    self._lost_messages[found.group] += found.kind == MESSAGES
+            elif found.loses:
+                unknown.append(found.text)
+        self._report.lost += [
+            f"{text}: entries of whatever streams, which cannot be named" for text in unknown
+        ]
 
     # -- what is there then
 
@@ -263,7 +284,7 @@ class _Repair:
         for group, indexes in sorted(self._lost_entries.items()):
             if indexes:
                 what = "the list of streams" if group == META else names.get(group, f"{group}")
-                self._report.lost.append(f"{what}: entries {indexes[0]} to {indexes[-1]}")
+                self._report.lost.append(f"{what}: entries {min(indexes)} to {max(indexes)}")
 
     # -- files
 

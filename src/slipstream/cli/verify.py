@@ -185,7 +185,8 @@ def check_journal(disk: Disk, keys: StoreKeys | None, report: Report) -> bool:
         journal = Journal(overlay, threaded=False, keys=KeyRing(keys) if keys else None)
         by_group = Counter(record[0] for record in journal.recover())
     except StorageError as error:
-        for line in salvage_journal(disk, KeyRing(keys) if keys else None)[1] or [str(error)]:
+        found = salvage_journal(disk, KeyRing(keys) if keys else None)[1]
+        for line in [place.text for place in found] or [str(error)]:
             report.damage(f"journal: {line}")
         return False
     finally:

@@ -16,6 +16,7 @@ from slipstream.kernel.values import (
     ConsumerRecord,
     ConsumerState,
     FeedStatus,
+    JournalDamage,
     KernelStats,
     LogEntry,
     RestoredBatch,
@@ -117,7 +118,7 @@ class OverlayDisk(Disk):
 
 def salvage_journal(
     disk: Disk, keys: KeyRing | None = None
-) -> tuple[list[tuple[int, int, int, int, bytes]], list[str]]:
+) -> tuple[list[tuple[int, int, int, int, bytes]], list[JournalDamage]]:
     """All records that are whole, as (group, term, index, kind, payload), and what is damaged."""
 
 def read_back(kernel: Kernel, stream: int, limit: int) -> tuple[int, list[int]]:

@@ -22,6 +22,7 @@ from slipstream.kernel.values import (
     RestoredBatch,
     StoredMessage,
     DamagedMessage,
+    JournalDamage,
     StoreError,
     StoreStats,
     StreamRecord,

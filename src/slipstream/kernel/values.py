@@ -43,6 +43,17 @@ class DamagedMessage(Exception):
         self.seq = seq
 
 
+class JournalDamage(NamedTuple):
+    """A place of the journal that cannot be read."""
+
+    text: str
+    loses: bool  # records
+    # Of the one record that was there, if its head can be right; kind 0: if not. Not verified.
+    group: int
+    entry: int
+    kind: int
+
+
 class S2Error(ValueError):
     """What was fed is no S2 stream, or a damaged one."""
 

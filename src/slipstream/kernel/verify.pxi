@@ -17,9 +17,14 @@ cdef extern from "journal_salvage.hpp" namespace "slipstream" nogil:
         uint64_t group, term, index
         uint8_t kind
         string payload
+    cdef cppclass CJournalDamage "slipstream::JournalDamage":
+        string text
+        bint loses
+        uint64_t group, index
+        uint8_t kind
     cdef cppclass SalvagedJournal:
         vector[SalvagedRecord] records
-        vector[string] damage
+        vector[CJournalDamage] damage
     SalvagedJournal c_salvage_journal "slipstream::salvage_journal"(CDisk&, const string&, const CKeyRing*)
 
 
@@ -31,7 +36,11 @@ def salvage_journal(Disk disk, KeyRing keys=None):
     with nogil:
         found = c_salvage_journal(disk.disk[0], folder, ring)
     records = [(r.group, r.term, r.index, r.kind, <bytes>r.payload) for r in found.records]
-    return records, [(<bytes>line).decode("utf-8", "replace") for line in found.damage]
+    damage = [
+        JournalDamage((<bytes>d.text).decode("utf-8", "replace"), d.loses, d.group, d.index, d.kind)
+        for d in found.damage
+    ]
+    return records, damage
 
 
 cdef class OverlayDisk(Disk):

@@ -40,6 +40,18 @@ std::string decode_journal_header(const char* block, JournalFile& file) {
   return {};
 }
 
+std::string mend_journal_header(char* block, uint64_t generation, JournalFile& file, bool& mended) {
+  std::string problem = decode_journal_header(block, file);
+  mended = false;
+  for (size_t bit = 0; !problem.empty() && bit < kHeaderUsed * 8; bit++) {
+    block[bit / 8] ^= (char)(1 << bit % 8);
+    mended = decode_journal_header(block, file).empty() && file.generation == generation;
+    if (mended) break;
+    block[bit / 8] ^= (char)(1 << bit % 8);
+  }
+  return problem;
+}
+
 std::string hex16(uint64_t number) {
   char text[17];
   snprintf(text, sizeof text, "%016llx", (unsigned long long)number);

@@ -96,6 +96,9 @@ void encode_journal_header(char* block, uint64_t generation, uint64_t start, uin
                            uint64_t salt, uint32_t key_number);
 // Fills all but path and handle; an empty string, or what is wrong.
 std::string decode_journal_header(const char* block, JournalFile& file);
+// The same of the file of that generation. One wrong bit is put right in `block`; the string then says what was wrong, and `mended`
+// that it is whole now.
+std::string mend_journal_header(char* block, uint64_t generation, JournalFile& file, bool& mended);
 
 std::string hex16(uint64_t number);
 // The number in "<16 hex digits><suffix>", or false.
