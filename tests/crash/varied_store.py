@@ -163,6 +163,8 @@ def _turns(node: SimulatedNode, count: int) -> None:
 
 def content_of(node: SimulatedNode, stream: int) -> tuple[Content, list[int]]:
     """What is whole, and the sequences of what is not."""
+    if stream not in node.kernel.canonical_states():
+        _turns(node, 2)  # it says in its log what is lost
     read, damaged = read_back(node.kernel, stream, READ_MAX)
     messages = {}
     state = node.kernel.stream_state(stream)

@@ -3,7 +3,8 @@ version could not have gone on.
 
 Method: stores kept as archives beside this file. One has a checkpoint of a stream with message ids,
 hashed as snapshots of format 2 and 3 have them. One has streams that were led to the last sequences
-by a purge and by `first_seq`; its writer aborted at the publish behind them, and at each start.
+by a purge and by `first_seq`; its writer aborted at the publish behind them, and at each start. One
+has a counter stream in a snapshot of format 5, and increments in its journal.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class OpenedStore:
                     self.committed[event.token] = event.result
         return requests
 
-    def publish(self, subject: bytes, header: bytes = b"") -> dict:
-        self.kernel.publish(self.account, subject, b"in.ack", header, b"x")
+    def publish(self, subject: bytes, header: bytes = b"", body: bytes = b"x") -> dict:
+        self.kernel.publish(self.account, subject, b"in.ack", header, body)
         (answer,) = self.turns()
         return json.loads(answer.body)
 
@@ -125,3 +126,16 @@ def test_a_stream_at_the_last_sequence_is_emptied(unpacked: Path) -> None:
             state = store.kernel.stream_state(stream)
             assert (state.messages, state.last_seq) == (0, SEQUENCE_END)
             assert store.publish(b"first.1")["error"]["err_code"] == 10077
+
+
+@pytest.mark.parametrize("unpacked", ["counter_totals_of_format_5"], indirect=True)
+def test_counters_go_on(unpacked: Path) -> None:
+    for round_number in range(3):
+        with opened(unpacked) as store:
+            for number, total in enumerate((118, 122, 126)):
+                header = b"NATS/1.0\r\nNats-Incr: 1\r\n\r\n"
+                answer = store.publish(b"c.%d" % number, header, b"")
+                assert answer["seq"] == 16 + 3 * round_number + number
+                assert answer["val"] == str(total + round_number + 1)
+            store.kernel.checkpoint()
+            store.turns()

@@ -130,6 +130,8 @@ class Stream::BatchJudge {
       string_view subject = h.expected_subject.empty() ? m.subject : h.expected_subject;
       if (written_.count(subject)) return &kBatchWrongSequence;
       uint64_t actual = s_.last_on(subject);
+      if (s_.expectation_is_open(actual, parse_number(h.expected_last_subject_seq))) [[unlikely]]
+        return s_.stop_undecided("the last sequence of subject " + std::string(subject));
       if ((uint64_t)parse_number(h.expected_last_subject_seq) != actual) return wrong_sequence(actual);
     } else if (!h.expected_subject.empty()) {
       return &kExpectedSubjectAlone;

@@ -70,6 +70,7 @@ std::string CanonicalState::of(Stream& s) {
   put_line(out, "batch parts", {s.batch_part_count_}, s.batch_parts_ ? s.batch_parts_->view() : string_view());
   for (auto [number, index] : s.ended_fast_batches_) put_line(out, "ended batch", {number, index});
   put_totals(out, s);
+  bytes.clear(), s.lost_subjects_.snapshot(*s.store, bytes), put_line(out, "lost subjects", {}, bytes.view());
   for (auto& [id, c] : s.consumers) {
     if (s.forgets(c->spec)) continue;  // its leader's alone
     out += "consumer " + c->name + " " + c->description;

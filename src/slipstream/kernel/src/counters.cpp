@@ -1,6 +1,5 @@
 #include "counters.hpp"
 
-#include <algorithm>
 #include <map>
 
 #include "decimal.hpp"
@@ -67,12 +66,6 @@ string_view word(string_view text, size_t number) {
   return text.substr(0, text.find(' '));
 }
 
-// Whose message it is whose head cannot be read nobody knows: it may be the newest of any subject whose total is not known.
-bool total_certain(const MessageStore& store, const CounterTotals& totals, uint32_t subject, CounterTotal& total) {
-  bool known = subject != kNoSubject && totals.find(subject, store.subject_state(subject).last, total) != CounterTotals::Known::no;
-  return known || std::none_of(store.damaged().begin(), store.damaged().end(), [&](uint64_t seq) { return store.live(seq); });
-}
-
 }  // namespace
 
 CounterTotal counter_total_of(const CounterInput& stored) {
@@ -131,20 +124,20 @@ const PublishError* Stream::count(string_view subject, string_view header, strin
   if (h.incr.empty()) return &kIncrementMissing;
   CounterTotal last;
   uint32_t id = store->find_subject(subject);
-  if (!total_certain(*store, counters_, id, last)) {
-    if (!leads_) go_offline("the total of counter " + std::string(subject) + " is perhaps that of a message that cannot be read");
-    return &kCounterBroken;
+  uint64_t seq = id == kNoSubject ? 0 : store->subject_state(id).last;
+  CounterTotals::Known known = seq ? counters_.find(id, seq, last) : CounterTotals::Known::no;
+  if (known == CounterTotals::Known::no) {
+    if (last_is_open(seq)) [[unlikely]] return stop_undecided("the total of counter " + std::string(subject));
+    if (lost_subjects_.newest_settled(*store) > seq) return &kCounterBroken;
   }
-  if (id != kNoSubject) {
-    uint64_t seq = store->subject_state(id).last;
-    CounterTotals::Known known = counters_.find(id, seq, last);
+  if (seq) {
     if (known == CounterTotals::Known::unread)
       go_offline("the total of counter " + std::string(subject) + " cannot be read from message " + std::to_string(seq));
     else if (known == CounterTotals::Known::no && leads_)
       propose_total(seq);
     if (known != CounterTotals::Known::yes) return &kCounterBroken;
   }
-  std::optional<CounterMessage> next = next_counter_message(id != kNoSubject ? &last : nullptr, subject, {header, body});
+  std::optional<CounterMessage> next = next_counter_message(seq ? &last : nullptr, subject, {header, body});
   if (!next) return &kCounterBroken;
   out = std::move(*next);
   return nullptr;
@@ -207,7 +200,7 @@ void Stream::read_totals() {
     SubjectState state = store->subject_state(id);
     if (!state.count) continue;
     StoredMessage m{};
-    if (store->read_blocking(state.last, m, reader_) == ReadStatus::ok)
+    if (!last_is_open(state.last) && store->read_blocking(state.last, m, reader_) == ReadStatus::ok)
       counters_.set(id, state.last, counter_total_of({m.header, m.body}));
     else
       counters_.set_unread(id, state.last);

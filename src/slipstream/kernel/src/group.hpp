@@ -37,6 +37,7 @@ enum class EntryKind : uint8_t {
   ack_flow = 37,      // what a flow control reply acknowledges
   schedule_forgotten = 38,  // its message is gone, or it cannot run any more
   counter_total = 39,       // of a subject whose total was not known any more
+  subjects_lost = 40,       // of messages whose heads the leader cannot read (lost_subjects.hpp)
 };
 
 constexpr uint64_t kUnwritten = UINT64_MAX;

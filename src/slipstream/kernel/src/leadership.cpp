@@ -17,6 +17,7 @@ void Stream::lead() {
 }
 
 void Stream::attach() {
+  settle_lost_subjects();
   if (counters_.any_unread()) settle_unread_totals();
   subscribe();
   arm_age_timer();

@@ -424,6 +424,7 @@ const PublishError* Stream::check_headers(const PublishHeaders& h, const LoggedM
   if (!h.expected_last_subject_seq.empty()) {
     int64_t expected = parse_number(h.expected_last_subject_seq);
     uint64_t actual = last_on(h.expected_subject.empty() ? subject : h.expected_subject);
+    if (expectation_is_open(actual, expected)) [[unlikely]] return stop_undecided("the last sequence of subject " + std::string(subject));
     if (expected < 0 || (uint64_t)expected != actual) return wrong_sequence(actual);
   } else if (!h.expected_subject.empty()) {
     return &kExpectedSubjectAlone;

@@ -56,6 +56,7 @@ const PublishError* Stream::check_schedule(const PublishHeaders& h, string_view 
   if (!spec.allow_schedules) return &kSchedulesDisabled;
   if (std::optional<bool> schedule = written(h.scheduler)) return *schedule ? nullptr : &kScheduler;
   uint64_t last = last_on(h.scheduler);
+  if (last_is_open(last)) [[unlikely]] return stop_undecided("the schedule on subject " + std::string(h.scheduler));
   return !last || schedules_.on_subject(h.scheduler) == last ? nullptr : &kScheduler;
 }
 

@@ -177,6 +177,9 @@ void Stream::apply(EntryKind kind, Reader& in, const Proposal* mine) {
     case EntryKind::counter_total:
       apply_total(in);
       break;
+    case EntryKind::subjects_lost:
+      apply_subjects_lost(in);
+      break;
     case EntryKind::ack_flow:
       if (Consumer* c = consumer_of()) return work(c->apply_ack_flow(in, mine));
       break;
@@ -294,14 +297,14 @@ Consumer* Stream::consumer(uint32_t id) {
 }
 
 // Of snapshots. What only some streams have stands in sections, since 3; their lengths have 64 bits since 4. Since 5 message ids are
-// hashed as dedupe.hpp does it today.
+// hashed as dedupe.hpp does it today. Since 6 there may be a section of lost subjects.
 namespace {
 
 constexpr uint16_t kSourcesFormat = 2, kSectionsFormat = 3, kLongSectionsFormat = 4, kStoredHashesFormat = 5;
 
 }  // namespace
 
-bool Stream::load_sections(Reader& in, uint16_t format, string_view& totals) {
+bool Stream::load_sections(Reader& in, uint16_t format, LaterSections& later) {
   for (uint16_t n = in.get16(); n && in.ok(); n--) {
     auto which = (Section)in.get16();
     Reader content(in.get_bytes(format >= kLongSectionsFormat ? in.get64() : in.get32()));
@@ -315,7 +318,9 @@ bool Stream::load_sections(Reader& in, uint16_t format, string_view& totals) {
         ended_fast_batches_[number] = content.get64();
       }
     } else if (which == Section::counter_totals) {
-      totals = content.get_bytes(content.left());
+      later.totals = content.get_bytes(content.left());
+    } else if (which == Section::lost_subjects) {
+      later.lost_subjects = content.get_bytes(content.left());
     } else if (which != Section::schedules || !schedules_.load(content)) {
       return false;
     }
@@ -349,11 +354,13 @@ bool Stream::load(Reader& in, uint16_t format) {
     if (!c->load(in)) return false;
     consumers[id] = std::move(c);
   }
-  string_view totals;  // of messages that the store has to know first
-  if (format >= kSectionsFormat && !load_sections(in, format, totals)) return false;
+  LaterSections later;
+  if (format >= kSectionsFormat && !load_sections(in, format, later)) return false;
   if (!in.ok() || !store->load(in)) return false;
+  lost_subjects_.found(store->damaged());
+  if (Reader lost(later.lost_subjects); !lost_subjects_.settle(lost, *store)) return false;
   if (spec.counter && format < kLongSectionsFormat) read_totals();
-  if (Reader counted(totals); !counters_.load(counted, *store)) return false;
+  if (Reader counted(later.totals); !counters_.load(counted, *store)) return false;
   for (auto& [id, c] : consumers) {
     index.add(*c);
     if (!c->holds()) continue;

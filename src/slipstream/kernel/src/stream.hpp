@@ -19,6 +19,7 @@
 #include "feed.hpp"
 #include "group.hpp"
 #include "logged_message.hpp"
+#include "lost_subjects.hpp"
 #include "message_store.hpp"
 #include "schedule_index.hpp"
 #include "specs.hpp"
@@ -91,7 +92,7 @@ class Stream {
   void answer(string_view reply, string_view json);
   void answer_error(string_view reply, const PublishError& error);
   void count_bytes();  // keeps the account's and the server's sums; after every change
-  static constexpr uint16_t kFormat = 5;  // of snapshots; the newest that load() knows
+  static constexpr uint16_t kFormat = 6;  // of snapshots; the newest that load() knows
   bool load(Reader& in, uint16_t format);  // what follows account and name
   void direct_get(string_view subject, string_view reply, string_view header, string_view body);
   void mirror_caught_up();  // from now on direct gets of the origin's messages may be answered here (mirror_direct)
@@ -185,6 +186,11 @@ class Stream {
   void propose_total(uint64_t seq);
   void read_totals();
   void settle_unread_totals();
+  void settle_lost_subjects();
+  void apply_subjects_lost(Reader& in);
+  bool last_is_open(uint64_t last);
+  bool expectation_is_open(uint64_t last, int64_t expected);
+  const PublishError* stop_undecided(const std::string& what);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);
@@ -264,12 +270,16 @@ class Stream {
   void schedule_restored(uint64_t seq, string_view subject, const PublishHeaders& h, int64_t next_ns);
 
   // stream_snapshot.cpp
-  enum class Section : uint16_t { batch_parts = 1, ended_fast_batches = 2, schedules = 3, counter_totals = 4 };
+  enum class Section : uint16_t { batch_parts = 1, ended_fast_batches = 2, schedules = 3, counter_totals = 4, lost_subjects = 5 };
   void snapshot_head(Buffer& out) const;
   StreamSnapshot* snapshot_under_way_ = nullptr;
   uint64_t snapshots_ = 0;  // begun; a consumer that has not seen the newest one has yet to be written
 
-  bool load_sections(Reader& in, uint16_t format, string_view& totals);
+  // Of messages that the store has to know first.
+  struct LaterSections {
+    string_view totals, lost_subjects;
+  };
+  bool load_sections(Reader& in, uint16_t format, LaterSections& later);
 
   bool mirror_caught_up_ = false;
   bool leads_ = false;
@@ -306,6 +316,7 @@ class Stream {
   int64_t last_time_ns_ = 0;
   std::string offline_reason_;
   CounterTotals counters_;
+  LostSubjects lost_subjects_;
   std::set<uint64_t> totals_asked_;  // of the leader: these entries are under way, or cannot be made here
   std::set<uint64_t> damaged_found_;
   uint64_t lingering_upto_ = 0;  // what lies up to here may stay though nobody needs it, until its last consumer goes

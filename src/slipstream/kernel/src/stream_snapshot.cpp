@@ -34,6 +34,7 @@ StreamSnapshot::StreamSnapshot(Stream& s, CheckpointSyncs& syncs)
     pieces_[kParts].put32(s.batch_part_count_);
   }
   for (auto [number, index] : s.ended_fast_batches_) pieces_[kFastBatches].put64(number), pieces_[kFastBatches].put64(index);
+  s.lost_subjects_.snapshot(*s.store, pieces_[kLostSubjects]);
   pieces_[kMiddle].put32(s.next_consumer_id);
   logged_count_at_ = pieces_[kMiddle].size();
   pieces_[kMiddle].put32(0);
@@ -129,6 +130,7 @@ void StreamSnapshot::put_section_heads() {
   put_head(Section::ended_fast_batches, kFastBatchesHead, kFastBatches, !pieces_[kFastBatches].empty());
   put_head(Section::schedules, kSchedulesHead, kSchedules, true);
   put_head(Section::counter_totals, kTotalsHead, kTotals, stream_.spec.counter);
+  put_head(Section::lost_subjects, kLostSubjectsHead, kLostSubjects, !pieces_[kLostSubjects].empty());
   store16(first.data(), count);
 }
 

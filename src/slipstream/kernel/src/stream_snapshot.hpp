@@ -33,7 +33,7 @@ class StreamSnapshot {
  private:
   enum Piece : size_t {
     kHead, kIds, kEnds, kNevers, kSources, kMiddle, kConsumers, kSections, kParts, kFastBatchesHead, kFastBatches,
-    kSchedulesHead, kSchedules, kTotalsHead, kTotals, kStore, kRetention, kPieces
+    kSchedulesHead, kSchedules, kTotalsHead, kTotals, kLostSubjectsHead, kLostSubjects, kStore, kRetention, kPieces
   };
   bool write_tables(size_t entries);
   bool write_parts(size_t bytes);

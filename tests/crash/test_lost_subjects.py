@@ -1,0 +1,214 @@
+"""Messages whose heads cannot be read, and what rests on the last message of a subject.
+
+Goal: what a device has lost never decides about an entry. An entry that was applied before the
+damage, and that cannot be decided without the lost messages, stops its stream: nothing acknowledged
+is refused, counted again or renumbered by a replay. Behind the damage the running stream decides by
+what its log says is lost, and each replay decides the same. Method: subjects in the heads of stored
+records get a flipped bit; then counters, expected sequences, schedules and batches go on, and the
+state is compared with that of a start from the same disk.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
+from slipstream.kernel.events import RequestEvent
+from slipstream.testing.simulated_node import INBOX, SimulatedClock, SimulatedNode, stream_spec
+
+COUNTER_BROKEN, WRONG_SEQUENCE = 10172, 10071
+
+
+def create(node: SimulatedNode, **spec: Any) -> int:
+    return node.commit(
+        lambda token: node.kernel.propose_stream_create(
+            token, node.account, b"S", b"{}", stream_spec(subjects=[b"c.>"], **spec)
+        )
+    )
+
+
+def headers(*lines: bytes) -> bytes:
+    return b"NATS/1.0\r\n" + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
+
+
+def ask(node: SimulatedNode, subject: bytes, *lines: bytes, body: bytes = b"") -> Any:
+    asked = node.publish(subject, body, headers(*lines))
+    for _ in range(8):
+        node.turn()
+    return json.loads(node.replies.pop(asked)[0].body)
+
+
+def increment(node: SimulatedNode, subject: bytes, number: int) -> Any:
+    return ask(node, subject, b"Nats-Incr: %d" % number)
+
+
+def checkpoint(node: SimulatedNode) -> None:
+    done = node.kernel.store_stats().checkpoints
+    node.kernel.checkpoint()
+    while node.kernel.store_stats().checkpoints == done:
+        node.turn()
+
+
+def lose_heads(disk: SimDisk, stream: int, subject: bytes) -> SimDisk:
+    """An image in which no head of a stored message of this subject can be read."""
+    image = disk.image(Loss.none)
+    flipped, folder = 0, f"streams/{stream:016x}"
+    for name in image.list(folder):
+        path = f"{folder}/{name}"
+        handle = image.open(path, OPEN_READ)
+        content = image.pread(handle, image.size(handle), 0)
+        image.close(handle)
+        at = content.find(subject)
+        while at >= 0:
+            image.flip_bit(path, at, 3)
+            flipped += 1
+            at = content.find(subject, at + 1)
+    assert flipped, "nothing was written to the segments"
+    return image
+
+
+class Damaged:
+    """A counter stream that has lost the subject of its messages on c.a, and goes on."""
+
+    def __init__(self, **spec: Any) -> None:
+        self.clock = SimulatedClock()
+        node = SimulatedNode(SimDisk(1), self.clock)
+        self.stream = create(node, counter=True, **spec)
+        for _ in range(3):
+            increment(node, b"c.a", 1)
+            increment(node, b"c.b", 10)
+        assert increment(node, b"c.a", 1)["val"] == "4"
+        checkpoint(node)
+        self.node = SimulatedNode(
+            lose_heads(node.disk, self.stream, b"c.a"), self.clock, has_twin=True
+        )
+        assert [record.offline for record in self.node.recovered] == [""]
+
+    def check_replays(self) -> None:
+        """Each start decides as the running stream has."""
+        assert self.node.offline == {}
+        state = self.node.kernel.canonical_states()
+        assert state
+        for _ in range(2):
+            found = SimulatedNode(self.node.disk.image(Loss.none), self.clock)
+            assert [record.offline for record in found.recovered] == [""]
+            assert found.kernel.canonical_states() == state
+        self.node.kernel.check()
+
+
+def test_unknown_counter_is_refused_and_known_ones_go_on() -> None:
+    damaged = Damaged()
+    for _ in range(2):
+        for subject in (b"c.a", b"c.new"):
+            assert increment(damaged.node, subject, 1)["error"]["err_code"] == COUNTER_BROKEN
+        assert "val" in increment(damaged.node, b"c.b", 10)
+        damaged.check_replays()
+        checkpoint(damaged.node)
+        damaged.check_replays()
+    assert increment(damaged.node, b"c.b", 10)["val"] == "60"
+
+
+def test_total_that_is_removed_in_flight() -> None:
+    """The increments were proposed while the total was known."""
+    damaged = Damaged()
+    node = damaged.node
+    node.kernel.propose_purge(node.next_number(), damaged.stream, b"c.b", 0, 0)
+    assert increment(node, b"c.b", 1)["error"]["err_code"] == COUNTER_BROKEN
+    damaged.check_replays()
+
+
+def test_batches_with_unknown_counters() -> None:
+    damaged = Damaged(allow_atomic=True, allow_batched=True)
+    node = damaged.node
+    last = node.kernel.stream_state(damaged.stream).last_seq
+    batch = [b"Nats-Incr: 1", b"Nats-Batch-Id: one"]
+    node.publish(b"c.b", b"", headers(*batch, b"Nats-Batch-Sequence: 1"))
+    node.turn()
+    answer = ask(node, b"c.a", *batch, b"Nats-Batch-Sequence: 2", b"Nats-Batch-Commit: 1")
+    assert answer["error"]["err_code"] == COUNTER_BROKEN
+    fast = INBOX + b"1.two.10.fail.1.2.$FI"
+    node.kernel.publish(node.account, b"c.a", fast, headers(b"Nats-Incr: 1"), b"")
+    events = [event for _ in range(6) for event in node.step(1_000_000)]
+    answers = [json.loads(e.body) for e in events if isinstance(e, RequestEvent)]
+    assert [answer["error"]["err_code"] for answer in answers] == [COUNTER_BROKEN]
+    assert node.kernel.stream_state(damaged.stream).last_seq == last
+    damaged.check_replays()
+
+
+def test_removed_messages_are_waited_for_no_more() -> None:
+    damaged = Damaged()
+    node = damaged.node
+    assert increment(node, b"c.new", 1)["error"]["err_code"] == COUNTER_BROKEN
+    for seq in (1, 3, 5, 7):
+        node.commit(
+            lambda token, seq=seq: node.kernel.propose_delete(token, damaged.stream, seq, False)
+        )
+    assert increment(node, b"c.new", 1)["val"] == "1"
+    damaged.check_replays()
+
+
+def test_readable_again() -> None:
+    """Whoever puts the bytes back has the totals back, where the snapshot has them."""
+    damaged = Damaged()
+    assert increment(damaged.node, b"c.new", 1)["error"]["err_code"] == COUNTER_BROKEN
+    mended = lose_heads(damaged.node.disk, damaged.stream, b"k.a")  # the same bits
+    damaged.node = SimulatedNode(mended, damaged.clock)
+    assert increment(damaged.node, b"c.new", 1)["val"] == "1"
+    assert increment(damaged.node, b"c.a", 1)["val"] == "5"
+    damaged.check_replays()
+
+
+@pytest.mark.parametrize(
+    ("spec", "before", "after"),
+    [
+        ({"counter": True}, (b"Nats-Incr: 1",), (b"Nats-Incr: 5",)),
+        ({}, (), (b"Nats-Expected-Last-Subject-Sequence: 1",)),
+        (
+            {"allow_atomic": True},
+            (),
+            (
+                b"Nats-Expected-Last-Subject-Sequence: 1",
+                b"Nats-Batch-Id: one",
+                b"Nats-Batch-Sequence: 1",
+                b"Nats-Batch-Commit: 1",
+            ),
+        ),
+    ],
+)
+def test_acknowledged_before_the_damage(
+    spec: dict[str, Any], before: tuple[bytes, ...], after: tuple[bytes, ...]
+) -> None:
+    """What is in the journal alone was decided by messages that are lost now."""
+    clock = SimulatedClock()
+    node = SimulatedNode(SimDisk(1), clock)
+    stream = create(node, **spec)
+    assert ask(node, b"c.a", *before)["seq"] == 1
+    checkpoint(node)
+    assert ask(node, b"c.a", *after)["seq"] == 2
+    assert ask(node, b"c.b", *before)["seq"] == 3
+    disk = lose_heads(node.disk, stream, b"c.a")
+    for _ in range(2):
+        found = SimulatedNode(disk, clock)
+        assert "of a message that cannot be read" in found.recovered[0].offline
+        assert "error" in ask(found, b"c.b", *before)
+        disk = disk.image(Loss.none)
+
+
+def test_expectation_that_damage_leaves_decided() -> None:
+    clock = SimulatedClock()
+    node = SimulatedNode(SimDisk(1), clock)
+    stream = create(node)
+    assert ask(node, b"c.a")["seq"] == 1
+    assert ask(node, b"c.b")["seq"] == 2
+    checkpoint(node)
+    expects = b"Nats-Expected-Last-Subject-Sequence: "
+    assert ask(node, b"c.b", expects + b"2")["seq"] == 3
+    assert ask(node, b"c.b", expects + b"2")["error"]["err_code"] == WRONG_SEQUENCE
+    state = node.kernel.stream_state(stream).messages
+    found = SimulatedNode(lose_heads(node.disk, stream, b"c.a"), clock)
+    assert [record.offline for record in found.recovered] == [""]
+    assert found.kernel.stream_state(stream).messages == state
+    assert ask(found, b"c.b", expects + b"3")["seq"] == 4
