@@ -18,6 +18,7 @@ from served_api import ServedApi
 from slipstream.jetstream.archive.compression import Decompressor
 from slipstream.jetstream.archive.records import END, MAGIC, Record, encode_record, take_record
 from slipstream.jetstream.limits import ServerLimits
+from slipstream.kernel import Kernel, StoreError
 from slipstream.kernel._kernel import Loss, SimDisk
 from slipstream.testing.simulated_node import PowerLoss, SimulatedClock
 
@@ -543,6 +544,51 @@ def test_store_that_is_too_small() -> None:
     small.settle()
     assert small.kernel.store_stats().file_bytes == 0
     assert small.stream_names() == []
+
+
+class RefusingKernel:
+    """Refuses proposals of one kind, as a full disk does."""
+
+    def __init__(self, kernel: Kernel, refused: str) -> None:
+        self._kernel = kernel
+        self._refused = refused
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._refused:
+            return self._refuse
+        return getattr(self._kernel, name)
+
+    def _refuse(self, *arguments: object) -> None:
+        raise StoreError("no room")
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        "propose_restore_begin",
+        "propose_restored_consumer",
+        "propose_restored_messages",
+        "propose_restored_end",
+        "propose_stream_update",
+        "propose_stream_delete",
+    ],
+)
+def test_refused_proposals_leave_nothing_behind(node: ServedApi, refused: str) -> None:
+    filled(node)
+    node.ok("STREAM.PURGE.S", {"seq": 5})
+    backup = node.backup("S")
+    node.ok("STREAM.DELETE.S")
+    core = node.api._core
+    core.kernel = RefusingKernel(node.kernel, refused)
+    answer = node.restore(backup.answer["config"], backup.archive)
+    if refused == "propose_stream_delete":  # only a restore that failed proposes it
+        assert "error" not in answer
+        node.ok("STREAM.CREATE.T", {"name": "T", "subjects": ["t.>"]})
+        config = backup.answer["config"] | {"name": "U", "subjects": ["u.>"]}
+        answer = node.restore(config, backup.archive[:700])
+    assert "error" in answer
+    node.settle()
+    assert len(core._proposals) == 0
 
 
 # -- crashes

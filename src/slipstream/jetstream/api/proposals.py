@@ -62,6 +62,9 @@ class Proposals:
         self._by_scope: dict[Scope, dict[int, None]] = {}  # tokens, oldest first
         self._held_count = self._held_bytes = 0
 
+    def __len__(self) -> int:
+        return len(self._proposals)
+
     def add(self, scopes: Iterable[Scope], request: Request | None, callback: Committed) -> int:
         token = self.next_token
         self.next_token += 1

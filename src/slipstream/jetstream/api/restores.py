@@ -11,13 +11,16 @@ trace. The name is taken meanwhile, and so are its subjects.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
 from slipstream.jetstream.api.consumers import restored_config
 from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.proposals import Committed
 from slipstream.jetstream.api.requests import read
 from slipstream.jetstream.api.streams import check_restored, restored_answer
 from slipstream.jetstream.api.transfers import TRANSFER_SERVICE, TRANSFERS_MAX
@@ -35,8 +38,10 @@ from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.kernel.events import RequestEvent
-from slipstream.kernel.values import StoreError
+from slipstream.kernel.values import RestoredBatch, StoreError
 from slipstream.protocol.errors import ApiError, ErrorCode
+
+T = TypeVar("T")
 
 STALL_NS = 5_000_000_000
 # Chunks that arrived and are not worked off. Clients send one at a time.
@@ -282,12 +287,15 @@ class Restore:
         def done(_: int, done_ns: int) -> None:
             self._created = True
 
-        self._stream.id = self._api.kernel.propose_restore_begin(
-            self._api.token(None, done),
-            self._request.account.id,
-            self._config.name.encode(),
-            describe_stream(self._config, self._stream.created_ns),
-            first.to_spec(),
+        self._stream.id = self._propose(
+            lambda token: self._api.kernel.propose_restore_begin(
+                token,
+                self._request.account.id,
+                self._config.name.encode(),
+                describe_stream(self._config, self._stream.created_ns),
+                first.to_spec(),
+            ),
+            done,
         )
         self._proposed = True
 
@@ -298,30 +306,37 @@ class Restore:
         except ApiError as error:
             raise ArchiveError(f'failed to add consumer "{name}": {error}') from None
         consumer = Consumer(self._stream, 0, name, config, now_ns)
-        consumer.id = self._api.kernel.propose_restored_consumer(
-            self._flight_token(),
-            self._stream.id,
-            name.encode(),
-            describe_consumer(name, config, now_ns),
-            config.to_spec(memory_stream=self._config.is_memory),
-            item.progress,
+        consumer.id = self._propose(
+            lambda token: self._api.kernel.propose_restored_consumer(
+                token,
+                self._stream.id,
+                name.encode(),
+                describe_consumer(name, config, now_ns),
+                config.to_spec(memory_stream=self._config.is_memory),
+                item.progress,
+            ),
+            self._landed,
         )
+        self._in_flight += 1
         self._stream.add_consumer(consumer)
         self._consumers.append(consumer)
 
     def _take_messages(self, reader: ArchiveReader | TarArchiveReader) -> bool:
-        token = self._flight_token()
-        batch = self._api.kernel.propose_restored_messages(
-            token,
-            self._stream.id,
-            reader.records,
-            self._last_seq,
-            self._api.options.max_payload,
-            self._config.max_msg_size,
-        )
-        if not batch.messages:
-            self._api.forget_tokens(token)
-            self._in_flight -= 1
+        def propose(token: int) -> RestoredBatch:
+            batch = self._api.kernel.propose_restored_messages(
+                token,
+                self._stream.id,
+                reader.records,
+                self._last_seq,
+                self._api.options.max_payload,
+                self._config.max_msg_size,
+            )
+            if not batch.messages:
+                self._api.forget_tokens(token)
+            return batch
+
+        batch = self._propose(propose, self._landed)
+        self._in_flight += batch.messages > 0
         del reader.records[: batch.consumed]
         self._last_seq = batch.last_seq
         reader.ended = reader.ended or batch.ended
@@ -335,18 +350,25 @@ class Restore:
         def done(_: int, done_ns: int) -> None:
             self._removals_in_flight -= 1
 
+        def propose(token: int) -> None:
+            self._api.kernel.propose_delete(token, self._stream.id, self._removals[0], False)
+
         while self._removals and self._removals_in_flight < REMOVALS_IN_FLIGHT_MAX:
-            seq, token = self._removals.popleft(), self._api.token(None, done)
+            self._propose(propose, done)
+            self._removals.popleft()
             self._removals_in_flight += 1
-            self._api.kernel.propose_delete(token, self._stream.id, seq, False)
 
-    def _flight_token(self) -> int:
-        def done(_: int, done_ns: int) -> None:
-            self._in_flight -= 1
+    def _landed(self, _: int, now_ns: int) -> None:
+        self._in_flight -= 1
 
+    def _propose(self, propose: Callable[[int], T], done: Committed) -> T:
+        """Of a proposal that the kernel does not take up no token stays."""
         token = self._api.token(None, done)
-        self._in_flight += 1
-        return token
+        try:
+            return propose(token)
+        except StoreError:
+            self._api.forget_tokens(token)
+            raise
 
     def _check_room(self, coming_bytes: int) -> None:
         """The store's limit holds for what is restored too."""
@@ -387,11 +409,19 @@ class Restore:
                 self._finish()
 
         if state.last_seq >= self._last_seq:
-            api.kernel.propose_restored_end(
-                self._flight_token(), stream.id, state.last_seq, state.last_time_ns
+            last_seq, last_time_ns = state.last_seq, state.last_time_ns
+            self._propose(
+                lambda token: api.kernel.propose_restored_end(
+                    token, stream.id, last_seq, last_time_ns
+                ),
+                self._landed,
             )
-        api.kernel.propose_stream_update(
-            api.token(None, done), stream.id, description, self._config.to_spec()
+            self._in_flight += 1
+        self._propose(
+            lambda token: api.kernel.propose_stream_update(
+                token, stream.id, description, self._config.to_spec()
+            ),
+            done,
         )
 
     def _show(self, reply: bytes, now_ns: int) -> None:
@@ -433,11 +463,11 @@ class Restore:
         if self._stream.restoring:
             self._api.registry.remove_restoring(self._stream)
         if self._proposed and not self._api.failure:
-            token = self._api.token(None, lambda _, __: None)
-            try:
-                self._api.kernel.propose_stream_delete(token, self._stream.id)
-            except StoreError:
-                self._api.forget_tokens(token)
+            with suppress(StoreError):
+                self._propose(
+                    lambda token: self._api.kernel.propose_stream_delete(token, self._stream.id),
+                    lambda _, __: None,
+                )
         self._finish()
 
     def _finish(self) -> None:
