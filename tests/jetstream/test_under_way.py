@@ -223,6 +223,52 @@ def test_readers_find_what_an_error_names(talk: Talk) -> None:
         assert answer.get("name", answer.get("consumers")) in ("C", ["C"])
 
 
+def shown_setting(talk: Talk, verb: str, key: str) -> object:
+    talk.ask(verb)
+    (answer,) = talk.answers()
+    return answer["config"].get(key)
+
+
+def test_readers_see_committed_settings(talk: Talk) -> None:
+    """As nats-server shows them; each update is answered with its own."""
+    for step in (STREAM, created_consumer("C")):
+        talk.ask(*step)
+        talk.settle()
+    talk.answers()
+    for limit in (5, 6):
+        talk.ask("STREAM.UPDATE.S", CONFIG | {"max_msgs": limit})
+        talk.ask(*created_consumer("C", max_ack_pending=limit))
+    commits = talk.kernel.take_events()
+    assert len(commits) == 4
+    seen: list[object] = [-1, 1000]
+    for commit, limit in zip(commits, (5, 5, 6, 6), strict=True):
+        assert shown_setting(talk, "STREAM.INFO.S", "max_msgs") == seen[0]
+        assert shown_setting(talk, "CONSUMER.INFO.S.C", "max_ack_pending") == seen[1]
+        (answer,) = talk.happen(commit)
+        which, key = (1, "max_ack_pending") if "stream_name" in answer else (0, "max_msgs")
+        assert answer["config"][key] == limit
+        seen[which] = limit
+    talk.ask("STREAM.LIST", {})
+    talk.settle()
+    (answer,) = talk.answers()
+    assert answer["streams"][0]["config"]["max_msgs"] == 6
+
+
+def test_paused_consumer_is_shown_when_that_is_committed(talk: Talk) -> None:
+    for step in (STREAM, created_consumer("C")):
+        talk.ask(*step)
+        talk.settle()
+    talk.answers()
+    talk.ask("CONSUMER.PAUSE.S.C", {"pause_until": "2100-01-01T00:00:00Z"})
+    (commit,) = talk.kernel.take_events()
+    talk.ask("CONSUMER.INFO.S.C")
+    (answer,) = talk.answers()
+    assert "paused" not in answer
+    assert [answer["paused"] for answer in talk.happen(commit)] == [True]
+    talk.ask("CONSUMER.INFO.S.C")
+    assert [answer["paused"] for answer in talk.answers()] == [True]
+
+
 def test_trouble_of_one_stream_holds_nobody_else(talk: Talk) -> None:
     talk.ask(*STREAM)
     talk.settle()

@@ -26,7 +26,10 @@ from slipstream.protocol.short_hash import short_hash
 
 
 class Consumer:
-    """`committed` turns true when its creation is committed; `token` is the proposal until then."""
+    """`committed` turns true when its creation is committed; `token` is the proposal until then.
+    Updates count from their proposal on (`config`), and are shown when they are committed
+    (`committed_config`). So it is with streams.
+    """
 
     def __init__(
         self, stream: Stream, id_: int, name: str, config: ConsumerConfig, created_ns: int
@@ -35,6 +38,7 @@ class Consumer:
         self.id = id_
         self.name = name
         self.config = config
+        self.committed_config = config
         self.created_ns = created_ns
         self.token = 0
 
@@ -46,14 +50,14 @@ class Consumer:
     def created(self) -> str:
         return format_time(self.created_ns)
 
-    def update(self, config: ConsumerConfig) -> None:
-        self.config = config
+    def update_committed(self, config: ConsumerConfig) -> None:
+        self.committed_config = config
         self.__dict__.pop("config_json", None)
 
     @cached_property
     def config_json(self) -> msgspec.Raw:
         """As lists show it."""
-        return raw(to_json(self.config))
+        return raw(to_json(self.committed_config))
 
 
 class Stream:
@@ -62,6 +66,7 @@ class Stream:
         self.id = id_
         self.name = config.name
         self.config = config
+        self.committed_config = config
         self.created_ns = created_ns
         self.consumers: dict[str, Consumer] = {}
         self.consumers_by_id: dict[int, Consumer] = {}
@@ -76,10 +81,14 @@ class Stream:
     def committed(self) -> bool:
         return self.token == 0 and not self.restoring
 
+    def update_committed(self, config: StreamConfig) -> None:
+        self.committed_config = config
+        self.__dict__.pop("config_json", None)
+
     @cached_property
     def config_json(self) -> msgspec.Raw:
         """As lists show it."""
-        return raw(to_json(self.config))
+        return raw(to_json(self.committed_config))
 
     @cached_property
     def created(self) -> str:
@@ -103,7 +112,7 @@ class Stream:
 
     def update_consumer(self, consumer: Consumer, config: ConsumerConfig) -> None:
         self._filters.remove(consumer.config.filters or (">",), consumer.name)
-        consumer.update(config)
+        consumer.config = config
         self._filters.add(config.filters or (">",), consumer.name)
 
     def consumers_overlapping(self, filters: Iterable[str]) -> Iterator[Consumer]:
@@ -173,7 +182,6 @@ class Account:
         self._reserve(stream.config, -1)
         self._reserve(config, 1)
         stream.config = config
-        stream.__dict__.pop("config_json", None)
 
     def limits_of(self, replicas: int) -> AccountLimits:
         """Those that a stream with so many replicas is under. Raises ApiError."""

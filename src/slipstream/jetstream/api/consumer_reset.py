@@ -84,7 +84,7 @@ def _propose(api: ApiCore, request: Request, consumer: Consumer, seq: int) -> No
             state = api.consumer_state(consumer)
         except ApiError:
             return  # deleted meanwhile: nobody answers for it any more
-        shown = shown_config(consumer.config, api.options.server_version)
+        shown = shown_config(consumer.committed_config, api.options.server_version)
         fields = consumer_info(consumer, state, shown, done_ns) | {"reset_seq": reset_seq}
         header = stream_identity_header(consumer.stream) if asks_identity(request) else b""
         api.answer_unaudited(request, fields, header)

@@ -187,7 +187,7 @@ def _propose_create(
     def answer(done_ns: int) -> None:
         state = api.consumer_state(consumer)
         api.advisories.consumer_action(consumer, "create", done_ns)
-        shown = shown_config(consumer.config, api.options.server_version)
+        shown = shown_config(consumer.committed_config, api.options.server_version)
         fields = consumer_info(consumer, state, shown, done_ns)
         api.answer(request, fields, done_ns, identity_header(consumer))
         api.kernel.start_consumer(consumer.stream.id, consumer.id)
@@ -221,16 +221,19 @@ def _update(
     bound = bool(deliver) and api.kernel.interest(request.account.id, deliver) > 0
     check_update(old, config, deliver_interest=bound)
 
+    updated = with_ephemeral_threshold(config)
+
     def done(_: int, done_ns: int) -> None:
+        consumer.update_committed(updated)
         api.answer_when_counted(request, consumer, lambda: answer(done_ns))
 
     def answer(done_ns: int) -> None:
-        shown = shown_config(consumer.config, api.options.server_version)
+        shown = shown_config(consumer.committed_config, api.options.server_version)
         fields = consumer_info(consumer, api.consumer_state(consumer), shown, done_ns)
         api.answer(request, fields, done_ns, identity_header(consumer))
         api.kernel.start_consumer(consumer.stream.id, consumer.id)
 
-    propose_update(api, api.token(request, done), consumer, with_ephemeral_threshold(config))
+    propose_update(api, api.token(request, done), consumer, updated)
 
 
 def propose_update(api: ApiCore, token: int, consumer: Consumer, config: ConsumerConfig) -> None:
@@ -282,7 +285,7 @@ def info(api: ApiCore, request: Request, now_ns: int) -> Iterator[None] | None:
         raise ApiError(ErrorCode.CONSUMER_NOT_FOUND)
 
     def answer() -> None:
-        shown = shown_config(consumer.config, api.options.server_version)
+        shown = shown_config(consumer.committed_config, api.options.server_version)
         fields = consumer_info(consumer, api.consumer_state(consumer), shown, now_ns)
         api.answer(request, fields, now_ns)
 
@@ -342,6 +345,7 @@ def pause(api: ApiCore, request: Request, now_ns: int) -> None:
     changed = config.pause_until != consumer.config.pause_until
 
     def done(_: int, done_ns: int) -> None:
+        consumer.update_committed(config)
         remaining_ns = pause_remaining_ns(config, done_ns)
         if changed:
             api.advisories.consumer_pause(consumer, done_ns)

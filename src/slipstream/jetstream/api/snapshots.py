@@ -66,7 +66,8 @@ def snapshot(api: ApiCore, request: Request, now_ns: int) -> None:
         text = f"{TRANSFERS_MAX} backups and restores are under way"
         raise ApiError(ErrorCode.STREAM_SNAPSHOT, err=text)
     transfer = Snapshot(api, request, stream, wanted, now_ns)
-    api.answer(request, {"config": to_json(stream.config), "state": transfer.state_shown}, now_ns)
+    config = to_json(stream.committed_config)
+    api.answer(request, {"config": config, "state": transfer.state_shown}, now_ns)
     api.advisories.snapshot_created(request, stream.name, transfer.state_shown, now_ns)
     api.transfers.add(transfer.token, transfer)
 

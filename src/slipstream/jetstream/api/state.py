@@ -51,6 +51,7 @@ def stream_state(
 
 def consumer_info(consumer: Consumer, state: Any, config: object, now_ns: int) -> dict[str, Any]:
     """`state` is the kernel's ConsumerState; `config` how the configuration is to be shown."""
+    committed = consumer.committed_config
     shown: dict[str, Any] = {
         "stream_name": consumer.stream.name,
         "name": consumer.name,
@@ -64,19 +65,19 @@ def consumer_info(consumer: Consumer, state: Any, config: object, now_ns: int) -
         ),
         "num_ack_pending": state.num_ack_pending,
         # With a single delivery allowed nothing is ever delivered again (C-062).
-        "num_redelivered": 0 if consumer.config.max_deliver == 1 else state.num_redelivered,
-        "num_waiting": 0 if consumer.config.is_push else state.num_waiting,
+        "num_redelivered": 0 if committed.max_deliver == 1 else state.num_redelivered,
+        "num_waiting": 0 if committed.is_push else state.num_waiting,
         "num_pending": state.num_pending,
     }
-    if consumer.config.is_push and state.push_bound:
+    if committed.is_push and state.push_bound:
         shown["push_bound"] = True
-    remaining_ns = pause_remaining_ns(consumer.config, now_ns)
+    remaining_ns = pause_remaining_ns(committed, now_ns)
     if remaining_ns > 0:
         shown["paused"] = True
         shown["pause_remaining"] = remaining_ns
     shown["ts"] = format_time(now_ns)
-    if consumer.config.priority_groups:  # nats-server shows the first (C-099)
-        group: dict[str, Any] = {"group": consumer.config.priority_groups[0]}
+    if committed.priority_groups:  # nats-server shows the first (C-099)
+        group: dict[str, Any] = {"group": committed.priority_groups[0]}
         if state.pin_id:
             group["pinned_client_id"] = state.pin_id
         group["pinned_ts"] = format_time(state.pinned_ns)

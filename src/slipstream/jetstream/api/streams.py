@@ -141,9 +141,10 @@ def update(api: ApiCore, request: Request, now_ns: int) -> None:
         raise ApiError(ErrorCode.STREAM_SUBJECT_OVERLAP)
 
     def done(_: int, done_ns: int) -> None:
+        stream.update_committed(config)
         api.links.configure(stream, done_ns)
         api.advisories.stream_action(stream, "modify", done_ns)
-        shown = _shown(api, stream, done_ns, config)
+        shown = _shown(api, stream, done_ns)
         api.answer(request, _with_domain(api, shown), done_ns)
 
     description = describe_stream(config, stream.created_ns)
@@ -329,13 +330,12 @@ def _shown(
     api: ApiCore,
     stream: Stream,
     now_ns: int,
-    config: StreamConfig | None = None,
     counted: msgspec.Raw | None = None,
     deleted: list[int] | None = None,
 ) -> dict[str, Any]:
     state = api.stream_state(stream)
     return {
-        "config": shown_config(config or stream.config, api.options.server_version),
+        "config": shown_config(stream.committed_config, api.options.server_version),
         "created": stream.created,
         "state": stream_state(state, stream.shown_consumer_count, counted, deleted),
         **shown_links(api.links.links(stream), now_ns),
