@@ -101,7 +101,8 @@ class StreamOfflineEvent(NamedTuple):
 
 class DamageEvent(NamedTuple):
     """A message that a read found damaged: once for each, and no more than 1,000 of a stream. Or,
-    with a text, damage that did no harm, found at the start.
+    with a text, damage that did no harm, found at the start, or that keeps the journal from being
+    released.
     """
 
     stream: int  # 0: of the store

@@ -99,7 +99,7 @@ class JetStreamService:
         self._api.handle(event, time.time_ns())
         if isinstance(event, DamageEvent):
             if event.text:
-                self._server.log.error(f"Damaged, and mended in memory: {event.text}")
+                self._server.log.error(f"Damage: {event.text}")
             else:
                 self._damaged(event)
         if isinstance(event, StreamOfflineEvent):

@@ -67,6 +67,7 @@ struct Group {
   uint64_t checkpointed = kNever;  // the index of its last durable snapshot
   bool active = false;          // stands in JetStream::active_
   bool perhaps_named = false;   // by a round that could not be written, or only not be made durable
+  uint64_t kept = 0;            // the log up to here is in files of its own (kept_entries.hpp)
   bool offline = false;         // nothing more is applied or proposed (offline.cpp); its entries stay in the journal
   bool changed = false;         // since its last snapshot: stands in JetStream::changed_, or the round under way has still to come to it
   std::deque<Entry> inflight;

@@ -234,7 +234,8 @@ class JournalImpl final : public Journal {
   }
 
   // Files that are not released stay, so that their handles may be used without the lock.
-  bool read_back(uint64_t from, uint64_t to, const std::function<void(const JournalRecord&)>& record, std::string& error) override {
+  bool read_back(uint64_t from, uint64_t to, const std::function<void(const JournalRecord&)>& record, std::string& passed,
+                 std::string& error) override {
     std::deque<JournalFile> files;
     {
       std::lock_guard lock(mutex_);
@@ -244,7 +245,7 @@ class JournalImpl final : public Journal {
     auto within = [&](const JournalRecord& r) {
       if (r.end > from && r.end <= to) record(r);
     };
-    return read_log_back(disk_, files_, files, options_.keys, within, error);
+    return read_log_back(disk_, files_, files, options_.keys, to, within, passed, error);
   }
 
   uint64_t released() const override {

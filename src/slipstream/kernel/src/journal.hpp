@@ -94,8 +94,10 @@ class Journal {
 
   // Before recover(): whether the log's files have room for this position, which a checkpoint says is needed.
   virtual bool reaches(uint64_t position) const = 0;
-  // The records that end in (from, to], all of them written, from the files. False with `error`.
-  virtual bool read_back(uint64_t from, uint64_t to, const std::function<void(const JournalRecord&)>& record, std::string& error) = 0;
+  // The records that end in (from, to], all of them written, from the files. A damaged record that was passed over is named in
+  // `passed`. False with `error`: not all could be read, and it is not known which are missing.
+  virtual bool read_back(uint64_t from, uint64_t to, const std::function<void(const JournalRecord&)>& record, std::string& passed,
+                         std::string& error) = 0;
   virtual uint64_t released() const = 0;
   virtual void release(uint64_t position) = 0;
   virtual uint64_t in_use() const = 0;  // bytes between the released position and position()

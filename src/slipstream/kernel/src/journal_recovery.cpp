@@ -31,10 +31,23 @@ class Recovery {
     }
   }
 
-  bool report_each(const std::function<void(const JournalRecord&)>& record) {
+  // Each file up to the mark of the one that follows, or to position `to`. A damaged record whose length leads to a whole one is
+  // passed over and named in `passed`; any other damage is an error.
+  bool report_each(uint64_t to, const std::function<void(const JournalRecord&)>& record, std::string& passed) {
     for (const JournalFile& file : log_) {
       uint64_t next_generation = 0;
-      if (!read(file) || !walk(file, record, next_generation)) return false;
+      if (!read(file)) return false;
+      used_ = 0;
+      for (;;) {
+        if (!walk_on(file, record, next_generation)) return false;
+        if (next_generation || file.start + used_ >= to) break;
+        const std::string damage = file.path + " is damaged at byte " + std::to_string(kJournalHeaderBytes + used_);
+        if (!pass_over(file, to)) {
+          error_ = damage;
+          return false;
+        }
+        if (passed.empty()) passed = damage;
+      }
     }
     return true;
   }
@@ -98,9 +111,26 @@ class Recovery {
     return true;
   }
 
-  // used_ is then where the file's records end.
+  bool pass_over(const JournalFile& file, uint64_t to) {
+    const char* at = bytes_.data() + used_;
+    uint64_t length = (load32(at) + 7ull) & ~7ull, behind = used_ + length;
+    if (length < kNextFileBytes || behind > file.capacity || file.start + behind > to) return false;
+    JournalRecord next;
+    uint64_t stable = 0;
+    bool last = file.start + behind == to;
+    if (!last && !decode_record(bytes_.data() + behind, file.capacity - behind, file.seed, next, stable)) return false;
+    used_ = behind;
+    return true;
+  }
+
   bool walk(const JournalFile& file, const std::function<void(const JournalRecord&)>& report_record,
             uint64_t& next_generation) {
+    used_ = 0;
+    return walk_on(file, report_record, next_generation);
+  }
+
+  // From used_, which is then where the file's whole records end.
+  bool walk_on(const JournalFile& file, const std::function<void(const JournalRecord&)>& report_record, uint64_t& next_generation) {
     std::shared_ptr<FileCipher> cipher;
     std::string salt = journal_cipher_salt(file.generation, file.salt);
     if (file.key_number && !(keys_ && (cipher = keys_->cipher(file.key_number, salt)))) {
@@ -109,7 +139,6 @@ class Recovery {
     }
     uint64_t stable = 0;
     JournalRecord record;
-    used_ = 0;
     while (decode_record(bytes_.data() + used_, file.capacity - used_, file.seed, record, stable)) {
       stable_max_ = std::max(stable_max_, stable);
       if (record.kind == kNextFile) {
@@ -166,10 +195,10 @@ class Recovery {
 
 }  // namespace
 
-bool read_log_back(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys,
-                   const std::function<void(const JournalRecord&)>& record, std::string& error) {
+bool read_log_back(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, uint64_t to,
+                   const std::function<void(const JournalRecord&)>& record, std::string& passed, std::string& error) {
   Recovery recovery(disk, files, log, keys, error);
-  return recovery.report_each(record);
+  return recovery.report_each(to, record, passed);
 }
 
 bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, RecoveredEnd& end,

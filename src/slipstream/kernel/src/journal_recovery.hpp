@@ -19,8 +19,8 @@ struct RecoveredEnd {
 bool recover_log(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, RecoveredEnd& end,
                  const std::function<void(const JournalRecord&)>& record, std::string& error);
 
-// Reports the records of files of a log in use, without changing anything.
-bool read_log_back(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys,
-                   const std::function<void(const JournalRecord&)>& record, std::string& error);
+// Reports the records of files of a log in use, up to position `to`, without changing anything (Journal::read_back).
+bool read_log_back(Disk& disk, JournalFiles& files, std::deque<JournalFile>& log, const KeyRing* keys, uint64_t to,
+                   const std::function<void(const JournalRecord&)>& record, std::string& passed, std::string& error);
 
 }  // namespace slipstream

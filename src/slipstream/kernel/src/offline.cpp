@@ -3,6 +3,7 @@
 // Nothing of it is applied, proposed or delivered any more, and no checkpoint describes it: its last good snapshot stays the
 // newest, its files stay as they are. Its subjects and names stay taken; publishers are told why.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "disk_trouble.hpp"
@@ -99,9 +100,16 @@ void JetStream::leave_round() {
 
 // What the round under way will let the journal release. Of a stream that no checkpoint has, its creation as well: also one behind
 // the round's position, as the round describes the server's streams as they are now. Where that fails the round is over, and the
-// journal keeps everything.
+// journal keeps everything: also where a record is damaged that may be one of them. One that cannot be does no harm: the entries of
+// each stream that is offline are there without a gap.
 bool JetStream::keep_offline_entries() {
-  auto keep = [this](const JournalRecord& r) {
+  std::map<uint64_t, uint64_t> kept_upto;  // by stream: without a gap
+  for (uint64_t id : offline_) {
+    const Group& g = streams_.at(id)->group;
+    kept_upto[id] = g.checkpointed == Group::kNever ? g.kept : std::max(g.kept, g.checkpointed);
+  }
+  std::map<uint64_t, bool> created;
+  auto keep = [&](const JournalRecord& r) {
     uint64_t id = r.group;
     bool creates = !id && r.kind == (uint8_t)EntryKind::stream_create;
     if (creates) id = Reader(r.payload).get64();
@@ -110,15 +118,30 @@ bool JetStream::keep_offline_entries() {
     if (it == streams_.end() || !it->second->group.offline) return;
     const Group& g = it->second->group;
     bool never = g.checkpointed == Group::kNever;
-    if (creates ? never : never || r.index > g.checkpointed) kept_->add(id, r);
+    if (creates ? !never : !never && r.index <= g.checkpointed) return;
+    kept_->add(id, r);
+    if (creates) created[id] = true;
+    else if (uint64_t& last = kept_upto[id]; r.index == last + 1) last = r.index;
   };
   uint64_t from = std::max(kept_upto_, journal_->released()), upto = journal_->written();
-  std::string error;
-  int failed = journal_->read_back(from, upto, keep, error) ? kept_->write(upto, error) : -EIO;
+  std::string error, passed;
+  bool whole = journal_->read_back(from, upto, keep, passed, error);
+  for (const auto& [id, last] : kept_upto) {
+    const Group& g = streams_.at(id)->group;
+    bool found = last >= g.last_index && (g.checkpointed != Group::kNever || g.kept || created[id]);
+    if (whole && !passed.empty() && !found) {
+      error = passed + ": it may be an entry of stream " + streams_.at(id)->name + ", which is offline";
+      whole = false;
+    }
+  }
+  int failed = whole ? kept_->write(upto, error) : -EIO;
   if (failed < 0) {
+    if (!whole) error += ". What it has of streams that are offline cannot be set aside, and no file of the journal is released";
     entries_not_kept(error, failed);
     return false;
   }
+  if (!passed.empty()) note_damage(0, passed + ". All that it had of streams that are offline was set aside");
+  for (const auto& [id, last] : kept_upto) streams_.at(id)->group.kept = std::max(streams_.at(id)->group.kept, last);
   kept_upto_ = upto;
   not_kept_.clear();
   return true;

@@ -261,7 +261,11 @@ void JetStream::recover_kept_entries() {
   for (const auto& kept : kept_->streams()) {
     const uint64_t id = kept.first;
     auto apply = [&](const JournalRecord& r) {
-      if (r.group) return recover_record(r);
+      if (r.group) {
+        recover_record(r);
+        if (Stream* s = stream(id)) s->group.kept = r.index;
+        return;
+      }
       Reader in(r.payload);
       if (!streams_.count(id)) apply_meta((EntryKind)r.kind, in, nullptr);
     };
@@ -285,6 +289,7 @@ void JetStream::recover_record(const JournalRecord& r) {
     if (!s) return;  // deleted later on
     g = &s->group;
   }
+  if (g->offline) g->last_index = std::max(g->last_index, r.index);
   if (r.index <= g->applied || g->offline) return;
   if (r.index != g->applied + 1 && s)
     return s->go_offline("its log goes on at entry " + std::to_string(r.index) + " where " + std::to_string(g->applied + 1) +
