@@ -7,6 +7,7 @@ with segments of a few KiB. Where a job runs on the I/O thread, the test waits f
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -412,3 +413,21 @@ def test_a_subject_id_is_reused_only_after_its_last_message() -> None:
         store.check()
     assert store.subject_ids <= 5
     assert store.find_subject(b"only.1") is None
+
+
+@pytest.mark.parametrize("number", [1 << 20, 1 << 40, 1 << 62])
+def test_numbers_of_a_snapshot_reserve_no_memory(number: int) -> None:
+    """Load believes them when it has counted."""
+    stream = Stream()
+    stream.fill(300)
+    snapshot = stream.checkpoint()
+    messages, subjects, entries = 28, 44, 64 + 4 + len("0000000000000001.segment") + 8
+    assert int.from_bytes(snapshot[messages : messages + 8], "little") == 300
+    damaged = bytearray(snapshot)
+    for offset in (messages, subjects):
+        damaged[offset : offset + 8] = number.to_bytes(8, "little")
+    damaged[entries : entries + 4] = (0xFFFFFFF0).to_bytes(4, "little")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert not stream.restart(bytes(damaged))
+    assert "other messages than the snapshot says" in stream.store.error
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10

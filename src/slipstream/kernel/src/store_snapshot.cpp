@@ -211,7 +211,9 @@ bool SegmentStore::load(Reader& in) {
   if (!load_later_dead(in, plans)) return false;
   if (!in.ok()) return load_failed("the snapshot is shorter than it should be");
   if (options_.memory) return segments == 0 || load_failed("a memory stream's snapshot names segments");
-  subjects_.reserve(std::min<uint64_t>(subjects, messages));
+  uint64_t bytes_on_disk = 0;
+  for (const SegmentPlan& plan : plans) bytes_on_disk += plan.size;
+  subjects_.reserve(std::min({subjects, messages, bytes_on_disk / kRecordHead}));  // the snapshot's numbers may be damaged
   std::vector<std::string> named;
   for (const SegmentPlan& plan : plans) named.push_back(plan.name);
   if (!prepare_folder(named)) return false;
@@ -219,7 +221,8 @@ bool SegmentStore::load(Reader& in) {
     if (!slots_.empty() && plan.base < slots_.back().segment->end())
       return load_failed("the snapshot's segments overlap");
     uint32_t bytes_max = (uint32_t)std::max<uint64_t>(plan.size, plan.sealed ? 0 : next_segment_bytes_);
-    slots_.push_back({plan.base, std::make_unique<Segment>(plan.base, bytes_max, plan.entries)});
+    const auto entries_expected = (uint32_t)std::min<uint64_t>(plan.entries, plan.size / kRecordHead);
+    slots_.push_back({plan.base, std::make_unique<Segment>(plan.base, bytes_max, entries_expected)});
     if (!rebuild(slots_.back().segment.get(), plan)) return false;
   }
   bool others = bytes_ != bytes || subjects_.with_messages() != subjects;
