@@ -266,12 +266,14 @@ def delete_inactive(api: ApiCore, consumer: Consumer) -> None:
     def done(_: int, done_ns: int) -> None:
         api.advisories.consumer_action(consumer, "delete", done_ns)
 
+    if api.failure:
+        return
     stream = consumer.stream
     token = api.token(None, done, [Scope(stream.account.id, stream.name)])
     try:
         api.kernel.propose_consumer_delete(token, stream.id, consumer.id)
     except StoreError:
-        api.forget_tokens(token)  # it stays until the kernel finds it inactive again
+        api.forget_tokens(token)  # it stays until the kernel says so again, which it does
         return
     stream.remove_consumer(consumer)
 

@@ -185,7 +185,7 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   interest_changed();
   last_activity_ns_ = kernel().now.wall_ns;
   unused_from_ns_ = 0;
-  inactive_reported_ = false;
+  inactive_again_ns_ = 0;
   rearm();
   wake();
 }

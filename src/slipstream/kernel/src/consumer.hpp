@@ -263,7 +263,7 @@ class Consumer {
   int64_t tokens_at_ns_ = 0, not_before_ns_ = 0;
   int64_t replay_last_ns_ = 0, replay_sent_ns_ = 0;
   uint64_t replay_upto_ = 0;
-  bool inactive_reported_ = false;
+  int64_t inactive_again_ns_ = 0;  // it was reported that nobody uses it; until then its deletion may be on its way
   uint32_t resets_under_way_ = 0;  // proposed; nothing goes out before they are applied
 };
 

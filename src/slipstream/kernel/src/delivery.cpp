@@ -14,6 +14,7 @@ constexpr size_t kCongestedBytes = 4 << 20;       // pending output of the recei
 constexpr size_t kAckNumbersBytes = 5 * 20 + 4;    // of an acknowledgement's subject: five numbers and the dots between them
 constexpr int kExpiredPerTurn = 8192;             // deliveries of a consumer whose ack wait is over
 constexpr int64_t kMillisecond = 1'000'000;
+constexpr int64_t kInactiveAgainNs = 10'000'000'000;  // a deletion that the log had no room for is proposed again
 constexpr int64_t kPassAgainNs = 1'000'000'000;   // at least, where the log had no room for passing a message
 constexpr int64_t kLongestPauseNs = 1'000'000'000'000'000'000;  // of a rate limit near nothing: 31 years
 
@@ -106,7 +107,7 @@ void Consumer::interest_changed() {
   bool now_active = has_push_receiver();
   if (now_active != active_) last_activity_ns_ = kernel().now.wall_ns;
   active_ = now_active;
-  inactive_reported_ = false;
+  inactive_again_ns_ = 0;
   if (active_) {
     stream_.index.listen(*this);
     wake();
@@ -414,7 +415,8 @@ void Consumer::propose_delivered() {
     payload.put64(r.stream_seq), payload.put64(r.consumer_seq);
     payload.put32(r.count), payload.put32(r.deliveries);
   }
-  if (js_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true)) delivered_.clear();
+  if (js_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true)) return delivered_.clear();
+  if (!stream_.group.offline && !js_.failed()) js_.mark_delivered(*this);  // the log has no room now
 }
 
 // ------------------------------------------------------------------ time
@@ -451,14 +453,14 @@ void Consumer::on_timer() {
     }
     next_heartbeat_ns_ = saturated_sum(now, spec.idle_heartbeat_ns);
   }
-  if (spec.inactive_threshold_ns > 0 && !inactive_reported_) {
+  if (spec.inactive_threshold_ns > 0) {
     drop_abandoned_requests();
     bool in_use = spec.push() ? active_ : !waiting_.empty();
     if (in_use) last_activity_ns_ = now;
     unused_from_ns_ = saturated_sum(last_activity_ns_, spec.inactive_threshold_ns);
     if (now >= unused_from_ns_) unused_from_ns_ = unused_from_ns();
-    if (now >= unused_from_ns_) {
-      inactive_reported_ = true;
+    if (now >= unused_from_ns_ && now >= inactive_again_ns_) {
+      inactive_again_ns_ = saturated_sum(now, kInactiveAgainNs);
       EventRecord e{EventType::inactive};
       e.a = stream_.group.id, e.b = id;
       kernel().emit(std::move(e));
@@ -487,8 +489,9 @@ void Consumer::rearm() {
   if (paused()) at = std::min(at, spec.pause_until_ns);
   if (not_before_ns_ > now) at = std::min(at, not_before_ns_);
   if (pin_.held()) at = std::min(at, pin_.until_ns);
-  if (spec.inactive_threshold_ns > 0 && !inactive_reported_)
-    at = std::min(at, std::max({now + 100 * kMillisecond, saturated_sum(last_activity_ns_, spec.inactive_threshold_ns), unused_from_ns_}));
+  if (spec.inactive_threshold_ns > 0)
+    at = std::min(at, std::max({now + 100 * kMillisecond, saturated_sum(last_activity_ns_, spec.inactive_threshold_ns), unused_from_ns_,
+                                inactive_again_ns_}));
   if (at == INT64_MAX) kernel().timers.cancel(timer_);
   else kernel().timers.set(timer_, std::max(kernel().monotonic_of(at), kernel().now.monotonic_ns + kMillisecond / 10));
 }

@@ -125,11 +125,12 @@ void JetStream::end_of_turn() {
   apply_committed();
   run_consumers();
   if (!direct_gets.empty() && direct_gets.run()) busy_ = true;
-  for (size_t i = 0; i < delivered_.size(); i++) {
+  const size_t delivered = delivered_.size();
+  for (size_t i = 0; i < delivered; i++) {
     delivered_[i]->delivered_dirty = false;
-    delivered_[i]->propose_delivered();
+    delivered_[i]->propose_delivered();  // where the log refuses it, again in the next turn
   }
-  delivered_.clear();
+  delivered_.erase(delivered_.begin(), delivered_.begin() + (std::ptrdiff_t)delivered);
   apply_committed();
   if (!ready_.empty() || !dirty_streams_.empty()) busy_ = true;
   release_offline_streams();

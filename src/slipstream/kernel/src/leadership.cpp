@@ -70,14 +70,14 @@ void Consumer::resign() {
   acks_.clear();
   ack_replies_ = Buffer();
   ack_count_ = resets_under_way_ = 0;
-  acks_durable_ = held = inactive_reported_ = false;
+  acks_durable_ = held = false;
   scanned_ = newest_delivered_ = 0;
   memo_ = {};
   ahead_.forget();
   end_arrivals();
   pin_ = {};
   forget_flow();
-  tokens_at_ns_ = not_before_ns_ = replay_last_ns_ = unused_from_ns_ = 0;
+  tokens_at_ns_ = not_before_ns_ = replay_last_ns_ = unused_from_ns_ = inactive_again_ns_ = 0;
   next_request_ns_ = INT64_MAX;
 }
 

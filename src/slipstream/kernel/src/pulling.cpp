@@ -41,7 +41,7 @@ void Consumer::on_pull(string_view reply, string_view header, string_view body) 
   if (reply.empty()) return;
   int64_t now = kernel().now.wall_ns;
   last_activity_ns_ = now;
-  inactive_reported_ = false;
+  inactive_again_ns_ = 0;
   if (spec.push()) return status(reply, "409 Consumer is push based");
   if (!header.empty() && level_is_missing(header)) return status(reply, "412 Required Api Level");
   PullBody asked;

@@ -206,7 +206,10 @@ int64_t Stream::apply_remove(Reader& in) {
   if (was_there) {
     uint32_t subject = store->subject_of(seq);
     index.each_holder(subject, [&](Consumer& c) { c.message_removed(seq, subject); });
-    if (erase) store->erase(seq); else store->remove(seq);
+    if (!(erase ? store->erase(seq) : store->remove(seq))) {
+      go_offline(store->error());
+      return 0;
+    }
   }
   if (in.left()) apply_total(in);
   arm_age_timer();
