@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from feeding import connect, create_stream
 from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
 from slipstream.kernel.events import RequestEvent
 from slipstream.testing.simulated_node import INBOX, SimulatedClock, SimulatedNode, stream_spec
@@ -136,6 +137,33 @@ def test_batches_with_unknown_counters() -> None:
     assert [answer["error"]["err_code"] for answer in answers] == [COUNTER_BROKEN]
     assert node.kernel.stream_state(damaged.stream).last_seq == last
     damaged.check_replays()
+
+
+def test_copies_with_unknown_counters() -> None:
+    """What is refused is asked for again, and nothing else is lost."""
+    clock = SimulatedClock()
+    node = SimulatedNode(SimDisk(1), clock)
+    origin = create_stream(node, b"O", subjects=[b"c.>"], counter=True)
+    copy = create_stream(node, b"S", counter=True, sourced=True)
+    connect(node, origin, copy, source=b"O > >")
+    for subject in (b"c.a", b"c.a", b"c.b"):
+        increment(node, subject, 1)
+    while node.kernel.stream_state(copy).last_seq < 3:
+        node.turn()
+    checkpoint(node)
+    node = SimulatedNode(lose_heads(node.disk, copy, b"c.a"), clock, has_twin=True)
+    connect(node, origin, copy, source=b"O > >")
+    for subject in (b"c.b", b"c.a"):
+        increment(node, subject, 1)
+    for _ in range(20):
+        node.turn()
+    assert [feed.stream for feed in node.stopped_feeds] == [copy]
+    assert node.offline == {}
+    assert node.kernel.stream_state(copy).last_seq == 4
+    state = node.kernel.canonical_states()[copy]
+    found = SimulatedNode(node.disk.image(Loss.none), clock)
+    assert [record.offline for record in found.recovered] == ["", ""]
+    assert found.kernel.canonical_states()[copy] == state
 
 
 def test_removed_messages_are_waited_for_no_more() -> None:
