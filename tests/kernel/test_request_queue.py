@@ -70,11 +70,57 @@ def test_a_flood_neither_delays_nor_displaces_the_requests_of_others() -> None:
             event.body for event in kernel.wait_events(0, 3) if isinstance(event, RequestEvent)
         ]
         assert taken == [b"00000", b"first", b"00001"]
-        rest = kernel.wait_events(0)
-        assert [type(event) for event in rest[:2]] == [RequestEvent, RequestEvent]
-        assert rest[0].body == b"second"
-        assert isinstance(rest[2], ClosedEvent)  # behind what it had asked for
-        assert [event.body for event in rest[3:]] == [b"%05d" % n for n in range(3, QUEUED_MAX - 2)]
+        second, closed, *rest = kernel.wait_events(0)
+        assert isinstance(second, RequestEvent)
+        assert second.body == b"second"
+        assert isinstance(closed, ClosedEvent)  # behind what it had asked for
+        assert [event.body for event in rest] == [b"%05d" % n for n in range(2, QUEUED_MAX - 2)]
+
+
+LARGE_BYTES = 100_000
+
+
+def test_what_costs_little_passes_what_costs_much() -> None:
+    """However many clients send large requests: a small one waits for those alone that were taken
+    before it came.
+    """
+    with DrivenKernel() as driven:
+        kernel = driven.kernel
+        kernel.serve(driven.account, b"ask", 1)
+        large = b"PUB ask %d\r\n%b\r\n" % (LARGE_BYTES, b"x" * LARGE_BYTES)
+        senders = [driven.connect() for _ in range(5)]
+        other = driven.connect()
+        for number, client in enumerate(senders, 1):
+            _send(kernel, client, 2 * large, 2 * number)
+        assert _taken_bytes(kernel, 1) == [LARGE_BYTES]
+        _send(kernel, other, 3 * b"PUB ask 1\r\ny\r\n", 13)
+        assert _taken_bytes(kernel, 4) == [1, 1, 1, LARGE_BYTES]
+        assert _taken_bytes(kernel, 100) == [LARGE_BYTES] * 8  # they get their turn, all of them
+
+
+def _taken_bytes(kernel: Kernel, requests: int) -> list[int]:
+    taken = kernel.wait_events(0, requests)
+    return [len(event.body) for event in taken if isinstance(event, RequestEvent)]
+
+
+EVENTS_PER_REQUEST = 4
+
+
+def test_a_round_has_few_events_and_keeps_their_order() -> None:
+    """Connects, commits and the like, of which a slow disk or a storm brings thousands at once."""
+    with DrivenKernel() as driven:
+        kernel = driven.kernel
+        clients = [driven.connect() for _ in range(10)]
+        for client in clients:
+            client.close()
+        closed: list[int] = []
+        while len(closed) < len(clients):
+            kernel.turn(driven.now_ns, driven.now_ns, 10)
+            taken = kernel.wait_events(0, 1)
+            assert len(taken) <= EVENTS_PER_REQUEST
+            closed += [event.cid for event in taken if isinstance(event, ClosedEvent)]
+        assert sorted(closed) == list(range(1, 11))
+        assert kernel.wait_events(0, 1) == []
 
 
 def _send(kernel: Kernel, client: socket.socket, sent: bytes, messages: int) -> None:

@@ -22,7 +22,8 @@ from slipstream.server.timers import Timers
 T = TypeVar("T")
 
 WAIT_MAX_S = 1.0
-REQUESTS_PER_ROUND = 16  # then connects, timers and long answers are looked after
+REQUESTS_PER_ROUND_MAX = 16  # then connects, timers and long answers are looked after
+ROUND_S = 0.01  # a round that takes longer takes fewer requests the next time
 WORK_RETRY_S = 0.1  # after a slice of work that raised
 ANSWER_WAIT_MAX_S = 10.0
 _END = object()
@@ -51,6 +52,7 @@ class Loop:
         self._report = report
         self._work_due_s: float | None = 0.0
         self._posted: deque[Callable[[], object]] = deque()
+        self._requests_per_round = REQUESTS_PER_ROUND_MAX
         self._stopping = False
         self._finished = threading.Event()
         self.timers = Timers()
@@ -62,7 +64,7 @@ class Loop:
         """Until `stop` was called."""
         try:
             while not self._stopping:
-                self._round(self._kernel.wait_events(self._wait_s(), REQUESTS_PER_ROUND))
+                self._round(self._kernel.wait_events(self._wait_s(), self._requests_per_round))
         finally:
             self._finished.set()
 
@@ -76,6 +78,7 @@ class Loop:
         return wait_s
 
     def _round(self, events: list[Event]) -> None:
+        began_s = time.monotonic()
         for event in events:
             self._step(type(event).__name__, partial(self._handle, event))
         while self._posted and not self._stopping:
@@ -84,6 +87,16 @@ class Loop:
             self._step("a timer", callback)
         self._work_due_s = time.monotonic() + WORK_RETRY_S  # if it raises
         self._step("a slice of work", self._slice_of_work)
+        self._set_pace(time.monotonic() - began_s)
+
+    def _set_pace(self, round_s: float) -> None:
+        """The kernel hands out what costs little first; of what costs much a round takes less, so
+        that what comes meanwhile need not wait for all of it.
+        """
+        if round_s > ROUND_S:
+            self._requests_per_round = max(1, self._requests_per_round // 2)
+        elif round_s < ROUND_S / 2:
+            self._requests_per_round = min(2 * self._requests_per_round, REQUESTS_PER_ROUND_MAX)
 
     def _slice_of_work(self) -> None:
         more_s = self._work()

@@ -1,8 +1,13 @@
-// The requests that wait for Python, by the client that sent them: clients take turns, so that one that sends ten thousand delays
-// the others by one request, not by ten thousand. Each request belongs to one of the bounded queues of request_queues.cpp; a full
-// queue makes room for a client by dropping the newest request of the client that occupies most of it.
+// The requests that wait for Python, by the client that sent them. Clients take turns, and a request's turn comes the later the
+// more it costs: one that sends ten thousand delays the others by one request, not by ten thousand, and a thousand that send a
+// megabyte each do not delay one that sends a hundred bytes. (Weighted fair queueing: time passes as if all clients that wait were
+// served at once, each at its share, and a request is due when it would be done then.)
+// Each request belongs to one of the bounded queues of request_queues.cpp; a full queue makes room for a client by dropping the
+// newest request of the client that occupies most of it.
 #pragma once
+#include <algorithm>
 #include <deque>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -17,9 +22,9 @@ class FairRequests {
 
   void push(uint64_t client, RequestQueue queue, uint64_t cost, EventRecord&& e) {
     Client& c = clients_[client];
-    if (c.waiting.empty()) turns_.push_back(client);
     c.cost[(size_t)queue] += cost;
     c.waiting.push_back({std::move(e), queue, cost});
+    if (c.waiting.size() == 1) line_up(client, c);
   }
 
   // An event that must not pass what the client has sent before.
@@ -27,14 +32,15 @@ class FairRequests {
 
   // The oldest of the client whose turn it is. Not when empty.
   EventRecord take() {
-    uint64_t client = turns_.front();
-    turns_.pop_front();
+    uint64_t client = turns_.begin()->client;
     auto it = clients_.find(client);
     Waiting first = std::move(it->second.waiting.front());
+    time_ += first.cost / turns_.size();
+    turns_.erase(turns_.begin());
     it->second.waiting.pop_front();
     it->second.cost[(size_t)first.queue] -= first.cost;
     if (it->second.waiting.empty()) clients_.erase(it);
-    else turns_.push_back(client);
+    else line_up(client, it->second);
     return std::move(first.event);
   }
 
@@ -51,17 +57,31 @@ class FairRequests {
     dropped = std::move(waiting[at].event);
     it->second.cost[(size_t)queue] -= waiting[at].cost;
     waiting.erase(waiting.begin() + (ptrdiff_t)at);
-    if (waiting.empty()) clients_.erase(it), std::erase(turns_, largest_);
+    if (waiting.empty()) {
+      turns_.erase(it->second.turn);
+      clients_.erase(it);
+    }
     return true;
   }
 
  private:
   static constexpr uint64_t kDropsPerSearch = 32;  // a search looks at all clients
   struct Waiting { EventRecord event; RequestQueue queue; uint64_t cost; };
+  struct Turn {
+    uint64_t due, arrival, client;
+    bool operator<(const Turn& other) const { return due != other.due ? due < other.due : arrival < other.arrival; }
+  };
   struct Client {
     std::deque<Waiting> waiting;
+    Turn turn{};  // of the first one
     uint64_t cost[kRequestQueues] = {};
   };
+
+  // The client's first request has become another one.
+  void line_up(uint64_t client, Client& c) {
+    c.turn = {std::max(time_, c.turn.due) + c.waiting.front().cost, arrivals_++, client};
+    turns_.insert(c.turn);
+  }
 
   uint64_t cost_of(uint64_t client, RequestQueue queue) const {
     auto it = clients_.find(client);
@@ -76,7 +96,8 @@ class FairRequests {
   }
 
   std::unordered_map<uint64_t, Client> clients_;
-  std::deque<uint64_t> turns_;  // clients that have something
+  std::set<Turn> turns_;  // of clients that have something
+  uint64_t time_ = 0, arrivals_ = 0;
   uint64_t largest_ = 0;        // found by the last search; spares most of them
   uint64_t vain_ = 0;           // drops for which it was not large enough
 };

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kAsyncSyncNs = 120'000'000'000;  // what streams with persist_mode async lose at most to a power failure
 constexpr int64_t kWorkNs = 500'000, kWorkLeastNs = 50'000;  // of a turn, for entries that take several
+constexpr int64_t kApplyNs = 10'000'000;                     // of a turn, for entries that are committed
 constexpr int64_t kSearchNs = 500'000;                       // of a turn, for what consumers look for or count
 constexpr size_t kSpareBuffers = 32, kSpareBufferBytes = 2 << 20;
 
@@ -105,7 +106,7 @@ void JetStream::on_timer(Timer& t) {
 }
 
 void JetStream::end_of_turn() {
-  busy_ = false;
+  busy_ = behind_ = false;
   if (io_) drain_io();
   if (!erasures_.empty()) run_erasures();
   release_offline_streams();
@@ -243,13 +244,25 @@ bool JetStream::entry_committed(const Entry& e) const {
   return (relaxed() || e.relaxed ? journal_->written() : journal_->synced()) >= e.end;
 }
 
+// A slow sync commits what came meanwhile all at once, which may be 100,000 messages of each stream: groups take turns then.
 void JetStream::apply_committed() {
   working_ = 0;
-  for (size_t i = 0; i < active_.size(); i++) {
+  const bool limited = options_.threads && !recovering_ && !stopping_;
+  int64_t end_ns = 0;
+  bool spent = false;
+  size_t i = 0;
+  for (; i < active_.size() && !spent; i++) {
     Group& g = *active_[i];
     // Behind an entry that could not be applied nothing is: recovery will apply them all, in order.
-    while ((failed_.empty() || !g.logged) && !g.offline && !g.inflight.empty() && entry_committed(g.inflight.front()))
+    while (!spent && (failed_.empty() || !g.logged) && !g.offline && !g.inflight.empty() && entry_committed(g.inflight.front())) {
+      if (limited && !end_ns) end_ns = Kernel::clock().monotonic_ns + kApplyNs;
       if (!apply_first(g)) break;
+      spent = limited && Kernel::clock().monotonic_ns >= end_ns;
+    }
+  }
+  if (spent) {
+    busy_ = behind_ = true;
+    std::rotate(active_.begin(), active_.begin() + (ptrdiff_t)std::min(i, active_.size()), active_.end());
   }
   std::erase_if(active_, [](Group* g) {
     if (g->inflight.empty()) g->active = false;

@@ -55,6 +55,7 @@ class JetStream {
   void interest_changed(Account& account, string_view subject);
   void on_timer(Timer& t);
   void end_of_turn();
+  bool behind() const { return behind_; }
   bool busy() const { return busy_; }
 
   // --- replicas in tests: entries in the order in which they were applied here, and the other end of that
@@ -212,6 +213,7 @@ class JetStream {
   std::vector<Consumer*> ready_, acked_, delivered_, parked_;
   std::vector<Buffer> spare_buffers_;
   std::string failed_;
+  bool behind_ = false;  // not all that is committed was applied in this turn
   bool busy_ = false, recovering_ = false, opened_ = false, stopping_ = false, stopped_ = false, reported_ = false;
   int lock_handle_ = -1;  // of the store's LOCK; held from open to stop
   Timer journal_timer_{TimerKind::journal, this};

@@ -54,6 +54,8 @@ void describe_peer(int fd, std::string& ip, int& port) {
   ip = text;
 }
 
+bool is_advisory(const EventRecord& e) { return e.type == EventType::advisory || e.type == EventType::batch_abandoned; }
+
 }  // namespace
 
 Kernel::Kernel(const KernelLimits& l, uint64_t seed) : limits(l), random_state_(seed * 2 + 1) {
@@ -127,11 +129,27 @@ void Kernel::thread_main() {
     epoll_event events[256];
     int n = eager_wait_.wait(epoll_, events, 256, timeout_ms);
     if (n < 0) n = 0;
-    uint64_t entered = entered_.load();
-    for (int i = 0; i < 1000 && waiters_.load() > 0 && entered_.load() == entered; i++) std::this_thread::yield();
+    let_callers_in();
     std::lock_guard<std::mutex> lock(mutex_);
     ready_ = events;
     process(clock(), n);
+  }
+}
+
+// Where nobody waits, or turns are short, this costs nothing, or the time in which one caller gets the lock.
+void Kernel::let_callers_in() {
+  if (waiters_.load() == 0) return;
+  uint64_t entered = entered_.load();
+  if (last_turn_ns_ < kLongTurnNs) {
+    for (int i = 0; i < 1000 && waiters_.load() > 0 && entered_.load() == entered; i++) std::this_thread::yield();
+    return;
+  }
+  int64_t at_ns = clock().monotonic_ns;
+  const int64_t end_ns = at_ns + std::min(last_turn_ns_ / kCallersShare, kCallersNsMax);
+  for (int64_t quiet_since_ns = at_ns; at_ns < end_ns && at_ns - quiet_since_ns < kCallersPauseNs; at_ns = clock().monotonic_ns) {
+    if (waiters_.load() > 0 || entered_.load() != entered) quiet_since_ns = at_ns;
+    entered = entered_.load();
+    std::this_thread::yield();
   }
 }
 
@@ -150,7 +168,8 @@ int Kernel::process(Time t, int n) {
   now = t;
   int64_t began = clock().monotonic_ns;
   turn_out_msgs_ = counters_.out_msgs;
-  share_ns_ = std::max(kTurnNs / std::max<int64_t>(sharing_, 1), kShareLeastNs);
+  const int64_t time_ns = jetstream && jetstream->behind() ? kTurnNs / 10 : kTurnNs;
+  share_ns_ = std::max(time_ns / std::max<int64_t>(sharing_, 1), kShareLeastNs);
   sharing_ = 0;
   std::vector<Connection*> again;  // a connection that gives up its share below goes on in the next turn
   again.swap(resume_);
@@ -169,13 +188,7 @@ int Kernel::process(Time t, int n) {
     if (events[i].events & EPOLLOUT) flush(*c);
     if (!c->gone() && !c->doomed && (events[i].events & ~(uint32_t)EPOLLOUT)) readable(*c);
   }
-  for (Connection* c : again) {
-    c->resume = false;
-    if (c->gone() || c->doomed || c->unread()) continue;
-    size_t used = parse(*c, c->in.data() + c->in_start, c->in.size() - c->in_start);
-    c->in_start += used;
-    if (c->in_start == c->in.size()) c->in.clear(), c->in_start = 0;
-  }
+  resume_all(again, time_ns);
   while (Timer* timer = timers.pop_due(t.monotonic_ns)) on_timer(*timer);
   settle();
   remove_leaving();
@@ -185,7 +198,27 @@ int Kernel::process(Time t, int n) {
   counters_.turns++;
   counters_.turn_ns_total += took;
   if (took > counters_.turn_ns_max) counters_.turn_ns_max = took;
+  last_turn_ns_ = (int64_t)took;
   return n;
+}
+
+// As many as there is time for; the others are the first ones of the next turn.
+void Kernel::resume_all(const std::vector<Connection*>& connections, int64_t time_ns) {
+  const int64_t end_ns = by_clock_ && !connections.empty() ? clock().monotonic_ns + time_ns : INT64_MAX;
+  size_t i = 0;
+  for (; i < connections.size(); i++) {
+    if (i && by_clock_ && clock().monotonic_ns >= end_ns) break;
+    Connection& c = *connections[i];
+    c.resume = false;
+    if (c.gone() || c.doomed || c.unread()) continue;
+    size_t used = parse(c, c.in.data() + c.in_start, c.in.size() - c.in_start);
+    c.in_start += used;
+    if (c.in_start == c.in.size()) c.in.clear(), c.in_start = 0;
+  }
+  std::vector<Connection*> later;
+  for (; i < connections.size(); i++)
+    if (!connections[i]->gone()) later.push_back(connections[i]);
+  resume_.insert(resume_.begin(), later.begin(), later.end());
 }
 
 void Kernel::end_turn() {
@@ -210,6 +243,7 @@ void Kernel::end_turn() {
     for (auto& e : turn_events_) {
       // What a client had asked for is worked off first: its description goes with it.
       if (e.type == EventType::closed && requests_waiting_.holds(e.a)) requests_waiting_.push_behind(e.a, std::move(e));
+      else if (is_advisory(e)) advisories_.push_back(std::move(e));
       else events_.push_back(std::move(e));
     }
   }
@@ -249,12 +283,19 @@ void Kernel::emit(EventRecord&& e) { turn_events_.push_back(std::move(e)); }
 
 bool Kernel::wait_events(double timeout_s, size_t requests_max, std::vector<EventRecord>& out) {
   std::unique_lock<std::mutex> lock(events_mutex_);
-  auto something = [&] { return !events_.empty() || !requests_waiting_.empty() || wake_waiter_; };
+  auto something = [&] { return !events_.empty() || !advisories_.empty() || !requests_waiting_.empty() || wake_waiter_; };
   if (timeout_s > 0 && !something()) events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), something);
   wake_waiter_ = false;
-  out.swap(events_);
+  auto take = [&](std::deque<EventRecord>& from, size_t most) {
+    for (size_t n = 0; !from.empty() && (!requests_max || n < most); n++) {
+      out.push_back(std::move(from.front()));
+      from.pop_front();
+    }
+  };
+  take(events_, requests_max * kEventsPerRequest);
+  take(advisories_, requests_max);
   for (const EventRecord& e : out) {
-    if (e.type == EventType::advisory || e.type == EventType::batch_abandoned) took(e);
+    if (is_advisory(e)) took(e);
     if (e.type == EventType::trace) trace_bytes_queued_ -= e.e;
   }
   for (size_t n = 0; !requests_waiting_.empty() && (!requests_max || n < requests_max); n++) {

@@ -4,6 +4,8 @@
 //
 // Locking: the kernel's thread holds `mutex_` for the working part of a turn and gives it up around epoll_wait. Guard is
 // what every other caller takes; the thread lets waiting callers in before its next turn, so that a busy loop cannot starve them.
+// Python makes several calls for one request: if each waited for a turn of ten milliseconds, a request would take fifty, and a
+// hundred requests five seconds. So a caller that had to wait for a long turn may come again for a while before the next one.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -36,10 +38,16 @@ constexpr int64_t kStallForgiven = 10;          // and a tenth of the time in th
 constexpr size_t kAnswerBytesMax = 256 << 10;   // a client with more answers pending is not read
 constexpr size_t kLeavesPerTurn = 1024;         // subscriptions of a closed client that are removed in one turn
 constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
-constexpr int64_t kTurnNs = 10'000'000;         // of a turn, for what clients send: those that send share it,
-constexpr int64_t kShareLeastNs = 500'000;      // but each has so much
+constexpr int64_t kTurnNs = 10'000'000;         // of a turn, for what clients send: those that send share it (and as much again
+                                                // for what is left of the last turn; a tenth, while JetStream is behind),
+constexpr int64_t kShareLeastNs = 100'000;      // but each has so much
+constexpr int64_t kLongTurnNs = 500'000;        // behind a longer turn, callers may come in several times,
+constexpr int64_t kCallersShare = 4;            // for a quarter of the time that it took
+constexpr int64_t kCallersNsMax = 10'000'000;   // and no longer than this,
+constexpr int64_t kCallersPauseNs = 100'000;    // as long as one follows soon after the other
 constexpr uint32_t kCommandsPerLook = 16;       // at the clock, unless they are slow ones
 constexpr int64_t kSlowCommandsNs = 500'000;
+constexpr size_t kEventsPerRequest = 4;         // of what Python takes at once: none of them must wait for thousands of others
 constexpr int64_t kFirstPingNs = 2'000'000'000;
 
 struct StorageBytes {
@@ -117,7 +125,7 @@ class Kernel {
   void start();
   void stop();
   int turn(Time now, int timeout_ms);
-  // At most `requests_max` requests are among them, of as many clients as there are; 0: all.
+  // At most `requests_max` requests are among them, as many advisories, and kEventsPerRequest times as many other events; 0: all.
   bool wait_events(double timeout_s, size_t requests_max, std::vector<EventRecord>& out);
   void wake_waiter();
   void wake();  // makes the kernel's thread start a turn
@@ -175,6 +183,7 @@ class Kernel {
  private:
   friend class Guard;
   void thread_main();
+  void let_callers_in();
   string_view without_domain(string_view subject, std::string& rewritten) const;
   int process(Time now, int ready);
   void accept_sockets(Connection& listener);
@@ -184,6 +193,7 @@ class Kernel {
   void readable(Connection& c);
   size_t parse(Connection& c, const char* p, size_t n);  // returns the bytes consumed
   void resume(Connection& c);                            // parses what it still holds, in the next turn
+  void resume_all(const std::vector<Connection*>& connections, int64_t time_ns);
   bool run(Connection& c, const Command& cmd);           // false: stop parsing (held, closed or paused)
   void on_publish(Connection& c, const Command& cmd);
   void on_subscribe(Connection& c, const Command& cmd);
@@ -262,11 +272,13 @@ class Kernel {
   std::atomic<int> waiters_{0};
   std::atomic<uint64_t> entered_{0};
   std::atomic<bool> stopping_{false};
+  int64_t last_turn_ns_ = 0;  // how long it took
   std::thread thread_;
 
   std::mutex events_mutex_;
   std::condition_variable events_ready_;
-  std::vector<EventRecord> events_, turn_events_;
+  std::deque<EventRecord> events_, advisories_;  // thousands of advisories must not delay a connect
+  std::vector<EventRecord> turn_events_;
   FairRequests requests_waiting_;  // as events_
   bool wake_waiter_ = false;
   struct QueuedRequests {
