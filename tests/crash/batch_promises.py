@@ -98,6 +98,8 @@ class FastBatch:
         ledger.batches[self.number] = self
 
     def send(self, subject: bytes, body: bytes, *, last: bool = False) -> None:
+        if not self.stream.created:
+            return
         self.sent += 1
         node = self.ledger.node
         step = COMMIT if last else START if self.sent == 1 else APPEND
@@ -117,7 +119,11 @@ class FastBatch:
     def take(self, answers: Sequence[RequestEvent]) -> list[Callable[[], None]]:
         confirm: list[Callable[[], None]] = []
         for answer in answers:
-            if answer.header.startswith(b"NATS/1.0 503") or says(answer, FAILED):
+            seq = int(answer.subject.split(b".")[4])
+            if answer.header.startswith(b"NATS/1.0 503"):  # nobody took it
+                self.over_behind(seq - 1)
+                continue
+            if says(answer, FAILED):
                 self.ended = True  # what became of the rest of it is not known
                 continue
             decoded = json.loads(answer.body)
@@ -128,7 +134,7 @@ class FastBatch:
                 self.over_behind(decoded["seq"] - 1)
             elif "error" in decoded:  # not taken in, or the batch was over
                 assert says(answer, TURNED_AWAY) or decoded["error"]["err_code"] == NOT_FOUND
-                self.over_behind(int(answer.subject.split(b".")[4]) - 1)
+                self.over_behind(seq - 1)
             elif decoded.get("type") != "gap":
                 confirm.append(self.end(decoded["seq"], decoded["count"]))
         return confirm
