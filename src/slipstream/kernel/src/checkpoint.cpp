@@ -52,6 +52,7 @@ constexpr size_t kFilesMax = 64;         // above it the file with the least in 
 constexpr size_t kWriteBytes = 256 << 10, kWriteBytesHurried = 2 << 20;  // synced one by one: a publish's sync waits behind one
 constexpr size_t kReadBytes = 1 << 30;   // a system reads less than 2 GiB at once
 constexpr size_t kSparesMax = 2;         // one is used by turns with the file in use, the other waits for its durable name
+constexpr uint64_t kLastReserveShare = 8;
 constexpr uint64_t kSpareTimesMax = 4;   // a spare that is so much larger than a round needs is unlinked...
 constexpr uint64_t kSpareBytesMin = 1 << 20;  // ...unless it is small
 constexpr size_t kBufferKeptBytes = 1 << 20;
@@ -188,8 +189,9 @@ class CheckpointsImpl final : public Checkpoints {
     error_.clear();
   }
 
-  void begin() override {
+  void begin(bool from_last_reserve) override {
     assert(!writing_);
+    from_last_reserve_ = from_last_reserve;
     round_max_++;
     changes_.clear();
     if (round_.capacity() > kBufferKeptBytes)
@@ -245,7 +247,11 @@ class CheckpointsImpl final : public Checkpoints {
   int error_number() const override { return error_number_; }
 
   int make_reserve(uint64_t bytes) override {
-    int handle = disk_.open(reserve_path(), kOpenWrite | kOpenCreate);
+    int r = make_reserve_of(last_reserve_path(), bytes / kLastReserveShare + index_.size() * 2 * entry_bytes(kVersion));
+    return r < 0 ? r : make_reserve_of(reserve_path(), bytes);
+  }
+  int make_reserve_of(const std::string& path, uint64_t bytes) {
+    int handle = disk_.open(path, kOpenWrite | kOpenCreate);
     if (handle < 0) return handle;
     int64_t size = disk_.size(handle);
     int r = size < 0 ? (int)size : 0;
@@ -254,7 +260,7 @@ class CheckpointsImpl final : public Checkpoints {
       if (r == 0) r = fill(handle, bytes);
     }
     disk_.close(handle);
-    if (r < 0) gone(reserve_path());
+    if (r < 0) gone(path);
     return r;
   }
   void give_up_reserve() override { gone(reserve_path()); }
@@ -290,6 +296,7 @@ class CheckpointsImpl final : public Checkpoints {
   std::string path_of(uint64_t round) const { return folder_ + "/" + hex16(round) + ".checkpoint"; }
 
   std::string reserve_path() const { return folder_ + "/reserve"; }
+  std::string last_reserve_path() const { return folder_ + "/reserve.last"; }
   int fill(int handle, uint64_t bytes) {
     int r = disk_.allocate(handle, bytes);
     if (r != -EOPNOTSUPP) return r;
@@ -507,7 +514,7 @@ class CheckpointsImpl final : public Checkpoints {
       if (group && change.payload.size() > 1) heads_[group] = std::string(change.payload[0].view());
       index[group] = put_snapshot(round_, round_max_, round_cipher_.get(), group, change.applied, gather(change.payload, whole));
     }
-    empty_files(index);
+    if (!from_last_reserve_) empty_files(index);
     put_copies(index);
     uint64_t snapshot_bytes = round_.size();
     put_directory(index);
@@ -609,6 +616,12 @@ class CheckpointsImpl final : public Checkpoints {
       bool a_fits = a.bytes >= round_.size(), b_fits = b.bytes >= round_.size();
       return a_fits != b_fits ? a_fits : a_fits ? a.bytes < b.bytes : a.bytes > b.bytes;
     };
+    if (from_last_reserve_ && disk_.rename(last_reserve_path(), unfinished) >= 0) {
+      from_last_reserve_ = false;
+      int handle = disk_.open(unfinished, kOpenWrite);
+      bytes = handle < 0 ? 0 : (uint64_t)std::max<int64_t>(disk_.size(handle), 0);
+      return handle;
+    }
     auto best = spares_.end();
     for (auto it = spares_.begin(); it != spares_.end(); ++it)
       if (it->durable && (best == spares_.end() || better(*it, *best))) best = it;
@@ -697,7 +710,7 @@ class CheckpointsImpl final : public Checkpoints {
   Buffer directory_;                          // the one that was read
   std::map<uint64_t, Change> changes_;
   std::map<uint64_t, std::string> heads_;  // of the round's snapshots that are too long to be copied
-  bool begun_ = false, writing_ = false;
+  bool begun_ = false, writing_ = false, from_last_reserve_ = false;
   uint64_t bytes_written_ = 0;
   std::string error_;
   std::vector<std::string> mended_;  // damage that did no harm, until the next round

@@ -37,7 +37,8 @@ class Checkpoints {
   // One round: begin, add and drop in any order (all in memory, nothing is copied), then write() may run on
   // another thread, once; it blocks. After a failed write() the last durable round still holds and another round may be
   // tried; it must add again what the failed one had.
-  virtual void begin() = 0;
+  // `from_last_reserve`: in the file that is kept for a round of few groups on a full disk, and no larger than it must be.
+  virtual void begin(bool from_last_reserve = false) = 0;
   virtual void add(uint64_t group, uint64_t applied, std::vector<Buffer>&& payload) = 0;  // the pieces one behind the other
   void add(uint64_t group, uint64_t applied, string_view payload) {
     std::vector<Buffer> pieces(1);
@@ -49,7 +50,8 @@ class Checkpoints {
   // A file in use is encrypted with another key than new ones are, or is not: the next round has its content. Or one that is
   // left over may be.
   virtual bool encrypted_otherwise() const = 0;
-  // A file of `bytes` that holds nothing and only keeps room for a round on a full disk. 0 where it is there, else -errno.
+  // A file of `bytes` that holds nothing and only keeps room for a round on a full disk; and a smaller one, which is written over
+  // by a round that only frees room. 0 where they are there, else -errno.
   virtual int make_reserve(uint64_t bytes) = 0;
   virtual void give_up_reserve() = 0;
   // Damage was found that did no harm; the next round writes what it concerns again.

@@ -3,6 +3,9 @@
 // A round: note the journal's position; wait until all entries before it are applied; serialize the groups that changed, some
 // each turn; sync their segments, a batch at a time, and write the round, in a thread of its own and at its own pace; then the
 // journal up to that position is free.
+//
+// Where a round finds no room for what the streams have in memory, the next one describes only streams that write nothing and
+// whose files go, and forgets those that were deleted. It fits into a file that is kept for it; the journal stays as it is.
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -58,7 +61,7 @@ void JetStream::checkpoint_step() {
         if (open(*g)) return;
       if (!erasures_.empty() || (!offline_.empty() && journal_->written() < checkpoint_position_)) return;
       if (!drop_entries_of_deleted()) return entries_not_kept("what is kept of deleted streams cannot be removed", -EIO);
-      if (!offline_.empty() && !keep_offline_entries()) return;
+      if (!offline_.empty() && !frees_first_ && !keep_offline_entries()) return;
       begin_round();
       phase_ = CheckpointPhase::serializing;
       busy_ = true;
@@ -133,9 +136,37 @@ bool JetStream::drain_io() {
 
 void JetStream::begin_checkpoint() {
   checkpoint_wanted_ = false;
+  frees_first_ = trouble_of(round_trouble_) == DiskTrouble::no_room && !reserve_whole_ && frees_files();
   checkpoint_position_ = journal_->position();
   phase_ = CheckpointPhase::waiting;
   if (!relaxed()) journal_->sync_now();  // else what was written counts, and a released part need never reach the disk
+}
+
+bool JetStream::frees_files(uint64_t id) {
+  Stream* s = stream(id);
+  return s && !s->group.offline && s->store->frees_files();
+}
+
+bool JetStream::frees_files() {
+  return !dropped_stores_.empty() || std::any_of(changed_.begin(), changed_.end(), [this](uint64_t id) { return frees_files(id); });
+}
+
+// The other groups keep their last snapshots, and the journal has all entries since. Meta among them: that a stream is already
+// there, or no more, does no harm when its creation or deletion is applied again.
+void JetStream::begin_freeing_round() {
+  checkpoints_->begin(true);
+  drop_stores();
+  auto others = std::partition(changed_.begin(), changed_.end(), [this](uint64_t id) { return frees_files(id); });
+  checkpoint_groups_.assign(changed_.begin(), others);
+  changed_.erase(changed_.begin(), others);
+}
+
+void JetStream::drop_stores() {
+  for (auto& dropped : dropped_stores_) {
+    checkpoints_->drop(dropped.id);
+    leaving_stores_.push_back(std::move(dropped));
+  }
+  dropped_stores_.clear();
 }
 
 // Which streams there are is described at one moment: meta's snapshot, the streams that it knows of, and those that it knows
@@ -144,6 +175,7 @@ void JetStream::begin_round() {
   checkpoint_taken_.clear();
   checkpoint_syncs_.clear();
   assert(checkpoint_groups_.empty());
+  if (frees_first_) return begin_freeing_round();
   checkpoints_->begin();
   if (meta_.applied != meta_.checkpointed) {
     Buffer out;
@@ -156,11 +188,7 @@ void JetStream::begin_round() {
   store.put16(1);
   store.put64(checkpoint_position_);
   checkpoints_->add(kStoreGroup, 0, store.view());
-  for (auto& dropped : dropped_stores_) {
-    checkpoints_->drop(dropped.id);
-    leaving_stores_.push_back(std::move(dropped));
-  }
-  dropped_stores_.clear();
+  drop_stores();
   if (rewrites_wanted_)
     for (auto& [id, s] : streams_)
       if (s->store->wants_rewrite()) note_change(s->group);
@@ -257,8 +285,10 @@ void JetStream::abandon_round(int trouble) {
 void JetStream::finish_checkpoint() {
   phase_ = CheckpointPhase::idle;
   round_leaves_ = false;
-  round_trouble_ = 0;
-  journal_->release(checkpoint_position_);
+  if (!frees_first_) {
+    round_trouble_ = 0;
+    journal_->release(checkpoint_position_);
+  }
   for (auto& left : leaving_stores_) left.store->drop();
   leaving_stores_.clear();
   if (tell_groups(stopping_)) return;
@@ -286,7 +316,7 @@ bool JetStream::tell_groups(bool at_once) {
   }
   if (!checkpoint_taken_.empty()) return false;
   checkpoints_done_++;
-  if (rewrites_wanted_) want_checkpoint_later();
+  if (rewrites_wanted_ || frees_first_) want_checkpoint_later();
   return true;
 }
 

@@ -162,6 +162,10 @@ class JetStream {
   void checkpoint_step();
   void begin_checkpoint();
   void begin_round();
+  void begin_freeing_round();
+  void drop_stores();
+  bool frees_files(uint64_t id);
+  bool frees_files();
   bool in_checkpoint(uint64_t id) const;
   void note_change(Group& group);
   bool begin_snapshot(Stream& s);
@@ -230,6 +234,7 @@ class JetStream {
   enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing, finishing };
   CheckpointPhase phase_ = CheckpointPhase::idle;
   bool checkpoint_wanted_ = false;
+  bool frees_first_ = false;                         // the round has only what frees room, and the journal stays as it is
   bool round_leaves_ = false;                        // the thread writes the round: nothing can be taken out of it any more
   uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;
   std::vector<uint64_t> changed_;                    // groups with entries that no snapshot has

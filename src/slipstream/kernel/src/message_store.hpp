@@ -140,6 +140,7 @@ class MessageStore {
   virtual void set_compressed(bool compressed) = 0;  // files that are made from now on
   // A checkpoint would begin to write files anew whose bytes must not stay as they are: erased, or encrypted otherwise than now.
   virtual bool wants_rewrite() const = 0;
+  virtual bool frees_files() const = 0;  // the next snapshot writes no messages, and then files go
   virtual bool write_tail() = 0;            // hands the tail to the I/O pool; begins a rewriting of mostly dead segments
   virtual bool snapshot(Buffer& out, CheckpointSyncs& syncs) = 0;
   // A snapshot goes on with which messages of its segments are removed, some segments at a time, as it was when snapshot() was

@@ -64,6 +64,7 @@ class SegmentStore final : public MessageStore {
 
   void set_compressed(bool compressed) override { compressed_ = compressed; }
   bool wants_rewrite() const override { return rewrite_wanted_; }
+  bool frees_files() const override;
   bool write_tail() override;
   bool snapshot(Buffer& out, CheckpointSyncs& syncs) override;
   bool write_dead(Buffer& out, size_t entries) override;

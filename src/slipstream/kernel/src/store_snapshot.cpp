@@ -119,6 +119,11 @@ void SegmentStore::end_dead() {
   dead_out_ = nullptr;
 }
 
+bool SegmentStore::frees_files() const {
+  auto written = [](const Segment* s) { return s->written() == s->size(); };
+  return !failed_ && !(retired_.empty() && unnamed_.empty()) && std::all_of(resident_.begin(), resident_.end(), written);
+}
+
 void SegmentStore::snapshot_abandoned() {
   for (const Slot& slot : slots_) slot.segment->dirty |= slot.segment->file != nullptr;
   folder_dirty_ |= folder_ready_;
