@@ -130,7 +130,8 @@ class World:
         self.boot()
 
     def open(self, disk: SimDisk) -> SimulatedNode:
-        return SimulatedNode(disk, self.clock, sizes=self.sizes, keys=self.keys)
+        lag = self.draw.choice((0, 0, 3, 9))
+        return SimulatedNode(disk, self.clock, sizes=self.sizes, keys=self.keys, sync_lag=lag)
 
     def boot(self) -> None:
         twin = Recorder(self.disk, self.clock.now_ns, self.keys)
@@ -245,7 +246,10 @@ class World:
     def change_leader(self, stream: int) -> None:
         """It has then what a start finds, and goes on with that."""
         kernel = self.node.kernel
-        assert kernel.set_leader(stream, False)
+        while not kernel.set_leader(stream, False):
+            self.turns(4)
+            if stream not in kernel.canonical_states():
+                return
         before = kernel.canonical_states().get(stream)
         self.turns(4)
         while not kernel.set_leader(stream, True):

@@ -558,6 +558,7 @@ class Kernel:
         segment_bytes_max: int = 16777216,
         unlock: Callable[[Disk], StoreKeys | None] | None = None,
         follows: bool = False,
+        sync_lag: int = 0,
     ) -> list[StreamRecord]:
         """Locks and recovers the store at `path` (or on a SimDisk). sync_interval_ns 0: durable.
 
@@ -568,13 +569,14 @@ class Kernel:
         not encrypted); what it raises becomes the text of the StoreError.
 
         A store that `follows` answers and sends nothing: it applies what `follow` gives it.
+        `sync_lag`: without threads the journal is synced by so many flushes late (two a turn).
         """
     def consumers(self, stream: int) -> list[ConsumerRecord]: ...
     def take_offline(self, stream: int, reason: str) -> None:
         """As if something of this stream had failed; for tests."""
     def set_leader(self, stream: int, leads: bool) -> bool:
-        """Begins or ends this server's reign over a stream; for tests. False: it cannot begin while
-        entries of an earlier reign wait to be applied.
+        """Begins or ends this server's reign over a stream; for tests. False: an entry is being
+        applied, or, to begin, entries of an earlier reign wait for it.
         """
     def store_stats(self) -> StoreStats: ...
     def index_sizes(self, stream: int) -> tuple[int, int]:

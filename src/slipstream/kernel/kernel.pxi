@@ -272,12 +272,12 @@ cdef class Kernel:
 
     def open_store(self, *, str path="", Disk disk=None, int64_t sync_interval_ns=0, bint threads=True,
                    uint64_t journal_file_bytes=16777216, uint64_t journal_bytes_max=268435456,
-                   uint64_t segment_bytes_max=16777216, unlock=None, bint follows=False):
+                   uint64_t segment_bytes_max=16777216, unlock=None, bint follows=False, uint32_t sync_lag=0):
         cdef OpenOptions o
         cdef string error
         o.path = path.encode()
         o.disk = disk.disk if disk is not None else NULL
-        o.sync_interval_ns, o.threads, o.follows = sync_interval_ns, threads, follows
+        o.sync_interval_ns, o.threads, o.follows, o.sync_lag = sync_interval_ns, threads, follows, sync_lag
         o.journal_file_bytes, o.journal_bytes_max, o.segment_bytes_max = journal_file_bytes, journal_bytes_max, segment_bytes_max
         if unlock is not None:
             call_to_unlock(o, _unlock, <void*>unlock)
@@ -304,8 +304,8 @@ cdef class Kernel:
             kc_take_offline(self.k[0], stream, text)
 
     def set_leader(self, uint64_t stream, bint leads):
-        """Begins or ends this server's reign over a stream; for tests. False: it cannot begin while
-        entries of an earlier reign wait to be applied.
+        """Begins or ends this server's reign over a stream; for tests. False: an entry is being
+        applied, or, to begin, entries of an earlier reign wait for it.
         """
         cdef bint done
         with nogil:

@@ -132,6 +132,7 @@ cdef extern from "kernel_calls.hpp" namespace "slipstream" nogil:
         CDisk* disk
         int64_t sync_interval_ns
         cbool threads, follows
+        uint32_t sync_lag
         uint64_t journal_file_bytes, journal_bytes_max, segment_bytes_max
 
     cdef cppclass JetStreamStats:

@@ -193,10 +193,12 @@ class SimulatedNode:
         services: Mapping[bytes, int] | None = None,
         keys: StoreKeys | None = None,
         has_twin: bool = False,
+        sync_lag: int = 0,
     ) -> None:
         """`services`: subjects whose messages `step` returns, each with its number. They listen
         before the store is open, so that push consumers find them. `keys`: of an encrypted store.
         `has_twin`: a second replica follows, and its state is compared after every turn.
+        `sync_lag`: a sync is over so many half turns late, so that entries are under way meanwhile.
         """
         self.disk = disk
         self.clock = clock
@@ -226,6 +228,7 @@ class SimulatedNode:
             journal_bytes_max=sizes.journal_bytes_max,
             segment_bytes_max=sizes.segment_bytes_max,
             unlock=lambda _: keys,
+            sync_lag=sync_lag,
         )
         if self.twin is not None:
             self.twin.begin(self.kernel)

@@ -99,8 +99,12 @@ Work Consumer::list_last_per_subject(uint64_t& start) {
     if (last_per_subject_.empty() || last_per_subject_.back() != s) last_per_subject_.push_back(s);
     if (js_.share.spent()) co_await stream_.pause();
   }
+  if (newest.empty()) {
+    start = std::max(start, m.last_seq());
+    co_return;
+  }
   resume_after_ = m.last_seq();
-  start = newest.empty() ? std::max(start, resume_after_) : newest.front();
+  start = newest.front();
 }
 
 // The leader has read the times of the messages that were there when it proposed the consumer. Only where all of them are older
@@ -226,6 +230,7 @@ void Consumer::message_removed(uint64_t seq, uint32_t subject) {
     if (stalled_by_ack_pending()) wake();
     uint64_t consumer_seq = f->consumer_seq;
     under_way_.forget(seq);
+    wanted_again_.erase(seq);
     advise("terminated", seq, consumer_seq, 1, 0, "Unacknowledged message was deleted");
   }
   if (!exceeded_.empty()) exceeded_.erase(seq);
@@ -282,6 +287,7 @@ Work Consumer::many_removed() {
   if (!m.messages()) memo_ = {};
   if (pull_subscription_ && stalled_by_ack_pending()) wake();
   under_way_.forget_if([&m](uint64_t s) { return !m.live(s); });
+  std::erase_if(wanted_again_, [&m](uint64_t s) { return !m.live(s); });
   for (PendingDelivery* p = pending_.first(); p;) {
     PendingDelivery* next = pending_.next(p);
     if (!m.live(p->stream_seq)) {
@@ -387,9 +393,11 @@ void Consumer::propose_acks() {
   Buffer payload = js_.buffer();
   payload.put32(id);
   EntryKind kind = EntryKind::acks;
+  uint64_t highest = 0;
   if (spec.ack_policy == AckPolicy::all) {
     kind = EntryKind::ack_all;
-    uint64_t highest = floor_stream_seq_, consumer_seq = 0;
+    uint64_t consumer_seq = 0;
+    highest = floor_stream_seq_;
     for (uint32_t i = 0; i < ack_count_; i++) {
       uint64_t s = in.get64(), d = in.get64();
       if (s > highest) highest = s, consumer_seq = d;
@@ -415,6 +423,8 @@ void Consumer::propose_acks() {
   bool durable = acks_durable_ && !stream_.forgets(spec);
   if (!behind_deliveries || !js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true))
     acks_refused(count_sent);
+  else
+    acking_upto_ = std::max(acking_upto_, highest);
   acks_.clear();
   ack_count_ = 0;
   acks_durable_ = false;
@@ -440,18 +450,19 @@ void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliv
   if (consumer_seq <= floor_consumer_seq_ || consumer_seq > consumer_seq_) return;
   PendingDelivery* p = pending_.find(stream_seq);
   DeliveriesUnderWay::First* f = p ? nullptr : under_way_.find(stream_seq);
-  if (p ? p->acking : !f || f->acking) return;
+  if (p ? is_acking(*p) : !f || f->acking || stream_seq <= acking_upto_) return;
   advise("nak", stream_seq, consumer_seq, deliveries, 0, {});
   while (!body.empty() && (body.front() == ' ' || body.front() == '\t')) body.remove_prefix(1);
   int64_t delay = 0;
   if (!body.empty() && parse_nak_delay(body, delay)) {
     int64_t now = kernel().now.wall_ns;
     if (p && p->queued) redelivery_.take_out(p, pending_);
+    wanted_again_.erase(stream_seq);
     if (propose_deadline(stream_seq, now, saturated_sum(now, delay))) return;
-    // The log takes no delay: it comes at once.
+    p = pending_.find(stream_seq);  // the log takes no delay: it comes at once
   }
-  if (f) f->again = true;
-  else queue_redelivery(p);
+  if (p) queue_redelivery(p);
+  else wanted_again_.insert(stream_seq);
   wake();
 }
 
@@ -508,16 +519,22 @@ void Consumer::delivered(uint64_t stream_seq, uint64_t consumer_seq, int64_t tim
     pending_.set_deliveries(p, deliveries);
     p->sent_ns = time_ns;
     pending_.set_deadline(p, ack_deadline_ns(time_ns, deliveries));
-    if (std::exchange(p->again, false)) queue_redelivery(p);
-    return;
+    return redeliver_if_wanted(p);
   }
   uint32_t subject = store().subject_of(stream_seq);
-  if (subject == kNoSubject) return ack_floor_after(consumer_seq);  // it went before the log had the delivery
+  // Its message went, or was acknowledged with all before another one, before the log had the delivery.
+  if (subject == kNoSubject || deliveries > 1) return ack_floor_after(consumer_seq);
   p = pending_.insert(stream_seq, consumer_seq, time_ns, ack_deadline_ns(time_ns, deliveries), deliveries);
   if (!matches(subject)) stream_.index.stray(*this);  // its filters changed before the log had the delivery
   if (!mine) return;
   p->acking = mine->acking;
-  if (mine->again) queue_redelivery(p);
+  redeliver_if_wanted(p);
+}
+
+void Consumer::redeliver_if_wanted(PendingDelivery* p) {
+  if (wanted_again_.empty() || !wanted_again_.erase(p->stream_seq)) return;
+  queue_redelivery(p);
+  wake();
 }
 
 // The leader's view is never behind the log, and a follower has no other.
@@ -530,6 +547,7 @@ void Consumer::follow_log() {
 
 void Consumer::forget(PendingDelivery* p) {
   if (p->queued) redelivery_.take_out(p, pending_);
+  if (p->under_way && !wanted_again_.empty()) wanted_again_.erase(p->stream_seq);
   pending_.erase(p);
 }
 
@@ -573,6 +591,7 @@ Work Consumer::apply_ack_all(Reader in, const Proposal* mine) {
     p->acking = false;
     pending_.set_deadline(p, p->deadline_ns);
   }
+  if (acking_upto_ <= stream_seq) acking_upto_ = 0;
   stream_.finish(mine, 0);
 }
 

@@ -154,6 +154,7 @@ class Consumer {
   void pass_listed();
   size_t ack_pending() const { return pending_.size() + under_way_.size(); }
   void delivered(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns, uint32_t deliveries);
+  void redeliver_if_wanted(PendingDelivery* p);
   void follow_log();
   uint64_t next_redelivery();
   void queue_redelivery(PendingDelivery* p);
@@ -201,6 +202,7 @@ class Consumer {
   void pass_damaged(uint64_t seq, PendingDelivery* again);
   void pass_missing(uint64_t seq, PendingDelivery* again);
   void pass_later(PendingDelivery* p);
+  bool is_acking(const PendingDelivery& p) const { return p.acking || p.stream_seq <= acking_upto_; }
   bool had_all_deliveries(const PendingDelivery& p) const;
   void give_up(PendingDelivery* p);
   void rearm();
@@ -230,6 +232,9 @@ class Consumer {
   uint64_t cursor_ = 0, consumer_seq_ = 0;
   int64_t delivered_ns_ = 0;
   DeliveriesUnderWay under_way_;
+  std::set<uint64_t> wanted_again_;  // deliveries under way that were refused: redelivered once the log has them
+  uint64_t acking_upto_ = 0;         // an acknowledgement of everything up to here is on its way
+  std::deque<std::pair<int64_t, uint64_t>> settle_later_;  // when, and what the log had no room to settle
   uint64_t newest_delivered_ = 0;
   uint64_t scanned_ = 0;        // nothing that matches lies in (cursor_, scanned_]; spares a second search
 

@@ -46,6 +46,9 @@ uint64_t Consumer::reset_to(uint64_t seq) {
   }
   pending_.clear();
   under_way_.clear();
+  wanted_again_.clear();
+  settle_later_.clear();
+  acking_upto_ = 0;
   exceeded_.clear();
   redelivery_.clear();
   cursor_ = applied_cursor_ = floor_stream_seq_ = seq - 1;

@@ -15,7 +15,6 @@ class DeliveriesUnderWay {
     uint64_t stream_seq, consumer_seq;
     int64_t sent_ns;
     bool acking = false;  // its acknowledgement is on its way through the log, behind it
-    bool again = false;   // it is to be redelivered once the log has it
   };
 
   size_t size() const { return row_.size(); }
@@ -43,8 +42,9 @@ class DeliveriesUnderWay {
   void forget_if(Gone gone) {
     std::erase_if(row_, [&](const First& f) { return gone(f.stream_seq); });
   }
-  void redeliver_all() {
-    for (First& f : row_) f.again = !f.acking;
+  template <class F>
+  void each(F visit) const {
+    for (const First& f : row_) visit(f);
   }
   void clear() { row_.clear(); }
 

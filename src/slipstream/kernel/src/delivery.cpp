@@ -15,7 +15,7 @@ constexpr size_t kAckNumbersBytes = 5 * 20 + 4;    // of an acknowledgement's su
 constexpr int kExpiredPerTurn = 8192;             // deliveries of a consumer whose ack wait is over
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kInactiveAgainNs = 10'000'000'000;  // a deletion that the log had no room for is proposed again
-constexpr int64_t kPassAgainNs = 1'000'000'000;   // at least, where the log had no room for passing a message
+constexpr int64_t kPassAgainNs = 1'000'000'000;   // where the log had no room for what settles a delivery
 constexpr int64_t kLongestPauseNs = 1'000'000'000'000'000'000;  // of a rate limit near nothing: 31 years
 
 // A header block, which may be empty, with one more line at its end.
@@ -170,7 +170,8 @@ bool Consumer::run() {
     bytes += size;
   }
   int64_t now = kernel().now.wall_ns;
-  if (!more && !waiting_.empty() && ((waiting_.no_waits() && !by_ack_limit) || next_request_ns_ <= now)) serve_requests(!by_ack_limit);
+  if (!more && !waiting_.empty() && ((waiting_.no_waits() && !by_ack_limit) || next_request_ns_ <= now))
+    serve_requests(!by_ack_limit && wanted_again_.empty());
   if (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns != INT64_MAX)
     kernel().timers.set_earlier(timer_, kernel().monotonic_of(p->deadline_ns));
   if (not_before_ns_ > now) kernel().timers.set_earlier(timer_, kernel().monotonic_of(not_before_ns_));
@@ -198,11 +199,14 @@ void Consumer::pass_damaged(uint64_t seq, PendingDelivery* again) {
   else pass_later(again);
 }
 
-// The log has no room for what settles a delivery: it is looked at again after another wait.
+// The log has no room for what settles a delivery: it is looked at again a second later. Its deadline stays as the log has it.
 void Consumer::pass_later(PendingDelivery* p) {
   p->acking = false;
   if (p->queued) redelivery_.take_out(p, pending_);
-  pending_.set_deadline(p, saturated_sum(kernel().now.wall_ns, std::max(wait_ns(p->deliveries), kPassAgainNs)));
+  pending_.stop_timing(p);
+  int64_t when = saturated_sum(kernel().now.wall_ns, kPassAgainNs);
+  settle_later_.emplace_back(when, p->stream_seq);
+  kernel().timers.set_earlier(timer_, kernel().monotonic_of(when));
 }
 
 // Removals settle what waits for a message (message_removed, many_removed), so that no delivery should find one missing. It is no
@@ -237,32 +241,33 @@ void Consumer::give_up(PendingDelivery* p) {
   payload.put64(p->stream_seq);
   if (js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true))
     return advise("max_deliver", p->stream_seq, p->consumer_seq, p->deliveries, 0, {});
-  p->acking = false;  // tried again after another wait
-  pending_.set_deadline(p, saturated_sum(kernel().now.wall_ns, wait_ns(p->deliveries)));
+  pass_later(p);
 }
 
 uint64_t Consumer::next_redelivery() {
   while (!redelivery_.empty()) {
     uint64_t seq = redelivery_.front();
     PendingDelivery* p = pending_.find(seq);
-    if (!p->acking) {
+    if (!is_acking(*p)) {
       if (!had_all_deliveries(*p)) return seq;
       give_up(p);
     }
-    redelivery_.take_out(p, pending_);
+    if (p->queued) redelivery_.take_out(p, pending_);
   }
   return 0;
 }
 
 void Consumer::queue_redelivery(PendingDelivery* p) {
-  if (p->queued || p->acking) return;
-  if (p->under_way) p->again = true;
+  if (p->queued || is_acking(*p)) return;
+  if (p->under_way) wanted_again_.insert(p->stream_seq);
   else redelivery_.push(p);
 }
 
 Work Consumer::redeliver_all_pending() {
   std::vector<uint64_t> seqs;
-  under_way_.redeliver_all();
+  under_way_.each([this](const DeliveriesUnderWay::First& f) {
+    if (!f.acking) wanted_again_.insert(f.stream_seq);
+  });
   for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) seqs.push_back(p->stream_seq);
   co_await sort_in_slices(seqs, js_.share);
   for (uint64_t seq : seqs) {
@@ -426,10 +431,12 @@ void Consumer::propose_delivered() {
 void Consumer::expire_deliveries() {
   before_change();
   int64_t now = kernel().now.wall_ns;
+  for (; !settle_later_.empty() && settle_later_.front().first <= now; settle_later_.pop_front())
+    if (PendingDelivery* p = pending_.find(settle_later_.front().second); p && !p->under_way) pending_.set_deadline(p, p->deadline_ns);
   std::vector<uint64_t> due;
   int left = kExpiredPerTurn;  // those behind them are due still, and so is the timer
   for (PendingDelivery* p = pending_.earliest(); p && p->deadline_ns <= now && left; p = pending_.earliest(), left--) {
-    if (!p->acking && !p->under_way && (!p->queued || had_all_deliveries(*p))) due.push_back(p->stream_seq);
+    if (!is_acking(*p) && !p->under_way && (!p->queued || had_all_deliveries(*p))) due.push_back(p->stream_seq);
     pending_.stop_timing(p);
   }
   std::sort(due.begin(), due.end());
@@ -444,7 +451,7 @@ void Consumer::expire_deliveries() {
 void Consumer::on_timer() {
   int64_t now = kernel().now.wall_ns;
   expire_deliveries();
-  if (next_request_ns_ <= now) serve_requests(true);
+  if (next_request_ns_ <= now) serve_requests(wanted_again_.empty());
   if (pin_.held() && pin_.until_ns <= now) pin_timed_out();
   if (spec.push() && spec.idle_heartbeat_ns && now >= next_heartbeat_ns_) {
     if (active_) {
@@ -485,6 +492,7 @@ int64_t Consumer::unused_from_ns() const {
 void Consumer::rearm() {
   int64_t at = next_request_ns_, now = kernel().now.wall_ns;
   if (PendingDelivery* p = pending_.earliest()) at = std::min(at, p->deadline_ns);
+  if (!settle_later_.empty()) at = std::min(at, settle_later_.front().first);
   if (spec.push() && spec.idle_heartbeat_ns) at = std::min(at, next_heartbeat_ns_);
   if (paused()) at = std::min(at, spec.pause_until_ns);
   if (not_before_ns_ > now) at = std::min(at, not_before_ns_);

@@ -51,6 +51,7 @@ void Consumer::propose_ack_flow(string_view header) {
   int64_t consumer_seq = parse_number(find_header(header, "Nats-Last-Consumer").value);
   int64_t stream_seq = parse_number(find_header(header, "Nats-Last-Stream").value);
   if (stream_seq <= 0 || (uint64_t)stream_seq > store().last_seq()) return;
+  if (!log_deliveries()) return;
   Buffer payload = js_.buffer();
   payload.put32(id);
   payload.put64((uint64_t)stream_seq);

@@ -28,6 +28,7 @@ struct OpenOptions {
   Disk* disk = nullptr;  // a simulated one; owned by the caller
   int64_t sync_interval_ns = 0;  // 0: durable
   bool threads = true;
+  uint32_t sync_lag = 0;         // of a simulated journal (journal.hpp)
   bool follows = false;  // answers and sends nothing and has no timers: it applies what follow() gives it, as recovery does
   // Fills the ring of a store that is encrypted, once the folder is locked. False with what is wrong.
   std::function<bool(Disk&, KeyRing&, std::string& error)> unlock;

@@ -149,7 +149,8 @@ class JournalImpl final : public Journal {
       std::unique_lock lock(mutex_);
       write_queue(lock);
     }
-    if (batch_.pieces.empty() && !durable_wanted_) return;
+    const bool sync_due = !options_.threaded && sync_wanted_ > synced_;
+    if (batch_.pieces.empty() && !durable_wanted_ && !sync_due) return;
     std::unique_lock lock(mutex_);
     hand_over(lock);
     bool sync = durable_wanted_ && options_.mode == SyncMode::durable;
@@ -158,7 +159,10 @@ class JournalImpl final : public Journal {
     if (options_.threaded) {
       if (sync || maintenance_due()) work_.notify_one();
     } else {
-      if (sync) sync_written(lock);
+      if ((sync || sync_due) && ++syncs_put_off_ > options_.sync_lag) {
+        syncs_put_off_ = 0;
+        sync_written(lock);
+      }
       maintain_all(lock);
     }
   }
@@ -746,6 +750,7 @@ class JournalImpl final : public Journal {
   std::deque<JournalFile> log_;  // oldest first; only who writes appends, only who maintains removes
   std::optional<JournalFile> next_;
   std::deque<Batch> queue_;
+  uint32_t syncs_put_off_ = 0;
   uint64_t position_ = 0, released_ = 0, sync_wanted_ = 0, unsynced_from_ = 0, next_generation_prepared_ = 0;
   uint64_t files_planned_ = 0, files_opened_ = 0, refused_by_disk_ns_ = 0, bytes_of_files_ = 0;
   uint64_t large_asked_ = 0;  // capacity of the next file, because a record needs it

@@ -44,6 +44,7 @@ struct JournalOptions {
   const KeyRing* keys = nullptr;  // null or without a current one: not encrypted
   uint64_t salt = 0;     // a random number: records cannot be forged from outside (journal_format.hpp)
   bool threaded = true;  // false: flush() itself writes and syncs (simulation); no threads exist
+  uint32_t sync_lag = 0; // simulation: a sync is made by so many flushes later than it was asked for
   // Called by the thread after written() or synced() moved, failed() was set, or a file became ready.
   std::function<void()> wake;
 };

@@ -353,11 +353,11 @@ struct KernelCalls {
     if (Stream* s = find(k, stream)) s->go_offline(reason);
     k.wake();
   }
-  // False: entries of an earlier reign still wait to be applied.
+  // False: an entry is being applied, or to lead, entries of an earlier reign still wait for it.
   static bool set_leader(Kernel& k, uint64_t stream, bool leads) {
     Kernel::Guard g(k);
     Stream* s = find(k, stream);
-    if (!s || (leads && !s->group.inflight.empty())) return false;
+    if (!s || s->working() || (leads && !s->group.inflight.empty())) return false;
     if (leads) s->lead();
     else s->resign();
     k.wake();

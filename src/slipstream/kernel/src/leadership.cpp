@@ -1,5 +1,7 @@
 // The beginning and the end of a leader's reign over a stream. Whoever leads takes in, sends, answers and proposes, and knows things
 // that no log has. When the reign ends they are forgotten, and the stream and its consumers are what a start would find.
+#include <cassert>
+
 #include "jetstream.hpp"
 #include "stream.hpp"
 
@@ -25,8 +27,10 @@ void Stream::attach() {
   for (auto& [id, c] : consumers) c->attach();
 }
 
-// What is in the log already may still be committed: it is applied then, and nobody is answered.
+// What is in the log already may still be committed: it is applied then, and nobody is answered. Not in the midst of an entry, whose
+// work holds on to what this drops.
 void Stream::resign() {
+  assert(!working());
   leads_ = false;
   stop_serving();
   open_count_ = 0;
@@ -60,10 +64,12 @@ void Consumer::resign() {
   detach("409 Leadership Change");
   cursor_ = applied_cursor_, consumer_seq_ = applied_consumer_seq_, delivered_ns_ = applied_delivered_ns_;
   under_way_.clear();
+  wanted_again_.clear();
+  settle_later_.clear();
   delivered_.clear();
   redelivery_.clear();
   for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) {
-    p->queued = p->acking = p->again = false;
+    p->queued = p->acking = false;
     pending_.set_deliveries(p, p->deliveries);
     pending_.set_deadline(p, p->deadline_ns);
   }
@@ -71,7 +77,7 @@ void Consumer::resign() {
   ack_replies_ = Buffer();
   ack_count_ = resets_under_way_ = 0;
   acks_durable_ = held = false;
-  scanned_ = newest_delivered_ = 0;
+  scanned_ = newest_delivered_ = acking_upto_ = 0;
   memo_ = {};
   ahead_.forget();
   end_arrivals();

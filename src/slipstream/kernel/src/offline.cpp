@@ -39,6 +39,8 @@ void Stream::abandon(Entry& e) {
   work_.reset();
   long_work_.clear();
   e.proposal.replies.clear();
+  end_flight(e.proposal);
+  e.proposal.messages = e.proposal.bytes = 0;
   give_up(e);
 }
 

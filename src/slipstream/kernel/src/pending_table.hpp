@@ -17,7 +17,7 @@ struct PendingDelivery {
   uint32_t deliveries;
   bool queued;   // stands in the redelivery queue
   bool acking;   // an ack is on its way through the log
-  bool under_way, again;  // a redelivery is; another one is asked for already
+  bool under_way;  // a redelivery is on its way
   enum class Timed : uint8_t { no, listed, in_heap } timed;  // where it stands in the order of deadlines
   uint32_t previous, next, earlier, later;  // in the heap, `earlier` is its place
   uint32_t ticket;                          // of the redelivery queue
@@ -54,7 +54,7 @@ class PendingTable {
       id = (uint32_t)slab_.size();
       slab_.emplace_back();
     }
-    slab_[id] = {stream_seq, consumer_seq, sent_ns, deadline_ns, deliveries, false, false, false, false,
+    slab_[id] = {stream_seq, consumer_seq, sent_ns, deadline_ns, deliveries, false, false, false,
                  PendingDelivery::Timed::no, kNone, kNone, kNone, kNone, 0};
     put_slot(id);
     link_order(id);

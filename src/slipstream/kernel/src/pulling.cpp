@@ -83,7 +83,7 @@ bool Consumer::turned_away(const PullBody& asked, string_view reply) {
   if (full() && kernel().now.wall_ns - served_ns_ > kCleaningPauseNs) serve_requests(false);
   std::optional<uint64_t> pending = asked.no_wait ? pending_at_once() : std::nullopt;
   if (pending) {
-    uint64_t available = *pending + redelivery_.size();
+    uint64_t available = *pending + redelivery_.size() + wanted_again_.size();
     if (available == 0 && asked.expires_ns == 0) {
       status(reply, "404 No Messages");
       return true;

@@ -137,6 +137,7 @@ bool JetStream::open(const OpenOptions& options, std::string& error) {
   jo.bytes_max = options.journal_bytes_max;
   jo.mode = relaxed() ? SyncMode::relaxed : SyncMode::durable;
   jo.threaded = options.threads;
+  jo.sync_lag = options.sync_lag;
   jo.salt = kernel.random();
   jo.keys = &keys_;
   jo.wake = wake;
