@@ -189,7 +189,7 @@ bool next_cron(const Cron& cron, const TimeZone* zone, int64_t after_ns, int64_t
 
 int64_t round_to_second(int64_t ns) {
   int64_t s = floor_div(ns, kSecondNs), up = ns - s * kSecondNs >= kSecondNs / 2;
-  return std::min(s + up, INT64_MAX / kSecondNs) * kSecondNs;
+  return std::clamp(s + up, INT64_MIN / kSecondNs, INT64_MAX / kSecondNs) * kSecondNs;
 }
 
 // A message of an archive or of an origin may have any time: behind it the end of all times may come.
