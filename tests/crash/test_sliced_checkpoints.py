@@ -24,6 +24,7 @@ from slipstream.testing.simulated_node import (
 )
 
 CONSUMERS, IDS = 30, 60
+MANY_MESSAGES = 3000
 WINDOW_NS = 5_000_000_000
 RETENTIONS = {"limits": 0, "interest": 1}
 
@@ -206,3 +207,32 @@ def test_many_streams_are_synced_at_once_and_whole() -> None:
     found = SimulatedNode(disk.image(Loss.all, 1), clock)
     states = [found.kernel.stream_state(record.stream) for record in found.recovered]
     assert [state.messages for state in states] == [1] * MANY
+
+
+def test_a_checkpoint_does_not_wait_for_streams_in_memory() -> None:
+    """They are in no checkpoint, and may be busy in every turn."""
+    node = SimulatedNode(SimDisk(1), SimulatedClock())
+
+    def create(name: bytes, memory: bool) -> int:
+        spec = stream_spec(subjects=[name + b".>"], memory=memory)
+        return node.commit(
+            lambda token: node.kernel.propose_stream_create(token, node.account, name, name, spec)
+        )
+
+    streams = {b"F": create(b"F", False), b"M": create(b"M", True)}
+    for number in range(MANY_MESSAGES):
+        node.publish(b"M.%d" % (number % 3), b"x")
+        node.publish(b"F.1", b"x")
+        if number % 50 == 0:
+            node.turn()
+    for _ in range(4):
+        node.turn()
+    node.kernel.propose_purge(node.next_number(), streams[b"M"], b"M.1", 0, 0)
+    done = node.kernel.store_stats().checkpoints
+    node.kernel.checkpoint()
+    while node.kernel.store_stats().checkpoints == done:
+        node.turn()
+    busy_with = node.kernel.stream_state(streams[b"M"])
+    assert busy_with.messages > MANY_MESSAGES - MANY_MESSAGES // 3, "the purge was over before"
+    found = SimulatedNode(node.disk.image(Loss.all), node.clock)
+    assert found.kernel.stream_state(streams[b"F"]).messages == MANY_MESSAGES

@@ -52,7 +52,6 @@ constexpr size_t kFilesMax = 64;         // above it the file with the least in 
 constexpr size_t kWriteBytes = 256 << 10, kWriteBytesHurried = 2 << 20;  // synced one by one: a publish's sync waits behind one
 constexpr size_t kReadBytes = 1 << 30;   // a system reads less than 2 GiB at once
 constexpr size_t kSparesMax = 2;         // one is used by turns with the file in use, the other waits for its durable name
-constexpr uint64_t kLastReserveShare = 8;
 constexpr uint64_t kSpareTimesMax = 4;   // a spare that is so much larger than a round needs is unlinked...
 constexpr uint64_t kSpareBytesMin = 1 << 20;  // ...unless it is small
 constexpr size_t kBufferKeptBytes = 1 << 20;
@@ -247,23 +246,25 @@ class CheckpointsImpl final : public Checkpoints {
   int error_number() const override { return error_number_; }
 
   int make_reserve(uint64_t bytes) override {
-    int r = make_reserve_of(last_reserve_path(), bytes / kLastReserveShare + index_.size() * 2 * entry_bytes(kVersion));
-    return r < 0 ? r : make_reserve_of(reserve_path(), bytes);
+    int last = make_reserve_of(last_reserve_path(), bytes / kLastReserveShare + index_.size() * 2 * entry_bytes(kVersion));
+    int r = make_reserve_of(reserve_path(), bytes);
+    return r < 0 ? r : last;
   }
+  // A file that is too small grows, and keeps what it has where the disk has no room for more.
   int make_reserve_of(const std::string& path, uint64_t bytes) {
     int handle = disk_.open(path, kOpenWrite | kOpenCreate);
     if (handle < 0) return handle;
     int64_t size = disk_.size(handle);
     int r = size < 0 ? (int)size : 0;
-    if (r == 0 && (uint64_t)size != bytes) {
-      r = disk_.truncate(handle, 0);
-      if (r == 0) r = fill(handle, bytes);
+    if (r == 0 && (uint64_t)size < bytes) {
+      r = fill(handle, bytes);
+      if (r < 0 && size > 0) disk_.truncate(handle, (uint64_t)size);
     }
     disk_.close(handle);
-    if (r < 0) gone(path);
+    if (r < 0 && size <= 0) gone(path);
     return r;
   }
-  void give_up_reserve() override { gone(reserve_path()); }
+  bool give_up_reserve() override { return disk_.unlink(reserve_path()) >= 0; }
 
   uint64_t bytes_written() const override { return bytes_written_; }
 

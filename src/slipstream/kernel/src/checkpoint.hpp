@@ -51,9 +51,10 @@ class Checkpoints {
   // left over may be.
   virtual bool encrypted_otherwise() const = 0;
   // A file of `bytes` that holds nothing and only keeps room for a round on a full disk; and a smaller one, which is written over
-  // by a round that only frees room. 0 where they are there, else -errno.
+  // by a round that only frees room. 0 where they are there, else -errno; one that is there stays although the other is missing.
   virtual int make_reserve(uint64_t bytes) = 0;
-  virtual void give_up_reserve() = 0;
+  static constexpr uint64_t kLastReserveShare = 8;  // the smaller one is such a part of the larger one, without its directory
+  virtual bool give_up_reserve() = 0;  // the larger one; false: it was not there
   // Damage was found that did no harm; the next round writes what it concerns again.
   virtual bool mended() const = 0;
   virtual int error_number() const = 0;  // -errno of a failed write()

@@ -56,7 +56,7 @@ void JetStream::checkpoint_step() {
       return;
     case CheckpointPhase::waiting: {
       // Entries before the noted position must be applied before their groups are described.
-      auto open = [this](const Group& g) { return !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
+      auto open = [this](const Group& g) { return g.logged && !g.inflight.empty() && g.inflight.front().end <= checkpoint_position_; };
       for (Group* g : active_)
         if (open(*g)) return;
       if (!erasures_.empty() || (!offline_.empty() && journal_->written() < checkpoint_position_)) return;

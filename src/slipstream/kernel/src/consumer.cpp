@@ -183,6 +183,7 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   push_target_ = {};
   push_target_.subject = spec.deliver_subject;
   if (!same_filters) take_filters();
+  if (spec.sourcing && resets_under_way_) resets_under_way_--;
   if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering
   js_.register_consumer(*this, stream_);

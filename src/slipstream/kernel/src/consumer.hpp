@@ -167,6 +167,7 @@ class Consumer {
   int64_t ack_deadline_ns(int64_t sent_ns, uint32_t deliveries) const;
   Work acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int64_t time_ns);
   uint64_t reset_to(uint64_t seq);
+  void begin_logging();
   bool stalled_by_ack_pending() const;
   enum class Outcome : uint8_t { delivered, wait, again };
   Outcome deliver_one(uint64_t seq, PendingDelivery* again, StoredMessage message);

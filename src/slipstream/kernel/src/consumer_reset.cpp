@@ -20,6 +20,7 @@ bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
 }
 
 Work Consumer::apply_reset(Reader in, const Proposal* mine) {
+  if (resets_under_way_) resets_under_way_--;
   uint64_t seq = reset_to(in.get64());
   co_await stream_.settle_behind_reset(*this, seq);
   if (pull_subscription_) {
@@ -34,7 +35,6 @@ Work Consumer::apply_reset(Reader in, const Proposal* mine) {
 
 uint64_t Consumer::reset_to(uint64_t seq) {
   before_change();
-  if (resets_under_way_) resets_under_way_--;
   if (seq == 0) seq = floor_stream_seq_ + 1;
   // Of the newest messages of each subject, those that were delivered and not acknowledged come again. Behind the last of them
   // it is a consumer like others: nothing more is passed over.
@@ -62,6 +62,20 @@ uint64_t Consumer::reset_to(uint64_t seq) {
   forget_flow();
   if (holds()) stream_.index.hold(*this);
   return seq;
+}
+
+// Its progress decides from now on what the stream keeps, and the log has nothing of what it did before: it starts again at the
+// first message, so that the leader and a replay go on from the same state. What it has acknowledged is delivered again.
+void Consumer::begin_logging() {
+  before_change();
+  uint64_t start = std::max<uint64_t>(store().first_seq(), 1);
+  if (spec.deliver_policy == DeliverPolicy::by_start_sequence) start = std::max(start, spec.opt_start_seq);
+  last_per_subject_.clear();
+  reset_to(start);
+  delivered_.clear();
+  if (!pull_subscription_) return;
+  rearm();
+  wake();
 }
 
 }  // namespace slipstream

@@ -318,7 +318,8 @@ void JetStream::apply_meta(EntryKind kind, Reader& in, const Proposal* mine) {
     StreamSpec spec;
     if (!spec.decode(in)) return fail("stream " + name + " has settings that this version cannot read: an entry is never skipped");
     next_stream_id_ = std::max(next_stream_id_, id + 1);
-    if (recovering_ && streams_.count(id)) return;  // from what was kept while it was offline
+    if (recovering_ && streams_.count(id)) return;  // from what was kept while it was offline, or a round that only freed room
+    if (streams_.count(id)) return fail("stream " + name + " would replace the one that has number " + std::to_string(id));
     auto s = std::make_unique<Stream>(*this, id, kernel.account(account), name, description, std::move(spec));
     s->set_dedupe_key(key_a, key_b);
     if (s->spec.first_seq > 0) s->store->set_sequences(s->spec.first_seq, s->spec.first_seq - 1, 0);

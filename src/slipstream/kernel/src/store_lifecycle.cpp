@@ -187,7 +187,7 @@ bool JetStream::recover(std::string& error) {
     } else if (broken.empty() && (format < 1 || format > (group == 0 ? 1 : Stream::kFormat))) {
       damage = "a checkpoint has format " + std::to_string(format) + ", which this version does not know";
     } else if (group == 0) {
-      next_stream_id_ = broken.empty() ? in.get64() : 0;
+      if (broken.empty()) next_stream_id_ = std::max(next_stream_id_, in.get64());
       meta_damage_ = broken;
       meta_.last_index = meta_.applied = meta_.checkpointed = applied;
     } else {
@@ -230,6 +230,7 @@ void JetStream::recover_stream(uint64_t id, uint64_t applied, Reader& in, uint16
   s->group.last_index = s->group.applied = s->group.checkpointed = applied;
   Stream& stream = *s;
   streams_[id] = std::move(s);
+  next_stream_id_ = std::max(next_stream_id_, id + 1);  // a relaxed journal may have lost its creation
   if (!broken.empty() || !known) return stream.go_offline(broken.empty() ? "its checkpoint cannot be read" : broken);
   if (!stream.load(in, format)) {
     std::string why = stream.store->error();

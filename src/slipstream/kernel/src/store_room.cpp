@@ -128,11 +128,15 @@ void JetStream::keep_reserve() {
                          });
 }
 
-// A round found no room: the next one has that of the reserved file.
+// A round found no room: the next one has that of the reserved file, which may be there although the reserve is not whole.
 void JetStream::give_up_reserve() {
-  if (!reserve_whole_ || trouble_of(round_trouble_) != DiskTrouble::no_room) return;
+  if (trouble_of(round_trouble_) != DiskTrouble::no_room) return;
   reserve_whole_ = false;
-  checkpoint_io_->submit([this] { checkpoints_->give_up_reserve(); }, [this] { checkpoint_retry_ns_ = 0; });
+  auto given_up = std::make_shared<bool>(false);
+  checkpoint_io_->submit([this, given_up] { *given_up = checkpoints_->give_up_reserve(); },
+                         [this, given_up] {
+                           if (*given_up) checkpoint_retry_ns_ = 0;
+                         });
 }
 
 void JetStream::begin_refusing() {

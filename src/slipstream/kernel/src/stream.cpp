@@ -244,10 +244,16 @@ Work Stream::configure(std::string text, StreamSpec next, const Proposal* mine) 
   unsubscribe();
   description = std::move(text);
   bool begins_interest = spec.keeps_all() && next.retention == Retention::interest;
+  bool begins_to_settle = spec.keeps_all() && !next.keeps_all();
   spec = std::move(next);
   take_spec();
   if (leads_ && !shown) subscribe();  // what is published from now on waits behind this entry
   store->set_compressed(spec.compress);
+  if (begins_to_settle && group.logged)
+    for (auto& [id, c] : consumers) {
+      if (c->spec.memory) c->begin_logging();
+      if (js.share.spent()) co_await pause();
+    }
   if (begins_interest) co_await begin_interest();
   if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
   if (!spec.allow_batched) fast_.reset();
