@@ -42,7 +42,7 @@ SEED = os.environ.get("SLIPSTREAM_FLIPS_SEED", "1")
 MARKER = "slipstream.store"
 REMOVING = {"max_msgs_per_subject", "max_msgs", "retention", "allow_schedules"}
 UNNAMED = "entries of whatever streams, which cannot be named"  # where the journal is damaged
-LOST_TOTAL = "perhaps that of a message that cannot be read"  # with increments in the journal
+UNDECIDED = "depends on a message that cannot be read"  # an entry in the journal
 
 
 def owner(path: str) -> int:
@@ -58,7 +58,7 @@ def compare(store: VariedStore, node: SimulatedNode, path: str) -> dict[int, lis
         stream, before = record.stream, store.contents[record.stream]
         if record.offline:
             assert stream == owner(path)
-            assert LOST_TOTAL in record.offline or "the frame at byte" in record.offline
+            assert UNDECIDED in record.offline or "the frame at byte" in record.offline
             continue
         now, lost = content_of(node, stream)
         if stream == owner(path):
@@ -170,7 +170,7 @@ def judge(store: VariedStore, disk: SimDisk, path: str) -> str:
     node.kernel.stop()
     if offline:
         assert check_verify(store, disk.image(Loss.none), damaged) == Outcome.DAMAGED
-        if LOST_TOTAL not in offline:
+        if UNDECIDED not in offline:
             check_repair(store, disk, refused=False)
             return "offline, then repaired"
         report = repair(disk, PASSPHRASES if store.keys else None, apply=True)

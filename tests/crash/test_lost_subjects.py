@@ -18,7 +18,13 @@ import pytest
 from feeding import connect, create_stream
 from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk
 from slipstream.kernel.events import RequestEvent
-from slipstream.testing.simulated_node import INBOX, SimulatedClock, SimulatedNode, stream_spec
+from slipstream.testing.simulated_node import (
+    INBOX,
+    SimulatedClock,
+    SimulatedNode,
+    consumer_spec,
+    stream_spec,
+)
 
 COUNTER_BROKEN, WRONG_SEQUENCE = 10172, 10071
 
@@ -220,7 +226,7 @@ def test_acknowledged_before_the_damage(
     disk = lose_heads(node.disk, stream, b"c.a")
     for _ in range(2):
         found = SimulatedNode(disk, clock)
-        assert "of a message that cannot be read" in found.recovered[0].offline
+        assert "a message that cannot be read" in found.recovered[0].offline
         assert "error" in ask(found, b"c.b", *before)
         disk = disk.image(Loss.none)
 
@@ -240,3 +246,173 @@ def test_expectation_that_damage_leaves_decided() -> None:
     assert [record.offline for record in found.recovered] == [""]
     assert found.kernel.stream_state(stream).messages == state
     assert ask(found, b"c.b", expects + b"3")["seq"] == 4
+
+
+def check_stopped(node: SimulatedNode, stream: int, reason: str) -> None:
+    """A start over lost heads of c.a stops for this reason, and one with the bytes goes on."""
+    found = SimulatedNode(lose_heads(node.disk, stream, b"c.a"), node.clock)
+    [record] = found.recovered
+    assert reason in record.offline
+    assert "a message that cannot be read" in record.offline
+    state = node.kernel.stream_state(stream)
+    again = lose_heads(found.disk, stream, b"k.a")  # the same bits
+    mended = SimulatedNode(again, node.clock)
+    assert [record.offline for record in mended.recovered] == [""]
+    assert mended.kernel.stream_state(stream) == state
+
+
+def started(**spec: Any) -> tuple[SimulatedNode, int]:
+    node = SimulatedNode(SimDisk(1), SimulatedClock())
+    return node, create(node, **spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "refuses"),
+    [
+        ({"discard_new": True, "discard_new_per_subject": True}, True),
+        ({"discard_new": True, "max_msgs": 2}, False),
+        ({"max_msgs": 3}, False),
+    ],
+)
+def test_limits_of_a_subject(spec: dict[str, Any], refuses: bool) -> None:
+    """Whether a message is refused or replaces another rests on which ones its subject has."""
+    node, stream = started(max_msgs_per_subject=1, **spec)
+    for subject in (b"c.a", b"c.b"):
+        assert "seq" in ask(node, subject, b"X: 1", body=b"first")
+    checkpoint(node)
+    assert ("error" in ask(node, b"c.a", b"X: 1", body=b"second")) == refuses
+    ask(node, b"c.d", b"X: 1")
+    check_stopped(node, stream, "the number of messages on subject c.a")
+
+
+def test_limits_of_a_batch() -> None:
+    node, stream = started(
+        discard_new=True, discard_new_per_subject=True, max_msgs_per_subject=1, allow_atomic=True
+    )
+    assert ask(node, b"c.a", b"X: 1")["seq"] == 1
+    checkpoint(node)
+    batch = (b"Nats-Batch-Id: one", b"Nats-Batch-Sequence: 1", b"Nats-Batch-Commit: 1")
+    assert "error" in ask(node, b"c.a", *batch)
+    check_stopped(node, stream, "the number of messages on subject c.a")
+
+
+def test_subject_that_has_all_its_messages_goes_on() -> None:
+    """No lost message can be on a subject that has as many as its limit allows."""
+    node, stream = started(max_msgs_per_subject=1)
+    for subject in (b"c.a", b"c.b"):
+        assert "seq" in ask(node, subject, b"X: 1")
+    checkpoint(node)
+    assert ask(node, b"c.b", b"X: 1")["seq"] == 3
+    found = SimulatedNode(lose_heads(node.disk, stream, b"c.a"), node.clock)
+    assert [record.offline for record in found.recovered] == [""]
+    found_state, state = (n.kernel.stream_state(stream) for n in (found, node))
+    assert (found_state.messages, found_state.last_seq) == (state.messages, state.last_seq)
+
+
+def test_limit_of_the_size() -> None:
+    """How long a lost message's header was is not known."""
+    node, stream = started(discard_new=True, max_bytes=200)
+    for subject in (b"c.a", b"c.b"):
+        assert "seq" in ask(node, subject, b"X: 1", body=b"-" * 30)
+    checkpoint(node)
+    assert "error" in ask(node, b"c.b", b"X: 1", body=b"-" * 60)
+    check_stopped(node, stream, "the size of the stream")
+
+
+@pytest.mark.parametrize("by", ["purge", "roll-up"])
+def test_purge_of_a_subject(by: str) -> None:
+    node, stream = started(discard_new=True, max_msgs=2, allow_rollup=True)
+    ask(node, b"c.a", b"X: 1")
+    checkpoint(node)
+    if by == "purge":
+        node.commit(lambda token: node.kernel.propose_purge(token, stream, b"c.a", 0, 0))
+    else:
+        assert ask(node, b"c.a", b"Nats-Rollup: sub")["seq"] == 2
+    assert "seq" in ask(node, b"c.b", b"X: 1")
+    check_stopped(node, stream, "removes")
+
+
+def test_purge_of_everything_is_decided() -> None:
+    node, stream = started()
+    ask(node, b"c.a", b"X: 1")
+    checkpoint(node)
+    node.commit(lambda token: node.kernel.propose_purge(token, stream, b"", 0, 0))
+    assert ask(node, b"c.a", b"Nats-Expected-Last-Subject-Sequence: 0")["seq"] == 2
+    found = SimulatedNode(lose_heads(node.disk, stream, b"c.a"), node.clock)
+    assert [record.offline for record in found.recovered] == [""]
+    assert found.kernel.stream_state(stream) == node.kernel.stream_state(stream)
+
+
+def test_new_limits() -> None:
+    node, stream = started()
+    for _ in range(2):
+        ask(node, b"c.a", b"X: 1")
+    checkpoint(node)
+    narrower = stream_spec(subjects=[b"c.>"], max_msgs_per_subject=1)
+    node.commit(lambda token: node.kernel.propose_stream_update(token, stream, b"{}", narrower))
+    assert node.kernel.stream_state(stream).messages == 1
+    check_stopped(node, stream, "what new limits remove")
+
+
+def test_markers() -> None:
+    node, stream = started(
+        allow_msg_ttl=True,
+        allow_rollup=True,
+        delete_marker_ttl_ns=60_000_000_000,
+        max_age_ns=5_000_000_000,
+    )
+    for subject in (b"c.a1", b"c.a2"):
+        ask(node, subject, b"X: 1")
+    checkpoint(node)
+    node.clock.advance(6_000_000_000)
+    while node.kernel.stream_state(stream).last_seq < 4:
+        node.turn()
+    assert ask(node, b"c.b", b"X: 1")["seq"] == 5
+    check_stopped(node, stream, "leaves a marker")
+
+
+def interested(filters: list[bytes]) -> tuple[SimulatedNode, int, list[int]]:
+    """Two consumers want a message, and one of them has acknowledged it behind a checkpoint."""
+    node, stream = started(retention=1)
+    ids = [
+        node.commit(
+            lambda token, name=name: node.kernel.propose_consumer_create(
+                token, stream, name, name, consumer_spec(filters=filters)
+            )
+        )
+        for name in (b"C1", b"C2")
+    ]
+    for consumer in ids:
+        node.kernel.start_consumer(stream, consumer)
+    assert ask(node, b"c.a", b"X: 1")["seq"] == 1
+    checkpoint(node)
+    node.pull("S", "C1", 1)
+    while not node.deliveries:
+        node.turn()
+    node.acknowledge(node.deliveries[0].ack_subject, confirm=True)
+    while node.kernel.consumer_state(stream, ids[0]).num_ack_pending:
+        node.turn()
+    return node, stream, ids
+
+
+def test_interest() -> None:
+    node, stream, ids = interested([b"c.a"])
+    check_stopped(node, stream, "who needs message 1")
+    assert node.kernel.consumer_state(stream, ids[1]).num_pending == 1
+
+
+def test_interest_without_filters_is_decided() -> None:
+    node, stream, _ = interested([])
+    found = SimulatedNode(lose_heads(node.disk, stream, b"c.a"), node.clock)
+    assert [record.offline for record in found.recovered] == [""]
+    assert found.kernel.stream_state(stream).messages == 1
+
+
+def test_start_of_a_consumer() -> None:
+    node, stream = started()
+    for subject in (b"c.b", b"c.a"):
+        ask(node, subject, b"X: 1")
+    checkpoint(node)
+    last = consumer_spec(filters=[b"c.*"], deliver_policy=1)
+    node.commit(lambda token: node.kernel.propose_consumer_create(token, stream, b"C", b"C", last))
+    check_stopped(node, stream, "where consumer C begins")

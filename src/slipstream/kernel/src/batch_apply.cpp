@@ -74,6 +74,8 @@ class Stream::BatchJudge {
     w.schedule = !h.schedule.empty();
     count_++;
     bytes_ += bytes;
+    if (s_.lost_subjects_.any_open()) [[unlikely]]
+      if (const PublishError* e = s_.check_open(m.subject, bytes_, adds_rollup(h) || h.removes_from_subject(), w.count - 1)) return e;
     return room(m.subject, w.count, !h.rollup.empty() || adds_rollup(h));
   }
 

@@ -588,6 +588,7 @@ Work Consumer::apply_ack_all(Reader in, const Proposal* mine) {
   uint64_t stream_seq = in.get64(), consumer_seq = in.get64();
   in.get64();
   co_await acknowledge_up_to(stream_seq, consumer_seq, (int64_t)in.get64());
+  if (stream_.group.offline) co_return;
   if (PendingDelivery* p = pending_.find(stream_seq); p && p->acking) {  // by the number of no delivery: it was no acknowledgement
     p->acking = false;
     pending_.set_deadline(p, p->deadline_ns);
@@ -601,6 +602,7 @@ Work Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
   acked_ns_ = time_ns;
   if (consumer_seq == 0 || stream_seq <= floor_stream_seq_) co_return;
   if (stream_seq > applied_cursor_ || consumer_seq > applied_consumer_seq_) co_return;  // of a delivery from before a reset
+  if (!stream_.spec.keeps_all() && stream_.need_is_open(floor_stream_seq_ + 1, stream_seq)) co_return;
   bool was_stalled = stalled_by_ack_pending();
   uint64_t passed = floor_stream_seq_;
   floor_stream_seq_ = stream_seq;

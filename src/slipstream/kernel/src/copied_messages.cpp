@@ -162,6 +162,10 @@ void Stream::apply_copy(uint64_t seq, int64_t time_ns, string_view subject, stri
     v.error = flags & kServerFull ? &kServerLimit : &kAccountLimit;
     return;
   }
+  if (lost_subjects_.any_open()) [[unlikely]]
+    if ((v.error = check_open(subject, MessageStore::message_bytes(spec.memory, subject.size(), header.size(), body.size()),
+                              h.removes_from_subject(), 0)))
+      return;
   v.seq = seq;
   if (!keeps_for_interest(subject)) return skip_message(seq, time_ns, subject, h);
   std::string rewritten;

@@ -118,8 +118,13 @@ void Stream::removal_done(const Proposal* mine) {
 
 bool Stream::leaves_markers(int64_t time_ns) const { return spec.delete_marker_ttl_ns > 0 && time_ns > 0; }
 
+// A message whose subject is lost leaves none.
 void Stream::end_of_life(uint64_t seq, int64_t time_ns, bool is_marker) {
-  if (leaves_markers(time_ns) && !is_marker && store->subject_state(store->subject_of(seq)).count == 1) {
+  bool leaves_marker = leaves_markers(time_ns) && !is_marker && !lost_subjects_.is_settled(seq);
+  leaves_marker = leaves_marker && (lost_subjects_.is_open(seq) || store->subject_state(store->subject_of(seq)).count == 1);
+  if (leaves_marker && lost_subjects_.any_open(*store))
+    return void(stop_undecided("whether message " + std::to_string(seq) + " leaves a marker"));
+  if (leaves_marker) {
     std::string subject(store->subject_name(store->subject_of(seq)));
     std::string header = "NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: " +
                          format_duration(spec.delete_marker_ttl_ns / kSecondNs * kSecondNs) + "\r\nNats-Rollup: sub\r\n\r\n";

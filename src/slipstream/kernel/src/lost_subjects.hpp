@@ -1,6 +1,6 @@
 // Live messages whose heads cannot be read: which subjects they are on is not known, so that any of them may be the last message
-// of any subject. What rests on the last message of a subject (the total of a counter, an expected last sequence, the schedule that
-// a message ends) cannot be decided from such a store alone.
+// of any subject. What rests on which messages a subject has (the total of a counter, an expected last sequence, limits per subject,
+// roll-ups and purges of a subject, what filtered consumers need, markers) cannot be decided from such a store alone.
 //
 // Two kinds are told apart. What load() finds is *open*: the entries behind the snapshot were applied before the damage, perhaps,
 // and rested on these messages. An entry that an open one leaves undecided stops the stream, before it has an effect. Before it
@@ -18,7 +18,12 @@ class LostSubjects {
  public:
   void found(const std::vector<uint64_t>& damaged);  // by load()
   bool any_open() const { return !open_.empty(); }
+  bool any_open(const MessageStore& store) { return any_open() && newest_open(store); }
+  bool any() const { return !open_.empty() || !settled_.empty(); }
   bool is_open(uint64_t seq) const;
+  bool is_settled(uint64_t seq) const;
+  // The first one that is still there from `first` to `last`; 0 for none.
+  uint64_t open_within(uint64_t first, uint64_t last, const MessageStore& store) const;
   uint64_t open_count() const { return open_.size(); }
   // The newest one that is still there; 0 for none.
   uint64_t newest_open(const MessageStore& store) { return newest(open_, store); }

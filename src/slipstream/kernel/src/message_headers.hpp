@@ -10,6 +10,7 @@ struct PublishHeaders {
       scheduler, batch_id, batch_sequence, batch_commit, required_level, stream_source, marker_reason;
   bool any = false;
   bool rolls_up_all() const { return rollup.size() == 3 && (rollup[0] | 0x20) == 'a'; }  // if the value is valid
+  bool removes_from_subject() const { return (!rollup.empty() && !rolls_up_all()) || schedule_next == "purge"; }
 };
 
 // Names match exactly (case-sensitive), the first occurrence wins, leading blanks of a value do not count (S-129). Lines end in

@@ -370,6 +370,9 @@ void Stream::apply_one(int64_t time_ns, const LoggedMessage& m, Verdict& v) {
   size_t header_size = header.size() + (adds_rollup ? kRollupLine.size() : 0);  // as it will be stored
   if (!v.error && adds_rollup) v.error = check_size(header_size, body.size());
   if (!v.error && m.flags & kServerFull) v.error = &kServerLimit;
+  if (!v.error && lost_subjects_.any_open()) [[unlikely]]
+    v.error = check_open(m.subject, MessageStore::message_bytes(spec.memory, m.subject.size(), header_size, body.size()),
+                         adds_rollup || h.removes_from_subject(), 0);
   if (!v.error && skipped(time_ns, m, h, v)) return;
   if (!v.error && m.flags & kAccountFull) v.error = &kAccountLimit;
   if (!v.error && !h.ttl.empty() && !parse_ttl(h.ttl, ttl_s)) v.error = &kTtlInvalid;

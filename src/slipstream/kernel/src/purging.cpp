@@ -20,6 +20,10 @@ constexpr uint64_t kAtOnceMax = 256;         // messages of a roll-up that go wi
 
 Work Stream::apply_purge(std::string filter, uint64_t seq, uint64_t keep, const Proposal* mine) {
   uint64_t before = store->messages();
+  if (!filter.empty() && filter != ">" && lost_subjects_.any_open(*store)) {
+    stop_undecided("what a purge of " + filter + " removes");
+    co_return;
+  }
   co_await purge(std::move(filter), seq, keep);
   finish(mine, (int64_t)(before - store->messages()));
 }

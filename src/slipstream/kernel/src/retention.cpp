@@ -43,6 +43,7 @@ uint64_t Consumer::settled_upto() const {
 // The entry under way has passed what lies behind `passed_before_`.
 Work Consumer::settle_passed_list(const Proposal* mine) {
   uint64_t before = *std::exchange(passed_before_, {});
+  if (stream_.need_is_open(before + 1, applied_cursor_)) co_return;
   for (uint64_t at = before + 1; at && at <= applied_cursor_;) {
     if (uint64_t s = step_to_match(at); s && s <= applied_cursor_) stream_.settle(s);
     if (js_.share.spent()) co_await stream_.pause();
@@ -77,9 +78,11 @@ void Stream::skip_message(uint64_t seq, int64_t time_ns, string_view subject, co
   if (!spec.mirror && !h.msg_id.empty() && spec.duplicate_window_ns > 0) dedupe_.insert(h.msg_id, seq, time_ns);
 }
 
-// A consumer is done with a message.
+// A consumer is done with a message. Who else needs it where its subject is lost is not known: it stays.
 void Stream::settle(uint64_t seq) {
   if (spec.keeps_all()) return;
+  if (lost_subjects_.any()) [[unlikely]]
+    if (need_is_open(seq, seq) || (lost_subjects_.is_settled(seq) && has_filtered_consumers())) return;
   uint32_t subject = store->subject_of(seq);
   if (subject == kNoSubject || needed(seq, subject)) return;
   // Nobody who matches knows of it any more; deliveries from before a change of filters may still be pending.
@@ -90,6 +93,7 @@ void Stream::settle(uint64_t seq) {
 Work Stream::settle_from(uint64_t seq) {
   for (seq = store->next_live(seq); seq; seq = store->next_live(seq + 1)) {
     settle(seq);
+    if (group.offline) co_return;
     if (js.share.spent()) co_await pause();
   }
 }
@@ -104,6 +108,7 @@ Work Stream::remove_consumer(uint32_t consumer_id, const Proposal* mine) {
   uint64_t from = std::max<uint64_t>(c->settled_upto(), 1);  // as nats-server, which looks at the message at the floor as well
   std::vector<uint64_t> own;
   bool visit_each = c->spec.filters.empty() || store->live_above(from) <= kVisitEachMax;
+  if (interest && !visit_each && need_is_open(from, store->last_seq())) co_return;
   if (interest && !visit_each)
     for (uint64_t at = from; at;) {
       if (uint64_t s = c->step_to_match(at)) own.push_back(s);
@@ -125,6 +130,7 @@ Work Stream::remove_consumer(uint32_t consumer_id, const Proposal* mine) {
       if (js.share.spent()) co_await pause();
     }
   }
+  if (group.offline) co_return;
   finish(mine, 0);
 }
 
@@ -140,6 +146,7 @@ Work Stream::update_consumer(uint32_t consumer_id, std::string text, ConsumerSpe
       co_await c->narrow_listed();
       if (c->holds()) index.stray(*c);
       if (spec.retention == Retention::interest) co_await settle_from(from);
+      if (group.offline) co_return;
       lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // what a wider filter lets through was passed already
     }
     co_await c->follow_update(old);
@@ -150,6 +157,7 @@ Work Stream::update_consumer(uint32_t consumer_id, std::string text, ConsumerSpe
 
 // A consumer goes on at `seq`: it has passed what its filters let through before.
 Work Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
+  if (spec.retention == Retention::interest && need_is_open(1, seq - 1)) co_return;
   if (spec.retention == Retention::interest)
     for (uint64_t at = 1; at && at < seq;) {
       if (uint64_t s = c.step_to_match(at); s && s < seq) settle(s);
@@ -161,6 +169,7 @@ Work Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
 // Limits before: what its consumers are done with goes; what none of them ever wanted stays, unless there are none at all.
 Work Stream::begin_interest() {
   if (consumers.empty() && store->messages()) co_await purge({}, 0, 0);
+  if (need_is_open(1, store->last_seq())) co_return;
   for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1)) {
     if (index.anybody(store->subject_of(seq))) settle(seq);
     if (js.share.spent()) co_await pause();
@@ -197,6 +206,7 @@ void Stream::check() {
   for (uint64_t seq = store->next_live(lingering_upto_ + 1); seq; seq = store->next_live(seq + 1)) {
     uint32_t subject = store->subject_of(seq);
     if (spec.retention == Retention::work_queue && !index.anybody(subject)) continue;
+    if (store->subject_name(subject) == kDamagedSubject) continue;
     bool kept = index.any_of(subject, [&](Consumer& c) {
       return c.needs(seq) || c.spec.opt_start_seq > seq || c.resume_after_ >= seq;  // or it will never want it
     });

@@ -224,6 +224,10 @@ Work Stream::create_consumer(Reader in, const Proposal* mine) {
     go_offline_at(kUnreadableConsumer);
     co_return;
   }
+  if (start_is_open(cs)) {
+    stop_undecided("where consumer " + consumer_name + " begins");
+    co_return;
+  }
   auto c = std::make_unique<Consumer>(*this, id, consumer_name, text, std::move(cs));
   bool found = true;
   co_await c->find_start(in, found);
@@ -240,6 +244,10 @@ Work Stream::create_consumer(Reader in, const Proposal* mine) {
 }
 
 Work Stream::configure(std::string text, StreamSpec next, const Proposal* mine) {
+  if (limits_are_open(next)) {
+    stop_undecided("what new limits remove");
+    co_return;
+  }
   bool shown = spec.restoring && !next.restoring;
   unsubscribe();
   description = std::move(text);
@@ -255,6 +263,7 @@ Work Stream::configure(std::string text, StreamSpec next, const Proposal* mine) 
       if (js.share.spent()) co_await pause();
     }
   if (begins_interest) co_await begin_interest();
+  if (group.offline) co_return;
   if (!spec.allow_atomic) staging_.reset();  // what was still open is dropped
   if (!spec.allow_batched) fast_.reset();
   co_await enforce_all_limits();

@@ -191,6 +191,12 @@ class Stream {
   bool last_is_open(uint64_t last);
   bool expectation_is_open(uint64_t last, int64_t expected);
   const PublishError* stop_undecided(const std::string& what);
+  const PublishError* check_open(string_view subject, uint64_t bytes, bool rolls_up, uint64_t before);
+  bool size_is_open(const StreamSpec& of, uint64_t bytes) const;
+  bool limits_are_open(const StreamSpec& next);
+  bool start_is_open(const ConsumerSpec& of);
+  bool has_filtered_consumers() const;
+  bool need_is_open(uint64_t first, uint64_t last);
   const PublishError* check_room(string_view subject, size_t header, size_t body, bool rollup);
   void stored(string_view subject, const PublishHeaders& h);
   void enforce_limits(uint32_t subject);

@@ -84,6 +84,8 @@ void Stream::apply_restored_messages(Reader& in) {
     int64_t next_ns = marked ? (int64_t)in.get64() : ScheduleMark::kNever;
     if (!in.ok() || seq <= store->last_seq()) return;
     time_ns = std::max(time_ns, store->last_time_ns());
+    if (lost_subjects_.any_open()) [[unlikely]]
+      if (check_open(subject, MessageStore::message_bytes(spec.memory, subject.size(), header.size(), body.size()), false, 0)) return;
     if (!store->append(seq, time_ns, subject, header, body)) return append_failed();
     if (spec.counter) counters_.set(store->appended_subject(), seq, counter_total_of({header, body}));
     PublishHeaders h;
