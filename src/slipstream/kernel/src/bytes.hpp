@@ -74,6 +74,7 @@ class Buffer {
   void resize(size_t n) { reserve(n); size_ = n; }
   void reserve(size_t n) {
     if (n <= cap_) return;
+    if (n > SIZE_MAX / 2) throw std::bad_alloc();
     size_t cap = cap_ ? cap_ : 256;
     while (cap < n) cap *= 2;
     char* p = (char*)realloc(data_, cap);

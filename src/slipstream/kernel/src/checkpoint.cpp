@@ -321,7 +321,8 @@ class CheckpointsImpl final : public Checkpoints {
 
   bool read_exactly(int handle, uint64_t round, uint64_t offset, size_t n, Buffer& bytes) {
     int64_t size = disk_.size(handle);
-    if (size >= 0 && (uint64_t)size < offset + n) return damaged(round, "is shorter than it says");  // no memory for what is not there
+    const bool there = size < 0 || (offset <= (uint64_t)size && n <= (uint64_t)size - offset);
+    if (!there) return damaged(round, "is shorter than it says");  // no memory for what is not there
     bytes.resize(n);
     for (size_t at = 0, piece; at < n; at += piece) {
       piece = std::min(kReadBytes, n - at);

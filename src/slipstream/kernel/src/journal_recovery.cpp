@@ -97,16 +97,21 @@ class Recovery {
     return false;
   }
 
+  bool too_short(const JournalFile& file) {
+    error_ = file.path + " is shorter than its header says";
+    return false;
+  }
+
   bool read(const JournalFile& file) {
     if (in_memory_ == file.generation) return true;
     in_memory_ = 0;
+    int64_t size = disk_.size(file.handle);
+    if (size < 0) return report(file, "cannot read ", (int)size);
+    if ((uint64_t)size < kJournalHeaderBytes || file.capacity > (uint64_t)size - kJournalHeaderBytes) return too_short(file);
     bytes_.resize(file.capacity);
     ssize_t n = disk_.pread(file.handle, bytes_.data(), file.capacity, kJournalHeaderBytes);
     if (n < 0) return report(file, "cannot read ", (int)n);
-    if ((uint64_t)n < file.capacity) {
-      error_ = file.path + " is shorter than its header says";
-      return false;
-    }
+    if ((uint64_t)n < file.capacity) return too_short(file);
     in_memory_ = file.generation;
     return true;
   }
