@@ -65,7 +65,8 @@ class Store:
             return True
         injected = disk.injected
         disk.inject(0)
-        node.turn()
+        for _ in range(8):  # a job of the start that failed is noticed by a later turn
+            node.turn()
         self.judge(disk, self.judge_what_serves(node))
         return injected > 0
 
