@@ -53,9 +53,9 @@ def extension(module: str, folder: str, pyx: str) -> Extension:
     return Extension(
         module,
         # What Cython generates takes the longest, so it comes first.
-        sources=[pyx, *sorted(glob(f"{folder}/src/*.cpp"))],
+        sources=[pyx, *sorted(glob(f"{folder}/src/**/*.cpp", recursive=True))],
         depends=[
-            *glob(f"{KERNEL}/src/*.hpp"),
+            *glob(f"{KERNEL}/src/**/*.hpp", recursive=True),
             *glob(f"{folder}/*.px[id]"),
             *glob(f"{folder}/src/*.hpp"),
         ],

@@ -8,17 +8,18 @@ PYTHON ?= python3
 CCACHE := $(shell command -v ccache)
 OPTIMIZE ?= -O0
 FLAGS = -std=c++20 $(OPTIMIZE) -g1 -fPIC -fno-omit-frame-pointer -fvisibility=hidden -UNDEBUG -I$(KERNEL)/src -MMD -MP
-OBJECTS := $(patsubst $(KERNEL)/src/%.cpp,$(FOLDER)/objects/%.o,$(wildcard $(KERNEL)/src/*.cpp))
+OBJECTS := $(patsubst $(KERNEL)/src/%.cpp,$(FOLDER)/objects/%.o,$(shell find $(KERNEL)/src -name '*.cpp'))
 TARGETS := $(patsubst tests/fuzz/targets/%.cpp,$(FOLDER)/%,$(filter-out %/checksums_that_match.cpp,$(wildcard tests/fuzz/targets/*.cpp)))
 SUFFIX = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 INCLUDE = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')
 
 .PHONY: binding targets
 .SECONDARY:
-$(FOLDER)/objects $(FOLDER)/binding:
+$(FOLDER)/binding:
 	@mkdir -p $@
 
-$(FOLDER)/objects/%.o: $(KERNEL)/src/%.cpp | $(FOLDER)/objects
+$(FOLDER)/objects/%.o: $(KERNEL)/src/%.cpp
+	@mkdir -p $(@D)
 	$(CCACHE) $(CXX) $(FLAGS) $(INSTRUMENT) -c $< -o $@
 
 # The binding that Cython makes is large and no concern of ours: it is compiled plainly.

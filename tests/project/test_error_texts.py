@@ -15,7 +15,7 @@ from slipstream.protocol.errors import ERROR_TABLE
 from source_tree import PACKAGE
 
 ROW = re.compile(r"\bk(\w+)\{(\d{3}), (1\d{4}), (nullptr|\"(?:[^\"\\]|\\.)*\")\}")
-SOURCE = (PACKAGE / "kernel" / "src" / "publish_errors.hpp").read_text()
+SOURCE = (PACKAGE / "kernel" / "src" / "stream" / "publish_errors.hpp").read_text()
 ERRORS = ROW.findall(SOURCE)
 
 

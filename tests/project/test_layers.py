@@ -102,11 +102,11 @@ def test_the_compiled_kernel_is_entered_through_its_vocabulary() -> None:
 
 def test_the_kernel_includes_only_itself_and_the_system() -> None:
     folder = PACKAGE / "kernel" / "src"
-    own = {path.name for path in folder.iterdir()}
+    own = {str(path.relative_to(folder)) for path in folder.rglob("*.hpp")}
     wrong = [
         f"{shown(path)}: {name}"
         for path in source_files(".cpp", ".hpp")
-        if path.parent == folder
+        if path.is_relative_to(folder)
         for name in re.findall(r'#include "([^"]+)"', path.read_text())
         if name not in own
     ]
@@ -114,6 +114,6 @@ def test_the_kernel_includes_only_itself_and_the_system() -> None:
     python = [
         shown(path)
         for path in source_files(".cpp", ".hpp")
-        if path.parent == folder and "Python.h" in path.read_text()
+        if path.is_relative_to(folder) and "Python.h" in path.read_text()
     ]
     assert not python, f"turn() never calls Python: {python}"

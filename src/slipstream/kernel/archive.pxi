@@ -9,7 +9,7 @@ from libcpp.vector cimport vector
 from slipstream.kernel.values import BlockPiece, S2Error
 
 
-cdef extern from "s2_decoder.hpp" namespace "slipstream" nogil:
+cdef extern from "bytes/s2_decoder.hpp" namespace "slipstream" nogil:
     cdef cppclass CS2Decoder "slipstream::S2Decoder":
         void feed(string_view) except +
         string_view next() except +
@@ -18,13 +18,13 @@ cdef extern from "s2_decoder.hpp" namespace "slipstream" nogil:
         cbool began()
 
 
-cdef extern from "highwayhash.hpp" namespace "slipstream" nogil:
+cdef extern from "bytes/highwayhash.hpp" namespace "slipstream" nogil:
     cdef cppclass CHighwayHash "slipstream::HighwayHash":
         CHighwayHash(const char*)
         void update(string_view)
         uint64_t finish()
 
-cdef extern from "message_block.hpp" namespace "slipstream" nogil:
+cdef extern from "archive/message_block.hpp" namespace "slipstream" nogil:
     cdef cppclass CBlockPiece "slipstream::BlockPiece":
         size_t consumed
         uint64_t last_seq

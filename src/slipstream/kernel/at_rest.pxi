@@ -12,11 +12,11 @@ import cramjam as _cramjam
 from slipstream.kernel.values import StoreCipher
 
 
-cdef extern from "framed_file.hpp" namespace "slipstream" nogil:
+cdef extern from "store/framed_file.hpp" namespace "slipstream" nogil:
     ctypedef size_t (*Compressor)(const char* source, size_t n, char* to, size_t room)
     void set_compressor(Compressor)
 
-cdef extern from "cipher.hpp" namespace "slipstream" nogil:
+cdef extern from "disk/cipher.hpp" namespace "slipstream" nogil:
     cdef cppclass CStoreKey "slipstream::StoreKey":
         uint32_t number
         string bytes
@@ -25,7 +25,7 @@ cdef extern from "cipher.hpp" namespace "slipstream" nogil:
 
 cdef extern from *:
     """
-    #include "cipher.hpp"
+    #include "disk/cipher.hpp"
     namespace slipstream {
     static CipherFunctions found_ciphers;
     static void found_cipher(int kind, uintptr_t encrypt, uintptr_t decrypt) {

@@ -8,12 +8,12 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 
-cdef extern from "bytes.hpp" namespace "slipstream" nogil:
+cdef extern from "bytes/bytes.hpp" namespace "slipstream" nogil:
     cdef cppclass CBuffer "slipstream::Buffer":
         string_view view()
 
 
-cdef extern from "consumer.hpp" namespace "slipstream" nogil:
+cdef extern from "consumer/consumer.hpp" namespace "slipstream" nogil:
     cdef cppclass CDelivery "slipstream::Consumer::Progress::Delivery":
         uint64_t stream_seq, consumer_seq
         int64_t sent_ns
@@ -26,7 +26,7 @@ cdef extern from "consumer.hpp" namespace "slipstream" nogil:
         vector[uint64_t] exceeded
 
 
-cdef extern from "stream_restore.hpp" namespace "slipstream" nogil:
+cdef extern from "stream/backup/stream_restore.hpp" namespace "slipstream" nogil:
     cdef cppclass CRestoreLimits "slipstream::RestoreLimits":
         uint64_t payload_bytes_max
         int64_t message_bytes_max

@@ -6,8 +6,8 @@ from libcpp.string_view cimport string_view
 
 cdef extern from *:
     """
-    #include "counters.hpp"
-    #include "decimal.hpp"
+    #include "stream/counters.hpp"
+    #include "bytes/decimal.hpp"
     namespace slipstream {
     inline bool add_decimals(std::string_view a, std::string_view b, bool subtract, std::string& out) {
       Decimal x, y;

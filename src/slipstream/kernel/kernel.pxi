@@ -3,7 +3,7 @@
 
 cdef extern from *:
     """
-    #include "jetstream.hpp"
+    #include "jetstream/jetstream.hpp"
     namespace slipstream {
     using UnlockCall = bool (*)(void*, Disk*, KeyRing*, std::string*);
     static void call_to_unlock(OpenOptions& options, UnlockCall call, void* context) {

@@ -4,7 +4,7 @@ from libcpp cimport bool as cbool
 from libcpp.string_view cimport string_view
 
 
-cdef extern from "protocol_parser.hpp" namespace "slipstream" nogil:
+cdef extern from "turn/protocol_parser.hpp" namespace "slipstream" nogil:
     cdef cppclass CCommand "slipstream::Command":
         uint8_t verb
         string_view subject, reply, queue, sid, text, header, body

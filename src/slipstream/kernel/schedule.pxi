@@ -6,7 +6,7 @@ from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 
 
-cdef extern from "schedule.hpp" namespace "slipstream" nogil:
+cdef extern from "stream/schedules/schedule.hpp" namespace "slipstream" nogil:
     cpdef enum class ScheduleFault "slipstream::ScheduleFault"(uint8_t):
         none
         pattern

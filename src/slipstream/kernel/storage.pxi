@@ -12,11 +12,11 @@ from libcpp.utility cimport move
 from libcpp.vector cimport vector
 
 
-cdef extern from "bytes.hpp" namespace "slipstream" nogil:
+cdef extern from "bytes/bytes.hpp" namespace "slipstream" nogil:
     uint32_t c_crc32c "slipstream::crc32c"(uint32_t crc, const void* data, size_t n)
 
 
-cdef extern from "disk.hpp" namespace "slipstream" nogil:
+cdef extern from "disk/disk.hpp" namespace "slipstream" nogil:
     cdef cppclass CDisk "slipstream::Disk":
         int open(const string& path, int mode)
         int close(int handle)
@@ -37,7 +37,7 @@ cdef extern from "disk.hpp" namespace "slipstream" nogil:
     CDisk* new_real_disk(const string& root)
 
 
-cdef extern from "sim_disk.hpp" namespace "slipstream" nogil:
+cdef extern from "disk/sim_disk.hpp" namespace "slipstream" nogil:
     cpdef enum class Loss(uint8_t):
         none
         all
@@ -63,8 +63,8 @@ cdef extern from "sim_disk.hpp" namespace "slipstream" nogil:
 cdef extern from *:
     """
     #include <sys/eventfd.h>
-    #include "checkpoint.hpp"
-    #include "journal.hpp"
+    #include "log/checkpoint.hpp"
+    #include "log/journal.hpp"
     namespace slipstream {
     // Records copied out of a callback, so that Python sees them after the call.
     struct RecordCopy { uint64_t group, term, index, end; uint8_t kind; std::string payload; };
@@ -111,7 +111,7 @@ cdef extern from *:
     """
 
 
-cdef extern from "journal.hpp" namespace "slipstream" nogil:
+cdef extern from "log/journal.hpp" namespace "slipstream" nogil:
     cdef cppclass string_view:
         string_view(const char* data, size_t n)
 
@@ -160,7 +160,7 @@ cdef extern from "journal.hpp" namespace "slipstream" nogil:
                          uint64_t in_flight_max, string_view payload, cbool durable)
 
 
-cdef extern from "checkpoint.hpp" namespace "slipstream" nogil:
+cdef extern from "log/checkpoint.hpp" namespace "slipstream" nogil:
     cdef cppclass SnapshotCopy "slipstream::SnapshotCopy":
         uint64_t group, applied
         string payload

@@ -3,7 +3,7 @@ cimport cython
 from libcpp.string_view cimport string_view as bytes_view
 
 
-cdef extern from "message_store.hpp" namespace "slipstream" nogil:
+cdef extern from "store/message_store.hpp" namespace "slipstream" nogil:
     cdef cppclass CBuffer "slipstream::Buffer":
         bytes_view view()
         void clear()
@@ -86,8 +86,8 @@ cdef extern from *:
     #include <time.h>
     #include <condition_variable>
     #include <mutex>
-    #include "message_store.hpp"
-    #include "sim_disk.hpp"
+    #include "store/message_store.hpp"
+    #include "disk/sim_disk.hpp"
     namespace slipstream {
     // Lets a Python thread wait for the I/O pool.
     class PoolWaker {

@@ -6,7 +6,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 
-cdef extern from "subject_listing.hpp" namespace "slipstream" nogil:
+cdef extern from "message/subject_listing.hpp" namespace "slipstream" nogil:
     cdef cppclass SubjectRow:
         string subject
         uint64_t count

@@ -8,7 +8,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 
-cdef extern from "subjects.hpp" namespace "slipstream" nogil:
+cdef extern from "message/subjects.hpp" namespace "slipstream" nogil:
     cbool c_valid_subject "slipstream::valid_subject"(string_view)
     cbool c_valid_literal "slipstream::valid_literal"(string_view)
     cbool c_has_wildcard "slipstream::has_wildcard"(string_view)
@@ -32,7 +32,7 @@ cdef extern from "subjects.hpp" namespace "slipstream" nogil:
 
 cdef extern from *:
     """
-    #include "subject_transform.hpp"
+    #include "message/subject_transform.hpp"
     namespace slipstream {
     inline bool transform_with(const SubjectTransform& t, std::string_view subject, uint32_t drawn, std::string& out) {
       return t.transform(subject, [drawn] { return drawn; }, out);

@@ -1,7 +1,7 @@
 # The kernel's small tables by themselves, for tests: deliveries that wait for an acknowledgement, message ids in their window,
 # and the hashes.
 
-cdef extern from "pending_table.hpp" namespace "slipstream":
+cdef extern from "consumer/pending_table.hpp" namespace "slipstream":
     cdef cppclass CPendingDelivery "slipstream::PendingDelivery":
         uint64_t stream_seq, consumer_seq
         int64_t sent_ns, deadline_ns
@@ -21,7 +21,7 @@ cdef extern from "pending_table.hpp" namespace "slipstream":
         void clear()
         size_t redelivered()
 
-cdef extern from "dedupe.hpp" namespace "slipstream":
+cdef extern from "stream/dedupe.hpp" namespace "slipstream":
     cdef enum class CIdsFormat "slipstream::DedupeWindow::Format"(uint8_t):
         quick_hashes
         stored_hashes
@@ -37,7 +37,7 @@ cdef extern from "dedupe.hpp" namespace "slipstream":
         cbool load(CReader&, CIdsFormat)
 
 
-cdef extern from "siphash.hpp" namespace "slipstream":
+cdef extern from "bytes/siphash.hpp" namespace "slipstream":
     cdef struct CHashKey "slipstream::HashKey":
         uint64_t a, b
     cdef struct CHash128 "slipstream::Hash128":

@@ -1,18 +1,18 @@
 # What `slipstream verify` needs: a disk that keeps changes to itself, and reading a stream back.
 
-cdef extern from "overlay_disk.hpp" namespace "slipstream" nogil:
+cdef extern from "disk/overlay_disk.hpp" namespace "slipstream" nogil:
     cdef cppclass COverlayDisk "slipstream::OverlayDisk"(CDisk):
         @staticmethod
         unique_ptr[COverlayDisk] create(CDisk& base)
         vector[string] changed() const
 
-cdef extern from "store_verify.hpp" namespace "slipstream" nogil:
+cdef extern from "jetstream/verify.hpp" namespace "slipstream" nogil:
     cdef cppclass CReadBack "slipstream::ReadBack":
         uint64_t read
         vector[uint64_t] damaged
     CReadBack c_read_back "slipstream::read_back"(CKernel&, uint64_t stream, uint64_t limit) except +
 
-cdef extern from "journal_salvage.hpp" namespace "slipstream" nogil:
+cdef extern from "log/journal_salvage.hpp" namespace "slipstream" nogil:
     cdef cppclass SalvagedRecord:
         uint64_t group, term, index
         uint8_t kind

@@ -1,9 +1,9 @@
 // Archives of streams: records, S2 around them, blocks of older servers. Nothing of them is believed.
-#include "archive_record.hpp"
+#include "archive/archive_record.hpp"
+#include "archive/message_block.hpp"
+#include "bytes/s2_decoder.hpp"
 #include "bytes_of.hpp"
-#include "message_block.hpp"
-#include "s2_decoder.hpp"
-#include "stream_restore.hpp"
+#include "stream/backup/stream_restore.hpp"
 
 using namespace slipstream;
 

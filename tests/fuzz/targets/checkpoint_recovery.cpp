@@ -1,6 +1,6 @@
 // Checkpoints whose files were changed, with checksums that always match: loading refuses them or reads them.
 #include "bytes_of.hpp"
-#include "checkpoint.hpp"
+#include "log/checkpoint.hpp"
 #include "placed_files.hpp"
 
 using namespace slipstream;

@@ -1,5 +1,5 @@
 // In the place of crc32c.cpp: every checksum is 0, so that an input gets behind it.
-#include "bytes.hpp"
+#include "bytes/bytes.hpp"
 
 namespace slipstream {
 

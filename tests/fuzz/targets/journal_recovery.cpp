@@ -1,6 +1,6 @@
 // A journal whose files were changed, with checksums that always match: recovery refuses it or goes on behind what it read.
 #include "bytes_of.hpp"
-#include "journal.hpp"
+#include "log/journal.hpp"
 #include "placed_files.hpp"
 
 using namespace slipstream;

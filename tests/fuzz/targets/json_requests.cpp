@@ -1,9 +1,9 @@
 // The kernel's JSON reader through what reads with it: direct gets, pull requests, delays; and the texts of times and durations.
+#include "bytes/json_reader.hpp"
 #include "bytes_of.hpp"
-#include "get_request.hpp"
-#include "json_reader.hpp"
-#include "pull_request.hpp"
-#include "rfc3339.hpp"
+#include "clock/rfc3339.hpp"
+#include "consumer/pull_request.hpp"
+#include "message/get_request.hpp"
 
 using namespace slipstream;
 

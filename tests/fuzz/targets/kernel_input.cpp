@@ -1,8 +1,8 @@
 // Whatever clients send to a kernel with streams and consumers: publishes with headers, pulls, acknowledgements, direct gets. Every
 // store holds its invariants afterwards, nothing has failed, and the disk can be opened again.
 #include "bytes_of.hpp"
-#include "protocol_parser.hpp"
 #include "small_store.hpp"
+#include "turn/protocol_parser.hpp"
 
 using namespace slipstream;
 

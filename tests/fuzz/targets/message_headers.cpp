@@ -1,10 +1,10 @@
 // Blocks of headers: what is found in them, and what is made of them.
-#include "message_headers.hpp"
+#include "message/message_headers.hpp"
 
+#include "bytes/decimal.hpp"
 #include "bytes_of.hpp"
-#include "counters.hpp"
-#include "decimal.hpp"
-#include "header_block.hpp"
+#include "message/header_block.hpp"
+#include "stream/counters.hpp"
 
 using namespace slipstream;
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bytes_of.hpp"
-#include "sim_disk.hpp"
+#include "disk/sim_disk.hpp"
 
 inline void place(slipstream::Disk& disk, const std::string& path, std::string_view bytes) {
   int handle = disk.open(path, slipstream::kOpenWrite | slipstream::kOpenCreate | slipstream::kOpenTruncate);

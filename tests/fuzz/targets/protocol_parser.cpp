@@ -1,5 +1,5 @@
 // The protocol parser: however bytes are cut, the same commands come out, and it never reads beyond them.
-#include "protocol_parser.hpp"
+#include "turn/protocol_parser.hpp"
 
 #include <string>
 

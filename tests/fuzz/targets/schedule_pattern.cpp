@@ -2,7 +2,7 @@
 #include <memory>
 
 #include "bytes_of.hpp"
-#include "schedule.hpp"
+#include "stream/schedules/schedule.hpp"
 
 using namespace slipstream;
 

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "bytes_of.hpp"
-#include "kernel_calls.hpp"
-#include "sim_disk.hpp"
+#include "disk/sim_disk.hpp"
+#include "turn/binding_calls.hpp"
 
 struct SmallStore {
   std::unique_ptr<slipstream::Kernel> kernel;

@@ -1,8 +1,8 @@
 // A whole store whose files were changed: it opens and serves what is whole, or refuses with a reason.
 #include "bytes_of.hpp"
+#include "jetstream/verify.hpp"
 #include "placed_files.hpp"
 #include "small_store.hpp"
-#include "store_verify.hpp"
 
 using namespace slipstream;
 

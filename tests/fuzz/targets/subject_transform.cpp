@@ -1,8 +1,8 @@
 // Subjects and their transforms: validity, matching, and what a compiled transform makes of a subject.
-#include "subject_transform.hpp"
+#include "message/subject_transform.hpp"
 
 #include "bytes_of.hpp"
-#include "subjects.hpp"
+#include "message/subjects.hpp"
 
 using namespace slipstream;
 

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "bytes.hpp"
+#include "bytes/bytes.hpp"
 
 namespace slipstream::load {
 

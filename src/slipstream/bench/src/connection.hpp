@@ -3,7 +3,7 @@
 #pragma once
 #include <string>
 
-#include "bytes.hpp"
+#include "bytes/bytes.hpp"
 #include "client_frames.hpp"
 
 namespace slipstream::load {

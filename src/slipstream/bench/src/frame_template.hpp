@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "bytes.hpp"
+#include "bytes/bytes.hpp"
 
 namespace slipstream::load {
 
