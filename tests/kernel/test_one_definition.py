@@ -22,7 +22,7 @@ UNNAMED = re.compile(r"^namespace \{$.*?^\}  // namespace$", re.MULTILINE | re.D
 
 def test_type_names_are_unique() -> None:
     counts: Counter[str] = Counter()
-    for path in sorted([*SOURCES.glob("*.hpp"), *SOURCES.glob("*.cpp")]):
+    for path in sorted([*SOURCES.rglob("*.hpp"), *SOURCES.rglob("*.cpp")]):
         counts.update(DEFINITION.findall(UNNAMED.sub("", path.read_text())))
     assert counts["Stream"] == 1, "the pattern finds definitions"
     assert [name for name, n in counts.items() if n > 1] == []

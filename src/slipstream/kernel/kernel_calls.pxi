@@ -64,7 +64,7 @@ cdef extern from "log/specs.hpp" namespace "slipstream" nogil:
         vector[string] priority_groups
 
 
-cdef extern from "turn/binding_calls.hpp" namespace "slipstream" nogil:
+cdef extern from "binding/kernel_calls.hpp" namespace "slipstream" nogil:
     cdef cppclass KernelLimits:
         int64_t max_payload, max_control_line, max_pending, max_connections, max_subscriptions, ping_interval_ns, ping_max
         int64_t write_deadline_ns, auth_timeout_ns, api_level, traced_payload_max
@@ -216,7 +216,7 @@ cdef extern from "turn/binding_calls.hpp" namespace "slipstream" nogil:
         next
 
 
-cdef extern from "turn/binding_calls.hpp" namespace "slipstream::KernelCalls" nogil:
+cdef extern from "binding/kernel_calls.hpp" namespace "slipstream::KernelCalls" nogil:
     vector[ConnectionRow] kc_connections "slipstream::KernelCalls::connections"(CKernel&)
     int64_t kc_rtt_ns "slipstream::KernelCalls::rtt_ns"(CKernel&, uint64_t)
     vector[SubscriptionRow] kc_subscriptions "slipstream::KernelCalls::subscriptions"(CKernel&, uint64_t)

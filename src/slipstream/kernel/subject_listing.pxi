@@ -1,4 +1,4 @@
-# The subjects of a stream, listed in steps (src/subject_listing.hpp). Part of _kernel.pyx.
+# The subjects of a stream, listed in steps (src/binding/subject_listing.hpp). Part of _kernel.pyx.
 from libc.stdint cimport uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
@@ -6,7 +6,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 
-cdef extern from "message/subject_listing.hpp" namespace "slipstream" nogil:
+cdef extern from "binding/subject_listing.hpp" namespace "slipstream" nogil:
     cdef cppclass SubjectRow:
         string subject
         uint64_t count

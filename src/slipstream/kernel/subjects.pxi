@@ -8,7 +8,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 
-cdef extern from "message/subjects.hpp" namespace "slipstream" nogil:
+cdef extern from "turn/subject_trie.hpp" namespace "slipstream" nogil:
     cbool c_valid_subject "slipstream::valid_subject"(string_view)
     cbool c_valid_literal "slipstream::valid_literal"(string_view)
     cbool c_has_wildcard "slipstream::has_wildcard"(string_view)

@@ -6,7 +6,7 @@ cdef extern from "disk/overlay_disk.hpp" namespace "slipstream" nogil:
         unique_ptr[COverlayDisk] create(CDisk& base)
         vector[string] changed() const
 
-cdef extern from "jetstream/verify.hpp" namespace "slipstream" nogil:
+cdef extern from "binding/verify.hpp" namespace "slipstream" nogil:
     cdef cppclass CReadBack "slipstream::ReadBack":
         uint64_t read
         vector[uint64_t] damaged

@@ -5,7 +5,7 @@
 
 #include "bytes_of.hpp"
 #include "disk/sim_disk.hpp"
-#include "turn/binding_calls.hpp"
+#include "binding/kernel_calls.hpp"
 
 struct SmallStore {
   std::unique_ptr<slipstream::Kernel> kernel;

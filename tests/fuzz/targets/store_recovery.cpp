@@ -1,6 +1,6 @@
 // A whole store whose files were changed: it opens and serves what is whole, or refuses with a reason.
 #include "bytes_of.hpp"
-#include "jetstream/verify.hpp"
+#include "binding/verify.hpp"
 #include "placed_files.hpp"
 #include "small_store.hpp"
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "message/subjects.hpp"
+#include "turn/subject_trie.hpp"
 #include "store/message_store.hpp"
 
 namespace slipstream {

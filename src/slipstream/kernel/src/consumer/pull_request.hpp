@@ -5,7 +5,7 @@
 
 #include "bytes/bytes.hpp"
 #include "bytes/saturating.hpp"
-#include "message/subjects.hpp"
+#include "turn/subject_trie.hpp"
 
 namespace slipstream {
 

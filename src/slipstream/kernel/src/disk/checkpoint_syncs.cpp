@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "disk/disk_trouble.hpp"
-#include "store/segment.hpp"
+#include "disk/write_progress.hpp"
 
 namespace slipstream {
 namespace {

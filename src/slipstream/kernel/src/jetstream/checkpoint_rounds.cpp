@@ -34,12 +34,12 @@ class SlicePause {
   SlicePause(bool at_once, bool by_clock) : at_once_(at_once), by_clock_(by_clock) {}
   bool operator()() {
     if (at_once_) return false;
-    return by_clock_ ? Kernel::clock().monotonic_ns - began_ns_ > kSerializeNs : ++slices_ > kSlicesUnthreaded;
+    return by_clock_ ? read_clocks().monotonic_ns - began_ns_ > kSerializeNs : ++slices_ > kSlicesUnthreaded;
   }
 
  private:
   const bool at_once_, by_clock_;
-  const int64_t began_ns_ = Kernel::clock().monotonic_ns;
+  const int64_t began_ns_ = read_clocks().monotonic_ns;
   int slices_ = 0;
 };
 

@@ -255,9 +255,9 @@ void JetStream::apply_committed() {
     Group& g = *active_[i];
     // Behind an entry that could not be applied nothing is: recovery will apply them all, in order.
     while (!spent && (failed_.empty() || !g.logged) && !g.offline && !g.inflight.empty() && entry_committed(g.inflight.front())) {
-      if (limited && !end_ns) end_ns = Kernel::clock().monotonic_ns + kApplyNs;
+      if (limited && !end_ns) end_ns = read_clocks().monotonic_ns + kApplyNs;
       if (!apply_first(g)) break;
-      spent = limited && Kernel::clock().monotonic_ns >= end_ns;
+      spent = limited && read_clocks().monotonic_ns >= end_ns;
     }
   }
   if (spent) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "turn/kernel.hpp"
+#include "clock/time.hpp"
 
 namespace slipstream {
 namespace {
@@ -18,13 +18,13 @@ void WorkShare::begin(bool by_clock, int64_t ns) {
   by_clock_ = by_clock;
   done_ = 0;
   look_at_ = by_clock ? kLookEvery : kOperationsUnthreaded;
-  if (by_clock) end_ns_ = Kernel::clock().monotonic_ns + ns;
+  if (by_clock) end_ns_ = read_clocks().monotonic_ns + ns;
 }
 
 bool WorkShare::look() {
   if (!by_clock_) return true;
   look_at_ = done_ + kLookEvery;
-  return Kernel::clock().monotonic_ns >= end_ns_;
+  return read_clocks().monotonic_ns >= end_ns_;
 }
 
 Work sort_in_slices(std::vector<uint64_t>& values, WorkShare& share) {

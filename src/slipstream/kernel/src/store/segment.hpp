@@ -8,7 +8,6 @@
 // chunks stay readable in memory after they were written, of a memory stream all do. Who writes, evicts and
 // reads files is the store.
 #pragma once
-#include <atomic>
 #include <cassert>
 #include <cstdint>
 #include <memory>
@@ -17,6 +16,7 @@
 #include "bytes/bytes.hpp"
 #include "bytes/large_memory.hpp"
 #include "disk/handle_cache.hpp"
+#include "disk/write_progress.hpp"
 #include "store/framed_file.hpp"
 #include "store/message_store.hpp"
 
@@ -77,17 +77,6 @@ struct ChunkMemory {
 struct Chunk {
   uint32_t start, size, capacity;  // offset of the first byte, bytes used, bytes there
   std::shared_ptr<ChunkMemory> memory;
-};
-
-// What write jobs have done to a segment's file; the I/O thread tells the kernel's thread.
-struct WriteProgress {
-  std::atomic<uint32_t> written{0};  // from the file's start, without a gap
-  std::atomic<int> error{0};         // -errno of the first job that failed since the kernel's thread looked
-  std::atomic<uint32_t> jobs{0};     // that may be reading the segment's chunks
-  void advance(uint32_t to) {
-    uint32_t now = written.load();
-    while (now < to && !written.compare_exchange_weak(now, to)) {}
-  }
 };
 
 class Segment {

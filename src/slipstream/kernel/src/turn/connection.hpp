@@ -6,7 +6,7 @@
 
 #include "bytes/bytes.hpp"
 #include "clock/timers.hpp"
-#include "message/subjects.hpp"
+#include "turn/subject_trie.hpp"
 
 namespace slipstream {
 

@@ -14,7 +14,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "jetstream/jetstream.hpp"
@@ -65,7 +64,7 @@ Kernel::Kernel(const KernelLimits& l, uint64_t seed) : limits(l), random_state_(
   spare_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   shared_in_.resize(kReadBytes);
   account("$G");
-  now = clock();
+  now = read_clocks();
 }
 
 Kernel::~Kernel() {
@@ -74,13 +73,6 @@ Kernel::~Kernel() {
   ::close(epoll_);
   ::close(wake_fd_);
   if (spare_fd_ >= 0) ::close(spare_fd_);
-}
-
-Time Kernel::clock() {
-  timespec a, b;
-  clock_gettime(CLOCK_REALTIME, &a);
-  clock_gettime(CLOCK_MONOTONIC, &b);
-  return {a.tv_sec * 1'000'000'000ll + a.tv_nsec, b.tv_sec * 1'000'000'000ll + b.tv_nsec};
 }
 
 uint64_t Kernel::random() {
@@ -123,7 +115,7 @@ void Kernel::thread_main() {
     int64_t wait_ns;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      wait_ns = !resume_.empty() || !leavers_.empty() || (jetstream && jetstream->busy()) ? 0 : timers.next_ns() - clock().monotonic_ns;
+      wait_ns = !resume_.empty() || !leavers_.empty() || (jetstream && jetstream->busy()) ? 0 : timers.next_ns() - read_clocks().monotonic_ns;
     }
     int timeout_ms = wait_ns <= 0 ? 0 : wait_ns > 1'000'000'000 ? 1000 : (int)((wait_ns + 999'999) / 1'000'000);
     epoll_event events[256];
@@ -132,7 +124,7 @@ void Kernel::thread_main() {
     let_callers_in();
     std::lock_guard<std::mutex> lock(mutex_);
     ready_ = events;
-    process(clock(), n);
+    process(read_clocks(), n);
   }
 }
 
@@ -144,9 +136,9 @@ void Kernel::let_callers_in() {
     for (int i = 0; i < 1000 && waiters_.load() > 0 && entered_.load() == entered; i++) std::this_thread::yield();
     return;
   }
-  int64_t at_ns = clock().monotonic_ns;
+  int64_t at_ns = read_clocks().monotonic_ns;
   const int64_t end_ns = at_ns + std::min(last_turn_ns_ / kCallersShare, kCallersNsMax);
-  for (int64_t quiet_since_ns = at_ns; at_ns < end_ns && at_ns - quiet_since_ns < kCallersPauseNs; at_ns = clock().monotonic_ns) {
+  for (int64_t quiet_since_ns = at_ns; at_ns < end_ns && at_ns - quiet_since_ns < kCallersPauseNs; at_ns = read_clocks().monotonic_ns) {
     if (waiters_.load() > 0 || entered_.load() != entered) quiet_since_ns = at_ns;
     entered = entered_.load();
     std::this_thread::yield();
@@ -166,7 +158,7 @@ int Kernel::turn(Time t, int timeout_ms) {
 int Kernel::process(Time t, int n) {
   auto* events = (epoll_event*)ready_;
   now = t;
-  int64_t began = clock().monotonic_ns;
+  int64_t began = read_clocks().monotonic_ns;
   turn_out_msgs_ = counters_.out_msgs;
   const int64_t time_ns = jetstream && jetstream->behind() ? kTurnNs / 10 : kTurnNs;
   share_ns_ = std::max(time_ns / std::max<int64_t>(sharing_, 1), kShareLeastNs);
@@ -194,7 +186,7 @@ int Kernel::process(Time t, int n) {
   remove_leaving();
   if (jetstream) jetstream->end_of_turn();
   end_turn();
-  uint64_t took = (uint64_t)(clock().monotonic_ns - began);
+  uint64_t took = (uint64_t)(read_clocks().monotonic_ns - began);
   counters_.turns++;
   counters_.turn_ns_total += took;
   if (took > counters_.turn_ns_max) counters_.turn_ns_max = took;
@@ -204,10 +196,10 @@ int Kernel::process(Time t, int n) {
 
 // As many as there is time for; the others are the first ones of the next turn.
 void Kernel::resume_all(const std::vector<Connection*>& connections, int64_t time_ns) {
-  const int64_t end_ns = by_clock_ && !connections.empty() ? clock().monotonic_ns + time_ns : INT64_MAX;
+  const int64_t end_ns = by_clock_ && !connections.empty() ? read_clocks().monotonic_ns + time_ns : INT64_MAX;
   size_t i = 0;
   for (; i < connections.size(); i++) {
-    if (i && by_clock_ && clock().monotonic_ns >= end_ns) break;
+    if (i && by_clock_ && read_clocks().monotonic_ns >= end_ns) break;
     Connection& c = *connections[i];
     c.resume = false;
     if (c.gone() || c.doomed || c.unread()) continue;

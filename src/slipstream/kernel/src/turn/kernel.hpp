@@ -19,12 +19,13 @@
 #include <vector>
 
 #include "bytes/saturating.hpp"
+#include "clock/time.hpp"
 #include "clock/timers.hpp"
-#include "message/subjects.hpp"
 #include "turn/connection.hpp"
 #include "turn/eager_wait.hpp"
 #include "turn/fair_requests.hpp"
 #include "turn/protocol_parser.hpp"
+#include "turn/subject_trie.hpp"
 
 namespace slipstream {
 
@@ -90,11 +91,6 @@ struct KernelCounters {
   uint64_t total_connections = 0, in_msgs = 0, in_bytes = 0, out_msgs = 0, out_bytes = 0, slow_consumers = 0,
            stale_connections = 0, stalls = 0, turns = 0, turn_ns_max = 0, turn_ns_total = 0, requests_dropped = 0,
            advisories_dropped = 0;
-};
-
-struct Time {
-  int64_t wall_ns = 0;       // unix; stamps messages
-  int64_t monotonic_ns = 0;  // runs timers
 };
 
 class Kernel {
@@ -175,10 +171,9 @@ class Kernel {
   const std::string& domain() const { return domain_; }
   string_view domain_token() const { return domain_.empty() ? string_view("_") : domain_; }  // in subjects of acknowledgements
 
-  static Time clock();
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
   bool has_thread() const { return thread_.joinable(); }
-  void look_at_clock() { if (thread_.joinable() || now.wall_ns == 0) now = clock(); }
+  void look_at_clock() { if (thread_.joinable() || now.wall_ns == 0) now = read_clocks(); }
 
  private:
   friend class Guard;

@@ -101,14 +101,14 @@ void Kernel::begin_share() {
   commands_to_look_ = std::max(commands_to_look_, 1u);
   if (!by_clock_) return;
   sharing_++;
-  looked_ns_ = clock().monotonic_ns;
+  looked_ns_ = read_clocks().monotonic_ns;
   share_end_ns_ = looked_ns_ + share_ns_;
 }
 
 bool Kernel::share_spent() {
   commands_to_look_ = kCommandsPerLook;
   if (!by_clock_) return false;
-  int64_t at_ns = clock().monotonic_ns;
+  int64_t at_ns = read_clocks().monotonic_ns;
   if (at_ns - looked_ns_ > kSlowCommandsNs) commands_to_look_ = 1;
   looked_ns_ = at_ns;
   return at_ns >= share_end_ns_;

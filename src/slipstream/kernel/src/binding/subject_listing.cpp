@@ -1,4 +1,4 @@
-#include "message/subject_listing.hpp"
+#include "binding/subject_listing.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,6 @@
-#include "jetstream/verify.hpp"
+#include "binding/verify.hpp"
+
+#include "jetstream/jetstream.hpp"
 
 namespace slipstream {
 

@@ -1,10 +1,11 @@
 // Reading a whole stream back, for `slipstream verify`.
 #pragma once
+#include <cstdint>
 #include <vector>
 
-#include "turn/binding_calls.hpp"
-
 namespace slipstream {
+
+class Kernel;
 
 struct ReadBack {
   uint64_t read = 0;
