@@ -1,7 +1,8 @@
 """Goal: arrows point down only, and what decides stays free of the world (see ARCHITECTURE.md).
 
 Method: every import statement of the package is read with `ast`, those inside functions and under
-TYPE_CHECKING too, and held against the two tables below. C++ includes may not leave the kernel.
+TYPE_CHECKING too, and held against the tables below. So is every #include of the kernel, which may
+not leave it, and whose headers form no circle.
 """
 
 from __future__ import annotations
@@ -26,6 +27,24 @@ LAYERS = (
     {"version"},
 )
 HEIGHT = {package: -depth for depth, layer in enumerate(LAYERS) for package in layer}
+
+# The rooms of the kernel, as folders of its sources: one may include those that stand further down,
+# and those beside it. Streams and consumers know each other.
+ROOMS = (
+    {"binding"},
+    {"jetstream"},
+    {"stream", "consumer"},
+    {"turn"},
+    {"log"},
+    {"store"},
+    {"disk"},
+    {"archive"},
+    {"message"},
+    {"clock"},
+    {"bytes"},
+)
+FLOOR = {room: -depth for depth, floor in enumerate(ROOMS) for room in floor}
+KERNEL = PACKAGE / "kernel" / "src"
 
 # Inputs and `now` come in, outputs go out: nothing that waits, measures, draws or talks.
 SANS_IO = ("jetstream", "protocol")
@@ -100,20 +119,79 @@ def test_the_compiled_kernel_is_entered_through_its_vocabulary() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_kernel_includes_only_itself_and_the_system() -> None:
-    folder = PACKAGE / "kernel" / "src"
-    own = {str(path.relative_to(folder)) for path in folder.rglob("*.hpp")}
-    wrong = [
-        f"{shown(path)}: {name}"
+def kernel_includes() -> dict[str, list[str]]:
+    """What each source of the kernel includes of the kernel, both as paths below its folder."""
+    return {
+        str(path.relative_to(KERNEL)): re.findall(r'^#include "([^"]+)"', path.read_text(), re.M)
         for path in source_files(".cpp", ".hpp")
-        if path.is_relative_to(folder)
-        for name in re.findall(r'#include "([^"]+)"', path.read_text())
-        if name not in own
+        if path.is_relative_to(KERNEL)
+    }
+
+
+def room_of(source: str) -> str:
+    return source.split("/")[0]
+
+
+def upward(includes: dict[str, list[str]]) -> list[str]:
+    return [
+        f"{source} includes {name}"
+        for source, names in includes.items()
+        for name in names
+        if FLOOR[room_of(name)] > FLOOR[room_of(source)]
+    ]
+
+
+def circle_of_headers(includes: dict[str, list[str]]) -> list[str]:
+    """A circle, from a header back to itself; empty when there is none."""
+    finished: set[str] = set()
+
+    def search(header: str, way: list[str]) -> list[str]:
+        if header in way:
+            return [*way[way.index(header) :], header]
+        if header in finished:
+            return []
+        for name in includes.get(header, []):
+            if found := search(name, [*way, header]):
+                return found
+        finished.add(header)
+        return []
+
+    for header in includes:
+        if found := search(header, []):
+            return found
+    return []
+
+
+def test_every_room_of_the_kernel_has_its_floor() -> None:
+    assert {room_of(source) for source in kernel_includes()} == set(FLOOR)
+
+
+def test_the_kernels_arrows_point_down() -> None:
+    assert not (wrong := upward(kernel_includes())), "\n".join(wrong)
+
+
+def test_the_kernels_headers_form_no_circle() -> None:
+    assert not (circle := circle_of_headers(kernel_includes())), " -> ".join(circle)
+
+
+def test_upward_arrows_and_circles_are_found() -> None:
+    planted = {
+        "log/group.hpp": ["bytes/bytes.hpp", "turn/kernel.hpp"],
+        "turn/kernel.hpp": ["log/group.hpp"],
+        "consumer/consumer.cpp": ["stream/stream.hpp"],
+    }
+    assert upward(planted) == ["log/group.hpp includes turn/kernel.hpp"]
+    assert circle_of_headers(planted) == ["log/group.hpp", "turn/kernel.hpp", "log/group.hpp"]
+
+
+def test_the_kernel_includes_only_itself_and_the_system() -> None:
+    includes = kernel_includes()
+    wrong = [
+        f"{source}: {name}"
+        for source, names in includes.items()
+        for name in names
+        if name not in includes
     ]
     assert not wrong, "\n".join(wrong)
-    python = [
-        shown(path)
-        for path in source_files(".cpp", ".hpp")
-        if path.is_relative_to(folder) and "Python.h" in path.read_text()
-    ]
+    python = [source for source in includes if "Python.h" in (KERNEL / source).read_text()]
     assert not python, f"turn() never calls Python: {python}"

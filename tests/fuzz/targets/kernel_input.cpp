@@ -40,15 +40,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       }
     }
     for (int i = 0; i < 4; i++) store.turn(100'000'000);
-    expect(!store.kernel->jetstream->failed());
+    expect(!JetStream::of(*store.kernel)->failed());
     store.check();
-    for (auto& [id, stream] : store.kernel->jetstream->streams())
+    for (auto& [id, stream] : JetStream::of(*store.kernel)->streams())
       if (!stream->spec.memory) stored += stream->store->messages();
   }
   SmallStore again(*disk);
   expect(again.error.empty());
   uint64_t found = 0;
-  for (auto& [id, stream] : again.kernel->jetstream->streams())
+  for (auto& [id, stream] : JetStream::of(*again.kernel)->streams())
     if (!stream->spec.memory) found += stream->store->messages();
   expect(found == stored);
   again.check();

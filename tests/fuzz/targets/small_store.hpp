@@ -28,7 +28,7 @@ struct SmallStore {
   }
 
   ~SmallStore() {
-    if (kernel->jetstream) kernel->jetstream->stop();
+    if (kernel->backend) kernel->backend->stop();
   }
 
   void turn(int64_t ns = 1'000'000) {
@@ -77,6 +77,6 @@ struct SmallStore {
   }
 
   void check() {
-    for (auto& [id, stream] : kernel->jetstream->streams()) stream->store->check();
+    for (auto& [id, stream] : slipstream::JetStream::of(*kernel)->streams()) stream->store->check();
   }
 };

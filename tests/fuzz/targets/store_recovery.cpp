@@ -39,9 +39,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   SmallStore store(*disk);
   if (!store.error.empty()) return 0;
   for (int i = 0; i < 4; i++) store.turn();
-  if (store.kernel->jetstream->failed()) return 0;
+  if (JetStream::of(*store.kernel)->failed()) return 0;
   std::vector<uint64_t> ids;
-  for (auto& [id, stream] : store.kernel->jetstream->streams()) ids.push_back(id);
+  for (auto& [id, stream] : JetStream::of(*store.kernel)->streams()) ids.push_back(id);
   for (uint64_t id : ids) read_back(*store.kernel, id, 1000);
   return 0;
 }

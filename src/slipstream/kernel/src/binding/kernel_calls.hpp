@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "jetstream/canonical_state.hpp"
@@ -100,7 +101,7 @@ struct KernelCalls {
   }
   static void set_storage_limits(Kernel& k, int64_t memory, int64_t file) {
     Kernel::Guard g(k);
-    k.jetstream->stream_bytes_max = {memory, file};
+    JetStream::of(k)->stream_bytes_max = {memory, file};
   }
   static bool set_account_storage_limits(Kernel& k, uint32_t account, int64_t memory, int64_t file) {
     Kernel::Guard g(k);
@@ -132,15 +133,15 @@ struct KernelCalls {
     std::string error;
     k.look_at_clock();
     bool ok = js->open(options, error);
-    if (ok) k.jetstream = std::move(js);
+    if (ok) k.backend = std::move(js);
     return ok ? "" : error.empty() ? "the store cannot be opened" : error;
   }
 
   static std::vector<StreamRow> streams(Kernel& k) {
     Kernel::Guard g(k);
     std::vector<StreamRow> out;
-    if (k.jetstream)
-      for (auto& [id, s] : k.jetstream->streams())
+    if (JetStream* js = JetStream::of(k))
+      for (auto& [id, s] : js->streams())
         if (!s->spec.restoring) out.push_back({id, s->account.name, s->description, s->offline_reason()});
     std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.id < b.id; });
     return out;
@@ -229,7 +230,7 @@ struct KernelCalls {
     Stream* s = find(k, stream);
     Consumer* c = s ? s->consumer(consumer) : nullptr;
     if (!c) return true;
-    WorkShare share = k.jetstream->search_share();
+    WorkShare share = JetStream::of(k)->search_share();
     return c->count_pending(share);
   }
   static bool consumer_state(Kernel& k, uint64_t stream, uint32_t consumer, ConsumerView& out) {
@@ -312,8 +313,9 @@ struct KernelCalls {
   }
   static void check_all(Kernel& k) {
     Kernel::Guard g(k);
-    if (!k.jetstream) return;
-    for (auto& [id, s] : k.jetstream->streams()) {
+    JetStream* js = JetStream::of(k);
+    if (!js) return;
+    for (auto& [id, s] : js->streams()) {
       if (s->group.offline) continue;
       s->store->check();
       for (auto& [cid, c] : s->consumers) c->check();
@@ -323,15 +325,16 @@ struct KernelCalls {
   // Messages that a stream's indexes of times to live and of schedules name, for tests.
   static std::pair<uint64_t, uint64_t> index_sizes(Kernel& k, uint64_t stream) {
     Kernel::Guard g(k);
-    Stream* s = k.jetstream ? k.jetstream->stream(stream) : nullptr;
+    JetStream* js = JetStream::of(k);
+    Stream* s = js ? js->stream(stream) : nullptr;
     return s ? std::pair<uint64_t, uint64_t>(s->ttls_.size(), s->schedules_.size()) : std::pair<uint64_t, uint64_t>();
   }
   // Of all streams in files that are at rest, by id. Slow, for tests.
   static std::vector<std::pair<uint64_t, std::string>> canonical_states(Kernel& k) {
     Kernel::Guard g(k);
     std::vector<std::pair<uint64_t, std::string>> out;
-    if (k.jetstream)
-      for (auto& [id, s] : k.jetstream->streams())
+    if (JetStream* js = JetStream::of(k))
+      for (auto& [id, s] : js->streams())
         if (s->group.logged && CanonicalState::at_rest(*s)) out.emplace_back(id, CanonicalState::of(*s));
     std::sort(out.begin(), out.end());
     return out;
@@ -340,13 +343,14 @@ struct KernelCalls {
   static std::vector<JetStream::AppliedEntry> take_applied(Kernel& k) {
     Kernel::Guard g(k);
     auto next = std::make_unique<std::vector<JetStream::AppliedEntry>>();
-    next.swap(k.jetstream->applied_log);
+    next.swap(JetStream::of(k)->applied_log);
     return next ? std::move(*next) : std::vector<JetStream::AppliedEntry>();
   }
   static std::string follow(Kernel& k, const JetStream::AppliedEntry& entry) {
     Kernel::Guard g(k);
-    k.jetstream->follow(entry);
-    return k.jetstream->stats().failed;
+    JetStream& js = *JetStream::of(k);
+    js.follow(entry);
+    return js.stats().failed;
   }
   static void take_offline(Kernel& k, uint64_t stream, const std::string& reason) {
     Kernel::Guard g(k);
@@ -363,19 +367,24 @@ struct KernelCalls {
     k.wake();
     return true;
   }
-  static JetStreamStats store_stats(Kernel& k) { Kernel::Guard g(k); return k.jetstream ? k.jetstream->stats() : JetStreamStats(); }
+  static JetStreamStats store_stats(Kernel& k) {
+    Kernel::Guard g(k);
+    JetStream* js = JetStream::of(k);
+    return js ? js->stats() : JetStreamStats();
+  }
   static void checkpoint(Kernel& k) {
     Kernel::Guard g(k);
-    if (k.jetstream) k.jetstream->request_checkpoint();
+    if (JetStream* js = JetStream::of(k)) js->request_checkpoint();
     k.wake();
   }
 
   // Runs a proposal under the lock with the time of now, and wakes the kernel's thread to take it up.
   template <class F>
-  static auto propose(Kernel& k, F f) -> decltype(f(*k.jetstream)) {
+  static auto propose(Kernel& k, F f) -> decltype(f(std::declval<JetStream&>())) {
     Kernel::Guard g(k);
-    if (!k.jetstream) return {};
-    auto r = f(*k.jetstream);
+    JetStream* js = JetStream::of(k);
+    if (!js) return {};
+    auto r = f(*js);
     k.wake();
     return r;
   }
@@ -424,16 +433,18 @@ struct KernelCalls {
   }
   static uint64_t open_backup(Kernel& k, uint64_t stream, uint64_t last_seq) {
     Kernel::Guard g(k);
-    return k.jetstream ? k.jetstream->open_backup(stream, last_seq) : 0;
+    JetStream* js = JetStream::of(k);
+    return js ? js->open_backup(stream, last_seq) : 0;
   }
   static void close_backup(Kernel& k, uint64_t backup) {
     Kernel::Guard g(k);
-    if (k.jetstream) k.jetstream->close_backup(backup);
+    if (JetStream* js = JetStream::of(k)) js->close_backup(backup);
   }
   enum class BackupOutcome : uint8_t { more, pending, end, damaged, gone };
   static BackupOutcome read_backup(Kernel& k, uint64_t backup, size_t bytes_max, Buffer& out, uint64_t& next_seq) {
     Kernel::Guard g(k);
-    BackupReader* reader = k.jetstream ? k.jetstream->backup(backup) : nullptr;
+    JetStream* js = JetStream::of(k);
+    BackupReader* reader = js ? js->backup(backup) : nullptr;
     Stream* s = reader ? find(k, reader->stream_id) : nullptr;
     if (!s) return BackupOutcome::gone;
     auto outcome = (BackupOutcome)reader->read(*s->store, out, bytes_max);
@@ -467,7 +478,8 @@ struct KernelCalls {
  private:
   // Null also for a stream that is offline: nothing of it can be asked.
   static Stream* find(Kernel& k, uint64_t stream) {
-    Stream* s = k.jetstream ? k.jetstream->stream(stream) : nullptr;
+    JetStream* js = JetStream::of(k);
+    Stream* s = js ? js->stream(stream) : nullptr;
     return s && !s->group.offline ? s : nullptr;
   }
 };

@@ -34,7 +34,8 @@ bool SubjectListing::step(Kernel& k, std::vector<SubjectRow>& page) {
 
 bool SubjectListing::scan(Kernel& k, Run& run) {
   Kernel::Guard guard(k);
-  Stream* s = k.jetstream ? k.jetstream->stream(stream_) : nullptr;
+  JetStream* jetstream = JetStream::of(k);
+  Stream* s = jetstream ? jetstream->stream(stream_) : nullptr;
   if (!s) return false;
   MessageStore& store = *s->store;
   auto take = [&](uint32_t id) {

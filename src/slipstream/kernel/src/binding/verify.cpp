@@ -7,7 +7,8 @@ namespace slipstream {
 ReadBack read_back(Kernel& kernel, uint64_t stream, uint64_t limit) {
   Kernel::Guard guard(kernel);
   ReadBack out;
-  Stream* s = kernel.jetstream ? kernel.jetstream->stream(stream) : nullptr;
+  JetStream* jetstream = JetStream::of(kernel);
+  Stream* s = jetstream ? jetstream->stream(stream) : nullptr;
   if (!s) return out;
   ReadBuffer buffer;
   for (uint64_t seq = s->store->next_live(1); seq && out.damaged.size() < limit; seq = s->store->next_live(seq + 1)) {

@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "jetstream/jetstream.hpp"
 #include "stream/snapshot.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 
@@ -19,30 +20,31 @@ string_view without_blanks(string_view text) {
 
 }  // namespace
 
-Consumer::Consumer(Stream& s, uint32_t i, std::string n, std::string d, ConsumerSpec sp)
-    : id(i), name(std::move(n)), description(std::move(d)), spec(std::move(sp)), stream_(s), js_(s.js) {
-  std::string place = s.name + "." + name + ".", outer = std::string(js_.kernel.domain_token()) + "." + s.account.hash + ".";
+Consumer::Consumer(Stream& stream, uint32_t consumer_id, std::string called, std::string text, ConsumerSpec settings)
+    : id(consumer_id), name(std::move(called)), description(std::move(text)), spec(std::move(settings)), stream_(stream),
+      host_(stream.host) {
+  std::string place = stream.name + "." + name + ".", outer = std::string(host_.kernel.domain_token()) + "." + stream.account.hash + ".";
   short_flow_prefix_ = "$JS.FC." + place;
   long_flow_prefix_ = "$JS.FC." + outer + place;
-  ack_prefix_ = "$JS.ACK." + (js_.kernel.long_ack_subjects ? outer : std::string()) + place;
-  if (s.spec.memory) spec.memory = true;
+  ack_prefix_ = "$JS.ACK." + (host_.kernel.long_ack_subjects ? outer : std::string()) + place;
+  if (stream.spec.memory) spec.memory = true;
   take_filters();
   push_target_.subject = spec.deliver_subject;
-  last_activity_ns_ = js_.kernel.now.wall_ns;
-  snapshots_seen_ = s.snapshots_;
+  last_activity_ns_ = host_.kernel.now.wall_ns;
+  snapshots_seen_ = stream.snapshots_;
 }
 
 Consumer::~Consumer() {
   *reader_.alive = false;
-  js_.kernel.timers.cancel(timer_);
-  js_.forget(*this);
+  host_.kernel.timers.cancel(timer_);
+  host_.forget(*this);
 }
 
 void Consumer::before_change() {
   if (snapshots_seen_ != stream_.snapshots_) [[unlikely]] stream_.snapshot_under_way_->write_first(*this);
 }
 
-Kernel& Consumer::kernel() const { return js_.kernel; }
+Kernel& Consumer::kernel() const { return host_.kernel; }
 MessageStore& Consumer::store() const { return *stream_.store; }
 
 // ------------------------------------------------------------------ life
@@ -61,7 +63,7 @@ Work Consumer::find_start(Reader in, bool& found) {
       start = spec.filters.empty() ? last : 0;
       for (uint32_t s : ids) {
         start = std::max(start, m.subject_state(s).last);
-        if (js_.share.spent()) co_await stream_.pause();
+        if (host_.share.spent()) co_await stream_.pause();
       }
       start = std::max(start, first);
       break;
@@ -92,12 +94,12 @@ Work Consumer::list_last_per_subject(uint64_t& start) {
   std::vector<uint64_t> newest;
   for (uint32_t s : ids) {
     newest.push_back(m.subject_state(s).last);
-    if (js_.share.spent()) co_await stream_.pause();
+    if (host_.share.spent()) co_await stream_.pause();
   }
-  co_await sort_in_slices(newest, js_.share);
+  co_await sort_in_slices(newest, host_.share);
   for (uint64_t s : newest) {  // one whose subject two filters let through is listed once
     if (last_per_subject_.empty() || last_per_subject_.back() != s) last_per_subject_.push_back(s);
-    if (js_.share.spent()) co_await stream_.pause();
+    if (host_.share.spent()) co_await stream_.pause();
   }
   if (newest.empty()) {
     start = std::max(start, m.last_seq());
@@ -133,7 +135,7 @@ Work Consumer::first_filtered(uint64_t& start) {
     co_await stream_.find_subjects(f, ids);
     for (uint32_t s : ids) {
       first = std::min(first, m.subject_state(s).first);
-      if (js_.share.spent()) co_await stream_.pause();
+      if (host_.share.spent()) co_await stream_.pause();
     }
     if (first >= start) nearest = std::min(nearest, first);
   }
@@ -143,7 +145,7 @@ Work Consumer::first_filtered(uint64_t& start) {
 void Consumer::attach() {
   last_activity_ns_ = kernel().now.wall_ns;
   if (spec.replay_original) replay_upto_ = store().last_seq();
-  js_.register_consumer(*this, stream_);
+  host_.register_consumer(*this, stream_);
   pull_subscription_ = kernel().add_subscription(stream_.account, SubscriptionKind::pull, next_subject(), {}, this);
   if (spec.flow_control)
     for (const auto& prefix : {short_flow_prefix_, long_flow_prefix_})
@@ -165,15 +167,15 @@ void Consumer::detach(const char* farewell) {
     for (auto& r : waiting_) status(r.target.subject, farewell);
   waiting_.clear();
   kernel().timers.cancel(timer_);
-  js_.unregister_consumer(*this, stream_);
-  js_.forget(*this);
+  host_.unregister_consumer(*this, stream_);
+  host_.forget(*this);
   active_ = false;
 }
 
 void Consumer::update(std::string text, ConsumerSpec next) {
   before_change();
   description = std::move(text);
-  if (pull_subscription_) js_.unregister_consumer(*this, stream_);
+  if (pull_subscription_) host_.unregister_consumer(*this, stream_);
   const ConsumerSpec old = std::move(spec);
   spec = std::move(next);
   spec.memory = old.memory;
@@ -186,7 +188,7 @@ void Consumer::update(std::string text, ConsumerSpec next) {
   if (spec.sourcing && resets_under_way_) resets_under_way_--;
   if (spec.sourcing) reset_to(0);  // whoever sources asks anew, and goes on behind what it has stored
   if (!pull_subscription_) return;  // recovering
-  js_.register_consumer(*this, stream_);
+  host_.register_consumer(*this, stream_);
   interest_changed();
   last_activity_ns_ = kernel().now.wall_ns;
   unused_from_ns_ = 0;
@@ -211,7 +213,7 @@ Work Consumer::shift_deadlines(const ConsumerSpec& old) {
     int64_t longer_ns = saturated_difference(ack_wait_of(spec, p->deliveries), ack_wait_of(old, p->deliveries));
     bool never = p->deadline_ns == INT64_MAX;  // its old wait was cut at the end of time: only the new one says when
     pending_.set_deadline(p, never ? ack_deadline_ns(p->sent_ns, p->deliveries) : saturated_sum(p->deadline_ns, longer_ns));
-    if (js_.share.spent()) co_await stream_.pause();  // none comes or goes meanwhile
+    if (host_.share.spent()) co_await stream_.pause();  // none comes or goes meanwhile
   }
 }
 
@@ -273,7 +275,7 @@ Work Consumer::keep_listed(std::function<bool(uint64_t)> keeps) {
   std::deque<uint64_t> kept;
   for (uint64_t s : last_per_subject_) {
     if (keeps(s)) kept.push_back(s);
-    if (js_.share.spent()) co_await stream_.pause();
+    if (host_.share.spent()) co_await stream_.pause();
   }
   uint64_t from = counted_from();
   last_per_subject_.swap(kept);
@@ -298,11 +300,11 @@ Work Consumer::many_removed() {
       acked_ns_ = std::max(acked_ns_, applied_delivered_ns_);
     }
     p = next;
-    if (js_.share.spent()) co_await stream_.pause();  // no delivery comes or goes meanwhile
+    if (host_.share.spent()) co_await stream_.pause();  // no delivery comes or goes meanwhile
   }
   for (auto it = exceeded_.begin(); it != exceeded_.end();) {
     it = m.live(*it) ? std::next(it) : exceeded_.erase(it);
-    if (js_.share.spent()) co_await stream_.pause();
+    if (host_.share.spent()) co_await stream_.pause();
   }
   co_await keep_listed([&m](uint64_t s) { return m.live(s); });
 }
@@ -382,7 +384,7 @@ void Consumer::on_ack(uint64_t deliveries, uint64_t stream_seq, uint64_t consume
     ack_replies_.append(reply);
     acks_durable_ = true;  // the sender waits for stable storage
   }
-  js_.mark_acked(*this);
+  host_.mark_acked(*this);
 }
 
 // The acks of a turn: one entry. Runs of consecutive sequences become ranges.
@@ -391,7 +393,7 @@ void Consumer::propose_acks() {
   bool behind_deliveries = log_deliveries();
   Reader in(acks_.view());
   const uint32_t count_sent = ack_count_;
-  Buffer payload = js_.buffer();
+  Buffer payload = host_.buffer();
   payload.put32(id);
   EntryKind kind = EntryKind::acks;
   uint64_t highest = 0;
@@ -422,7 +424,7 @@ void Consumer::propose_acks() {
   payload.put64(0);  // ends the ranges; then when it happened
   payload.put64((uint64_t)kernel().now.wall_ns);
   bool durable = acks_durable_ && !stream_.forgets(spec);
-  if (!behind_deliveries || !js_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true))
+  if (!behind_deliveries || !host_.propose(stream_.group, kind, std::move(payload), durable, 0, std::move(ack_replies_), true))
     acks_refused(count_sent);
   else
     acking_upto_ = std::max(acking_upto_, highest);
@@ -469,12 +471,12 @@ void Consumer::on_nak(uint64_t stream_seq, uint64_t consumer_seq, uint64_t deliv
 
 bool Consumer::propose_deadline(uint64_t stream_seq, int64_t sent_ns, int64_t deadline_ns) {
   if (!log_deliveries()) return false;
-  Buffer payload = js_.buffer();
+  Buffer payload = host_.buffer();
   payload.put32(id);
   payload.put64(stream_seq);
   payload.put64((uint64_t)sent_ns);
   payload.put64((uint64_t)deadline_ns);
-  return js_.propose(stream_.group, EntryKind::deadline, std::move(payload), false, 0, {}, true);
+  return host_.propose(stream_.group, EntryKind::deadline, std::move(payload), false, 0, {}, true);
 }
 
 // ------------------------------------------------------------------ the log
@@ -611,7 +613,7 @@ Work Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
     uint64_t seq = p->stream_seq;  // first deliveries go up in both sequences
     forget(p);
     stream_.settle(seq);
-    if (js_.share.spent()) co_await stream_.pause();
+    if (host_.share.spent()) co_await stream_.pause();
   }
   // A redelivery has a higher number than the first deliveries behind it, which are not acknowledged by it.
   if (PendingDelivery* p = pending_.first()) consumer_seq = std::min(consumer_seq, p->consumer_seq - 1);
@@ -619,7 +621,7 @@ Work Consumer::acknowledge_up_to(uint64_t stream_seq, uint64_t consumer_seq, int
   if (!stream_.spec.keeps_all())  // also what was passed without a delivery
     for (uint64_t at = passed + 1; at && at <= stream_seq;) {
       if (uint64_t s = step_to_match(at); s && s <= stream_seq) stream_.settle(s);
-      if (js_.share.spent()) co_await stream_.pause();
+      if (host_.share.spent()) co_await stream_.pause();
     }
   if (was_stalled && pull_subscription_) wake();
 }

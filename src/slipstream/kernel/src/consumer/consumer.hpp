@@ -24,7 +24,7 @@
 namespace slipstream {
 
 class Stream;
-class JetStream;
+class StreamHost;
 class Kernel;
 struct Subscription;
 
@@ -38,7 +38,7 @@ struct ConsumerView {  // what INFO shows
 
 class Consumer {
  public:
-  Consumer(Stream& stream, uint32_t id, std::string name, std::string description, ConsumerSpec spec);
+  Consumer(Stream& stream, uint32_t consumer_id, std::string called, std::string text, ConsumerSpec settings);
   ~Consumer();
 
   // --- life
@@ -125,8 +125,8 @@ class Consumer {
   const std::string name;
   std::string description;
   ConsumerSpec spec;
-  bool ready = false;    // stands in JetStream::ready_
-  bool acked = false;    // stands in JetStream::acked_
+  bool ready = false;    // stands in StreamHost::ready_
+  bool acked = false;    // stands in StreamHost::acked_
   bool delivered_dirty = false;
   bool held = false;     // Python answers its creation, update or reset before the next delivery
   bool in_listeners = false, in_holders = false, in_strays = false;  // of the stream's ConsumerIndex
@@ -214,7 +214,7 @@ class Consumer {
   MessageStore& store() const;
 
   Stream& stream_;
-  JetStream& js_;
+  StreamHost& host_;
   std::string ack_prefix_, short_flow_prefix_, long_flow_prefix_;
 
   // Replicated state: what the log says, and nothing but apply changes. Of a pending delivery the place in queues is the leader's.

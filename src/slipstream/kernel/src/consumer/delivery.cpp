@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "consumer/consumer.hpp"
-#include "jetstream/jetstream.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -26,7 +27,7 @@ std::string with_header(string_view block, string_view name, string_view value) 
 
 }  // namespace
 
-void Consumer::wake() { js_.mark_ready(*this); }
+void Consumer::wake() { host_.mark_ready(*this); }
 
 bool Consumer::paused() const { return spec.pause_until_ns > kernel().now.wall_ns; }
 
@@ -123,8 +124,8 @@ bool Consumer::run() {
   bool by_ack_limit = false;
   size_t bytes = 0;
   bool more = false;
-  if (stream_.group.logged && js_.parks_deliveries()) {  // the log has no room for what they would become
-    js_.park(*this);
+  if (stream_.group.logged && host_.parks_deliveries()) {  // the log has no room for what they would become
+    host_.park(*this);
     return false;
   }
   for (int n = 0; !paused(); n++) {
@@ -137,7 +138,7 @@ bool Consumer::run() {
     }
     DeliveryTarget& next_target = spec.push() ? push_target_ : waiting_.front().target;
     if (congested(next_target)) {
-      js_.park(*this);
+      host_.park(*this);
       break;
     }
     if (not_before_ns_ > kernel().now.wall_ns) break;
@@ -149,7 +150,7 @@ bool Consumer::run() {
       if (!seq) seq = next_to_deliver(more);
       if (!seq) break;
     }
-    if ((more = !count_pending(js_.search))) break;  // which each delivery tells
+    if ((more = !count_pending(host_.search))) break;  // which each delivery tells
     StoredMessage m;
     ReadStatus read = store().read(seq, m, reader_);
     if (read == ReadStatus::pending) {
@@ -190,11 +191,11 @@ void Consumer::pass_damaged(uint64_t seq, PendingDelivery* again) {
   }
   DeliveriesUnderWay::First* first = under_way_.find(seq);
   (first ? first->acking : again->acking) = true;
-  Buffer payload = js_.buffer();
+  Buffer payload = host_.buffer();
   payload.put32(id);
   payload.put64(seq);
   // The log has the delivery before what ends it.
-  if (log_deliveries() && js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true)) return;
+  if (log_deliveries() && host_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true)) return;
   if (first) first->acking = false;
   else pass_later(again);
 }
@@ -214,11 +215,11 @@ void Consumer::pass_later(PendingDelivery* p) {
 void Consumer::pass_missing(uint64_t seq, PendingDelivery* again) {
   if (again) {
     again->acking = true;
-    Buffer payload = js_.buffer();
+    Buffer payload = host_.buffer();
     payload.put32(id);
     payload.put64(seq), payload.put32(1), payload.put64(0);  // one range, and the end of the ranges
     payload.put64((uint64_t)acked_ns_);
-    if (!js_.propose(stream_.group, EntryKind::acks, std::move(payload), false, 0, {}, true)) pass_later(again);
+    if (!host_.propose(stream_.group, EntryKind::acks, std::move(payload), false, 0, {}, true)) pass_later(again);
     return;
   }
   uint64_t from = counted_from();
@@ -236,10 +237,10 @@ bool Consumer::had_all_deliveries(const PendingDelivery& p) const {
 // It has had its last delivery: the log says so.
 void Consumer::give_up(PendingDelivery* p) {
   p->acking = true;
-  Buffer payload = js_.buffer();
+  Buffer payload = host_.buffer();
   payload.put32(id);
   payload.put64(p->stream_seq);
-  if (js_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true))
+  if (host_.propose(stream_.group, EntryKind::exceeded, std::move(payload), false, 0, {}, true))
     return advise("max_deliver", p->stream_seq, p->consumer_seq, p->deliveries, 0, {});
   pass_later(p);
 }
@@ -269,10 +270,10 @@ Work Consumer::redeliver_all_pending() {
     if (!f.acking) wanted_again_.insert(f.stream_seq);
   });
   for (PendingDelivery* p = pending_.first(); p; p = pending_.next(p)) seqs.push_back(p->stream_seq);
-  co_await sort_in_slices(seqs, js_.share);
+  co_await sort_in_slices(seqs, host_.share);
   for (uint64_t seq : seqs) {
     if (PendingDelivery* p = pending_.find(seq)) queue_redelivery(p);
-    if (js_.share.spent()) co_await stream_.pause();
+    if (host_.share.spent()) co_await stream_.pause();
   }
 }
 
@@ -402,7 +403,7 @@ void Consumer::record_delivery(uint64_t seq, PendingDelivery* again, uint32_t de
     }
   }
   delivered_.push_back({seq, consumer_seq_, 1, deliveries});
-  js_.mark_delivered(*this);
+  host_.mark_delivered(*this);
 }
 
 bool Consumer::log_deliveries() {
@@ -412,7 +413,7 @@ bool Consumer::log_deliveries() {
 
 void Consumer::propose_delivered() {
   if (delivered_.empty()) return;
-  Buffer payload = js_.buffer();
+  Buffer payload = host_.buffer();
   payload.put32(id);
   payload.put64((uint64_t)kernel().now.wall_ns);
   payload.put32((uint32_t)delivered_.size());
@@ -420,8 +421,8 @@ void Consumer::propose_delivered() {
     payload.put64(r.stream_seq), payload.put64(r.consumer_seq);
     payload.put32(r.count), payload.put32(r.deliveries);
   }
-  if (js_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true)) return delivered_.clear();
-  if (!stream_.group.offline && !js_.failed()) js_.mark_delivered(*this);  // the log has no room now
+  if (host_.propose(stream_.group, EntryKind::delivered, std::move(payload), false, 0, {}, true)) return delivered_.clear();
+  if (!stream_.group.offline && !host_.failed()) host_.mark_delivered(*this);  // the log has no room now
 }
 
 // ------------------------------------------------------------------ time

@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "consumer/consumer.hpp"
-#include "jetstream/jetstream.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -126,7 +127,7 @@ uint64_t Consumer::next_to_deliver(bool& unfinished) {
   for (uint64_t s = from <= upto ? m.next_live(from) : 0; s && s <= upto; s = m.next_live(s + 1)) {
     if (matches(m.subject_of(s))) return s;
     scanned_ = s;
-    if (!js_.search.spent()) continue;
+    if (!host_.search.spent()) continue;
     unfinished = true;
     return 0;
   }

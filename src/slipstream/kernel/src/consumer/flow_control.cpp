@@ -2,9 +2,10 @@
 // taken what came before them (C-103, C-104). With the flow_control ack policy such an answer also says how far the receiver
 // has stored what it got (C-117).
 #include "consumer/consumer.hpp"
-#include "jetstream/jetstream.hpp"
 #include "message/header_block.hpp"
 #include "message/message_headers.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -52,12 +53,12 @@ void Consumer::propose_ack_flow(string_view header) {
   int64_t stream_seq = parse_number(find_header(header, "Nats-Last-Stream").value);
   if (stream_seq <= 0 || (uint64_t)stream_seq > store().last_seq()) return;
   if (!log_deliveries()) return;
-  Buffer payload = js_.buffer();
+  Buffer payload = host_.buffer();
   payload.put32(id);
   payload.put64((uint64_t)stream_seq);
   payload.put64((uint64_t)std::max<int64_t>(consumer_seq, 0));
   payload.put64((uint64_t)kernel().now.wall_ns);
-  js_.propose(stream_.group, EntryKind::ack_flow, std::move(payload), false, 0, {}, true);
+  host_.propose(stream_.group, EntryKind::ack_flow, std::move(payload), false, 0, {}, true);
 }
 
 Work Consumer::apply_ack_flow(Reader in, const Proposal* mine) {

@@ -5,7 +5,8 @@
 #include <stdexcept>
 
 #include "consumer/consumer.hpp"
-#include "jetstream/jetstream.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -158,7 +159,7 @@ void ConsumerIndex::arrived(uint32_t subject, uint64_t seq) {
   }
 }
 
-void ConsumerIndex::wake_listeners(JetStream& js) {
+void ConsumerIndex::wake_listeners(StreamHost& host) {
   if (!any_arrived_) return;
   any_arrived_ = false;
   for (size_t i = 0; i < unfiltered_listeners_.size();) {
@@ -166,7 +167,7 @@ void ConsumerIndex::wake_listeners(JetStream& js) {
       stop_listening(unfiltered_listeners_, i);
       continue;
     }
-    js.mark_ready(*unfiltered_listeners_[i]);
+    host.mark_ready(*unfiltered_listeners_[i]);
     i++;
   }
 }

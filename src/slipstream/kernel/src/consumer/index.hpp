@@ -16,7 +16,7 @@
 namespace slipstream {
 
 class Consumer;
-class JetStream;
+class StreamHost;
 
 class ConsumerIndex {
  public:
@@ -51,7 +51,7 @@ class ConsumerIndex {
   // --- who listens
   void listen(Consumer& c);                // may now have somebody to deliver to
   void arrived(uint32_t subject, uint64_t seq);  // a message was stored
-  void wake_listeners(JetStream& js);      // those without filters, after what has arrived since the last call
+  void wake_listeners(StreamHost& host);      // those without filters, after what has arrived since the last call
 
   // --- who remembers
   void hold(Consumer& c);                  // has something that a removal may concern

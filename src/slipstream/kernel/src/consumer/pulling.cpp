@@ -3,9 +3,10 @@
 #include <algorithm>
 
 #include "consumer/consumer.hpp"
-#include "jetstream/jetstream.hpp"
 #include "message/get_request.hpp"
 #include "message/message_headers.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "consumer/consumer.hpp"
-#include "jetstream/jetstream.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 
@@ -11,10 +12,10 @@ namespace slipstream {
 // recovery would take it for one that came after.
 bool Consumer::propose_reset(uint64_t token, uint64_t seq) {
   if (!log_deliveries()) return false;
-  Buffer payload = js_.buffer();
+  Buffer payload = host_.buffer();
   payload.put32(id);
   payload.put64(seq);
-  bool proposed = js_.propose(stream_.group, EntryKind::consumer_reset, std::move(payload), token != 0, token, {}, true);
+  bool proposed = host_.propose(stream_.group, EntryKind::consumer_reset, std::move(payload), token != 0, token, {}, true);
   resets_under_way_ += proposed;
   return proposed;
 }

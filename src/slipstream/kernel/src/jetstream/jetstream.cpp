@@ -9,15 +9,13 @@
 namespace slipstream {
 namespace {
 
-constexpr int64_t kAsyncSyncNs = 120'000'000'000;  // what streams with persist_mode async lose at most to a power failure
 constexpr int64_t kWorkNs = 500'000, kWorkLeastNs = 50'000;  // of a turn, for entries that take several
 constexpr int64_t kApplyNs = 10'000'000;                     // of a turn, for entries that are committed
 constexpr int64_t kSearchNs = 500'000;                       // of a turn, for what consumers look for or count
-constexpr size_t kSpareBuffers = 32, kSpareBufferBytes = 2 << 20;
 
 }  // namespace
 
-JetStream::JetStream(Kernel& k) : kernel(k) { meta_.id = 0; }
+JetStream::JetStream(Kernel& of_kernel) : StreamHost(of_kernel) { meta_.id = 0; }
 
 JetStream::~JetStream() {
   stop();
@@ -27,16 +25,16 @@ JetStream::~JetStream() {
   dropped_.clear();
   checkpoint_io_.reset();
   io_.reset();
+  journal_.reset();  // before its disk and its keys
 }
 
 // ------------------------------------------------------------------ from the kernel
 
-void JetStream::on_publish(void* target, Account&, string_view subject, string_view reply, string_view header, string_view body) {
+void JetStream::on_publish(void* target, string_view subject, string_view reply, string_view header, string_view body) {
   static_cast<Stream*>(target)->ingest(subject, reply, header, body);
 }
 
-void JetStream::on_request(Subscription& s, Account&, string_view subject, string_view reply, string_view header,
-                           string_view body) {
+void JetStream::on_request(Subscription& s, string_view subject, string_view reply, string_view header, string_view body) {
   if (s.dead) return;
   switch (s.kind) {
     case SubscriptionKind::pull:
@@ -170,43 +168,6 @@ void JetStream::run_consumers() {
 }
 
 // ------------------------------------------------------------------ the log
-
-// When the journal has no room at this moment (a file is still being prepared, a checkpoint has to free some), entries wait
-// in order of their proposal: that is back-pressure. Only a disk that stays full refuses what does not free space (store_room.cpp).
-bool JetStream::propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token, Buffer&& replies,
-                        bool reserve, bool relaxed) {
-  bool logged = group.logged && journal_;
-  if (group.offline || (logged && !failed_.empty())) return false;
-  if (logged && no_room_.refusing && !admitted(kind, durable, reserve)) [[unlikely]] return false;
-  if (logged && !reserve && journal_->full()) checkpoint_wanted_ = true;
-  // What may use the reserve does not wait behind what may not, unless it is of the same group.
-  bool must_wait = !unwritten_.empty() && (!reserve || (!group.inflight.empty() && group.inflight.back().end == kUnwritten));
-  Entry& e = group.inflight.emplace_back();
-  e.kind = kind;
-  e.index = ++group.last_index;
-  e.durable = durable && logged;
-  e.relaxed = relaxed;
-  e.reserve = reserve;
-  e.payload = std::move(payload);
-  e.proposal.token = token;
-  e.proposal.replies = std::move(replies);
-  if (logged && (must_wait || !append(group, e))) {
-    e.end = kUnwritten;
-    unwritten_.emplace_back(group.id, e.index);
-  }
-  if (!group.active) {
-    group.active = true;
-    active_.push_back(&group);
-  }
-  return true;
-}
-
-bool JetStream::append(Group& group, Entry& e) {
-  e.end = journal_->append(group.id, group.term, e.index, (uint8_t)e.kind, e.payload.view(), e.durable && !e.relaxed, e.reserve);
-  if (e.relaxed && !journal_timer_.armed()) kernel.timers.set(journal_timer_, kernel.now.monotonic_ns + kAsyncSyncNs);
-  if (e.end == 0 && journal_->failed()) fail(journal_->error());
-  return e.end != 0;
-}
 
 // In order, but for two things: where there is room for the reserve only, its entries pass those of other groups; and an entry
 // that waits for a file of its own size lets the others pass.
@@ -369,10 +330,6 @@ void JetStream::committed(uint64_t token, int64_t result) {
   kernel.emit(std::move(e));
 }
 
-void JetStream::fail(const std::string& why) {
-  if (failed_.empty()) failed_ = why.empty() ? "the store failed" : why;
-}
-
 // ------------------------------------------------------------------ proposals
 
 Stream* JetStream::stream(uint64_t id) {
@@ -485,38 +442,7 @@ bool JetStream::delete_consumer(uint64_t token, uint64_t id, uint32_t consumer) 
   return propose(s->group, EntryKind::consumer_delete, std::move(p), true, token, {}, true, c && needs_no_sync(*s, c->spec));
 }
 
-// ------------------------------------------------------------------ lists of what has work to do
-
-void JetStream::mark_dirty(Stream& s) {
-  if (s.dirty) return;
-  s.dirty = true;
-  dirty_streams_.push_back(&s);
-}
-
-void JetStream::mark_ready(Consumer& c) {
-  if (c.ready) return;
-  c.ready = true;
-  ready_.push_back(&c);
-}
-
-void JetStream::mark_acked(Consumer& c) {
-  if (c.acked) return;
-  c.acked = true;
-  acked_.push_back(&c);
-}
-
-void JetStream::mark_delivered(Consumer& c) {
-  if (c.delivered_dirty) return;
-  c.delivered_dirty = true;
-  delivered_.push_back(&c);
-}
-
-void JetStream::park(Consumer& c) { parked_.push_back(&c); }
-
-void JetStream::forget(Consumer& c) {
-  for (auto* list : {&ready_, &acked_, &delivered_, &parked_})
-    if (!list->empty()) std::erase(*list, &c);
-}
+// ------------------------------------------------------------------ consumers by name
 
 void JetStream::register_consumer(Consumer& c, Stream& s) {
   uint32_t a = s.account.id;
@@ -535,19 +461,6 @@ void JetStream::unregister_consumer(Consumer& c, Stream& s) {
   if (of == push_consumers_[a].end()) return;
   std::erase(of->second, &c);
   if (of->second.empty()) push_consumers_[a].erase(of);
-}
-
-Buffer JetStream::buffer() {
-  if (spare_buffers_.empty()) return Buffer();
-  Buffer b = std::move(spare_buffers_.back());
-  spare_buffers_.pop_back();
-  return b;
-}
-
-void JetStream::recycle(Buffer&& b) {
-  if (b.capacity() == 0 || b.capacity() > kSpareBufferBytes || spare_buffers_.size() >= kSpareBuffers) return;
-  b.clear();
-  spare_buffers_.push_back(std::move(b));
 }
 
 }  // namespace slipstream

@@ -7,18 +7,17 @@
 #include <unordered_map>
 #include <vector>
 
-#include "clock/time_zone.hpp"
 #include "consumer/consumer.hpp"
 #include "jetstream/kept_entries.hpp"
 #include "log/checkpoint.hpp"
 #include "log/checkpoint_pace.hpp"
-#include "log/entry_work.hpp"
-#include "log/journal.hpp"
+#include "log/groups.hpp"
 #include "stream/backup/backup_reader.hpp"
 #include "stream/backup/stream_restore.hpp"
-#include "stream/gets/direct_get.hpp"
 #include "stream/snapshot.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
+#include "turn/backend.hpp"
 #include "turn/kernel.hpp"
 
 namespace slipstream {
@@ -41,23 +40,23 @@ struct JetStreamStats {
   uint64_t bytes_in_flight = 0;
 };
 
-class JetStream {
+class JetStream final : public Backend, public StreamHost {
  public:
-  explicit JetStream(Kernel& kernel);
-  ~JetStream();
+  explicit JetStream(Kernel& of_kernel);
+  ~JetStream() override;
+  // The one of a kernel; null: it has none.
+  static JetStream* of(const Kernel& kernel) { return static_cast<JetStream*>(kernel.backend.get()); }
 
   bool open(const OpenOptions& options, std::string& error);  // locks, recovers
-  void stop();
+  void stop() override;
 
   // --- from the kernel
-  void on_publish(void* stream, Account& account, string_view subject, string_view reply, string_view header, string_view body);
-  void on_request(Subscription& s, Account& account, string_view subject, string_view reply, string_view header, string_view body);
-  size_t on_ack(Account& account, string_view subject, string_view reply, string_view body);
-  void interest_changed(Account& account, string_view subject);
-  void on_timer(Timer& t);
-  void end_of_turn();
-  bool behind() const { return behind_; }
-  bool busy() const { return busy_; }
+  void on_publish(void* target, string_view subject, string_view reply, string_view header, string_view body) override;
+  void on_request(Subscription& s, string_view subject, string_view reply, string_view header, string_view body) override;
+  size_t on_ack(Account& account, string_view subject, string_view reply, string_view body) override;
+  void interest_changed(Account& account, string_view subject) override;
+  void on_timer(Timer& timer) override;
+  void end_of_turn() override;
 
   // --- replicas in tests: entries in the order in which they were applied here, and the other end of that
   struct AppliedEntry { uint64_t group, term, index; uint8_t kind; std::string payload; };
@@ -87,42 +86,18 @@ class JetStream {
   Stream* stream(uint64_t id);
   const std::unordered_map<uint64_t, std::unique_ptr<Stream>>& streams() const { return streams_; }
   JetStreamStats stats() const;
-  void request_checkpoint() { checkpoint_wanted_ = true; }
-  StorageBytes stream_bytes;               // of all accounts
-  StorageBytes stream_bytes_max{-1, -1};   // of this server; -1: unlimited
 
   // --- from streams and consumers
-  // False when the store has failed or is full: nothing was appended, and the caller answers with an error.
-  bool propose(Group& group, EntryKind kind, Buffer&& payload, bool durable, uint64_t token = 0, Buffer&& replies = {},
-               bool reserve = false, bool relaxed = false);
-  // While there is no room on the disk (store_room.cpp).
-  bool refuses_publishes() const { return no_room_.refusing; }
-  bool parks_deliveries() const;
-  PublishError refusal() const;  // why a publish to a file is refused; its text holds until the next turn
-  void mark_dirty(Stream& s);
-  void mark_ready(Consumer& c);
-  void mark_acked(Consumer& c);
-  void mark_delivered(Consumer& c);
-  void park(Consumer& c);     // try again next turn
-  void forget(Consumer& c);
-  void register_consumer(Consumer& c, Stream& s);
-  void unregister_consumer(Consumer& c, Stream& s);
-  void fail(const std::string& why);
-  void went_offline(Stream& s);  // at the end of the turn it lets go of everything
-  bool failed() const { return !failed_.empty(); }
-  void committed(uint64_t token, int64_t result);
-  void abandoned(uint64_t token, const std::string& reason);  // it will not be applied, at least not before a restart
-  Buffer buffer();            // a recycled one
-  void recycle(Buffer&& b);
-  void begin_share();         // of an entry's work
-  WorkShare share;
-  WorkShare search;           // of a turn: what all consumers together look for among messages that they do not want
+  void committed(uint64_t token, int64_t result) override;
+  void abandoned(uint64_t token, const std::string& reason) override;
+  void begin_share() override;
+  void register_consumer(Consumer& c, Stream& s) override;
+  void unregister_consumer(Consumer& c, Stream& s) override;
+  MessageStore* new_store(uint64_t stream, const StreamSpec& spec) override;
+  void went_offline(Stream& s) override;
+  bool parks_deliveries() const override;  // these two: store_room.cpp
+  PublishError refusal() const override;
   WorkShare search_share() const;
-  MessageStore* new_store(uint64_t stream, const StreamSpec& spec);
-  Kernel& kernel;
-  TimeZones time_zones;
-  uint64_t open_batches = 0, open_fast_batches = 0, staged_bytes = 0, bytes_in_flight = 0;  // of all streams
-  DirectGets direct_gets;
   // Of what this server applies: not while it recovers, nor as a follower.
   bool leads_groups() const { return !recovering_ && !options_.follows; }
   bool relaxed() const { return options_.sync_interval_ns > 0; }
@@ -132,11 +107,10 @@ class JetStream {
   bool recover(std::string& error);
   void recover_record(const JournalRecord& record);
   void apply_meta(EntryKind kind, Reader& in, const Proposal* mine);
-  bool append(Group& group, Entry& e);
   void append_unwritten();
   void release_offline_streams();
   void leave_round();
-  bool admitted(EntryKind kind, bool durable, bool reserve) const;
+  bool admitted(EntryKind kind, bool durable, bool reserve) const override;
   void watch_room();
   void get_room(int trouble);
   void keep_reserve();
@@ -185,7 +159,6 @@ class JetStream {
   KeyRing keys_;
   std::unique_ptr<Disk> own_disk_;
   Disk* disk_ = nullptr;
-  std::unique_ptr<Journal> journal_;
   CheckpointPace pace_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<IoPool> io_;
@@ -211,19 +184,10 @@ class JetStream {
   std::vector<StringMap<std::vector<Consumer*>>> push_consumers_;  // per account: by deliver subject
   std::unordered_map<uint64_t, std::unique_ptr<BackupReader>> backups_;
   uint64_t next_backup_id_ = 1;
-  std::vector<Group*> active_;
-  std::deque<std::pair<uint64_t, uint64_t>> unwritten_;  // (group, index) of entries for which the journal had no room yet
-  std::vector<Stream*> dirty_streams_;
   std::vector<uint64_t> going_offline_, offline_;  // streams: still to be released; all that are offline
-  std::vector<Consumer*> ready_, acked_, delivered_, parked_;
-  std::vector<Buffer> spare_buffers_;
-  std::string failed_;
-  bool behind_ = false;  // not all that is committed was applied in this turn
-  bool busy_ = false, recovering_ = false, opened_ = false, stopping_ = false, stopped_ = false, reported_ = false;
+  bool recovering_ = false, opened_ = false, stopping_ = false, stopped_ = false, reported_ = false;
   int lock_handle_ = -1;  // of the store's LOCK; held from open to stop
-  Timer journal_timer_{TimerKind::journal, this};
   struct NoRoom {
-    bool refusing = false;  // publishes to files
     int error = 0;          // -errno of what found no room
     int64_t full_since_ns = 0, retry_ns = 0, round_ns = 0, told_ns = 0;  // full_since_ns 0: the journal has room
     std::string text, refusal;  // with numbers
@@ -234,7 +198,6 @@ class JetStream {
 
   enum class CheckpointPhase : uint8_t { idle, waiting, serializing, writing, finishing };
   CheckpointPhase phase_ = CheckpointPhase::idle;
-  bool checkpoint_wanted_ = false;
   bool frees_first_ = false;                         // the round has only what frees room, and the journal stays as it is
   bool round_leaves_ = false;                        // the thread writes the round: nothing can be taken out of it any more
   uint64_t checkpoint_position_ = 0, checkpoints_done_ = 0;

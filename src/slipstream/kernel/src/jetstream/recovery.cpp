@@ -372,7 +372,7 @@ JetStreamStats JetStream::stats() const {
   }
   out.checkpoints = checkpoints_done_;
   out.failed = failed_;
-  out.no_room = no_room_.refusing ? no_room_.text : std::string();
+  out.no_room = refusing_ ? no_room_.text : std::string();
   out.bytes_in_flight = bytes_in_flight;
   return out;
 }

@@ -65,14 +65,14 @@ bool JetStream::admitted(EntryKind kind, bool durable, bool reserve) const {
 }
 
 bool JetStream::parks_deliveries() const {
-  return no_room_.refusing && journal_->reserve_left() <= options_.journal_file_bytes / 2;
+  return refusing_ && journal_->reserve_left() <= options_.journal_file_bytes / 2;
 }
 
 void JetStream::watch_room() {
   if (!journal_ || !failed_.empty() || stopped_ || stopping_) return;
   const int trouble = journal_->trouble();
   const bool full = journal_->full();
-  if (!trouble && !full && !round_trouble_ && !segment_trouble_ && reserve_whole_ && !no_room_.refusing) [[likely]] {
+  if (!trouble && !full && !round_trouble_ && !segment_trouble_ && reserve_whole_ && !refusing_) [[likely]] {
     no_room_.full_since_ns = 0;
     return;
   }
@@ -91,9 +91,9 @@ void JetStream::watch_room() {
   }
   kernel.timers.set_earlier(journal_timer_, no_room_.retry_ns);
   const bool waited = full && now - no_room_.full_since_ns >= kPatienceNs;
-  const bool refuse = !reserve_whole_ || (full && (round_trouble_ || (trouble && (waited || no_room_.refusing))));
-  if (refuse != no_room_.refusing) refuse ? begin_refusing() : end_refusing();
-  if (no_room_.refusing) {
+  const bool refuse = !reserve_whole_ || (full && (round_trouble_ || (trouble && (waited || refusing_))));
+  if (refuse != refusing_) refuse ? begin_refusing() : end_refusing();
+  if (refusing_) {
     if (now - no_room_.told_ns >= kRoundNs) describe_no_room();
     if (!unwritten_.empty()) withdraw_unwritten({});
   }
@@ -140,7 +140,7 @@ void JetStream::give_up_reserve() {
 }
 
 void JetStream::begin_refusing() {
-  no_room_.refusing = true;
+  refusing_ = true;
   no_room_.error = round_trouble_ ? round_trouble_ : journal_->trouble() ? journal_->trouble() : -ENOSPC;
   describe_no_room();
   EventRecord e{EventType::storage};
@@ -149,6 +149,7 @@ void JetStream::begin_refusing() {
 }
 
 void JetStream::end_refusing() {
+  refusing_ = false;
   no_room_ = NoRoom();
   describe_no_room();
   EventRecord e{EventType::storage};
@@ -171,7 +172,7 @@ void JetStream::describe_no_room() {
 PublishError JetStream::refusal() const {
   if (failed()) return kStoreFailed;
   PublishError error = trouble_of(no_room_.error) == DiskTrouble::no_descriptors ? kServerLimit : kStorageFull;
-  if (no_room_.refusing) error.description = no_room_.refusal.c_str();
+  if (refusing_) error.description = no_room_.refusal.c_str();
   return error;
 }
 

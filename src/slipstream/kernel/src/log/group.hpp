@@ -65,7 +65,7 @@ struct Group {
   static constexpr uint64_t kNever = UINT64_MAX;
   uint64_t last_index = 0, applied = 0;
   uint64_t checkpointed = kNever;  // the index of its last durable snapshot
-  bool active = false;          // stands in JetStream::active_
+  bool active = false;          // stands in Groups::active_
   bool perhaps_named = false;   // by a round that could not be written, or only not be made durable
   uint64_t kept = 0;            // the log up to here is in files of its own (kept_entries.hpp)
   bool offline = false;         // nothing more is applied or proposed (offline.cpp); its entries stay in the journal

@@ -5,11 +5,11 @@
 #include "bytes/decimal.hpp"
 #include "bytes/json_reader.hpp"
 #include "bytes/json_text.hpp"
-#include "jetstream/jetstream.hpp"
 #include "message/header_block.hpp"
 #include "message/message_headers.hpp"
 #include "stream/publish_errors.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -188,9 +188,9 @@ void Stream::apply_total(Reader& in) {
 // Until it is applied, increments of its subject are refused.
 void Stream::propose_total(uint64_t seq) {
   if (!totals_asked_.insert(seq).second) return;
-  Buffer payload = js.buffer();
+  Buffer payload = host.buffer();
   if (!put_total(seq, payload)) return;  // it cannot be made here
-  if (!js.propose(group, EntryKind::counter_total, std::move(payload), false, 0, {}, true)) totals_asked_.erase(seq);
+  if (!host.propose(group, EntryKind::counter_total, std::move(payload), false, 0, {}, true)) totals_asked_.erase(seq);
 }
 
 // An older version's snapshot has no totals: they are read from the newest messages. What increments are in the log behind it
@@ -215,11 +215,11 @@ void Stream::settle_unread_totals() {
     if (store->subject_of(seq) == id) seqs.push_back(seq);
   });
   for (uint64_t seq : seqs) {
-    Buffer payload = js.buffer();
+    Buffer payload = host.buffer();
     payload.put64(seq);
     payload.put8(true);
     payload.put_text({}), payload.put_text({});
-    js.propose(group, EntryKind::counter_total, std::move(payload), false, 0, {}, true);
+    host.propose(group, EntryKind::counter_total, std::move(payload), false, 0, {}, true);
   }
 }
 

@@ -3,10 +3,10 @@
 //
 // The marker is stored as the entry that removes is applied, with the time that the entry has: its sequence and its bytes follow
 // from the log alone. Which of the messages are markers themselves, and leave none, the leader has read: the entry says it.
-#include "jetstream/jetstream.hpp"
 #include "message/header_block.hpp"
 #include "message/message_headers.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -79,7 +79,7 @@ Work Stream::apply_expire(Reader in, const Proposal* mine) {
   for (uint64_t seq : seqs) {
     if (store->live(seq)) end_of_life(seq, time_ns, markers.count(seq));
     if (group.offline) co_return;
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
   ttls_.forget(seqs);
   removal_done(mine);
@@ -104,7 +104,7 @@ Work Stream::apply_remove_below(Reader in, const Proposal* mine) {
     for (uint64_t seq = oldest_mortal(); seq && seq < below; seq = store->next_live(seq + 1)) {
       if (!ttls_.never_ends(seq) && store->live(seq)) end_of_life(seq, time_ns, markers.count(seq));
       if (group.offline) co_return;
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
   }
   removal_done(mine);

@@ -2,8 +2,8 @@
 // that no log has. When the reign ends they are forgotten, and the stream and its consumers are what a start would find.
 #include <cassert>
 
-#include "jetstream/jetstream.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -36,7 +36,7 @@ void Stream::resign() {
   open_count_ = 0;
   open_.clear(), open_replies_.clear();
   for (Entry& e : group.inflight) {
-    if (e.proposal.token) js.abandoned(e.proposal.token, kReignIsOver);
+    if (e.proposal.token) host.abandoned(e.proposal.token, kReignIsOver);
     end_flight(e.proposal);
     e.proposal = {};
     e.mine = false;
@@ -53,9 +53,9 @@ void Stream::resign() {
 void Stream::stop_serving() {
   unsubscribe();
   close_feeds();
-  js.direct_gets.forget(*this);
-  js.kernel.timers.cancel(age_timer_);
-  js.kernel.timers.cancel(schedule_timer_);
+  host.direct_gets.forget(*this);
+  host.kernel.timers.cancel(age_timer_);
+  host.kernel.timers.cancel(schedule_timer_);
   staging_.reset();
   fast_.reset();
 }

@@ -1,8 +1,8 @@
 // What a stream removes by itself: limits by count, size and age, times to live. Purges are in purging.cpp.
 #include <algorithm>
 
-#include "jetstream/jetstream.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -49,16 +49,16 @@ void Stream::arm_age_timer() {
   if (!leads_) return;
   int64_t due = armed_end_ns_ = ttls_.next_end_ns();
   if (int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0) due = std::min(due, saturated_sum(oldest_ns, spec.max_age_ns));
-  if (due == INT64_MAX || deleted) return js.kernel.timers.cancel(age_timer_);
-  js.kernel.timers.set(age_timer_, std::max(js.kernel.monotonic_of(due), js.kernel.now.monotonic_ns + kAgeGranularityNs));
+  if (due == INT64_MAX || deleted) return host.kernel.timers.cancel(age_timer_);
+  host.kernel.timers.set(age_timer_, std::max(host.kernel.monotonic_of(due), host.kernel.now.monotonic_ns + kAgeGranularityNs));
 }
 
 void Stream::age_timer_fired() {
   if (!leads_ || deleted || group.offline || removals_inflight_) return;  // applying them sets the timer again
   bool later = !propose_expired();
   int64_t oldest_ns = spec.max_age_ns > 0 ? oldest_mortal_ns() : 0;
-  if (oldest_ns && saturated_sum(oldest_ns, spec.max_age_ns) <= js.kernel.now.wall_ns) {
-    if (age_seek_ns_ == 0) age_seek_ns_ = saturated_difference(js.kernel.now.wall_ns, spec.max_age_ns) + 1, age_seek_seq_ = 0;
+  if (oldest_ns && saturated_sum(oldest_ns, spec.max_age_ns) <= host.kernel.now.wall_ns) {
+    if (age_seek_ns_ == 0) age_seek_ns_ = saturated_difference(host.kernel.now.wall_ns, spec.max_age_ns) + 1, age_seek_seq_ = 0;
     uint64_t below = age_seek_seq_;
     if (seek_age(below) == ReadStatus::pending) {
       age_seek_seq_ = below;
@@ -69,13 +69,13 @@ void Stream::age_timer_fired() {
     Buffer markers;
     if (spec.delete_marker_ttl_ns > 0) below = below_with_markers(below, markers);
     else markers.put32(0);
-    Buffer payload = js.buffer();
+    Buffer payload = host.buffer();
     payload.put64(below);
     later = below <= oldest_mortal() || !propose_removal(EntryKind::remove_below, std::move(payload), markers) || later;
   }
   if (removals_inflight_) return;
   arm_age_timer();
-  if (later && age_timer_.armed()) js.kernel.timers.set(age_timer_, js.kernel.now.monotonic_ns + kAgeRetryNs);
+  if (later && age_timer_.armed()) host.kernel.timers.set(age_timer_, host.kernel.now.monotonic_ns + kAgeRetryNs);
 }
 
 // The first message that the age limit leaves. One whose time cannot be read is as old as its neighbours: it goes when the next one
@@ -110,10 +110,10 @@ uint64_t Stream::below_with_markers(uint64_t below, Buffer& markers) {
 
 // With the time, for markers. Those are messages, so consumers see them only when they cannot be lost any more.
 bool Stream::propose_removal(EntryKind kind, Buffer&& payload, const Buffer& markers) {
-  last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
+  last_time_ns_ = std::max({last_time_ns_, host.kernel.now.wall_ns, store->last_time_ns()});
   payload.put64((uint64_t)last_time_ns_);
   payload.append(markers.view());
-  if (!js.propose(group, kind, std::move(payload), spec.delete_marker_ttl_ns > 0, 0, {}, true)) return false;
+  if (!host.propose(group, kind, std::move(payload), spec.delete_marker_ttl_ns > 0, 0, {}, true)) return false;
   removals_inflight_++;
   return true;
 }
@@ -148,11 +148,11 @@ int64_t Stream::oldest_mortal_ns() {
 
 // False: what is due has to wait.
 bool Stream::propose_expired() {
-  std::vector<uint64_t> due = ttls_.due(js.kernel.now.wall_ns, kExpirePerEntry);
+  std::vector<uint64_t> due = ttls_.due(host.kernel.now.wall_ns, kExpirePerEntry);
   Buffer markers;
   if (due.empty()) return true;
   if (!put_markers(due, markers)) return false;
-  Buffer payload = js.buffer();
+  Buffer payload = host.buffer();
   payload.put32((uint32_t)due.size());
   for (uint64_t seq : due) payload.put64(seq);
   return propose_removal(EntryKind::expire, std::move(payload), markers);

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "jetstream/jetstream.hpp"
 #include "stream/publish_errors.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -79,9 +79,9 @@ void LostSubjects::snapshot(const MessageStore& store, Buffer& out) const { put_
 
 // What is proposed from now on rests on it.
 void Stream::settle_lost_subjects() {
-  Buffer payload = js.buffer();
+  Buffer payload = host.buffer();
   if (lost_subjects_.put_lost(store->damaged(), *store, payload))
-    js.propose(group, EntryKind::subjects_lost, std::move(payload), false, 0, {}, true);
+    host.propose(group, EntryKind::subjects_lost, std::move(payload), false, 0, {}, true);
 }
 
 void Stream::apply_subjects_lost(Reader& in) {

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "bytes/json_text.hpp"
-#include "jetstream/jetstream.hpp"
 #include "message/get_request.hpp"
 #include "message/header_block.hpp"
 #include "message/message_headers.hpp"
 #include "stream/publish_errors.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -52,7 +52,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
     return fast_->take(subject, reply, header, body);
   }
   if (spec.no_ack) reply = {};
-  if (group.logged && (js.failed() || js.refuses_publishes())) return answer_error(reply, js.refusal());
+  if (group.logged && (host.failed() || host.refuses_publishes())) return answer_error(reply, host.refusal());
   if (is_full()) return answer_error(reply, kTooManyRequests);
   if (!spec.memory && MessageStore::message_bytes(false, subject.size(), header.size(), body.size()) > kFileRecordBytesMax)
     return answer_error(reply, kRecordTooLarge);
@@ -67,7 +67,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
 bool Stream::is_full() const {
   uint64_t staged = staging_ ? staging_->bytes() : 0;
   return inflight_messages_ + open_count_ >= kStreamInflightMessages || bytes_in_flight() + staged >= kStreamInflightBytes ||
-         js.bytes_in_flight >= kInflightBytes;
+         host.bytes_in_flight >= kInflightBytes;
 }
 
 // Of the entry that was proposed last.
@@ -76,30 +76,30 @@ void Stream::begin_flight(uint64_t messages, uint64_t bytes) {
   mine.messages = messages, mine.bytes = bytes;
   inflight_messages_ += messages;
   inflight_bytes_ += bytes;
-  js.bytes_in_flight += bytes;
+  host.bytes_in_flight += bytes;
 }
 
 void Stream::end_flight(const Proposal& mine) {
   inflight_messages_ -= mine.messages;
   inflight_bytes_ -= mine.bytes;
-  js.bytes_in_flight -= mine.bytes;
+  host.bytes_in_flight -= mine.bytes;
 }
 
 bool Stream::too_large(size_t header, size_t body) const {
   return spec.max_msg_size >= 0 && (int64_t)(header + body) > spec.max_msg_size;
 }
 
-bool Stream::level_is_met(string_view level) const { return !level_too_high(level, js.kernel.limits.api_level); }
+bool Stream::level_is_met(string_view level) const { return !level_too_high(level, host.kernel.limits.api_level); }
 
 void Stream::append(LoggedMessage& m, string_view reply) {
   m.flags |= limits_verdict(m.subject.size(), m.header.size(), m.body.size());
   mark_schedule(m);
   if (open_count_ && open_.size() + m.size() > kEntryBytes) seal();
   if (open_count_ == 0) {
-    open_ = js.buffer();
-    open_replies_ = js.buffer();
+    open_ = host.buffer();
+    open_replies_ = host.buffer();
     open_.put64(0), open_.put32(0);  // time and count, filled in by seal()
-    js.mark_dirty(*this);
+    host.mark_dirty(*this);
   }
   m.encode(open_);
   open_replies_.put16((uint16_t)reply.size());
@@ -110,7 +110,7 @@ void Stream::append(LoggedMessage& m, string_view reply) {
 // Limits outside the group are the leader's to judge; its verdict rides in the entry.
 uint32_t Stream::limits_verdict(size_t subject, size_t header, size_t body) {
   uint32_t verdict = 0;
-  if (int64_t max = js.stream_bytes_max.of(spec.memory); max >= 0 && js.stream_bytes.of(spec.memory) > max) verdict |= kServerFull;
+  if (int64_t max = host.stream_bytes_max.of(spec.memory); max >= 0 && host.stream_bytes.of(spec.memory) > max) verdict |= kServerFull;
   if (int64_t max = account.stream_bytes_max.of(spec.memory); max >= 0) {
     uint64_t coming = inflight_bytes_ + open_.size() + MessageStore::message_bytes(spec.memory, subject, header, body);
     if (account.stream_bytes.of(spec.memory) + (int64_t)coming > max) verdict |= kAccountFull;
@@ -124,14 +124,14 @@ void Stream::seal() {
   store64(open_.data(), (uint64_t)entry_time_ns());
   store32(open_.data() + 8, open_count_);
   uint64_t count = std::exchange(open_count_, 0), bytes = open_.size();
-  if (js.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async))
+  if (host.propose(group, EntryKind::messages, std::move(open_), true, 0, std::move(open_replies_), false, spec.persist_async))
     return begin_flight(count, bytes);
   refuse_messages(open_.view(), open_replies_.view());
 }
 
 // Those of an entry that the log does not take.
 void Stream::refuse_messages(string_view payload, string_view reply_subjects) {
-  const PublishError error = js.refusal();
+  const PublishError error = host.refusal();
   Verdict verdict;
   verdict.error = &error;
   Reader in(payload), replies(reply_subjects);
@@ -154,7 +154,7 @@ void Stream::withdrawn(const Entry& entry) {
       refuse_messages(entry.payload.view(), entry.proposal.replies.view());
       break;
     case EntryKind::batch_commit:
-      answer_error(replies.get_text(), js.refusal());
+      answer_error(replies.get_text(), host.refusal());
       break;
     case EntryKind::mirrored:
     case EntryKind::sourced:
@@ -170,7 +170,7 @@ void Stream::withdrawn(const Entry& entry) {
 }
 
 void Stream::answer(string_view reply, string_view json) {
-  if (!reply.empty()) js.kernel.publish(account, reply, {}, {}, json);
+  if (!reply.empty()) host.kernel.publish(account, reply, {}, {}, json);
 }
 
 void Stream::answer_error(string_view reply, const PublishError& e) {
@@ -181,7 +181,7 @@ void Stream::answer_error(string_view reply, const PublishError& e) {
   append_json_text(text, name);
   text += "\",\"seq\":0}";
   if (e.err_code == kTooManyRequests.err_code)
-    js.kernel.publish(account, reply, {}, "NATS/1.0 429 Too Many Requests\r\n\r\n", text);
+    host.kernel.publish(account, reply, {}, "NATS/1.0 429 Too Many Requests\r\n\r\n", text);
   else
     answer(reply, text);
 }
@@ -216,7 +216,7 @@ void Stream::advise_batch_abandoned(const std::string& batch, const char* reason
   EventRecord e{EventType::batch_abandoned};
   e.a = group.id;
   e.s0 = batch, e.s1 = reason;
-  js.kernel.emit_advisory(std::move(e));
+  host.kernel.emit_advisory(std::move(e));
 }
 
 // ------------------------------------------------------------------ applying
@@ -256,7 +256,7 @@ Work Stream::apply_slowly(int64_t time_ns, uint32_t at, uint32_t count, Reader i
     verdict = {};
     if (!ended) apply_one(time_ns, m, verdict);
     if (group.offline) co_return;
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
   messages_applied(mine);
 }
@@ -287,7 +287,7 @@ void Stream::wake_after_append() {
   wake_consumers();
 }
 
-void Stream::wake_consumers() { index.wake_listeners(js); }
+void Stream::wake_consumers() { index.wake_listeners(host); }
 
 // The publish acknowledgement (S-135..S-137).
 void Stream::answer_verdict(string_view reply, const Verdict& v) {

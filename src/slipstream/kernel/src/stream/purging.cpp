@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "jetstream/jetstream.hpp"
 #include "store/subject_table.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -48,16 +48,16 @@ void Stream::purge_within_entry(string_view filter, uint64_t keep) {
   removed_within_entry_ += concerned;
   WorkShare at_once;
   at_once.unlimited();
-  std::swap(at_once, js.share);
-  work.go_on(js.share);
-  std::swap(at_once, js.share);
+  std::swap(at_once, host.share);
+  work.go_on(host.share);
+  std::swap(at_once, host.share);
 }
 
 Work Stream::do_long_work() {
   std::vector<Work> asked;
   asked.swap(long_work_);
   for (size_t i = 0; i < asked.size(); i++) co_await std::move(asked[i]);
-  if (js.share.spent(std::exchange(removed_within_entry_, 0))) co_await pause();
+  if (host.share.spent(std::exchange(removed_within_entry_, 0))) co_await pause();
 }
 
 Work Stream::purge(std::string filter, uint64_t seq, uint64_t keep) {
@@ -74,7 +74,7 @@ Work Stream::purge(std::string filter, uint64_t seq, uint64_t keep) {
   if (!consumers.empty()) co_await tell_purged(filter, ids, everything, removed);
   if (!spec.keeps_all()) lingering_upto_ = std::max(lingering_upto_, store->last_seq());  // consumers may have moved past what is left
   arm_age_timer();
-  if (removed > kPurgeCheckpointMessages) js.request_checkpoint();  // files go with the next round
+  if (removed > kPurgeCheckpointMessages) host.request_checkpoint();  // files go with the next round
 }
 
 Work Stream::find_subjects(const std::string& filter, std::vector<uint32_t>& ids) {
@@ -85,7 +85,7 @@ Work Stream::find_subjects(const std::string& filter, std::vector<uint32_t>& ids
   SubjectPattern pattern(filter);
   for (uint32_t id = 0; id < store->subject_ids(); id++) {
     if (store->subject_state(id).count && pattern.matches(store->subject_name(id))) ids.push_back(id);
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
 }
 
@@ -96,7 +96,7 @@ Work Stream::purge_everything(uint64_t seq, uint64_t keep) {
     below = store->first_seq();
     for (uint64_t skip = store->messages() - keep; skip; skip--) {
       below = store->next_live(below + 1);
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
   } else if (seq == 1) {
     co_return;
@@ -123,7 +123,7 @@ Work Stream::remove_below(uint64_t below) {
     uint64_t first = store->first_seq(), end = below - first > kRemoveStep ? first + kRemoveStep : below;
     index.each_holder([&](Consumer& c) { c.uncount(first, end); });
     store->remove_below(end);
-    if (js.share.spent(kRemoveStep)) co_await pause();
+    if (host.share.spent(kRemoveStep)) co_await pause();
   }
 }
 
@@ -143,7 +143,7 @@ Work Stream::purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint
     uint64_t next = state.count > 1 ? store->next_on_subject(id, state.first + 1) : UINT64_MAX;
     second = std::min({second, std::max(first, state.first), next});
     first = std::min(first, state.first);
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
   left = left > keep ? left - keep : 0;
   if (!left || first >= bound) co_return;
@@ -157,7 +157,7 @@ Work Stream::purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint
     for (uint32_t id : ids) concerned[id] = true;
     for (uint64_t s = first; s && s < bound && left; s = store->next_live(s + 1)) {
       if (concerned[store->subject_of(s)]) remove_untold(s), left--;
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
     co_return;
   }
@@ -165,7 +165,7 @@ Work Stream::purge_subjects(const std::vector<uint32_t>& ids, uint64_t seq, uint
     for (SubjectState state = store->subject_state(id); state.count && state.first < bound && left; state = store->subject_state(id)) {
       remove_untold(state.first);
       left--;
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
   }
 }
@@ -176,13 +176,13 @@ Work Stream::tell_purged(const std::string& filter, const std::vector<uint32_t>&
   for (uint32_t id : ids) {
     SubjectState state = store->subject_state(id);
     if (state.count && (!first_left || state.first < first_left)) first_left = state.first;
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
   bool untold = everything || removed > 1;
   if (everything || has_wildcard(filter)) {
     for (auto& [id, c] : consumers) {
       co_await c->purged(filter, first_left, untold);
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
     co_return;
   }
@@ -200,15 +200,15 @@ Work Stream::tell_purged(const std::string& filter, const std::vector<uint32_t>&
 Work Stream::enforce_all_limits() {
   while (over_limits()) {
     remove(store->first_seq());
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
   if (spec.max_msgs_per_subject <= 0) co_return;
   for (uint32_t id = 0; id < store->subject_ids(); id++) {
     while (store->subject_state(id).count > (uint64_t)spec.max_msgs_per_subject) {
       remove(store->subject_state(id).first);
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
 }
 

@@ -7,9 +7,9 @@
 #include <stdexcept>
 #include <utility>
 
-#include "jetstream/jetstream.hpp"
 #include "message/message_headers.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -46,7 +46,7 @@ Work Consumer::settle_passed_list(const Proposal* mine) {
   if (stream_.need_is_open(before + 1, applied_cursor_)) co_return;
   for (uint64_t at = before + 1; at && at <= applied_cursor_;) {
     if (uint64_t s = step_to_match(at); s && s <= applied_cursor_) stream_.settle(s);
-    if (js_.share.spent()) co_await stream_.pause();
+    if (host_.share.spent()) co_await stream_.pause();
   }
   stream_.finish(mine, 0);
 }
@@ -94,7 +94,7 @@ Work Stream::settle_from(uint64_t seq) {
   for (seq = store->next_live(seq); seq; seq = store->next_live(seq + 1)) {
     settle(seq);
     if (group.offline) co_return;
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
 }
 
@@ -112,7 +112,7 @@ Work Stream::remove_consumer(uint32_t consumer_id, const Proposal* mine) {
   if (interest && !visit_each)
     for (uint64_t at = from; at;) {
       if (uint64_t s = c->step_to_match(at)) own.push_back(s);
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
   if (interest && c->spec.opt_start_seq > 0)  // what lies before its start stays
     lingering_upto_ = std::max(lingering_upto_, std::min<uint64_t>(c->spec.opt_start_seq - 1, store->last_seq()));
@@ -127,7 +127,7 @@ Work Stream::remove_consumer(uint32_t consumer_id, const Proposal* mine) {
   } else if (interest) {
     for (uint64_t s : own) {
       settle(s);
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
   }
   if (group.offline) co_return;
@@ -161,7 +161,7 @@ Work Stream::settle_behind_reset(Consumer& c, uint64_t seq) {
   if (spec.retention == Retention::interest)
     for (uint64_t at = 1; at && at < seq;) {
       if (uint64_t s = c.step_to_match(at); s && s < seq) settle(s);
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
   lingering_upto_ = std::max({lingering_upto_, store->last_seq(), seq - 1});  // which may lie beyond the end
 }
@@ -172,7 +172,7 @@ Work Stream::begin_interest() {
   if (need_is_open(1, store->last_seq())) co_return;
   for (uint64_t seq = store->next_live(1); seq; seq = store->next_live(seq + 1)) {
     if (index.anybody(store->subject_of(seq))) settle(seq);
-    if (js.share.spent()) co_await pause();
+    if (host.share.spent()) co_await pause();
   }
   lingering_upto_ = std::max(lingering_upto_, store->last_seq());
 }

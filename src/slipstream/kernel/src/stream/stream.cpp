@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "bytes/json_text.hpp"
-#include "jetstream/jetstream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -13,15 +13,15 @@ constexpr const char* kUnreadableConsumer = "has a consumer whose settings this 
 
 }  // namespace
 
-Stream::Stream(JetStream& j, uint64_t id, Account& a, std::string n, std::string d, StreamSpec s)
-    : js(j), account(a), name(std::move(n)), description(std::move(d)), spec(std::move(s)) {
+Stream::Stream(StreamHost& of_host, uint64_t id, Account& of_account, std::string called, std::string text, StreamSpec settings)
+    : host(of_host), account(of_account), name(std::move(called)), description(std::move(text)), spec(std::move(settings)) {
   group.id = id;
   group.logged = !spec.memory;
-  store.reset(js.new_store(id, spec));
+  store.reset(host.new_store(id, spec));
   std::string quoted;
   append_json_text(quoted, name);
   ack_head_ = "{\"stream\":\"" + quoted + "\",";
-  if (const std::string& domain = js.kernel.domain(); !domain.empty()) {
+  if (const std::string& domain = host.kernel.domain(); !domain.empty()) {
     ack_head_ += "\"domain\":\"";
     append_json_text(ack_head_, domain);
     ack_head_ += "\",";
@@ -39,22 +39,22 @@ void Stream::take_spec() {
 
 Stream::~Stream() {
   close_feeds();
-  js.kernel.timers.cancel(age_timer_);
-  js.kernel.timers.cancel(schedule_timer_);
+  host.kernel.timers.cancel(age_timer_);
+  host.kernel.timers.cancel(schedule_timer_);
   for (ReadBuffer* reader : {&reader_, &age_reader_, &marker_reader_}) *reader->alive = false;
-  js.bytes_in_flight -= inflight_bytes_;
+  host.bytes_in_flight -= inflight_bytes_;
 }
 
 void Stream::count_bytes() {
   int64_t grown = (deleted ? 0 : (int64_t)store->bytes()) - counted_bytes_;
   counted_bytes_ += grown;
   account.stream_bytes.of(spec.memory) += grown;
-  js.stream_bytes.of(spec.memory) += grown;
+  host.stream_bytes.of(spec.memory) += grown;
 }
 
 void Stream::subscribe() {
   for (const auto& subject : spec.subjects)
-    subscriptions_.push_back(js.kernel.add_subscription(account, SubscriptionKind::stream, subject, {}, this));
+    subscriptions_.push_back(host.kernel.add_subscription(account, SubscriptionKind::stream, subject, {}, this));
   if (spec.allow_direct) answer_direct_gets(name);
   if (spec.mirror_direct && mirror_caught_up_ && !spec.mirror_origin.empty()) answer_direct_gets(spec.mirror_origin);
 }
@@ -62,7 +62,7 @@ void Stream::subscribe() {
 void Stream::answer_direct_gets(const std::string& of) {
   for (const char* tail : {"", ".>"})
     subscriptions_.push_back(
-        js.kernel.add_subscription(account, SubscriptionKind::direct_get, "$JS.API.DIRECT.GET." + of + tail, "_sys_", this));
+        host.kernel.add_subscription(account, SubscriptionKind::direct_get, "$JS.API.DIRECT.GET." + of + tail, "_sys_", this));
 }
 
 void Stream::mirror_caught_up() {
@@ -72,7 +72,7 @@ void Stream::mirror_caught_up() {
 }
 
 void Stream::unsubscribe() {
-  for (Subscription* s : subscriptions_) js.kernel.remove_subscription(account, s);
+  for (Subscription* s : subscriptions_) host.kernel.remove_subscription(account, s);
   subscriptions_.clear();
 }
 
@@ -195,7 +195,7 @@ void Stream::apply(EntryKind kind, Reader& in, const Proposal* mine) {
 // The entry has had its whole effect: who waits for it hears so.
 void Stream::finish(const Proposal* mine, int64_t result) {
   if (group.offline || !mine) return;
-  if (mine->token) js.committed(mine->token, result);
+  if (mine->token) host.committed(mine->token, result);
   Reader replies(mine->replies.view());
   while (replies.left()) answer(replies.get_bytes(replies.get16()), {});
 }
@@ -260,7 +260,7 @@ Work Stream::configure(std::string text, StreamSpec next, const Proposal* mine) 
   if (begins_to_settle && group.logged)
     for (auto& [id, c] : consumers) {
       if (c->spec.memory) c->begin_logging();
-      if (js.share.spent()) co_await pause();
+      if (host.share.spent()) co_await pause();
     }
   if (begins_interest) co_await begin_interest();
   if (group.offline) co_return;
@@ -279,19 +279,19 @@ Work Stream::configure(std::string text, StreamSpec next, const Proposal* mine) 
 // ------------------------------------------------------------------ work for several turns
 
 void Stream::work(Work work) {
-  js.begin_share();
-  if (!work.go_on(js.share)) work_ = std::move(work);
+  host.begin_share();
+  if (!work.go_on(host.share)) work_ = std::move(work);
 }
 
 // Consumers may have waited meanwhile.
 void Stream::go_on() {
-  js.begin_share();
-  if (!work_->go_on(js.share)) return;
+  host.begin_share();
+  if (!work_->go_on(host.share)) return;
   work_.reset();
-  for (auto& [id, c] : consumers) js.mark_ready(*c);
+  for (auto& [id, c] : consumers) host.mark_ready(*c);
 }
 
-Work::Pause Stream::pause() { return {js.share}; }
+Work::Pause Stream::pause() { return {host.share}; }
 
 void Stream::put_start(const ConsumerSpec& consumer, Buffer& payload) {
   if (consumer.deliver_policy != DeliverPolicy::by_start_time) return;
@@ -383,9 +383,9 @@ bool Stream::load(Reader& in, uint16_t format) {
     index.add(*c);
     if (!c->holds()) continue;
     WorkShare at_once;
-    std::swap(at_once, js.share);
-    c->many_removed().go_on(js.share);  // a snapshot of an earlier version may name messages that were gone
-    std::swap(at_once, js.share);
+    std::swap(at_once, host.share);
+    c->many_removed().go_on(host.share);  // a snapshot of an earlier version may name messages that were gone
+    std::swap(at_once, host.share);
     index.hold(*c);
     index.stray(*c);  // what waits may be from before a change of filters
   }

@@ -53,11 +53,12 @@ std::string error_json(const PublishVerdict& verdict);
 bool equals_ignoring_case(string_view a, string_view lower);
 std::string lower(string_view text);
 
+class StreamHost;
 class StreamSnapshot;
 
 class Stream {
  public:
-  Stream(JetStream& js, uint64_t id, Account& account, std::string name, std::string description, StreamSpec spec);
+  Stream(StreamHost& of_host, uint64_t id, Account& of_account, std::string called, std::string text, StreamSpec settings);
   ~Stream();
 
   void set_dedupe_key(uint64_t a, uint64_t b) { dedupe_.set_key(a, b); }
@@ -114,7 +115,7 @@ class Stream {
   uint32_t limits_verdict(size_t subject, size_t header, size_t body);  // flags of an entry's message
   void check();            // the invariants of retention
 
-  JetStream& js;
+  StreamHost& host;
   Account& account;
   const std::string name;
   std::string description;
@@ -127,7 +128,7 @@ class Stream {
   SlicedMap<SourcePosition> source_positions{encode_source};  // by the source's index name
   ConsumerIndex index{store};
   uint32_t next_consumer_id = 1;
-  bool dirty = false;      // has an open entry; stands in JetStream::dirty_streams_
+  bool dirty = false;      // has an open entry; stands in StreamHost::dirty_streams_
   bool deleted = false;
 
  private:

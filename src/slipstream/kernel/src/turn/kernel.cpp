@@ -16,8 +16,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "jetstream/jetstream.hpp"
-
 namespace slipstream {
 namespace {
 
@@ -69,7 +67,7 @@ Kernel::Kernel(const KernelLimits& l, uint64_t seed) : limits(l), random_state_(
 
 Kernel::~Kernel() {
   stop();
-  jetstream.reset();
+  backend.reset();
   ::close(epoll_);
   ::close(wake_fd_);
   if (spare_fd_ >= 0) ::close(spare_fd_);
@@ -115,7 +113,7 @@ void Kernel::thread_main() {
     int64_t wait_ns;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      wait_ns = !resume_.empty() || !leavers_.empty() || (jetstream && jetstream->busy()) ? 0 : timers.next_ns() - read_clocks().monotonic_ns;
+      wait_ns = !resume_.empty() || !leavers_.empty() || (backend && backend->busy()) ? 0 : timers.next_ns() - read_clocks().monotonic_ns;
     }
     int timeout_ms = wait_ns <= 0 ? 0 : wait_ns > 1'000'000'000 ? 1000 : (int)((wait_ns + 999'999) / 1'000'000);
     epoll_event events[256];
@@ -160,7 +158,7 @@ int Kernel::process(Time t, int n) {
   now = t;
   int64_t began = read_clocks().monotonic_ns;
   turn_out_msgs_ = counters_.out_msgs;
-  const int64_t time_ns = jetstream && jetstream->behind() ? kTurnNs / 10 : kTurnNs;
+  const int64_t time_ns = backend && backend->behind() ? kTurnNs / 10 : kTurnNs;
   share_ns_ = std::max(time_ns / std::max<int64_t>(sharing_, 1), kShareLeastNs);
   sharing_ = 0;
   std::vector<Connection*> again;  // a connection that gives up its share below goes on in the next turn
@@ -184,7 +182,7 @@ int Kernel::process(Time t, int n) {
   while (Timer* timer = timers.pop_due(t.monotonic_ns)) on_timer(*timer);
   settle();
   remove_leaving();
-  if (jetstream) jetstream->end_of_turn();
+  if (backend) backend->end_of_turn();
   end_turn();
   uint64_t took = (uint64_t)(read_clocks().monotonic_ns - began);
   counters_.turns++;
@@ -258,7 +256,7 @@ void Kernel::stop() {
   }
   Guard guard(*this);
   stop_listening();
-  if (jetstream) jetstream->stop();
+  if (backend) backend->stop();
   std::vector<uint64_t> cids;
   for (auto& [cid, c] : connections_) cids.push_back(cid);
   for (uint64_t cid : cids) close(*connections_[cid], "Server Shutdown");
@@ -657,7 +655,7 @@ void Kernel::on_timer(Timer& t) {
     case TimerKind::batches:
     case TimerKind::fast_batches:
     case TimerKind::schedules:
-      jetstream->on_timer(t);
+      backend->on_timer(t);
   }
 }
 

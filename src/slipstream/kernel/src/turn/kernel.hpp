@@ -21,6 +21,7 @@
 #include "bytes/saturating.hpp"
 #include "clock/time.hpp"
 #include "clock/timers.hpp"
+#include "turn/backend.hpp"
 #include "turn/connection.hpp"
 #include "turn/eager_wait.hpp"
 #include "turn/fair_requests.hpp"
@@ -28,8 +29,6 @@
 #include "turn/subject_trie.hpp"
 
 namespace slipstream {
-
-class JetStream;
 
 constexpr size_t kFlushBytes = 256 << 10;       // pending output that is sent before the turn ends
 constexpr size_t kBehindBytes = 8 << 20;        // publishers to a subscriber with more pending wait
@@ -164,7 +163,7 @@ class Kernel {
   }
   uint64_t random();
   std::string random_text(int characters);  // letters and digits, as nats-server's ids
-  std::unique_ptr<JetStream> jetstream;
+  std::unique_ptr<Backend> backend;  // null: no JetStream
   bool long_ack_subjects = false;  // deliveries ask for acknowledgements with domain and account (C-111, C-112)
   // The JetStream domain: `$JS.<domain>.API.` is another name of `$JS.API.`. Before the store is opened.
   void set_domain(string_view name);

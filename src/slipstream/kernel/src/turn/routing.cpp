@@ -1,7 +1,6 @@
 // What a client's commands do: connect, subscribe, publish. And the way of a message to its receivers.
 #include <algorithm>
 
-#include "jetstream/jetstream.hpp"
 #include "turn/kernel.hpp"
 
 namespace slipstream {
@@ -222,7 +221,7 @@ void Kernel::on_subscribe(Connection& c, const Command& cmd) {
     c.subscriptions.emplace(s->sid, std::move(owned));
     c.account->trie.insert(s);
     if (hears_acks(s->subject)) c.account->ack_listeners++;
-    if (jetstream) jetstream->interest_changed(*c.account, s->subject);
+    if (backend) backend->interest_changed(*c.account, s->subject);
   }
   if (c.options.verbose) write(c, "+OK\r\n");
 }
@@ -246,7 +245,7 @@ void Kernel::unsubscribe(Connection& c, Subscription* s) {
   auto it = c.subscriptions.find(s->sid);
   dead_subscriptions_.push_back(std::move(it->second));
   c.subscriptions.erase(it);
-  if (jetstream) jetstream->interest_changed(*c.account, s->subject);
+  if (backend) backend->interest_changed(*c.account, s->subject);
 }
 
 // In the order in which they came, so that a seed repeats a run. Those of a client with very many fall silent now and leave the trie
@@ -284,7 +283,7 @@ Subscription* Kernel::add_subscription(Account& a, SubscriptionKind kind, string
   s->target = target;
   own_subscriptions_[s] = std::move(owned);
   a.trie.insert(s);
-  if (jetstream) jetstream->interest_changed(a, s->subject);
+  if (backend) backend->interest_changed(a, s->subject);
   return s;
 }
 
@@ -294,7 +293,7 @@ void Kernel::remove_subscription(Account& a, Subscription* s) {
   auto it = own_subscriptions_.find(s);
   dead_subscriptions_.push_back(std::move(it->second));
   own_subscriptions_.erase(it);
-  if (jetstream) jetstream->interest_changed(a, s->subject);
+  if (backend) backend->interest_changed(a, s->subject);
 }
 
 void Kernel::serve(Account& a, string_view subject, uint32_t service) {
@@ -341,8 +340,8 @@ void Kernel::on_publish(Connection& c, const Command& cmd) {
   size_t receivers = 0;
   std::string rewritten;
   string_view subject = without_domain(cmd.subject, rewritten);
-  bool is_ack = jetstream && is_ack_subject(subject);
-  if (is_ack) receivers = jetstream->on_ack(a, subject, cmd.reply, cmd.body);
+  bool is_ack = backend && is_ack_subject(subject);
+  if (is_ack) receivers = backend->on_ack(a, subject, cmd.reply, cmd.body);
   if (!is_ack || a.ack_listeners)
     receivers += route(a, a.trie.match(subject), subject, cmd.reply, cmd.header, cmd.body, &c);
   if (receivers == 0 && !cmd.reply.empty() && c.options.no_responders) no_responders(c, cmd.subject, cmd.reply);
@@ -352,8 +351,8 @@ size_t Kernel::publish(Account& a, string_view subject, string_view reply, strin
   size_t receivers = 0;
   std::string rewritten;
   subject = without_domain(subject, rewritten);
-  bool is_ack = jetstream && is_ack_subject(subject);
-  if (is_ack) receivers = jetstream->on_ack(a, subject, reply, body);
+  bool is_ack = backend && is_ack_subject(subject);
+  if (is_ack) receivers = backend->on_ack(a, subject, reply, body);
   if (!is_ack || a.ack_listeners) receivers += route(a, a.trie.match(subject), subject, reply, header, body, nullptr);
   return receivers;
 }
@@ -400,9 +399,9 @@ size_t Kernel::route(Account& account, const MatchResult& match, string_view sub
     if (s->kind == SubscriptionKind::service) {
       hand_to_python(s->service, account, from ? from->cid : 0, subject, reply, header, body);
     } else if (s->kind == SubscriptionKind::stream) {
-      jetstream->on_publish(s->target, account, subject, reply, header, body);
+      backend->on_publish(s->target, subject, reply, header, body);
     } else {
-      jetstream->on_request(*s, account, subject, reply, header, body);
+      backend->on_request(*s, subject, reply, header, body);
     }
   };
   for (size_t i = 0; i < few_count; i++)

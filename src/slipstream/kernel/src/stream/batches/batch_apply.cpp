@@ -6,11 +6,11 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "jetstream/jetstream.hpp"
 #include "message/header_block.hpp"
 #include "message/message_headers.hpp"
 #include "stream/publish_errors.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 
@@ -18,7 +18,7 @@ namespace slipstream {
 
 void Stream::propose_batch(string_view messages, uint32_t count, bool end_only, string_view reply, string_view ack_fields) {
   seal();  // what came before the batch is before it in the log
-  Buffer part = js.buffer();
+  Buffer part = host.buffer();
   uint32_t parts = 0, left = count;
   uint64_t bytes = 0;
   std::string last_header;
@@ -30,23 +30,23 @@ void Stream::propose_batch(string_view messages, uint32_t count, bool end_only, 
     mark_schedule(m);
     if (part.size() > 1 && part.size() + m.size() > kEntryBytes) {
       bytes += part.size();
-      if (!js.propose(group, EntryKind::batch_part, std::move(part), false))
-        return answer_error(reply, js.refusal());
+      if (!host.propose(group, EntryKind::batch_part, std::move(part), false))
+        return answer_error(reply, host.refusal());
       parts++;
-      part = js.buffer();
+      part = host.buffer();
       part.put8(false);
     }
     m.encode(part);
   }
-  Buffer payload = js.buffer(), replies = js.buffer();
+  Buffer payload = host.buffer(), replies = host.buffer();
   payload.put64((uint64_t)entry_time_ns()), payload.put32(count), payload.put32(parts);
   payload.append(part.view().substr(1));
   bytes += payload.size();
   replies.put_text(reply);
   replies.put_text(ack_fields);
-  js.recycle(std::move(part));
-  if (js.propose(group, EntryKind::batch_commit, std::move(payload), true, 0, std::move(replies))) return begin_flight(count, bytes);
-  answer_error(reply, js.refusal());
+  host.recycle(std::move(part));
+  if (host.propose(group, EntryKind::batch_commit, std::move(payload), true, 0, std::move(replies))) return begin_flight(count, bytes);
+  answer_error(reply, host.refusal());
 }
 
 // ------------------------------------------------------------------ judging

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "bytes/json_text.hpp"
-#include "jetstream/jetstream.hpp"
 #include "message/header_block.hpp"
 #include "message/logged_message.hpp"
 #include "message/message_headers.hpp"
 #include "stream/publish_errors.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -19,12 +19,12 @@ constexpr int64_t kBatchTimeoutNs = 10'000'000'000;
 }  // namespace
 
 int64_t BatchStaging::timeout_ns() const {
-  int64_t set = stream_.js.kernel.limits.batch_timeout_ns;
+  int64_t set = stream_.host.kernel.limits.batch_timeout_ns;
   return set > 0 ? set : kBatchTimeoutNs;
 }
 
 uint64_t BatchStaging::messages_max() const {
-  int64_t set = stream_.js.kernel.limits.batch_messages;
+  int64_t set = stream_.host.kernel.limits.batch_messages;
   return set > 0 ? (uint64_t)set : kMessagesPerBatch;
 }
 
@@ -38,7 +38,7 @@ void BatchStaging::take(string_view subject, string_view reply, string_view head
   if (!parse_unsigned(h.batch_sequence, seq)) return refuse(kBatchSequenceMissing);
   bool commits = h.batch_commit.data() != nullptr, end_only = h.batch_commit == "eob";
   LoggedMessage m{.subject = subject, .header = header, .body = body};
-  if (bytes_ + stream_.bytes_in_flight() + m.size() > kStreamInflightBytes || stream_.js.staged_bytes + m.size() > kStagedBytesMax)
+  if (bytes_ + stream_.bytes_in_flight() + m.size() > kStreamInflightBytes || stream_.host.staged_bytes + m.size() > kStagedBytesMax)
     return refuse(kTooManyRequests);
 
   if (uint32_t full = stream_.limits_verdict(subject.size(), header.size(), body.size()))
@@ -66,7 +66,7 @@ void BatchStaging::take(string_view subject, string_view reply, string_view head
     m.encode(b.messages);
     b.count++;
     bytes_ += b.messages.size() - before;
-    stream_.js.staged_bytes += b.messages.size() - before;
+    stream_.host.staged_bytes += b.messages.size() - before;
   }
   if (commits) return commit(it, reply, end_only);
   stream_.answer(reply, {});  // an empty one: received (S-216)
@@ -81,22 +81,22 @@ BatchStaging::Batches::iterator BatchStaging::open(string_view id, uint64_t seq,
     else stream_.answer_error(reply, kBatchIncomplete);
     return batches_.end();
   }
-  const KernelLimits& limits = stream_.js.kernel.limits;
+  const KernelLimits& limits = stream_.host.kernel.limits;
   uint64_t per_stream = limits.batches_per_stream > 0 ? (uint64_t)limits.batches_per_stream : kBatchesPerStream;
   uint64_t per_server = limits.batches_total > 0 ? (uint64_t)limits.batches_total : kBatchesPerServer;
-  if (batches_.size() + 1 > per_stream || stream_.js.open_batches + 1 > per_server) {
+  if (batches_.size() + 1 > per_stream || stream_.host.open_batches + 1 > per_server) {
     stream_.answer_error(reply, kTooManyBatches);
     return batches_.end();
   }
-  stream_.js.open_batches++;
+  stream_.host.open_batches++;
   return batches_.emplace(id, Batch()).first;
 }
 
 // Its sequence is the next one and not too high; otherwise the batch is over and the message answered.
 bool BatchStaging::continues(Batches::iterator it, uint64_t seq, bool end_only, string_view reply) {
   Batch& b = it->second;
-  b.deadline_ns = saturated_sum(stream_.js.kernel.now.monotonic_ns, timeout_ns());
-  stream_.js.kernel.timers.set_earlier(timer_, b.deadline_ns);
+  b.deadline_ns = saturated_sum(stream_.host.kernel.now.monotonic_ns, timeout_ns());
+  stream_.host.kernel.timers.set_earlier(timer_, b.deadline_ns);
   if (++b.last_seq != seq || (seq == 1 && end_only)) {
     abandon(it, "incomplete");
     stream_.answer_error(reply, kBatchIncomplete);
@@ -116,7 +116,7 @@ void BatchStaging::commit(Batches::iterator it, string_view reply, bool end_only
   fields += "\",\"count\":" + std::to_string(it->second.count);
   uint32_t count = it->second.count;
   bytes_ -= it->second.messages.size();
-  stream_.js.staged_bytes -= it->second.messages.size();
+  stream_.host.staged_bytes -= it->second.messages.size();
   Buffer messages = std::move(it->second.messages);
   drop(it);
   stream_.propose_batch(messages.view(), count, end_only, reply, fields);
@@ -124,10 +124,10 @@ void BatchStaging::commit(Batches::iterator it, string_view reply, bool end_only
 
 void BatchStaging::drop(Batches::iterator it) {
   bytes_ -= it->second.messages.size();
-  stream_.js.staged_bytes -= it->second.messages.size();
-  stream_.js.open_batches--;
+  stream_.host.staged_bytes -= it->second.messages.size();
+  stream_.host.open_batches--;
   batches_.erase(it);
-  if (batches_.empty()) stream_.js.kernel.timers.cancel(timer_);
+  if (batches_.empty()) stream_.host.kernel.timers.cancel(timer_);
 }
 
 void BatchStaging::abandon(Batches::iterator it, const char* reason) {
@@ -141,7 +141,7 @@ void BatchStaging::drop_all() {
 }
 
 void BatchStaging::on_timer() {
-  int64_t now = stream_.js.kernel.now.monotonic_ns, next = INT64_MAX;
+  int64_t now = stream_.host.kernel.now.monotonic_ns, next = INT64_MAX;
   std::vector<std::string> due;
   for (auto& [id, b] : batches_) {
     if (b.deadline_ns <= now) due.push_back(id);
@@ -149,7 +149,7 @@ void BatchStaging::on_timer() {
   }
   std::sort(due.begin(), due.end());  // a seed repeats a run
   for (const auto& id : due) abandon(batches_.find(id), "timeout");
-  if (next != INT64_MAX) stream_.js.kernel.timers.set(timer_, next);
+  if (next != INT64_MAX) stream_.host.kernel.timers.set(timer_, next);
 }
 
 }  // namespace slipstream

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "bytes/json_text.hpp"
-#include "jetstream/jetstream.hpp"
 #include "message/header_block.hpp"
 #include "message/message_headers.hpp"
 #include "stream/batches/batch_staging.hpp"
 #include "stream/publish_errors.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -44,7 +44,7 @@ bool parse_fast_reply(string_view reply, FastReply& out) {
 }
 
 int64_t FastIngest::timeout_ns() const {
-  int64_t set = stream_.js.kernel.limits.batch_timeout_ns;
+  int64_t set = stream_.host.kernel.limits.batch_timeout_ns;
   return set > 0 ? set : kFastTimeoutNs;
 }
 
@@ -87,8 +87,8 @@ void FastIngest::take(string_view subject, string_view reply, string_view header
 // In nats-server's order. What is refused here does not count as a message of the batch: it leaves a gap.
 bool FastIngest::refuses(string_view reply, const FastReply& r, bool valid, size_t header, size_t body) {
   const PublishError* error = nullptr;
-  const PublishError refusal = stream_.js.refusal();
-  if (stream_.group.logged && (stream_.js.failed() || stream_.js.refuses_publishes())) error = &refusal;
+  const PublishError refusal = stream_.host.refusal();
+  if (stream_.group.logged && (stream_.host.failed() || stream_.host.refuses_publishes())) error = &refusal;
   else if (stream_.spec.sealed) error = &kSealed;
   else if (stream_.too_large(header, body)) error = &kMsgTooLarge;
   else if (!stream_.spec.allow_batched) error = &kFastDisabled;
@@ -102,20 +102,20 @@ bool FastIngest::refuses(string_view reply, const FastReply& r, bool valid, size
 FastIngest::Batches::iterator FastIngest::open(string_view reply, const FastReply& r) {
   auto it = batches_.find(r.id);
   if (it != batches_.end()) return it;
-  const KernelLimits& limits = stream_.js.kernel.limits;
+  const KernelLimits& limits = stream_.host.kernel.limits;
   uint64_t per_stream = limits.batches_per_stream > 0 ? (uint64_t)limits.batches_per_stream : kFastBatchesPerStream;
   uint64_t per_server = limits.batches_total > 0 ? (uint64_t)limits.batches_total : kFastBatchesPerServer;
   const PublishError* error = nullptr;
   if (r.seq != 1 || r.operation == FastReply::ping) error = &kFastIdUnknown;
-  else if (batches_.size() + 1 > per_stream || stream_.js.open_fast_batches + 1 > per_server) error = &kTooManyFastBatches;
+  else if (batches_.size() + 1 > per_stream || stream_.host.open_fast_batches + 1 > per_server) error = &kTooManyFastBatches;
   if (error) {
     if (!stream_.spec.no_ack) stream_.answer_error(reply, *error);
     return batches_.end();
   }
-  stream_.js.open_fast_batches++;
+  stream_.host.open_fast_batches++;
   it = batches_.emplace(r.id, Batch()).first;
   Batch& b = it->second;
-  b.number = stream_.js.kernel.random();
+  b.number = stream_.host.kernel.random();
   b.gap_fail = r.gap_fail;
   b.flow_max = r.flow;
   b.flow = batches_.size() > 1 ? 1 : std::min(kFlowMax, r.flow);
@@ -270,14 +270,14 @@ void FastIngest::send_ack(const std::string& id, const Batch& b, string_view rep
 // ------------------------------------------------------------------ batches that end
 
 void FastIngest::touch(Batch& b) {
-  b.deadline_ns = saturated_sum(stream_.js.kernel.now.monotonic_ns, timeout_ns());
-  stream_.js.kernel.timers.set_earlier(timer_, b.deadline_ns);
+  b.deadline_ns = saturated_sum(stream_.host.kernel.now.monotonic_ns, timeout_ns());
+  stream_.host.kernel.timers.set_earlier(timer_, b.deadline_ns);
 }
 
 void FastIngest::drop(Batches::iterator it) {
-  stream_.js.open_fast_batches--;
+  stream_.host.open_fast_batches--;
   batches_.erase(it);
-  if (batches_.empty()) stream_.js.kernel.timers.cancel(timer_);
+  if (batches_.empty()) stream_.host.kernel.timers.cancel(timer_);
 }
 
 void FastIngest::drop_all() {
@@ -285,7 +285,7 @@ void FastIngest::drop_all() {
 }
 
 void FastIngest::on_timer() {
-  int64_t now = stream_.js.kernel.now.monotonic_ns, next = INT64_MAX;
+  int64_t now = stream_.host.kernel.now.monotonic_ns, next = INT64_MAX;
   std::vector<std::string> due;
   for (auto& [id, b] : batches_) {
     if (b.pending) b.deadline_ns = std::max(b.deadline_ns, saturated_sum(now, timeout_ns()));  // the log is slow, not the publisher
@@ -293,7 +293,7 @@ void FastIngest::on_timer() {
     else next = std::min(next, b.deadline_ns);
   }
   for (const auto& id : due) drop(batches_.find(id));
-  if (next != INT64_MAX) stream_.js.kernel.timers.set(timer_, next);
+  if (next != INT64_MAX) stream_.host.kernel.timers.set(timer_, next);
 }
 
 }  // namespace slipstream

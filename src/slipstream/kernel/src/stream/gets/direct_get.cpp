@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "clock/rfc3339.hpp"
-#include "jetstream/jetstream.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -27,17 +28,17 @@ std::string positioned_header(string_view stream, const StoredMessage& m) {
 void Stream::direct_get(string_view subject, string_view reply, string_view header, string_view body) {
   if (reply.empty()) return;
   auto refuse = [&](const char* status) {
-    js.kernel.publish(account, reply, {}, "NATS/1.0 " + std::string(status) + "\r\n\r\n", {});
+    host.kernel.publish(account, reply, {}, "NATS/1.0 " + std::string(status) + "\r\n\r\n", {});
   };
   if (group.offline) return refuse("503 Stream Is Offline");
-  if (needs_higher_level(header, js.kernel.limits.api_level)) return refuse("412 Required Api Level");
+  if (needs_higher_level(header, host.kernel.limits.api_level)) return refuse("412 Required Api Level");
   size_t prefix = subject.find('.', sizeof("$JS.API.DIRECT.GET.") - 1);
   bool by_subject = prefix != string_view::npos;
   GetRequest request;
   if (const char* status = read_get_request(body, by_subject, by_subject ? subject.substr(prefix + 1) : string_view(), request))
     return refuse(status);
   bool simple = !request.is_batch() && !request.is_multi() && !request.start_time_ns && !has_wildcard(request.next_by_subject);
-  bool crowded = js.direct_gets.crowded();
+  bool crowded = host.direct_gets.crowded();
   if (simple && !crowded) {
     uint64_t seq = request.seq;
     if (!request.last_by_subject.empty()) seq = last_on(request.last_by_subject);
@@ -49,25 +50,25 @@ void Stream::direct_get(string_view subject, string_view reply, string_view head
     StoredMessage m{};
     ReadStatus status = store->read(seq, m, *get_reader_);
     if (status == ReadStatus::ok) {
-      if (request.no_header) return (void)js.kernel.publish(account, reply, {}, {}, m.body);
-      return (void)js.kernel.publish(account, reply, {}, positioned_header(name, m) + "\r\n", m.body);
+      if (request.no_header) return (void)host.kernel.publish(account, reply, {}, {}, m.body);
+      return (void)host.kernel.publish(account, reply, {}, positioned_header(name, m) + "\r\n", m.body);
     }
     if (status == ReadStatus::missing) return refuse("404 Message Not Found");
     if (status == ReadStatus::damaged) return found_damaged(seq), refuse("500 message is damaged");
   }
-  if (js.direct_gets.full(request.bytes)) return refuse("429 Too Many Requests");
+  if (host.direct_gets.full(request.bytes)) return refuse("429 Too Many Requests");
   // The reader may be under way to what is asked for.
   auto get = std::make_unique<DirectGet>(*this, reply, std::move(request), std::exchange(get_reader_, std::make_unique<ReadBuffer>()));
-  if (crowded || get->run() != DirectGet::Progress::done) js.direct_gets.add(std::move(get));
+  if (crowded || get->run() != DirectGet::Progress::done) host.direct_gets.add(std::move(get));
 }
 
 DirectGet::DirectGet(Stream& stream, string_view reply, GetRequest request, std::unique_ptr<ReadBuffer> reader)
-    : stream_(stream), js_(stream.js), store_(*stream.store), request_(std::move(request)), reader_(std::move(reader)) {
+    : stream_(stream), host_(stream.host), store_(*stream.store), request_(std::move(request)), reader_(std::move(reader)) {
   target_.subject = reply;
   at_ = request_.seq;
   up_to_ = request_.up_to_seq;
   if (!request_.last_by_subject.empty()) at_ = stream_.last_on(request_.last_by_subject);
-  if (!request_.max_bytes) request_.max_bytes = js_.kernel.limits.max_pending;
+  if (!request_.max_bytes) request_.max_bytes = host_.kernel.limits.max_pending;
   if (request_.is_multi()) phase_ = request_.up_to_time_ns ? Phase::seek_time : Phase::find_last;
   else if (request_.start_time_ns) phase_ = Phase::seek_time;
   else if (request_.is_batch()) phase_ = Phase::count;
@@ -254,7 +255,7 @@ bool DirectGet::congested() {
 }
 
 void DirectGet::answer(string_view header, string_view body) {
-  js_.kernel.publish(stream_.account, target_.subject, {}, header, body);
+  host_.kernel.publish(stream_.account, target_.subject, {}, header, body);
 }
 
 // ------------------------------------------------------------------ all that wait

@@ -14,7 +14,7 @@
 
 namespace slipstream {
 
-class JetStream;
+class StreamHost;
 class Stream;
 
 class DirectGet {
@@ -51,7 +51,7 @@ class DirectGet {
   void answer(string_view header, string_view body);
 
   Stream& stream_;
-  JetStream& js_;
+  StreamHost& host_;
   MessageStore& store_;
   GetRequest request_;
   std::unique_ptr<ReadBuffer> reader_;

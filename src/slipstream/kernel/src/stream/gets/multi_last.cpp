@@ -4,8 +4,9 @@
 // first message on; busy ones are met by one scan back from the bound that serves them all.
 #include <algorithm>
 
-#include "jetstream/jetstream.hpp"
 #include "stream/gets/direct_get.hpp"
+#include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {

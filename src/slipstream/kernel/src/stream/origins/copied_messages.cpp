@@ -4,23 +4,23 @@
 // feed has done: what a refused message leaves behind in the log falls through, and the feed that is opened next brings it again.
 #include <algorithm>
 
-#include "jetstream/jetstream.hpp"
 #include "message/message_headers.hpp"
 #include "stream/origins/feed.hpp"
 #include "stream/publish_errors.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 
 uint64_t Stream::bytes_in_flight() const { return inflight_bytes_ + open_.size(); }
 
 int64_t Stream::entry_time_ns() {
-  return last_time_ns_ = std::max({last_time_ns_, js.kernel.now.wall_ns, store->last_time_ns()});
+  return last_time_ns_ = std::max({last_time_ns_, host.kernel.now.wall_ns, store->last_time_ns()});
 }
 
 bool Stream::propose_copies(EntryKind kind, Buffer&& payload, Buffer&& who) {
   uint64_t bytes = payload.size();
-  if (!js.propose(group, kind, std::move(payload), true, 0, std::move(who), false, spec.persist_async)) return false;
+  if (!host.propose(group, kind, std::move(payload), true, 0, std::move(who), false, spec.persist_async)) return false;
   begin_flight(0, bytes);
   return true;
 }

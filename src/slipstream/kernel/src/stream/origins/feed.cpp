@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "jetstream/jetstream.hpp"
 #include "message/header_block.hpp"
 #include "message/message_headers.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -36,11 +36,11 @@ Feed::Feed(Stream& stream, uint32_t i, FeedSpec s)
 Feed::~Feed() { close(); }
 
 void Feed::open() {
-  JetStream& js = stream_.js;
-  seen_ns_ = js.kernel.now.wall_ns;
+  StreamHost& host = stream_.host;
+  seen_ns_ = host.kernel.now.wall_ns;
   skips_ = mirror() && spec.delivered > spec.after;
   if (skips_) begin_entry();
-  subscription_ = js.kernel.add_subscription(stream_.account, SubscriptionKind::feed, spec.deliver_subject, {}, this);
+  subscription_ = host.kernel.add_subscription(stream_.account, SubscriptionKind::feed, spec.deliver_subject, {}, this);
 }
 
 void Feed::close() {
@@ -50,7 +50,7 @@ void Feed::close() {
   open_count_ = 0;
   flow_replies_.clear();
   if (!subscription_) return;
-  stream_.js.kernel.remove_subscription(stream_.account, subscription_);
+  stream_.host.kernel.remove_subscription(stream_.account, subscription_);
   subscription_ = nullptr;
 }
 
@@ -79,7 +79,7 @@ bool Feed::parse(string_view reply, Delivery& out) {
 
 void Feed::take(string_view subject, string_view reply, string_view header, string_view body) {
   if (closed || state_ != FeedState::open) return;
-  seen_ns_ = stream_.js.kernel.now.wall_ns;
+  seen_ns_ = stream_.host.kernel.now.wall_ns;
   if (spec.consumer.empty()) return stop(FeedState::gap);
   if (body.empty() && header.starts_with("NATS/1.0 100 ")) return control(reply, header);
   Delivery d;
@@ -130,8 +130,8 @@ void Feed::reply_when_applied(string_view reply, std::string header) {
 // ------------------------------------------------------------------ into the log
 
 void Feed::begin_entry() {
-  JetStream& js = stream_.js;
-  open_ = js.buffer();
+  StreamHost& host = stream_.host;
+  open_ = host.buffer();
   if (mirror()) {
     open_.put64(logged_seq_);
     open_.put64(skips_ ? spec.delivered : 0);
@@ -144,7 +144,7 @@ void Feed::begin_entry() {
     open_.put_text(spec.identity);
   }
   skips_ = restarts_ = false;
-  js.mark_dirty(stream_);
+  host.mark_dirty(stream_);
 }
 
 void Feed::append(const Delivery& d, string_view subject, string_view header, string_view body) {
@@ -172,7 +172,7 @@ void Feed::append(const Delivery& d, string_view subject, string_view header, st
 
 // The source's own transform, the first that matches; then the stream's.
 string_view Feed::transformed(string_view subject) {
-  auto draw = [this] { return (uint32_t)(stream_.js.kernel.random() >> 33); };
+  auto draw = [this] { return (uint32_t)(stream_.host.kernel.random() >> 33); };
   for (const auto& transform : transforms_) {
     if (!transform->transform(subject, draw, copied_on_)) continue;
     if (!copied_on_.empty() && copied_on_.size() <= UINT16_MAX) subject = copied_on_;
@@ -193,7 +193,7 @@ void Feed::source_header(std::string& out, uint64_t origin_seq, string_view subj
 void Feed::seal() {
   if (open_.empty()) return;
   if (!mirror()) store64(open_.data() + 8, (uint64_t)stream_.entry_time_ns());
-  Buffer who = stream_.js.buffer();
+  Buffer who = stream_.host.buffer();
   who.put32(id);
   const uint32_t count = std::exchange(open_count_, 0);
   who.put32(count);
@@ -215,7 +215,7 @@ void Feed::applied(uint64_t count, bool refused) {
   while (!flow_replies_.empty() && flow_replies_.front().taken <= applied_) {
     FlowReply due = std::move(flow_replies_.front());
     flow_replies_.pop_front();
-    stream_.js.kernel.publish(stream_.account, due.reply, {}, due.header, {});
+    stream_.host.kernel.publish(stream_.account, due.reply, {}, due.header, {});
   }
 }
 
@@ -225,7 +225,7 @@ void Feed::stop(FeedState why) {
   if (why == FeedState::refused) flow_replies_.clear();
   EventRecord e{EventType::feed};
   e.a = stream_.group.id, e.b = id;
-  stream_.js.kernel.emit(std::move(e));
+  stream_.host.kernel.emit(std::move(e));
 }
 
 }  // namespace slipstream

@@ -6,12 +6,12 @@
 #include <algorithm>
 
 #include "clock/civil_time.hpp"
-#include "jetstream/jetstream.hpp"
 #include "message/header_block.hpp"
 #include "message/message_headers.hpp"
 #include "stream/publish_errors.hpp"
 #include "stream/schedules/schedule.hpp"
 #include "stream/stream.hpp"
+#include "stream/stream_host.hpp"
 
 namespace slipstream {
 namespace {
@@ -31,12 +31,12 @@ void Stream::mark_schedule(LoggedMessage& m) {
   if ((h.schedule.empty() || !spec.allow_schedules) && h.schedule_zone.data() == nullptr) return;
   m.with_schedule = true;
   const TimeZone* zone = nullptr;
-  if (h.schedule_zone.data() && !(zone = h.schedule_zone.empty() ? nullptr : js.time_zones.find(h.schedule_zone))) {
+  if (h.schedule_zone.data() && !(zone = h.schedule_zone.empty() ? nullptr : host.time_zones.find(h.schedule_zone))) {
     m.schedule.fault = ScheduleFault::time_zone;
     return;
   }
   if (!spec.allow_schedules) return;
-  int64_t now_ns = std::max(last_time_ns_, js.kernel.now.wall_ns);
+  int64_t now_ns = std::max(last_time_ns_, host.kernel.now.wall_ns);
   NextRun run = next_run(h.schedule, zone, now_ns, now_ns);
   m.schedule.fault = run.fault;
   m.schedule.next_ns = run.scheduled ? run.at_ns : ScheduleMark::kNever;
@@ -118,7 +118,7 @@ std::optional<int64_t> Stream::next_run_of_restored(string_view header, int64_t 
 // By the time zones of this machine. Where an entry does not say it an older version wrote it, and had them, too.
 int64_t Stream::next_run_ns(const PublishHeaders& h, int64_t time_ns, int64_t now_ns) {
   if (h.schedule.empty()) return ScheduleMark::kNever;
-  const TimeZone* zone = h.schedule_zone.empty() ? nullptr : js.time_zones.find(h.schedule_zone);
+  const TimeZone* zone = h.schedule_zone.empty() ? nullptr : host.time_zones.find(h.schedule_zone);
   NextRun run = next_run(h.schedule, zone, time_ns, now_ns);
   return run.scheduled && (zone || h.schedule_zone.empty()) ? run.at_ns : ScheduleMark::kNever;
 }
@@ -128,19 +128,19 @@ int64_t Stream::next_run_ns(const PublishHeaders& h, int64_t time_ns, int64_t no
 void Stream::arm_schedule_timer() {
   if (!leads_) return;
   int64_t next_ns = schedules_.next_ns();
-  if (next_ns == ScheduleMark::kNever || deleted) return js.kernel.timers.cancel(schedule_timer_);
-  int64_t now_ns = js.kernel.now.monotonic_ns;
-  int64_t wait_ns = next_ns > js.kernel.now.wall_ns ? next_ns - js.kernel.now.wall_ns : 0;
+  if (next_ns == ScheduleMark::kNever || deleted) return host.kernel.timers.cancel(schedule_timer_);
+  int64_t now_ns = host.kernel.now.monotonic_ns;
+  int64_t wait_ns = next_ns > host.kernel.now.wall_ns ? next_ns - host.kernel.now.wall_ns : 0;
   wait_ns = std::clamp<int64_t>(wait_ns, kScheduleSpacingNs, 86'400 * kSecondNs);
-  js.kernel.timers.set_earlier(schedule_timer_, now_ns + wait_ns);
+  host.kernel.timers.set_earlier(schedule_timer_, now_ns + wait_ns);
 }
 
 void Stream::schedule_timer_fired() {
   if (!leads_ || spec.sealed) return;  // for ever
-  const bool refused = group.logged && (js.failed() || js.refuses_publishes());
+  const bool refused = group.logged && (host.failed() || host.refuses_publishes());
   if (group.applied >= fired_index_ && !is_full() && !refused) {
-    if (js.kernel.now.monotonic_ns >= unreadable_until_ns_) unreadable_schedules_.clear();
-    for (const ScheduleIndex::Due& due : schedules_.due(js.kernel.now.wall_ns, kDuePerRound + unreadable_schedules_.size()))
+    if (host.kernel.now.monotonic_ns >= unreadable_until_ns_) unreadable_schedules_.clear();
+    for (const ScheduleIndex::Due& due : schedules_.due(host.kernel.now.wall_ns, kDuePerRound + unreadable_schedules_.size()))
       if (!unreadable_schedules_.count(due.seq) && (is_full() || !fire(due))) break;
     seal();
     fired_index_ = group.last_index;
@@ -151,7 +151,7 @@ void Stream::schedule_timer_fired() {
 // A read that fails may succeed later, and the schedule is no less one: it stays due and is tried again.
 bool Stream::pass_unreadable(const ScheduleIndex::Due& due, uint64_t seq) {
   found_damaged(seq);
-  if (unreadable_schedules_.empty()) unreadable_until_ns_ = saturated_sum(js.kernel.now.monotonic_ns, kScheduleRetryNs);
+  if (unreadable_schedules_.empty()) unreadable_until_ns_ = saturated_sum(host.kernel.now.monotonic_ns, kScheduleRetryNs);
   unreadable_schedules_.insert(due.seq);
   return true;
 }
@@ -162,7 +162,7 @@ bool Stream::fire(const ScheduleIndex::Due& due) {
   StoredMessage stored;
   if (!schedule_readers_) schedule_readers_ = std::make_unique<ReadBuffer[]>(2);
   auto read = [&](uint64_t which, ReadBuffer& buffer) {
-    buffer.ready = [this] { js.kernel.timers.set(schedule_timer_, js.kernel.now.monotonic_ns); };
+    buffer.ready = [this] { host.kernel.timers.set(schedule_timer_, host.kernel.now.monotonic_ns); };
     return store->read(which, stored, buffer);
   };
   ReadStatus status = read(seq, schedule_readers_[0]);
@@ -171,8 +171,8 @@ bool Stream::fire(const ScheduleIndex::Due& due) {
   if (status != ReadStatus::ok) return forget_schedule(due);
   std::string subject(stored.subject), header(stored.header), body(stored.body);
   PublishHeaders h = scan_headers(header);
-  const TimeZone* zone = h.schedule_zone.empty() ? nullptr : js.time_zones.find(h.schedule_zone);
-  NextRun run = next_run(h.schedule, zone, due.at_ns, js.kernel.now.wall_ns);
+  const TimeZone* zone = h.schedule_zone.empty() ? nullptr : host.time_zones.find(h.schedule_zone);
+  NextRun run = next_run(h.schedule, zone, due.at_ns, host.kernel.now.wall_ns);
   if (!run.scheduled || (!zone && !h.schedule_zone.empty())) return forget_schedule(due);
   std::string content = header, text = body;
   if (uint64_t source = h.schedule_source.empty() ? 0 : last_on(h.schedule_source)) {
@@ -198,11 +198,11 @@ bool Stream::fire(const ScheduleIndex::Due& due) {
 // Its message is gone, or cannot run any more: the log says so, since what is checked of later messages depends on
 // which schedules there are.
 bool Stream::forget_schedule(const ScheduleIndex::Due& due) {
-  Buffer payload = js.buffer();
+  Buffer payload = host.buffer();
   payload.put64(due.seq);
   payload.put64((uint64_t)due.at_ns);
   payload.put_text(due.subject);
-  return js.propose(group, EntryKind::schedule_forgotten, std::move(payload), false, 0, {}, true);
+  return host.propose(group, EntryKind::schedule_forgotten, std::move(payload), false, 0, {}, true);
 }
 
 void Stream::apply_schedule_forgotten(Reader& in) {
