@@ -735,7 +735,7 @@ _MISFITS: list[Step] = [
 _MALFORMED: list[Step] = [
     Call("STREAM.CREATE.Zq", text.encode("latin-1"))
     for text, _ in json.loads(
-        Path(__file__).parents[1].joinpath("jetstream/json_complaints.json").read_text()
+        Path(__file__).parents[1].joinpath("gotext/json_complaints.json").read_text()
     )
 ]
 

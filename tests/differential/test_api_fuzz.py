@@ -13,9 +13,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slipstream.gotext.objects import GoEnum, fields_of
 from slipstream.jetstream.api.router import ROUTES
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.json.objects import GoEnum, fields_of
 from slipstream.jetstream.stream_config import StreamConfig
 from targets import ApiTarget, KernelTarget, Target
 

@@ -24,16 +24,16 @@ from api_grammar import CONSUMER_CONFIG, STREAM_CONFIG, RequestWriter
 from slipstream.config.load import build, check, read_document
 from slipstream.config.parser import parse_text
 from slipstream.config.source import ConfigError
+from slipstream.gotext.decode import DecodeError, decode, decode_single
+from slipstream.gotext.encode import encode
+from slipstream.gotext.objects import to_json
+from slipstream.gotext.times import parse_time
 from slipstream.jetstream.archive.compression import Decompressor
 from slipstream.jetstream.archive.consumer_records import decode_consumer
 from slipstream.jetstream.archive.reader import ArchiveReader
 from slipstream.jetstream.archive.records import ArchiveError
 from slipstream.jetstream.archive.tar_reader import TarArchiveReader, decode_consumer_state
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.json.decode import DecodeError, decode, decode_single
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.objects import to_json
-from slipstream.jetstream.json.times import parse_time
 from slipstream.jetstream.schedule import next_run
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.protocol.subject_transform import SubjectTransform

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from served_api import ServedApi
+from slipstream.gotext.times import parse_time
 from slipstream.jetstream.archive.compression import Compressor, Decompressor
 from slipstream.jetstream.archive.consumer_records import decode_consumer, encode_consumer
 from slipstream.jetstream.archive.records import (
@@ -33,7 +34,6 @@ from slipstream.jetstream.archive.records import (
     take_record,
 )
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.json.times import parse_time
 from slipstream.kernel._kernel import Loss
 from slipstream.kernel.archive import highwayhash
 from slipstream.kernel.values import ConsumerProgress, PendingDelivery

@@ -11,8 +11,8 @@ import json
 import pytest
 
 from conversation import NOW_NS, Conversation
+from slipstream.gotext.times import format_time
 from slipstream.jetstream.api_level import API_LEVEL
-from slipstream.jetstream.json.times import format_time
 from slipstream.protocol.short_hash import short_hash
 
 
@@ -36,10 +36,6 @@ DIRECT = {"direct": True, "deliver_subject": "d", "ack_policy": "none"}
 
 
 # -- consumers of mirrors and sources
-
-
-def test_identity_is_the_hash_of_the_creation_time() -> None:  # S-196
-    assert short_hash("2026-11-23T05:20:04.2380702Z") == "lgFTCk7S"  # nats-server's answer
 
 
 def test_answers_carry_the_identity(talk: Conversation) -> None:  # C-018

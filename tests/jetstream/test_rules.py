@@ -1,4 +1,4 @@
-"""Goal: the small rules that no single request shows: durations in words, what a configuration
+"""Goal: the small rules that no single request shows: what a configuration
 compiles to, idempotence of the defaults.
 
 Method: tables, and properties over random configurations.
@@ -6,7 +6,6 @@ Method: tables, and properties over random configurations.
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,30 +20,12 @@ from slipstream.jetstream.descriptions import (
 )
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
 from slipstream.jetstream.stream_config import Discard, Storage, StreamConfig
-from slipstream.jetstream.stream_rules import StreamRules, go_duration, normalise
+from slipstream.jetstream.stream_rules import StreamRules, normalise
 from slipstream.kernel.specs import ConsumerSpec, StreamSpec
 from slipstream.protocol.errors import ApiError
 
 SERVER = ServerLimits(2**40, 2**40)
 RULES = StreamRules(SERVER, AccountLimits())
-
-
-@pytest.mark.parametrize(
-    ("duration_ns", "text"),
-    [
-        (0, "0s"),
-        (1, "1ns"),
-        (1_500, "1.5µs"),
-        (2_000_000, "2ms"),
-        (1_000_000_000, "1s"),
-        (1_500_000_000, "1.5s"),
-        (60_000_000_000, "1m0s"),
-        (3_723_004_000_000, "1h2m3.004s"),
-        (-1_000_000, "-1ms"),
-    ],
-)
-def test_go_durations(duration_ns: int, text: str) -> None:
-    assert go_duration(duration_ns) == text
 
 
 _configs = st.builds(

@@ -23,7 +23,7 @@ LAYERS = (
     {"jetstream"},
     {"config"},
     {"kernel"},
-    {"protocol"},
+    {"protocol", "gotext"},
     {"version"},
 )
 HEIGHT = {package: -depth for depth, layer in enumerate(LAYERS) for package in layer}
@@ -47,7 +47,7 @@ FLOOR = {room: -depth for depth, floor in enumerate(ROOMS) for room in floor}
 KERNEL = PACKAGE / "kernel" / "src"
 
 # Inputs and `now` come in, outputs go out: nothing that waits, measures, draws or talks.
-SANS_IO = ("jetstream", "protocol")
+SANS_IO = ("jetstream", "protocol", "gotext")
 WORLD = {
     *("asyncio", "concurrent", "multiprocessing", "queue", "sched", "selectors", "threading"),
     *("socket", "socketserver", "ssl", "http", "urllib", "subprocess", "signal"),

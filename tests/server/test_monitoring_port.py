@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from raw_client import wait_until
-from slipstream.jetstream.json.encode import Parts, encode
+from slipstream.gotext.encode import Parts, encode
 from slipstream.server.monitoring import http, pages
 from slipstream.server.monitoring.http_request import BadHead, HttpRequest, head_end, parse_head
 from slipstream.server.monitoring.render import render

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 
 from slipstream.server.banner import format_size
-from slipstream.server.identity import name_hash, new_server_id
+from slipstream.server.identity import new_server_id
 from slipstream.server.listeners import (
     ListenError,
     PortsFile,
@@ -25,6 +25,7 @@ from slipstream.server.listeners import (
     urls,
 )
 from slipstream.server.monitoring.parameters import BadParameter, Parameters
+from slipstream.server.monitoring.uptime import format_uptime
 from slipstream.server.timers import Timers
 
 
@@ -37,8 +38,13 @@ def test_a_server_id_is_a_valid_nkey() -> None:  # K-014
     assert binascii.crc_hqx(raw[:-2], 0) == int.from_bytes(raw[-2:], "little")
 
 
-def test_name_hash() -> None:  # K-182, as nats-server 2.15.1 shows it for this name
-    assert name_hash("zed") == "oJI4dA36"
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59, "59s"), (62, "1m2s"), (3600, "1h0m0s"), (183_845, "2d3h4m5s"),
+     (366 * 86400, "1y1d0h0m0s")],
+)  # fmt: skip
+def test_uptime(seconds: int, text: str) -> None:  # K-219
+    assert format_uptime(seconds * 10**9 + 1) == text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from raw_client import wait_until
-from slipstream.server.quoting import quoted
 from slipstream.testing import ServerProcess
 from slipstream.testing.process import PROGRAM
 from wire import NATS_SERVER, WireClient
@@ -70,8 +69,3 @@ def test_nothing_is_traced_without_the_flag(tmp_path: Path) -> None:
             client.answer(CONNECT + b"SUB foo 1\r\nPUB foo 2\r\nhi\r\n")
         server.stop()
         assert "[TRC]" not in server.log
-
-
-def test_payloads_are_quoted_as_go_does() -> None:
-    assert quoted(b'a"\\\x00\x1f \x7f\xc3\xa4\xfe') == r"a\"\\\x00\x1f \x7f" + "\u00e4" + r"\xfe"
-    assert quoted("\u200b\U000e0001".encode()) == r"\u200b\U000e0001"

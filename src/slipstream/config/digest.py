@@ -14,6 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from slipstream.config.source import Document, Plain
+from slipstream.gotext.encode import encode
 
 
 def config_digest(document: Document) -> str:
@@ -37,10 +38,7 @@ def _go_json(value: Plain) -> str:
 
 def _string(text: str) -> str:
     valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    quoted = json.dumps(valid, ensure_ascii=False)
-    for char in "<>&\u2028\u2029":
-        quoted = quoted.replace(char, f"\\u{ord(char):04x}")
-    return quoted
+    return encode(valid).decode()
 
 
 def _float(number: float) -> str:

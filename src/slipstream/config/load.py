@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 
 from slipstream.config import readers
 from slipstream.config.digest import config_digest
-from slipstream.config.durations import format_duration
 from slipstream.config.options import (
     CONNECTION_TYPES,
     CONTROL_LINE_BYTES_MAX,
@@ -28,6 +27,7 @@ from slipstream.config.parser import parse_file
 from slipstream.config.source import ConfigError, ConfigErrors, Document, Map, Value
 from slipstream.config.table import CompoundKey, fields_by_key, rows, specs
 from slipstream.config.unbuilt import UNBUILT, sentence
+from slipstream.gotext.durations import format_duration
 
 Settings = dict[str, Any]
 Block = TypeVar("Block")

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slipstream.config import readers
-from slipstream.config.durations import MINUTE_NS, SECOND_NS
 from slipstream.config.table import option
+from slipstream.gotext.durations import MINUTE_NS, SECOND_NS
 
 DEFAULT_PORT = 4222
 CLOSED_CONNECTIONS_MAX = 10_000

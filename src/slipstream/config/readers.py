@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from slipstream.config.durations import SECOND_NS, parse_duration
 from slipstream.config.source import ConfigError, Map, Value
+from slipstream.gotext.durations import SECOND_NS, parse_duration
 
 Reader = Callable[[Value], Any]
 

@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from slipstream.config.durations import format_duration
 from slipstream.config.load import COMPOUND_KEYS
 from slipstream.config.options import (
     Authorization,
@@ -22,6 +21,7 @@ from slipstream.config.options import (
 )
 from slipstream.config.table import OptionSpec, dashed, specs
 from slipstream.config.unbuilt import UNBUILT
+from slipstream.gotext.durations import format_duration
 
 INTRODUCTION = """\
 # Configuration

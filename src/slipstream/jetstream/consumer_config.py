@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 import msgspec
 
-from slipstream.jetstream.json.objects import (
+from slipstream.gotext.objects import (
     DURATION,
     INT,
     OMITEMPTY,
@@ -19,7 +19,7 @@ from slipstream.jetstream.json.objects import (
     GoStruct,
     Name,
 )
-from slipstream.jetstream.json.times import Timestamp
+from slipstream.gotext.times import Timestamp
 from slipstream.kernel.specs import ConsumerSpec
 
 _INT64_MAX = 2**63 - 1

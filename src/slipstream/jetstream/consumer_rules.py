@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from slipstream.gotext.durations import format_duration
 from slipstream.jetstream import subjects
 from slipstream.jetstream.consumer_config import (
     AckPolicy,
@@ -28,7 +29,7 @@ from slipstream.jetstream.names import (
     metadata_bytes,
 )
 from slipstream.jetstream.stream_config import Retention, StreamConfig
-from slipstream.jetstream.stream_rules import go_duration, invalid, pedantic_fault
+from slipstream.jetstream.stream_rules import invalid, pedantic_fault
 from slipstream.jetstream.subject_index import SubjectIndex
 from slipstream.protocol.errors import ApiError, ErrorCode
 
@@ -282,7 +283,7 @@ def _check_limits(config: ConsumerConfig, rules: ConsumerRules) -> None:
             raise ApiError(ErrorCode.CONSUMER_MAX_PENDING_ACK_EXCESS, limit=limit)
     threshold = stream_limits.inactive_threshold_ns
     if 0 < threshold < config.inactive_threshold_ns:
-        limit_text = go_duration(threshold)
+        limit_text = format_duration(threshold)
         raise ApiError(ErrorCode.CONSUMER_INACTIVE_THRESHOLD_EXCESS, limit=limit_text)
 
 

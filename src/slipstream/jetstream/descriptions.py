@@ -11,10 +11,10 @@ from typing import Annotated
 
 import msgspec
 
+from slipstream.gotext.decode import decode
+from slipstream.gotext.encode import encode
+from slipstream.gotext.objects import GoStruct, Integer, to_json
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.json.decode import decode
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.objects import GoStruct, Integer, to_json
 from slipstream.jetstream.stream_config import StreamConfig
 
 # Wider than what is written: a version that restored streams whose files claimed the year 9999

@@ -14,10 +14,10 @@ from functools import cached_property
 
 import msgspec
 
+from slipstream.gotext.encode import raw
+from slipstream.gotext.objects import to_json
+from slipstream.gotext.times import format_time
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.json.encode import raw
-from slipstream.jetstream.json.objects import to_json
-from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import AccountLimits, Reservations, TieredLimits, tier_name
 from slipstream.jetstream.stream_config import StreamConfig
 from slipstream.jetstream.subject_index import SubjectIndex

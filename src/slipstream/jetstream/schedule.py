@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from slipstream.jetstream.json.times import parse_time
+from slipstream.gotext.durations import SECOND_NS, parse_duration
+from slipstream.gotext.times import parse_time
 
-SECOND_NS = 1_000_000_000
 LATEST_NS = 2**63 - 1
 YEARS_MAX = 5
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,16 +33,6 @@ NAMED_PATTERNS = {
 }
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-UNITS_NS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "μs": 1_000,
-    "ms": 1_000_000,
-    "s": SECOND_NS,
-    "m": 60 * SECOND_NS,
-    "h": 3600 * SECOND_NS,
-}
 
 
 class PatternError(ValueError):
@@ -109,7 +99,10 @@ def _once(text: str, zone: tzinfo | None) -> NextRun | None:
 
 
 def _interval(text: str, zone: tzinfo | None, after_ns: int, now_ns: int) -> NextRun:
-    interval_ns = parse_duration(text)
+    try:
+        interval_ns = parse_duration(text)
+    except ValueError as error:
+        raise PatternError(str(error)) from None
     if zone is not None or interval_ns < SECOND_NS:
         raise PatternError("an interval is at least a second, and the same in every zone")
     at_ns = _rounded_s(after_ns) * SECOND_NS + interval_ns
@@ -120,24 +113,6 @@ def _interval(text: str, zone: tzinfo | None, after_ns: int, now_ns: int) -> Nex
 
 def _rounded_s(unix_ns: int) -> int:
     return (unix_ns + SECOND_NS // 2) // SECOND_NS
-
-
-def parse_duration(text: str) -> int:
-    """Go's durations: `1h30m`, `1.5s`. Raises PatternError."""
-    sign, digits = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
-    if digits == "0":
-        return 0
-    parts = re.findall(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", digits, re.ASCII)
-    if not parts or "".join(number + unit for number, unit in parts) != digits:
-        raise PatternError(f"{text!r} is no duration")
-    total = 0
-    for number, unit in parts:
-        whole, _, fraction = number.partition(".")
-        total += int(whole or "0") * UNITS_NS[unit]
-        total += int(fraction or "0") * UNITS_NS[unit] // 10 ** len(fraction)
-    if total > LATEST_NS:
-        raise PatternError(f"{text!r} is too long")
-    return sign * total
 
 
 # ---------------------------------------------------------------- cron

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Self
 
 import msgspec
 
-from slipstream.jetstream.json.objects import (
+from slipstream.gotext.objects import (
     DURATION,
     INT,
     INT32,
@@ -21,7 +21,7 @@ from slipstream.jetstream.json.objects import (
     GoStruct,
     Name,
 )
-from slipstream.jetstream.json.times import Timestamp
+from slipstream.gotext.times import Timestamp
 from slipstream.kernel.specs import StreamSpec
 
 

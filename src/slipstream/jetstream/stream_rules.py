@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from slipstream.gotext.durations import SECOND_NS, format_duration
 from slipstream.jetstream import subjects
 from slipstream.jetstream.limits import SEQUENCE_MAX, AccountLimits, ServerLimits
 from slipstream.jetstream.names import (
@@ -41,7 +42,6 @@ from slipstream.protocol.subject_transform import (
 REPLICAS_MAX = 5
 DUPLICATE_WINDOW_DEFAULT_NS = 120_000_000_000
 SHORTEST_WINDOW_NS = 100_000_000
-_SECOND_NS = 1_000_000_000
 
 
 class StreamRules(NamedTuple):
@@ -181,7 +181,7 @@ def _check_ages(config: StreamConfig, rules: StreamRules) -> None:
         raise invalid("duplicates window can not be larger then max age")
     if limit and window > limit:
         raise invalid(
-            f"duplicates window can not be larger then server limit of {go_duration(limit)}"
+            f"duplicates window can not be larger then server limit of {format_duration(limit)}"
         )
     if 0 < window < SHORTEST_WINDOW_NS:
         raise invalid("duplicates window needs to be >= 100ms")
@@ -230,7 +230,7 @@ def _check_features(config: StreamConfig) -> None:
                 "discard new per subject requires max msgs per subject > 0",
             ),
             (
-                0 < marker_ttl < _SECOND_NS,
+                0 < marker_ttl < SECOND_NS,
                 "subject delete marker TTL must be at least 1 second",
             ),
             (marker_ttl < 0, "subject delete marker TTL must not be negative"),
@@ -357,26 +357,3 @@ def _check_republish(config: StreamConfig, pedantic: bool) -> None:
             f"stream configuration for republish with transform from '{republish.source}' "
             f"to '{destination}' not valid"
         ) from None
-
-
-def go_duration(duration_ns: int) -> str:
-    """Go's Duration.String for the durations that appear in error texts."""
-    if duration_ns == 0:
-        return "0s"
-    sign, rest = ("-", -duration_ns) if duration_ns < 0 else ("", duration_ns)
-    if rest < _SECOND_NS:
-        for unit, size in (("ms", 1_000_000), ("µs", 1_000), ("ns", 1)):
-            if rest >= size:
-                return f"{sign}{_decimal(rest, size)}{unit}"
-    minutes, below_minute = divmod(rest, 60 * _SECOND_NS)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{_decimal(below_minute, _SECOND_NS)}s"
-    if hours:
-        return f"{sign}{hours}h{minutes}m{text}"
-    return f"{sign}{minutes}m{text}" if minutes else f"{sign}{text}"
-
-
-def _decimal(value: int, unit: int) -> str:
-    whole, fraction = divmod(value, unit)
-    digits = f"{fraction:0{len(str(unit)) - 1}d}".rstrip("0") if fraction else ""
-    return f"{whole}.{digits}" if digits else str(whole)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from slipstream.gotext.quoting import one_line
 from slipstream.kernel.events import ClosedEvent, ConnectEvent
 from slipstream.server.authentication import (
     AUTHORIZATION_VIOLATION,
@@ -25,7 +26,6 @@ from slipstream.server.authentication import (
 from slipstream.server.clients import Client, label
 from slipstream.server.line_limit import LineLimit
 from slipstream.server.passwords import PasswordChecker
-from slipstream.server.quoting import one_line
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server

@@ -17,9 +17,9 @@ import bcrypt
 import msgspec
 
 from slipstream.config.options import Options, User
-from slipstream.jetstream.json.decode import DecodeError, readable
-from slipstream.jetstream.json.objects import folded
-from slipstream.server.quoting import one_line, quoted
+from slipstream.gotext.decode import DecodeError, readable
+from slipstream.gotext.objects import folded
+from slipstream.gotext.quoting import one_line, quote
 
 CONNECTION_STANDARD = "STANDARD"
 AUTHORIZATION_VIOLATION = b"Authorization Violation"
@@ -224,5 +224,5 @@ def violation_detail(connect: Connect) -> str:
     ]
     for kind, value in parts:
         if value:
-            return f'authentication error - {kind} "{quoted(value.encode())}"'
+            return f"authentication error - {kind} {quote(value)}"
     return "authentication error"

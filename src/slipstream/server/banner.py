@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipstream.config.durations import format_duration
 from slipstream.config.options import Options
+from slipstream.gotext.durations import format_duration
 from slipstream.jetstream.api_level import API_LEVEL
+from slipstream.protocol.short_hash import short_hash
 from slipstream.server.authentication import plaintext_secrets
-from slipstream.server.identity import name_hash
 from slipstream.server.log import Log
 from slipstream.server.store_keys import CIPHERS, SHOWN
 from slipstream.version import NATS_VERSION, VERSION
@@ -33,7 +33,7 @@ def log_identity(server: Server) -> None:
     log.info(f"  Server:   Slipstream {VERSION}")
     log.info(f"  Name:     {server.name}")
     if server.options.jetstream.enabled:
-        log.info(f"  Node:     {name_hash(server.name)}")
+        log.info(f"  Node:     {short_hash(server.name)}")
     log.info(f"  ID:       {server.server_id}")
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from slipstream.gotext.quoting import quote
 from slipstream.kernel.events import ClosedEvent
 from slipstream.server.authentication import Connect, Identity
-from slipstream.server.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ def label(cid: int, ip: str, port: int, client: Client | None = None) -> str:
         version = f"v{connect.version}" if connect.version else ""
         program = ":".join(filter(None, (version, connect.lang, connect.name)))
         if program:
-            parts.append(f'"{quoted(program.encode())}"')
+            parts.append(quote(program))
         if identity.kind == "token":
             parts.append('"$G/token"')
         elif identity.user:
-            parts.append(f'"{quoted(f"$G/user:{identity.user}".encode())}"')
+            parts.append(quote(f"$G/user:{identity.user}"))
     return " - ".join(parts)

@@ -19,8 +19,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from slipstream.gotext.quoting import escaped
 from slipstream.server.log import Log
-from slipstream.server.quoting import quoted
 
 LOG_INTERVAL_S = 60.0  # between two entries with the same id
 IDS_MAX = 256  # remembered; each is a place in the code, so that there are few
@@ -84,5 +84,5 @@ def _entry(id_: str, what: str, error: Exception, repeated: str) -> str:
 
 
 def _shown(text: str) -> str:
-    shown = quoted(text[:_TEXT_MAX].encode("utf-8", "surrogatepass"))
+    shown = escaped(text[:_TEXT_MAX].encode("utf-8", "surrogatepass"))
     return shown if len(text) <= _TEXT_MAX else f"{shown}..."

@@ -1,17 +1,12 @@
-"""Names that a server makes for itself: its id, and the short hash that stands for a name (K-014,
-K-182).
-"""
+"""What a server draws for itself: its id (K-014), and random bits."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import os
 
 SERVER_PREFIX = 13 << 3  # an NKey of kind N
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-NODE_HASH_LENGTH = 8
 
 
 def new_server_id() -> str:
@@ -22,12 +17,6 @@ def new_server_id() -> str:
     raw = bytes([SERVER_PREFIX]) + os.urandom(32)
     checksum = binascii.crc_hqx(raw, 0).to_bytes(2, "little")
     return base64.b32encode(raw + checksum).decode().rstrip("=")
-
-
-def name_hash(name: str) -> str:
-    """Eight base-62 digits."""
-    digest = hashlib.sha256(name.encode()).digest()
-    return "".join(_DIGITS[byte % len(_DIGITS)] for byte in digest[:NODE_HASH_LENGTH])
 
 
 def random_bits(count: int) -> int:

@@ -6,8 +6,8 @@ import platform
 from dataclasses import dataclass
 
 from slipstream.config.options import ACCOUNT_GLOBAL, Options
+from slipstream.gotext.encode import encode
 from slipstream.jetstream.api_level import API_LEVEL
-from slipstream.jetstream.json.encode import encode
 from slipstream.version import NATS_VERSION
 
 PROTOCOL = 1

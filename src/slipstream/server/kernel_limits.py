@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipstream.config.durations import SECOND_NS
 from slipstream.config.options import Options
+from slipstream.gotext.durations import SECOND_NS
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.server import process_usage
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from slipstream.gotext.quoting import escaped, one_line
 from slipstream.kernel.events import TraceEvent
 from slipstream.server.clients import Client, label
 from slipstream.server.log import Log
-from slipstream.server.quoting import one_line, quoted
 
 
 def log_trace(event: TraceEvent, client: Client | None, log: Log) -> None:
@@ -24,4 +24,4 @@ def _lines(event: TraceEvent) -> Iterator[str]:
     if event.payload:
         direction, _, _ = line.partition(" ")
         rest = "..." if event.is_cut else ""
-        yield f'{direction} MSG_PAYLOAD: ["{quoted(event.payload)}{rest}"]'
+        yield f'{direction} MSG_PAYLOAD: ["{escaped(event.payload)}{rest}"]'

@@ -19,8 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from slipstream.config.durations import format_duration
 from slipstream.config.options import ACCOUNT_GLOBAL, ACCOUNT_SYSTEM, Options
+from slipstream.gotext.durations import format_duration
 from slipstream.kernel import Kernel
 from slipstream.kernel.events import (
     ClosedEvent,

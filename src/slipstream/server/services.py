@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from slipstream.config.options import ACCOUNT_GLOBAL
-from slipstream.jetstream.json.decode import DecodeError, readable
-from slipstream.jetstream.json.times import format_time
+from slipstream.gotext.decode import DecodeError, readable
+from slipstream.gotext.times import format_time
 from slipstream.jetstream.unexpected import unexpected
 from slipstream.kernel.events import RequestEvent
 from slipstream.server.monitoring.accstatz import accstatz

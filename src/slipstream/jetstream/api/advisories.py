@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from slipstream.gotext.encode import encode
+from slipstream.gotext.times import format_time
 from slipstream.jetstream.api.core import ClientDescription, KernelApi, Options, Request
 from slipstream.jetstream.api.state import pause_remaining_ns, pause_until_text
 from slipstream.jetstream.ids import IdSource
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.kernel.events import AdvisoryEvent, BatchAbandonedEvent
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from slipstream.gotext.decode import DecodeError, decode_single
+from slipstream.gotext.objects import UINT64, GoStruct
 from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.api.sourcing_consumers import asks_identity, stream_identity_header
 from slipstream.jetstream.api.state import consumer_info, shown_config
 from slipstream.jetstream.consumer_config import DeliverPolicy
-from slipstream.jetstream.json.decode import DecodeError, decode_single
-from slipstream.jetstream.json.objects import UINT64, GoStruct
 from slipstream.jetstream.limits import SEQUENCE_MAX
 from slipstream.jetstream.registry import Consumer
 from slipstream.kernel.values import StoreError

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from slipstream.gotext.decode import DecodeError, decode_single
+from slipstream.gotext.objects import GoStruct
 from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.consumer_rules import is_valid_group_name
-from slipstream.jetstream.json.decode import DecodeError, decode_single
-from slipstream.jetstream.json.objects import GoStruct
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from slipstream.gotext.encode import encode
 from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.api.proposals import Scope
 from slipstream.jetstream.api.requests import (
@@ -36,7 +37,6 @@ from slipstream.jetstream.consumer_rules import (
     with_ephemeral_threshold,
 )
 from slipstream.jetstream.descriptions import describe_consumer
-from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.names import NAME_BYTES_MAX, has_path_separator, is_valid_name
 from slipstream.jetstream.registry import Consumer, Stream
 from slipstream.jetstream.stream_config import Retention

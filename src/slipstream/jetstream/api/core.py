@@ -13,13 +13,13 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from slipstream.gotext.encode import encode
 from slipstream.jetstream.api.long_answers import LongAnswers
 from slipstream.jetstream.api.proposals import Committed, Proposals, Scope
 from slipstream.jetstream.api.transfers import Transfers
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.ids import IdSource
-from slipstream.jetstream.json.encode import encode
 from slipstream.jetstream.limits import ServerLimits
 from slipstream.jetstream.registry import Account, Consumer, Registry, Stream
 from slipstream.jetstream.sourcing.links import FeedKernel, Links

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from slipstream.gotext.decode import DecodeError, decode_single
+from slipstream.gotext.objects import DURATION, INT, INT64, GoStruct, Name
 from slipstream.jetstream.api.core import ApiCore, Request
-from slipstream.jetstream.json.decode import DecodeError, decode_single
-from slipstream.jetstream.json.objects import DURATION, INT, INT64, GoStruct, Name
 
 
 class PullRequest(GoStruct):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
+from slipstream.gotext.times import format_time
 from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.api.requests import (
     MessageDeleteRequest,
     MessageGetRequest,
     read_required,
 )
-from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.registry import Stream
 from slipstream.kernel.values import DamagedMessage
 from slipstream.protocol.errors import ApiError, ErrorCode

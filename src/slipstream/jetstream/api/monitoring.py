@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple, TypeVar
 
+from slipstream.gotext.encode import Parts
 from slipstream.jetstream.api.account import info_fields, measure
 from slipstream.jetstream.api.consumers import list_entry as consumer_entry
 from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.state import stream_state
 from slipstream.jetstream.api_level import API_LEVEL
-from slipstream.jetstream.json.encode import Parts
 from slipstream.jetstream.registry import Account, Stream
 from slipstream.jetstream.sourcing.shown import shown_links
 from slipstream.protocol.errors import ApiError

@@ -6,10 +6,10 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from slipstream.gotext.decode import DecodeError, decode, is_empty_request, looks_like_json
+from slipstream.gotext.objects import INT, OMITEMPTY, UINT64, GoStruct, Name
+from slipstream.gotext.times import ZERO, Timestamp
 from slipstream.jetstream.api.core import ApiCore, Request
-from slipstream.jetstream.json.decode import DecodeError, decode, is_empty_request, looks_like_json
-from slipstream.jetstream.json.objects import INT, OMITEMPTY, UINT64, GoStruct, Name
-from slipstream.jetstream.json.times import ZERO, Timestamp
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 T = TypeVar("T", bound=GoStruct)

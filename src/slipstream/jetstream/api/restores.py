@@ -18,6 +18,10 @@ from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
+from slipstream.gotext.decode import is_empty_request
+from slipstream.gotext.encode import encode
+from slipstream.gotext.objects import INT, OMITEMPTY, UINT64, GoStruct
+from slipstream.gotext.times import ZERO, Timestamp
 from slipstream.jetstream.api.consumers import restored_config
 from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.api.proposals import Committed
@@ -30,10 +34,6 @@ from slipstream.jetstream.archive.reader import ArchivedState, ArchiveReader
 from slipstream.jetstream.archive.records import MAGIC, ArchiveError
 from slipstream.jetstream.archive.tar_reader import Removed, TarArchiveReader
 from slipstream.jetstream.descriptions import describe_consumer, describe_stream
-from slipstream.jetstream.json.decode import is_empty_request
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.objects import INT, OMITEMPTY, UINT64, GoStruct
-from slipstream.jetstream.json.times import ZERO, Timestamp
 from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.stream_config import StreamConfig

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from slipstream.gotext.times import ZERO_TIME
 from slipstream.jetstream.api import (
     account,
     consumer_reset,
@@ -32,7 +33,6 @@ from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.api_level import require_known_level
 from slipstream.jetstream.descriptions import read_consumer, read_stream
 from slipstream.jetstream.ids import IdSource
-from slipstream.jetstream.json.times import ZERO_TIME
 from slipstream.jetstream.limits import AccountLimits, ServerLimits, TieredLimits, tier_name
 from slipstream.jetstream.registry import Account, Consumer, Stream
 from slipstream.jetstream.sourcing.links import SOURCING_SERVICE

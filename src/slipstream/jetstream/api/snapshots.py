@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from slipstream.gotext.decode import is_empty_request
+from slipstream.gotext.encode import encode
+from slipstream.gotext.objects import INT, OMITEMPTY, GoStruct, Name, to_json
 from slipstream.jetstream import subjects
 from slipstream.jetstream.api.core import ApiCore, Request
 from slipstream.jetstream.api.requests import read
@@ -22,9 +25,6 @@ from slipstream.jetstream.archive.compression import Compressor
 from slipstream.jetstream.archive.consumer_records import encode_consumer
 from slipstream.jetstream.archive.reader import CONSUMERS_PREFIX
 from slipstream.jetstream.archive.records import END, MAGIC, Record, encode_record
-from slipstream.jetstream.json.decode import is_empty_request
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.objects import INT, OMITEMPTY, GoStruct, Name, to_json
 from slipstream.jetstream.registry import Consumer, Stream
 from slipstream.kernel.events import RequestEvent
 from slipstream.kernel.values import ConsumerProgress

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipstream.gotext.objects import to_json
+from slipstream.gotext.times import ZERO_TIME, format_time
 from slipstream.jetstream.api_level import shown_metadata
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.json.objects import to_json
-from slipstream.jetstream.json.times import ZERO_TIME, format_time
 from slipstream.jetstream.registry import Consumer
 from slipstream.jetstream.stream_config import StreamConfig
 

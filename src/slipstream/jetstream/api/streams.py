@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from slipstream.gotext.encode import encode
+from slipstream.gotext.times import format_time
 from slipstream.jetstream import subjects
 from slipstream.jetstream.api.core import ApiCore, Request, offline_error
 from slipstream.jetstream.api.requests import (
@@ -23,8 +25,6 @@ from slipstream.jetstream.api.state import shown_config, stream_state
 from slipstream.jetstream.api_level import comparable_metadata, stored_metadata
 from slipstream.jetstream.descriptions import describe_stream
 from slipstream.jetstream.headers import header_value
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.times import format_time
 from slipstream.jetstream.limits import SEQUENCE_MAX, Reservations
 from slipstream.jetstream.names import has_path_separator
 from slipstream.jetstream.registry import Account, Stream

@@ -11,11 +11,11 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from slipstream.gotext.decode import DecodeError, decode
+from slipstream.gotext.encode import encode
+from slipstream.gotext.objects import to_json
 from slipstream.jetstream.archive.records import ArchiveError
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.json.decode import DecodeError, decode
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.objects import to_json
 from slipstream.kernel.values import ConsumerProgress, PendingDelivery
 
 _UINT32_MAX = 2**32 - 1

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
+from slipstream.gotext.decode import DecodeError, decode
+from slipstream.gotext.objects import INT, UINT64, GoStruct
+from slipstream.gotext.times import ZERO, Timestamp
 from slipstream.jetstream.archive.consumer_records import ArchivedConsumer, decode_consumer
 from slipstream.jetstream.archive.records import MAGIC, ArchiveError, Record, take_record
-from slipstream.jetstream.json.decode import DecodeError, decode
-from slipstream.jetstream.json.objects import INT, UINT64, GoStruct
-from slipstream.jetstream.json.times import ZERO, Timestamp
 
 # Of state.json, or of one consumer: a hundred thousand pending deliveries.
 FILE_BYTES_MAX = 16 << 20

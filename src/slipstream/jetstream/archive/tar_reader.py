@@ -19,13 +19,14 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from slipstream.gotext.decode import DecodeError, decode
+from slipstream.gotext.durations import SECOND_NS
+from slipstream.gotext.objects import GoStruct, Name
+from slipstream.gotext.times import ZERO, Timestamp
 from slipstream.jetstream.archive.consumer_records import ArchivedConsumer
 from slipstream.jetstream.archive.reader import FILE_BYTES_MAX, ArchivedState
 from slipstream.jetstream.archive.records import ArchiveError
 from slipstream.jetstream.consumer_config import ConsumerConfig
-from slipstream.jetstream.json.decode import DecodeError, decode
-from slipstream.jetstream.json.objects import GoStruct, Name
-from slipstream.jetstream.json.times import ZERO, Timestamp
 from slipstream.kernel.archive import highwayhash, read_block
 from slipstream.kernel.values import ConsumerProgress, PendingDelivery
 
@@ -33,7 +34,6 @@ _BLOCK = 512
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _COMPLAINT_BYTES_MAX = 1 << 10
 _RECORDS_BYTES_MAX = 1 << 20
-_SECOND_NS = 1_000_000_000
 _SEQ_MAX = 2**63 - 1
 _MESSAGES = re.compile(r"msgs/([0-9]{1,18})\.blk")
 _CONSUMER = re.compile(r"obs/([^/]+)/(meta\.inf|meta\.sum|o\.dat)")
@@ -241,7 +241,7 @@ def decode_consumer_state(text: bytes) -> ConsumerProgress:
             consumer_seq = take() + floor_consumer if version == 2 else len(pending) + 1
             offset = _signed(take())
             seconds = earliest + offset if version == 1 else earliest - offset
-            pending.append((seq, consumer_seq, seconds * _SECOND_NS))
+            pending.append((seq, consumer_seq, seconds * SECOND_NS))
     again = {}
     for _ in range(take()):
         seq = take() + floor_stream

@@ -13,12 +13,12 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from slipstream.gotext.decode import DecodeError, readable
+from slipstream.gotext.encode import encode
+from slipstream.gotext.objects import to_json
 from slipstream.jetstream import subjects
 from slipstream.jetstream.consumer_config import ConsumerConfig, CreateConsumerRequest
 from slipstream.jetstream.headers import header_value
-from slipstream.jetstream.json.decode import DecodeError, readable
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.objects import to_json
 from slipstream.jetstream.names import is_valid_name
 from slipstream.jetstream.sourcing import origin
 from slipstream.jetstream.sourcing.origin import Side

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from slipstream.gotext.times import Timestamp
 from slipstream.jetstream.consumer_config import (
     AckPolicy,
     ConsumerConfig,
     DeliverPolicy,
 )
-from slipstream.jetstream.json.times import Timestamp
 from slipstream.jetstream.stream_config import StreamConfig, StreamSource
 from slipstream.protocol.short_hash import short_hash
 

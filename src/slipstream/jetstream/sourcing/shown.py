@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from slipstream.jetstream.json.objects import to_json
+from slipstream.gotext.objects import to_json
 from slipstream.jetstream.sourcing.link import Link
 
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL
-from slipstream.jetstream.json.times import format_time
+from slipstream.gotext.times import format_time
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server

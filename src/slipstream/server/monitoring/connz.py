@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from slipstream.config.durations import format_duration, format_uptime
 from slipstream.config.options import ACCOUNT_GLOBAL
-from slipstream.jetstream.json.encode import Parts
-from slipstream.jetstream.json.times import format_time
+from slipstream.gotext.durations import format_duration
+from slipstream.gotext.encode import Parts
+from slipstream.gotext.times import format_time
 from slipstream.jetstream.subjects import collide
 from slipstream.kernel.events import ClosedEvent
 from slipstream.kernel.values import ConnectionStats, Subscription
 from slipstream.server.clients import Client
 from slipstream.server.monitoring.parameters import BadParameter, Parameters
+from slipstream.server.monitoring.uptime import format_uptime
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.gotext.encode import Parts
+from slipstream.gotext.times import format_time
 from slipstream.jetstream.api.monitoring import ServerStatistics
-from slipstream.jetstream.json.encode import Parts
-from slipstream.jetstream.json.times import format_time
 from slipstream.server.monitoring.parameters import Parameters
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from slipstream.jetstream.json.times import format_time
+from slipstream.gotext.times import format_time
 
 if TYPE_CHECKING:
     from slipstream.server.server import Server

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from slipstream.jetstream.json.encode import Parts, encode
+from slipstream.gotext.encode import Parts, encode
 
 INDENT = b"  "
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL, ACCOUNT_SYSTEM
-from slipstream.jetstream.json.encode import Parts
-from slipstream.jetstream.json.times import format_time
+from slipstream.gotext.encode import Parts
+from slipstream.gotext.times import format_time
 from slipstream.jetstream.subjects import collide, is_valid_publish
 from slipstream.kernel.values import Subscription
 from slipstream.server.monitoring.connz import LIMIT_DEFAULT, subscription_detail, text

@@ -6,12 +6,12 @@ import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from slipstream.config.durations import format_uptime
 from slipstream.config.options import ACCOUNT_SYSTEM
-from slipstream.jetstream.json.times import format_time
+from slipstream.gotext.times import format_time
 from slipstream.server import banner, process_usage
 from slipstream.server.info import IMPLEMENTATION, PROTOCOL
 from slipstream.server.monitoring.jsz import jetstream_config, jetstream_limits, jetstream_stats
+from slipstream.server.monitoring.uptime import format_uptime
 from slipstream.version import NATS_VERSION, VERSION
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import Never
 
+from slipstream.gotext.quoting import quote_character
+
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _INTEGER = re.compile(rb"-?(0|[1-9]\d*)")
 _DIGITS = re.compile(rb"[0-9]*")
@@ -192,14 +194,4 @@ def _character(text: bytes, position: int) -> tuple[str, int]:
         break
     else:
         return f"'\\x{text[position]:02x}'", 1
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "'": "\\'", "\\": "\\\\"}
-    named |= {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
-    if character in named:
-        quoted = named[character]
-    elif character.isprintable():
-        quoted = character
-    elif len(character.encode()) == 1:
-        quoted = f"\\x{ord(character):02x}"
-    else:
-        quoted = f"\\u{ord(character):04x}"
-    return f"'{quoted}'", size
+    return quote_character(character), size

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Never, TypeVar
 
-from slipstream.jetstream.json.nesting import DEEP_BYTES_MAX, flattened, is_deep
-from slipstream.jetstream.json.objects import (
+from slipstream.gotext.nesting import DEEP_BYTES_MAX, flattened, is_deep
+from slipstream.gotext.objects import (
     BindFault,
     GoStruct,
     JsonObject,
@@ -21,7 +21,7 @@ from slipstream.jetstream.json.objects import (
     Place,
     bind_struct,
 )
-from slipstream.jetstream.json.syntax import fault_of_sequence, fault_of_single
+from slipstream.gotext.syntax import fault_of_sequence, fault_of_single
 
 # What explains a fault in Go's words is Python; of longer texts the place must do.
 EXPLAINED_BYTES_MAX = 64 << 10

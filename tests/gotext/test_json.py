@@ -15,9 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipstream.jetstream.api.requests import PurgeRequest
-from slipstream.jetstream.consumer_config import CreateConsumerRequest
-from slipstream.jetstream.json.decode import (
+from slipstream.gotext.decode import (
     EXPLAINED_BYTES_MAX,
     DecodeError,
     decode,
@@ -25,11 +23,13 @@ from slipstream.jetstream.json.decode import (
     is_empty_request,
     looks_like_json,
 )
-from slipstream.jetstream.json.encode import encode
-from slipstream.jetstream.json.nesting import flattened, is_deep
-from slipstream.jetstream.json.objects import GoStruct, to_json
-from slipstream.jetstream.json.syntax import fault_of_sequence
-from slipstream.jetstream.json.times import ZERO, format_time, from_unix_ns, parse_time
+from slipstream.gotext.encode import encode
+from slipstream.gotext.nesting import flattened, is_deep
+from slipstream.gotext.objects import GoStruct, to_json
+from slipstream.gotext.syntax import fault_of_sequence
+from slipstream.gotext.times import ZERO, format_time, from_unix_ns, parse_time
+from slipstream.jetstream.api.requests import PurgeRequest
+from slipstream.jetstream.consumer_config import CreateConsumerRequest
 from slipstream.jetstream.stream_config import Discard, StreamConfigRequest, StreamSource
 
 # [request, text behind "invalid JSON: ", or null where the request was read], as answered to

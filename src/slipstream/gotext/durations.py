@@ -1,11 +1,10 @@
-"""Go's duration notation (`1h2m3.5s`, `250ms`), in nanoseconds: in configuration files, log lines
-and monitoring.
+"""Go's time.Duration as text (`1h2m3.5s`, `250ms`), in nanoseconds: in configurations, patterns of
+schedules, log lines and errors.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 MICROSECOND_NS = 1_000
 MILLISECOND_NS = 1_000_000
@@ -23,29 +22,34 @@ UNITS_NS = {
     "m": MINUTE_NS,
     "h": HOUR_NS,
 }
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+# One way only to match digits, and each part where the last one ended: a long text takes as long as
+# its length.
+_PART = re.compile(r"(?:(\d+)(?:\.(\d*))?|\.(\d+))(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _INT64_MAX = 2**63 - 1
+_WHOLE_DIGITS_MAX = 19  # of 2**63 - 1
+_FRACTION_DIGITS_MAX = 30  # what comes after them is less than a nanosecond of an hour
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds. Raises ValueError with the reason."""
-    sign = -1 if text.startswith("-") else 1
-    rest = text.lstrip("+-") if text[:1] in ("+", "-") else text
+    """Nanoseconds; of each part's fraction, whole ones. Raises ValueError with the reason."""
+    sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
     if rest == "0":
         return 0
-    total = Decimal(0)
-    offset = 0
-    while offset < len(rest):
-        part = _PART.match(rest, offset)
-        if part is None:
-            break
-        total += Decimal(part[1]) * UNITS_NS[part[2]]
-        offset = part.end()
-    if not rest or offset < len(rest) or len(text) - len(rest) > 1:
+    total = at = 0
+    while part := _PART.match(rest, at):
+        whole = part[1].lstrip("0") if part[1] else ""
+        fraction = (part[2] or part[3] or "")[:_FRACTION_DIGITS_MAX]
+        unit_ns = UNITS_NS[part[4]]
+        if len(whole) > _WHOLE_DIGITS_MAX:
+            raise ValueError(f"duration {text!r} is out of the range")
+        total += int(whole or "0") * unit_ns
+        total += int(fraction or "0") * unit_ns // 10 ** len(fraction)
+        at = part.end()
+    if not rest or at < len(rest):
         raise ValueError(f"invalid duration {text!r}: write it like '30s', '2m' or '1h30m'")
     if total > _INT64_MAX:
         raise ValueError(f"duration {text!r} is out of the range")
-    return sign * int(total)
+    return sign * total
 
 
 def format_duration(duration_ns: int) -> str:
@@ -63,19 +67,6 @@ def format_duration(duration_ns: int) -> str:
     if hours or minutes:
         text = f"{minutes}m{text}"
     return f"{sign}{hours}h{text}" if hours else sign + text
-
-
-def format_uptime(duration_ns: int) -> str:
-    """As the monitoring pages show it: whole seconds, days and years above hours (K-219)."""
-    seconds = max(0, duration_ns) // SECOND_NS
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    years, days = divmod(days, 365)
-    parts = [(years, "y"), (days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
-    while len(parts) > 1 and parts[0][0] == 0:
-        parts.pop(0)
-    return "".join(f"{amount}{unit}" for amount, unit in parts)
 
 
 def _fraction(amount: int, unit: int) -> str:

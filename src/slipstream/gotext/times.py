@@ -11,7 +11,8 @@ import re
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-SECOND_NS = 1_000_000_000
+from slipstream.gotext.durations import SECOND_NS
+
 _EPOCH = datetime(1970, 1, 1)  # naive: its text is wanted without a zone
 _ZERO_SECONDS = -62_135_596_800  # 0001-01-01T00:00:00Z, what Go calls the zero time
 _LAST_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z

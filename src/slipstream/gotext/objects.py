@@ -31,7 +31,8 @@ from typing import get_type_hints as type_hints
 
 import msgspec
 
-from slipstream.jetstream.json.times import Timestamp, parse_time
+from slipstream.gotext.quoting import quote
+from slipstream.gotext.times import Timestamp, parse_time
 
 
 class Omitempty:
@@ -151,27 +152,6 @@ def to_json(value: GoStruct) -> dict[str, Any]:
             continue
         result[name] = member if dump is None else dump(member)
     return result
-
-
-def quote(text: str) -> str:
-    """Go's %q."""
-    return '"' + "".join(_quoted(c) for c in text) + '"'
-
-
-_QUOTED = {'"': '\\"', "\\": "\\\\"} | dict(
-    zip("\a\b\f\n\r\t\v", ("\\" + c for c in "abfnrtv"), strict=True)
-)
-
-
-def _quoted(character: str) -> str:
-    if character in _QUOTED:
-        return _QUOTED[character]
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def bind_struct(
