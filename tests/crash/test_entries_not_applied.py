@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipstream.kernel._kernel import Journal, Loss, SimDisk
+from slipstream.kernel._kernel import EntryKind, Journal, Loss, SimDisk
 from slipstream.testing.simulated_node import (
     SimulatedClock,
     SimulatedNode,
@@ -17,7 +17,6 @@ from slipstream.testing.simulated_node import (
     stream_spec,
 )
 
-CONFIG, CONSUMER_CREATE, CONSUMER_UPDATE = 20, 21, 22
 EMPTY_TEXT = bytes(4)
 UNKNOWN_FORMAT = b"\xff\x7f"
 SIZES = StoreSizes()
@@ -56,9 +55,9 @@ def append(disk: SimDisk, group: int, kind: int, payload: bytes) -> None:
     ("kind", "payload", "reason"),
     [
         (200, b"of a later version", "kind 200"),
-        (CONFIG, EMPTY_TEXT + UNKNOWN_FORMAT, "settings"),
-        (CONSUMER_CREATE, bytes(4) + EMPTY_TEXT * 2 + UNKNOWN_FORMAT, "consumer"),
-        (CONSUMER_UPDATE, bytes(4) + EMPTY_TEXT + UNKNOWN_FORMAT, "consumer"),
+        (EntryKind.config, EMPTY_TEXT + UNKNOWN_FORMAT, "settings"),
+        (EntryKind.consumer_create, bytes(4) + EMPTY_TEXT * 2 + UNKNOWN_FORMAT, "consumer"),
+        (EntryKind.consumer_update, bytes(4) + EMPTY_TEXT + UNKNOWN_FORMAT, "consumer"),
     ],
 )
 def test_stream_stops_with_the_reason(kind: int, payload: bytes, reason: str) -> None:

@@ -22,7 +22,7 @@ from disk_files import files
 from slipstream.cli.repair import Report, repair
 from slipstream.cli.verify import Outcome, ranges, verify
 from slipstream.kernel import StoreError
-from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.kernel._kernel import STORE_MARKER, Loss, SimDisk
 from slipstream.testing.simulated_node import SimulatedNode
 from small_journals import use_small_journals
 from varied_store import (
@@ -39,7 +39,6 @@ from varied_store import (
 
 FLIPS = int(os.environ.get("SLIPSTREAM_FLIPS", "25"))
 SEED = os.environ.get("SLIPSTREAM_FLIPS_SEED", "1")
-MARKER = "slipstream.store"
 REMOVING = {"max_msgs_per_subject", "max_msgs", "retention", "allow_schedules"}
 UNNAMED = "entries of whatever streams, which cannot be named"  # where the journal is damaged
 UNDECIDED = "depends on a message that cannot be read"  # an entry in the journal
@@ -161,7 +160,7 @@ def judge(store: VariedStore, disk: SimDisk, path: str) -> str:
     try:
         node = store.opened(disk.image(Loss.none))
     except StoreError:
-        assert path == MARKER or path.startswith("journal/")
+        assert path == STORE_MARKER or path.startswith("journal/")
         assert check_verify(store, disk.image(Loss.none), {}) == Outcome.DAMAGED
         check_repair(store, disk, refused=True)
         return "refused, then repaired"

@@ -20,9 +20,9 @@ import re
 import pytest
 
 from slipstream.kernel import StoreError
-from slipstream.kernel._kernel import Loss, SimDisk
+from slipstream.kernel._kernel import EntryKind, Loss, SimDisk
 from slipstream.kernel.events import RequestEvent
-from slipstream.kernel.specs import StreamSpec
+from slipstream.kernel.specs import Retention, StreamSpec
 from slipstream.kernel.values import StoreCipher, StoreKey, StoreKeys
 from slipstream.testing.simulated_node import (
     ACK_PREFIX,
@@ -38,9 +38,16 @@ from slipstream.testing.twin import Twin
 
 RUNS = int(os.environ.get("SLIPSTREAM_PREFIX_RUNS", "40"))
 SECOND_NS = 1_000_000_000
-META, CREATES = 0, 1
-WORK_QUEUE = 2
-DURABLE = {16, 17, 18, 20, 21, 22, 23}  # messages, removals, configuration, consumers
+META = 0
+DURABLE = {
+    EntryKind.messages,
+    EntryKind.purge,
+    EntryKind.remove,
+    EntryKind.config,
+    EntryKind.consumer_create,
+    EntryKind.consumer_update,
+    EntryKind.consumer_delete,
+}
 SIZES = (StoreSizes(8 << 10, 32 << 10, 4 << 10), StoreSizes(), StoreSizes(64 << 10, 256 << 10))
 KEYS = StoreKeys((StoreKey(1, StoreCipher.CHACHA20_POLY1305, b"k" * 32),), 1)
 KINDS: list[dict[str, object]] = [
@@ -81,7 +88,11 @@ class Recorder(Twin):
             self._kernel.follow(entry)
             if entry.group == META:
                 stream = int.from_bytes(entry.payload[:8], "little")
-                (self.history.made if entry.kind == CREATES else self.history.deleted).add(stream)
+                (
+                    self.history.made
+                    if entry.kind == EntryKind.stream_create
+                    else self.history.deleted
+                ).add(stream)
                 continue
             if entry.kind in DURABLE:
                 self.history.confirmed[entry.group] = entry.log_index
@@ -223,7 +234,7 @@ class World:
     def change(self, stream: int) -> None:
         name, kind = self.name_and_kind(stream)
         changes = self.draw.choice(CHANGES)
-        if KINDS[kind].get("retention") == WORK_QUEUE and "retention" in changes:
+        if KINDS[kind].get("retention") == Retention.WORK_QUEUE and "retention" in changes:
             return  # it stays one
         spec = self.spec(name, kind, **changes)
         token = self.node.next_number()

@@ -17,6 +17,7 @@ from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import (
     OPEN_READ,
     OPEN_WRITE,
+    EntryKind,
     KeyRing,
     Loss,
     SimDisk,
@@ -26,7 +27,7 @@ from small_journals import use_small_journals
 from varied_store import KINDS, PASSPHRASES, VariedStore, content_of, varied_store
 
 HEADER_USED, HEADER, RECORD_HEAD, MARK = 52, 4096, 41, 48
-MESSAGES, NEXT_FILE = 16, 0xFF  # kinds of entries
+NEXT_FILE = 0xFF  # what has the place of a kind where a file ends
 UNNAMED = "entries of whatever streams, which cannot be named"
 
 
@@ -149,7 +150,7 @@ def test_the_last_entry_of_a_stream_is_named(kind: str) -> None:
     records, _ = salvage_journal(disk, ring)
     last = {record[0]: record for record in records}
     group, term, index, entry_kind, _ = last[min(last)]
-    assert entry_kind == MESSAGES
+    assert entry_kind == EntryKind.messages
     head = b"".join(n.to_bytes(8, "little") for n in (group, term, index))
     [(path, at)] = [
         (path, found)
@@ -159,7 +160,7 @@ def test_the_last_entry_of_a_stream_is_named(kind: str) -> None:
     disk = disk.image(Loss.none)
     disk.flip_bit(path, at - 8 + RECORD_HEAD + 20, 2)
     _, damage = salvage_journal(disk, ring)
-    assert [(d.group, d.entry, d.kind) for d in damage] == [(group, index, MESSAGES)]
+    assert [(d.group, d.entry, d.kind) for d in damage] == [(group, index, EntryKind.messages)]
     report = repaired(store, disk)
     name, last_seq = store.names[group], max(store.contents[group].messages)
     assert report.lost == [f"stream {name}: 1 messages or more behind sequence {last_seq - 1}"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import operations as op
-from slipstream.testing.model.consumer import ACK_ALL
+from slipstream.kernel.specs import AckPolicy
 from world import INBOXES, World
 
 SECOND_NS = 1_000_000_000
@@ -514,7 +514,7 @@ class ClientOperations(RuleBasedStateMachine):
         """
         tokens = reply.decode().split(".")
         consumer = self.consumer(tokens[2], tokens[3])
-        if consumer is None or consumer.spec["ack_policy"] != ACK_ALL:
+        if consumer is None or consumer.spec["ack_policy"] != AckPolicy.ALL:
             return False
         return int(tokens[4]) > 1 or int(tokens[6]) > consumer.consumer_seq
 

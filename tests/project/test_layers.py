@@ -57,13 +57,21 @@ WORLD = {
 MODULES = [path for path in source_files(".py", ".pyi") if path.is_relative_to(PACKAGE)]
 
 
+def module_name(path: Path) -> str:
+    parts = ["slipstream", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {module_name(path) for path in MODULES}
+
+
 def package_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE).parts
     return parts[0] if len(parts) > 1 else path.stem
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and full name of every module that a file imports."""
+    """Line and full name of every module that a file imports, or has a name from."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             for name in node.names:
@@ -71,11 +79,9 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{shown(path)}:{node.lineno}: imports are absolute"
             assert node.module is not None
-            if node.module == "slipstream":
-                for name in node.names:
-                    yield node.lineno, f"slipstream.{name.name}"
-            else:
-                yield node.lineno, node.module
+            for name in node.names:
+                full = f"{node.module}.{name.name}"
+                yield node.lineno, full if full in NAMES else node.module
 
 
 def test_every_package_has_its_place() -> None:

@@ -18,8 +18,6 @@ from typing import TextIO
 
 from slipstream.cli.stream_repair import Files, StreamRepair
 from slipstream.cli.verify import (
-    MARKER,
-    MARKER_TEXT,
     Outcome,
     list_or_nothing,
     marker_text,
@@ -34,8 +32,11 @@ from slipstream.kernel._kernel import (
     OPEN_READ,
     OPEN_TRUNCATE,
     OPEN_WRITE,
+    STORE_MARKER,
+    STORE_MARKER_TEXT,
     Checkpoints,
     Disk,
+    EntryKind,
     Journal,
     KeyRing,
     OverlayDisk,
@@ -49,7 +50,6 @@ from slipstream.server.store_keys import Passphrases, unlock
 
 META = 0
 STORE_GROUP = 2**63 - 1  # what a checkpoint says of the store as a whole: the journal that it needs
-STREAM_CREATE, MESSAGES = 1, 16  # kinds of entries (group.hpp)
 JOURNAL_BYTES_MAX = 1 << 40
 LOST_ENTRIES_MAX = 1 << 32  # of one group; an index beyond that is damaged itself
 
@@ -136,16 +136,16 @@ class _Repair:
     def _mark(self) -> None:
         """A store is known by its folders, when the marker is damaged or gone."""
         names = self._disk.list("")
-        if MARKER in names and marker_text(self._disk) == MARKER_TEXT:
+        if STORE_MARKER in names and marker_text(self._disk) == STORE_MARKER_TEXT:
             if reason := why_not(self._disk):
                 raise StoreError(reason)
             return
         if "streams" not in names or not {"journal", "checkpoints"} & set(names):
             raise StoreError("not a store of slipstream")
-        if MARKER in names:
-            self._move_aside(MARKER)
-        self._write(MARKER, MARKER_TEXT)
-        self._report.done.append(f"'{MARKER}' is written anew")
+        if STORE_MARKER in names:
+            self._move_aside(STORE_MARKER)
+        self._write(STORE_MARKER, STORE_MARKER_TEXT)
+        self._report.done.append(f"'{STORE_MARKER}' is written anew")
         if reason := why_not(self._disk):
             raise StoreError(reason)
 
@@ -226,11 +226,11 @@ class _Repair:
             whole = index == last[group] + 1 and not self._lost_entries[group]
             if not whole or (applied and group not in known and group >= next_stream):
                 self._lost_entries[group].append(index)
-                if kind == MESSAGES:
+                if kind == EntryKind.messages:
                     self._lost_messages[group] += int.from_bytes(payload[8:12], "little")
                 continue
             last[group] = index
-            if group == META and kind == STREAM_CREATE:
+            if group == META and kind == EntryKind.stream_create:
                 known.add(int.from_bytes(payload[:8], "little"))
             kept.append(record)
         return kept, last
@@ -247,7 +247,7 @@ class _Repair:
             if found.entry < known + LOST_ENTRIES_MAX:
                 if found.loses and found.entry > known:
                     self._lost_entries[found.group].append(found.entry)
-                    self._lost_messages[found.group] += found.kind == MESSAGES
+                    self._lost_messages[found.group] += found.kind == EntryKind.messages
             elif found.loses:
                 unknown.append(found.text)
         self._report.lost += [

@@ -26,6 +26,9 @@ from slipstream.kernel._kernel import (
     OPEN_READ,
     OPEN_TRUNCATE,
     OPEN_WRITE,
+    STORE_LOCK,
+    STORE_MARKER,
+    STORE_MARKER_TEXT,
     Disk,
     Journal,
     KeyRing,
@@ -40,9 +43,6 @@ from slipstream.kernel.values import StoreKeys
 from slipstream.server.jetstream import passphrases_of
 from slipstream.server.store_keys import Passphrases, unlock
 
-MARKER = "slipstream.store"
-MARKER_TEXT = b"slipstream store, format 1\n"
-LOCK = "LOCK"
 DAMAGED_SHOWN_MAX = 1 << 20
 
 
@@ -92,8 +92,8 @@ def verify(disk: Disk, passphrases: Passphrases | None = None) -> Report:
         report.outcome = Outcome.NOT_A_STORE
         report.lines.append(reason)
         return report
-    if marker_text(disk) != MARKER_TEXT:
-        report.damage(f"'{MARKER}' has an unknown format, or is damaged")
+    if marker_text(disk) != STORE_MARKER_TEXT:
+        report.damage(f"'{STORE_MARKER}' has an unknown format, or is damaged")
         disk = with_marker(disk)
     count_files(disk, report)
     try:
@@ -122,13 +122,13 @@ def repaired(disk: Disk, passphrases: Passphrases | None, report: Report) -> Dis
 def why_not(disk: Disk) -> str:
     """Empty if it is a store that no server uses."""
     names = disk.list("")
-    if "jetstream" in names and MARKER not in names:
+    if "jetstream" in names and STORE_MARKER not in names:
         return "a store of nats-server (folder 'jetstream')"
-    if MARKER not in names:
-        return f"not a store of slipstream: it has no file '{MARKER}'"
-    if LOCK in names:
+    if STORE_MARKER not in names:
+        return f"not a store of slipstream: it has no file '{STORE_MARKER}'"
+    if STORE_LOCK in names:
         try:
-            disk.close(disk.lock(LOCK))
+            disk.close(disk.lock(STORE_LOCK))
         except OSError as error:
             if error.errno != errno.EWOULDBLOCK:
                 raise
@@ -137,9 +137,9 @@ def why_not(disk: Disk) -> str:
 
 
 def marker_text(disk: Disk) -> bytes:
-    handle = disk.open(MARKER, OPEN_READ)
+    handle = disk.open(STORE_MARKER, OPEN_READ)
     try:
-        return disk.pread(handle, 2 * len(MARKER_TEXT), 0)
+        return disk.pread(handle, 2 * len(STORE_MARKER_TEXT), 0)
     finally:
         disk.close(handle)
 
@@ -147,8 +147,8 @@ def marker_text(disk: Disk) -> bytes:
 def with_marker(disk: Disk) -> Disk:
     """The same store, as if its marker were whole."""
     overlay = OverlayDisk(disk)
-    handle = overlay.open(MARKER, OPEN_WRITE | OPEN_CREATE | OPEN_TRUNCATE)
-    overlay.pwrite(handle, MARKER_TEXT, 0)
+    handle = overlay.open(STORE_MARKER, OPEN_WRITE | OPEN_CREATE | OPEN_TRUNCATE)
+    overlay.pwrite(handle, STORE_MARKER_TEXT, 0)
     overlay.close(handle)
     return overlay
 

@@ -20,7 +20,7 @@ from slipstream.gotext.objects import (
     Name,
 )
 from slipstream.gotext.times import Timestamp
-from slipstream.kernel.specs import ConsumerSpec
+from slipstream.kernel import specs
 
 _INT64_MAX = 2**63 - 1
 
@@ -75,21 +75,6 @@ class Action(GoEnum):
             return super().from_json(text)
         except ValueError:
             raise ValueError(f"unknown consumer action: {text}") from None
-
-
-_DELIVER_NUMBERS = {policy: number for number, policy in enumerate(DeliverPolicy)}
-_ACK_NUMBERS = {
-    AckPolicy.NONE: 0,
-    AckPolicy.ALL: 1,
-    AckPolicy.EXPLICIT: 2,
-    AckPolicy.FLOW_CONTROL: 3,
-}
-_PRIORITY_NUMBERS = {
-    PriorityPolicy.NONE: 0,
-    PriorityPolicy.OVERFLOW: 1,
-    PriorityPolicy.PINNED_CLIENT: 2,
-    PriorityPolicy.PRIORITIZED: 3,
-}
 
 
 class ConsumerConfig(GoStruct):
@@ -177,17 +162,17 @@ class ConsumerConfig(GoStruct):
         priority = self.priority_policy is not PriorityPolicy.NONE
         return int(paused or priority or bool(self.priority_groups or self.priority_timeout_ns))
 
-    def to_spec(self, *, memory_stream: bool) -> ConsumerSpec:
+    def to_spec(self, *, memory_stream: bool) -> specs.ConsumerSpec:
         """What the kernel runs. Only of a normalised configuration."""
         assert self.max_deliver != 0, "not normalised"
         start = self.opt_start_time
-        return ConsumerSpec(
+        return specs.ConsumerSpec(
             durable=self.is_durable,
             memory=self.mem_storage or memory_stream or self.direct,
-            deliver_policy=_DELIVER_NUMBERS[self.deliver_policy],
+            deliver_policy=specs.DeliverPolicy[self.deliver_policy.name],
             opt_start_seq=self.opt_start_seq,
             opt_start_time_ns=0 if start is None else max(start.unix_ns, 1),
-            ack_policy=_ACK_NUMBERS[self.ack_policy],
+            ack_policy=specs.AckPolicy[self.ack_policy.name],
             ack_wait_ns=self.ack_wait_ns,
             backoff_ns=list(self.backoff_ns),
             max_deliver=self.max_deliver,
@@ -209,7 +194,7 @@ class ConsumerConfig(GoStruct):
             sample_percent=self.sample_percent,
             direct=self.direct,
             sourcing=self.sourcing,
-            priority_policy=_PRIORITY_NUMBERS[self.priority_policy],
+            priority_policy=specs.PriorityPolicy[self.priority_policy.name],
             priority_timeout_ns=self.priority_timeout_ns,
             priority_groups=[group.encode() for group in self.priority_groups],
         )

@@ -22,16 +22,13 @@ from slipstream.gotext.objects import (
     Name,
 )
 from slipstream.gotext.times import Timestamp
-from slipstream.kernel.specs import StreamSpec
+from slipstream.kernel import specs
 
 
 class Retention(GoEnum):
     LIMITS = "limits"
     INTEREST = "interest"
     WORK_QUEUE = "workqueue"
-
-
-_RETENTION_NUMBERS = {Retention.LIMITS: 0, Retention.INTEREST: 1, Retention.WORK_QUEUE: 2}
 
 
 class Discard(GoEnum):
@@ -199,11 +196,11 @@ class StreamConfig(GoStruct):
             return 2
         return 1 if self.allow_msg_ttl or self.subject_delete_marker_ttl_ns > 0 else 0
 
-    def to_spec(self) -> StreamSpec:
+    def to_spec(self) -> specs.StreamSpec:
         """What the kernel enforces. Only of a normalised configuration."""
         assert self.num_replicas > 0, "not normalised"
         transform, republish = self.subject_transform, self.republish
-        return StreamSpec(
+        return specs.StreamSpec(
             subjects=[subject.encode() for subject in self.subjects],
             memory=self.is_memory,
             no_ack=self.no_ack,
@@ -225,7 +222,7 @@ class StreamConfig(GoStruct):
             persist_async=self.persist_mode is PersistMode.ASYNC,
             compress=self.compression is Compression.S2,
             republish_headers_only=republish is not None and republish.headers_only,
-            retention=_RETENTION_NUMBERS[self.retention],
+            retention=specs.Retention[self.retention.name],
             max_msgs=self.max_msgs,
             max_bytes=self.max_bytes,
             max_age_ns=self.max_age_ns,

@@ -3,11 +3,12 @@
 Units: nanoseconds, bytes; times are unix nanoseconds. Subjects and names are bytes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, Unpack
 
 from slipstream.kernel.events import Event
+from slipstream.kernel.specs import ConsumerSpec, FeedSpec, KernelLimits, StreamSpec
 from slipstream.kernel.values import (
     BackupPiece,
     BlockPiece,
@@ -49,6 +50,42 @@ class Loss(IntEnum):
 class SyncMode(IntEnum):
     durable = 0
     relaxed = 1
+
+class EntryKind(IntEnum):
+    """Of the entries of a log."""
+
+    stream_create = 1
+    stream_delete = 2
+    messages = 16
+    purge = 17
+    remove = 18
+    remove_below = 19
+    config = 20
+    consumer_create = 21
+    consumer_update = 22
+    consumer_delete = 23
+    delivered = 24
+    acks = 25
+    ack_all = 26
+    deadline = 27
+    exceeded = 28
+    expire = 29
+    mirrored = 30
+    sourced = 31
+    restored_messages = 32
+    restored_consumer = 33
+    batch_part = 34
+    batch_commit = 35
+    consumer_reset = 36
+    ack_flow = 37
+    schedule_forgotten = 38
+    counter_total = 39
+    subjects_lost = 40
+
+# The file that makes a folder a store, and the one that a server locks.
+STORE_MARKER: str
+STORE_MARKER_TEXT: bytes
+STORE_LOCK: str
 
 def crc32c(data: bytes | bytearray | memoryview, crc: int = 0) -> int: ...
 def siphash_1_3(text: bytes, a: int, b: int) -> int:
@@ -410,8 +447,11 @@ class DedupeWindow:
 # ---------------------------------------------------------------- kernel
 
 class SubjectListing:
-    """Keeps the names of all subjects that match until it is done."""
+    """Made by `Kernel.list_subjects`. Keeps the names of all that match until it is done."""
 
+    def __init__(
+        self, kernel: Kernel, stream: int, filter: bytes, offset: int, limit: int
+    ) -> None: ...
     @property
     def total(self) -> int:
         """How many match; final after the last step."""
@@ -426,32 +466,9 @@ class Kernel:
     `open_store` and `stop` block.
     """
 
-    def __init__(
-        self,
-        *,
-        max_payload: int = 1048576,
-        max_control_line: int = 4096,
-        max_pending: int = 67108864,
-        max_connections: int = 65536,
-        max_subscriptions: int = 0,
-        ping_interval_ns: int = 120_000_000_000,
-        ping_max: int = 2,
-        write_deadline_ns: int = 10_000_000_000,
-        auth_timeout_ns: int = 2_000_000_000,
-        auth_required: bool = False,
-        headers: bool = True,
-        api_level: int = 0,
-        api_requests_queued: int = 10_000,
-        api_info_requests_queued: int = 10_000,
-        batches_per_stream: int = 0,
-        batches_total: int = 0,
-        batch_messages: int = 0,
-        batch_timeout_ns: int = 0,
-        pending_total_max: int = 0,
-        seed: int = 1,
-    ) -> None: ...
-    def set_limits(self, **limits: int) -> None:
-        """Changes any of the constructor's values on a running kernel (reload)."""
+    def __init__(self, *, seed: int = 1, **limits: Unpack[KernelLimits]) -> None: ...
+    def set_limits(self, **limits: Unpack[KernelLimits]) -> None:
+        """Changes these, on a running kernel too (reload)."""
     def set_info(self, info_json: bytes, connected_json: bytes = b"") -> None:
         """The INFO that new connections get, and the one that clients of protocol 1 get with the
         answer to their first PING (none when it is empty): JSON objects; the kernel adds client_id
@@ -586,11 +603,11 @@ class Kernel:
     # Proposals: each returns at once; CommittedEvent(token, result) follows when it is on stable
     # storage and applied.
     def propose_stream_create(
-        self, token: int, account: int, name: bytes, description: bytes, spec: Mapping[str, Any]
+        self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
     ) -> int:
-        """Returns the new stream's id. `spec`: see STREAM_SPEC in slipstream.kernel.specs."""
+        """Returns the new stream's id."""
     def propose_stream_update(
-        self, token: int, stream: int, description: bytes, spec: Mapping[str, Any]
+        self, token: int, stream: int, description: bytes, spec: StreamSpec
     ) -> None: ...
     def propose_stream_delete(self, token: int, stream: int) -> None: ...
     def propose_purge(self, token: int, stream: int, filter: bytes, seq: int, keep: int) -> None:
@@ -598,16 +615,16 @@ class Kernel:
     def propose_delete(self, token: int, stream: int, seq: int, erase: bool) -> None:
         """result: 1 removed, 0 no such message."""
     def propose_consumer_create(
-        self, token: int, stream: int, name: bytes, description: bytes, spec: Mapping[str, Any]
+        self, token: int, stream: int, name: bytes, description: bytes, spec: ConsumerSpec
     ) -> int:
-        """Returns the new consumer's id. `spec`: see CONSUMER_SPEC in slipstream.kernel.specs.
+        """Returns the new consumer's id.
 
         With a token other than 0 it delivers nothing before `start_consumer`, so that the creation
         is answered first.
         """
     def start_consumer(self, stream: int, consumer: int) -> None: ...
     def propose_consumer_update(
-        self, token: int, stream: int, consumer: int, description: bytes, spec: Mapping[str, Any]
+        self, token: int, stream: int, consumer: int, description: bytes, spec: ConsumerSpec
     ) -> None:
         """With a token other than 0 it delivers nothing more before `start_consumer`."""
     def propose_consumer_delete(self, token: int, stream: int, consumer: int) -> None:
@@ -617,8 +634,8 @@ class Kernel:
         result is that sequence.
         """
     # What comes from origins; messages do not pass through Python.
-    def open_feed(self, stream: int, feed: int, spec: Mapping[str, Any]) -> bool:
-        """`spec`: see FeedSpec in slipstream.kernel.specs. A FeedEvent follows when it stops.
+    def open_feed(self, stream: int, feed: int, spec: FeedSpec) -> bool:
+        """A FeedEvent follows when it stops.
 
         False when an earlier feed of the same source is not finished, or the stream is gone.
         """
@@ -637,7 +654,7 @@ class Kernel:
     # hidden when the store is opened is deleted. Its other proposals may follow only when the
     # first one was committed.
     def propose_restore_begin(
-        self, token: int, account: int, name: bytes, description: bytes, spec: Mapping[str, Any]
+        self, token: int, account: int, name: bytes, description: bytes, spec: StreamSpec
     ) -> int: ...
     def propose_restored_messages(
         self,
@@ -657,8 +674,8 @@ class Kernel:
         stream: int,
         name: bytes,
         description: bytes,
-        spec: Mapping[str, Any],
-        progress: ConsumerProgress,
+        spec: ConsumerSpec,
+        state: ConsumerProgress,
     ) -> int: ...
     def propose_restored_end(
         self, token: int, stream: int, last_seq: int, last_time_ns: int

@@ -4,6 +4,7 @@
 include "at_rest.pxi"
 include "storage.pxi"
 include "store.pxi"
+include "store_files.pxi"
 include "backup.pxi"
 include "kernel_calls.pxi"
 include "kernel.pxi"

@@ -32,7 +32,7 @@ from slipstream.kernel.values import (
 
 
 cdef extern from "log/specs.hpp" namespace "slipstream" nogil:
-    cpdef enum class Retention "slipstream::Retention"(uint8_t):
+    cdef enum class Retention "slipstream::Retention"(uint8_t):
         limits
     cdef cppclass CStreamSpec "slipstream::StreamSpec":
         vector[string] subjects
@@ -44,11 +44,11 @@ cdef extern from "log/specs.hpp" namespace "slipstream" nogil:
         int64_t delete_marker_ttl_ns
         uint64_t first_seq
         string transform_source, transform_destination, republish_source, republish_destination, mirror_origin
-    cpdef enum class DeliverPolicy "slipstream::DeliverPolicy"(uint8_t):
+    cdef enum class DeliverPolicy "slipstream::DeliverPolicy"(uint8_t):
         all
-    cpdef enum class AckPolicy "slipstream::AckPolicy"(uint8_t):
+    cdef enum class AckPolicy "slipstream::AckPolicy"(uint8_t):
         none
-    cpdef enum class PriorityPolicy "slipstream::PriorityPolicy"(uint8_t):
+    cdef enum class PriorityPolicy "slipstream::PriorityPolicy"(uint8_t):
         none
     cdef cppclass CConsumerSpec "slipstream::ConsumerSpec":
         cbool durable, memory, flow_control, headers_only, replay_original, direct, sourcing
@@ -72,7 +72,7 @@ cdef extern from "binding/kernel_calls.hpp" namespace "slipstream" nogil:
         int64_t api_requests_queued, api_info_requests_queued
         int64_t batches_per_stream, batches_total, batch_messages, batch_timeout_ns, pending_total_max
 
-    cpdef enum class EventType "slipstream::EventType"(uint8_t):
+    cdef enum class EventType "slipstream::EventType"(uint8_t):
         connect
         closed
         request
@@ -177,7 +177,7 @@ cdef extern from "binding/kernel_calls.hpp" namespace "slipstream" nogil:
         cbool push_bound
         string pin_id
 
-    cpdef enum class FeedState "slipstream::FeedState"(uint8_t):
+    cdef enum class FeedState "slipstream::FeedState"(uint8_t):
         open
         gap
         refused
@@ -210,7 +210,7 @@ cdef extern from "binding/kernel_calls.hpp" namespace "slipstream" nogil:
         uint64_t seq
         string identity
 
-    cpdef enum class Select "slipstream::KernelCalls::Select"(uint8_t):
+    cdef enum class Select "slipstream::KernelCalls::Select"(uint8_t):
         exact
         last
         next
@@ -269,7 +269,7 @@ cdef extern from "binding/kernel_calls.hpp" namespace "slipstream::KernelCalls" 
     void kc_unserve "slipstream::KernelCalls::unserve"(CKernel&, uint32_t, string_view)
     uint64_t kc_open_backup "slipstream::KernelCalls::open_backup"(CKernel&, uint64_t, uint64_t)
     void kc_close_backup "slipstream::KernelCalls::close_backup"(CKernel&, uint64_t)
-    cpdef enum class BackupOutcome "slipstream::KernelCalls::BackupOutcome"(uint8_t):
+    cdef enum class BackupOutcome "slipstream::KernelCalls::BackupOutcome"(uint8_t):
         more
         pending
         end

@@ -7,7 +7,7 @@ from libcpp.string_view cimport string_view
 
 
 cdef extern from "stream/schedules/schedule.hpp" namespace "slipstream" nogil:
-    cpdef enum class ScheduleFault "slipstream::ScheduleFault"(uint8_t):
+    cdef enum class ScheduleFault "slipstream::ScheduleFault"(uint8_t):
         none
         pattern
         time_zone

@@ -1,4 +1,5 @@
-"""The compiled decisions that Python hands to the kernel with a stream or a consumer.
+"""The compiled decisions that Python hands to the kernel: with a stream or a consumer, and about
+the server as a whole.
 
 A *spec* is a flat mapping of these keys; every key must be present. The kernel writes it into the
 log beside the opaque description, so that each replica applies the same decision whatever version
@@ -7,7 +8,37 @@ of Python wrote it.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TypedDict
+
+
+class Retention(IntEnum):
+    LIMITS = 0
+    INTEREST = 1
+    WORK_QUEUE = 2
+
+
+class DeliverPolicy(IntEnum):
+    ALL = 0
+    LAST = 1
+    NEW = 2
+    BY_START_SEQUENCE = 3
+    BY_START_TIME = 4
+    LAST_PER_SUBJECT = 5
+
+
+class AckPolicy(IntEnum):
+    NONE = 0
+    ALL = 1
+    EXPLICIT = 2
+    FLOW_CONTROL = 3
+
+
+class PriorityPolicy(IntEnum):
+    NONE = 0
+    OVERFLOW = 1
+    PINNED_CLIENT = 2
+    PRIORITIZED = 3
 
 
 class StreamSpec(TypedDict):
@@ -34,7 +65,7 @@ class StreamSpec(TypedDict):
     persist_async: bool  # acknowledged when written, not when synced
     compress: bool  # s2
     republish_headers_only: bool
-    retention: int  # 0 limits, 1 interest, 2 work queue
+    retention: int  # Retention
     max_msgs: int
     max_bytes: int
     max_age_ns: int
@@ -69,11 +100,10 @@ class ConsumerSpec(TypedDict):
 
     durable: bool
     memory: bool  # its state is not logged (mem_storage, or a consumer of a memory stream)
-    # 0 all, 1 last, 2 new, 3 by_start_sequence, 4 by_start_time, 5 last_per_subject
-    deliver_policy: int
+    deliver_policy: int  # DeliverPolicy
     opt_start_seq: int
     opt_start_time_ns: int
-    ack_policy: int  # 0 none, 1 all, 2 explicit, 3 flow_control
+    ack_policy: int  # AckPolicy
     ack_wait_ns: int
     backoff_ns: list[int]
     max_deliver: int  # -1 unlimited
@@ -95,6 +125,33 @@ class ConsumerSpec(TypedDict):
     sample_percent: int  # 0: off
     direct: bool  # serves a mirror or source: not listed, not counted
     sourcing: bool
-    priority_policy: int  # 0 none, 1 overflow, 2 pinned_client, 3 prioritized
+    priority_policy: int  # PriorityPolicy
     priority_timeout_ns: int
     priority_groups: list[bytes]
+
+
+class KernelLimits(TypedDict, total=False):
+    """What holds for the whole server; a reload changes it. The kernel has the defaults."""
+
+    max_payload: int
+    max_control_line: int
+    max_pending: int
+    pending_total_max: int  # of all connections together; 0: no bound
+    max_connections: int
+    max_subscriptions: int  # of a connection; 0: no bound
+    ping_interval_ns: int
+    ping_max: int
+    write_deadline_ns: int
+    auth_timeout_ns: int
+    auth_required: bool
+    headers: bool
+    trace: bool
+    traced_payload_max: int  # 0: all of it
+    api_level: int  # of JetStream, which requests may demand
+    api_requests_queued: int
+    api_info_requests_queued: int
+    # 0: the defaults of the kind of batch
+    batches_per_stream: int
+    batches_total: int
+    batch_messages: int
+    batch_timeout_ns: int

@@ -26,7 +26,15 @@ from slipstream.kernel.events import (
     RequestEvent,
     StreamOfflineEvent,
 )
-from slipstream.kernel.specs import ConsumerSpec, FeedSpec, StreamSpec
+from slipstream.kernel.specs import (
+    AckPolicy,
+    ConsumerSpec,
+    DeliverPolicy,
+    FeedSpec,
+    PriorityPolicy,
+    Retention,
+    StreamSpec,
+)
 from slipstream.kernel.values import StoreKeys
 from slipstream.testing.twin import Twin
 
@@ -61,7 +69,7 @@ STREAM_DEFAULTS = StreamSpec(
     persist_async=False,
     compress=False,
     republish_headers_only=False,
-    retention=0,
+    retention=Retention.LIMITS,
     max_msgs=-1,
     max_bytes=-1,
     max_age_ns=0,
@@ -80,10 +88,10 @@ STREAM_DEFAULTS = StreamSpec(
 CONSUMER_DEFAULTS = ConsumerSpec(
     durable=True,
     memory=False,
-    deliver_policy=0,
+    deliver_policy=DeliverPolicy.ALL,
     opt_start_seq=0,
     opt_start_time_ns=0,
-    ack_policy=2,
+    ack_policy=AckPolicy.EXPLICIT,
     ack_wait_ns=30_000_000_000,
     backoff_ns=[],
     max_deliver=-1,
@@ -105,7 +113,7 @@ CONSUMER_DEFAULTS = ConsumerSpec(
     sample_percent=0,
     direct=False,
     sourcing=False,
-    priority_policy=0,
+    priority_policy=PriorityPolicy.NONE,
     priority_timeout_ns=0,
     priority_groups=[],
 )

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.kernel.specs import (
+    AckPolicy,
+    ConsumerSpec,
+    DeliverPolicy,
+    PriorityPolicy,
+    Retention,
+    StreamSpec,
+)
 from slipstream.testing.simulated_node import consumer_spec, stream_spec
 
 SECOND_NS = 1_000_000_000
@@ -18,17 +25,11 @@ WINDOW_DEFAULT_NS = 120 * SECOND_NS
 ACK_WAIT_DEFAULT_NS = 30 * SECOND_NS
 PIN_TIMEOUT_DEFAULT_NS = 120 * SECOND_NS
 
-DELIVER_POLICIES = (
-    "all",
-    "last",
-    "new",
-    "by_start_sequence",
-    "by_start_time",
-    "last_per_subject",
-)
-RETENTIONS = ("limits", "interest", "workqueue")
-PRIORITY_POLICIES = ("none", "overflow", "pinned_client", "prioritized")
-ACK_POLICIES = ("none", "all", "explicit")
+RETENTIONS = {
+    "limits": Retention.LIMITS,
+    "interest": Retention.INTEREST,
+    "workqueue": Retention.WORK_QUEUE,
+}
 
 Config = dict[str, Any]
 
@@ -96,7 +97,7 @@ def stream_spec_of(shown: Config) -> StreamSpec:
         counter=shown.get("allow_msg_counter", False),
         allow_atomic=shown.get("allow_atomic", False),
         delete_marker_ttl_ns=shown.get("subject_delete_marker_ttl", 0),
-        retention=RETENTIONS.index(shown["retention"]),
+        retention=RETENTIONS[shown["retention"]],
     )
 
 
@@ -132,10 +133,10 @@ def consumer_spec_of(shown: Config, times: dict[str, int]) -> ConsumerSpec:
     return consumer_spec(
         durable="durable_name" in shown,
         memory=shown.get("mem_storage", False),
-        deliver_policy=DELIVER_POLICIES.index(shown["deliver_policy"]),
+        deliver_policy=DeliverPolicy[shown["deliver_policy"].upper()],
         opt_start_seq=shown.get("opt_start_seq", 0),
         opt_start_time_ns=times.get("opt_start_time", 0),
-        ack_policy=ACK_POLICIES.index(shown["ack_policy"]),
+        ack_policy=AckPolicy[shown["ack_policy"].upper()],
         ack_wait_ns=shown.get("ack_wait", 0),
         backoff_ns=shown.get("backoff", []),
         max_deliver=shown["max_deliver"],
@@ -148,7 +149,7 @@ def consumer_spec_of(shown: Config, times: dict[str, int]) -> ConsumerSpec:
         deliver_subject=shown.get("deliver_subject", "").encode(),
         idle_heartbeat_ns=shown.get("idle_heartbeat", 0),
         headers_only=shown.get("headers_only", False),
-        priority_policy=PRIORITY_POLICIES.index(shown.get("priority_policy", "none")),
+        priority_policy=PriorityPolicy[shown.get("priority_policy", "none").upper()],
         priority_groups=[group.encode() for group in shown.get("priority_groups", [])],
         priority_timeout_ns=shown.get("priority_timeout", 0),
         inactive_threshold_ns=shown.get("inactive_threshold", 0),

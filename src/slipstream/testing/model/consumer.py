@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipstream.jetstream.subjects import is_subset
-from slipstream.kernel.specs import ConsumerSpec
+from slipstream.kernel.specs import AckPolicy, ConsumerSpec, DeliverPolicy
 from slipstream.testing.model import pins, pulls
 from slipstream.testing.model.go_text import duration_of
 from slipstream.testing.model.inactivity import LATENESS_MAX_NS, unused_from_ns
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from slipstream.testing.model.stream import Message
 
 Messages = Mapping[int, "Message"]
-DELIVER_ALL, DELIVER_LAST, DELIVER_NEW, BY_SEQUENCE, BY_TIME, LAST_PER_SUBJECT = range(6)
-ACK_NONE, ACK_ALL, ACK_EXPLICIT = range(3)
 
 
 class Sent(NamedTuple):
@@ -112,11 +110,11 @@ class ConsumerModel:
     def reset_refused(self, seq: int, messages: Messages, last_seq: int) -> str:
         """Why it may not go on at `seq` (0: behind what was acknowledged); empty if it may."""
         policy = self.spec["deliver_policy"]
-        if seq == 0 or policy == DELIVER_ALL:
+        if seq == 0 or policy == DeliverPolicy.ALL:
             return ""
-        if policy == BY_SEQUENCE:
+        if policy == DeliverPolicy.BY_START_SEQUENCE:
             return "below start seq" if seq < self.spec["opt_start_seq"] else ""
-        if policy == BY_TIME:
+        if policy == DeliverPolicy.BY_START_TIME:
             late = [s for s, m in messages.items() if m.time_ns >= self.spec["opt_start_time_ns"]]
             return "below start time" if seq < min(late, default=last_seq + 1) else ""
         return "not allowed"
@@ -161,16 +159,16 @@ class ConsumerModel:
         first = max(first_seq, 1)
         start = first
         match spec["deliver_policy"]:
-            case policy if policy == DELIVER_LAST:
+            case DeliverPolicy.LAST:
                 start = max(wanted, default=0) if spec["filters"] else last_seq
-            case policy if policy == DELIVER_NEW:
+            case DeliverPolicy.NEW:
                 start = last_seq + 1
-            case policy if policy == BY_SEQUENCE:
+            case DeliverPolicy.BY_START_SEQUENCE:
                 start = spec["opt_start_seq"]
-            case policy if policy == BY_TIME:
+            case DeliverPolicy.BY_START_TIME:
                 late = [s for s, m in messages.items() if m.time_ns >= spec["opt_start_time_ns"]]
                 start = self._first_filtered(messages, min(late, default=last_seq + 1), last_seq)
-            case policy if policy == LAST_PER_SUBJECT and not one_per_subject:
+            case DeliverPolicy.LAST_PER_SUBJECT if not one_per_subject:
                 newest = {messages[seq].subject: seq for seq in wanted}
                 self.listed = sorted(newest.values())
                 self.resume_after = last_seq
@@ -288,7 +286,7 @@ class ConsumerModel:
 
     def is_stalled(self) -> bool:  # C-127
         limit = self.spec["max_ack_pending"]
-        return self.spec["ack_policy"] != ACK_NONE and 0 < limit <= len(self.pending)
+        return self.spec["ack_policy"] != AckPolicy.NONE and 0 < limit <= len(self.pending)
 
     def _next_redelivery(self) -> int:
         """0 when there is none."""
@@ -410,7 +408,7 @@ class ConsumerModel:
             self.listed.pop(0)
             if not self.listed:
                 self.cursor = max(seq, self.resume_after)
-        if self.spec["ack_policy"] == ACK_NONE:  # C-128
+        if self.spec["ack_policy"] == AckPolicy.NONE:  # C-128
             self.floor = (self.consumer_seq, seq)
             self.done.append(seq)
         else:
@@ -493,7 +491,7 @@ class ConsumerModel:
         now_ns: int,
     ) -> list[Sent]:
         seq, consumer_seq = numbers
-        if self.spec["ack_policy"] == ACK_NONE or not seq:
+        if self.spec["ack_policy"] == AckPolicy.NONE or not seq:
             return []
         self._use(now_ns)
         answer = [Sent(inbox, inbox)] if inbox else []
@@ -517,12 +515,12 @@ class ConsumerModel:
 
     def was_delivered(self, seq: int, consumer_seq: int) -> bool:
         """With ack policy `all` the number of the delivery counts too."""
-        numbered = self.spec["ack_policy"] != ACK_ALL or 0 < consumer_seq <= self.consumer_seq
+        numbered = self.spec["ack_policy"] != AckPolicy.ALL or 0 < consumer_seq <= self.consumer_seq
         return seq <= self.cursor and numbered
 
     def _settle(self, seq: int, consumer_seq: int, now_ns: int) -> None:
         self.acked_ns = now_ns
-        if self.spec["ack_policy"] == ACK_ALL:
+        if self.spec["ack_policy"] == AckPolicy.ALL:
             if seq > self.floor[1]:
                 self.done += range(self.floor[1] + 1, seq + 1)
                 for covered in [s for s in self.pending if s <= seq]:
@@ -542,7 +540,7 @@ class ConsumerModel:
         """Interest and work-queue retention: of a message that it wants."""
         if seq in self.exceeded:  # S-144
             return True
-        if self.spec["ack_policy"] == ACK_ALL:
+        if self.spec["ack_policy"] == AckPolicy.ALL:
             return seq > self.floor[1]
         return seq > self.cursor or seq in self.pending
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from slipstream.kernel.specs import ConsumerSpec, StreamSpec
+from slipstream.kernel.specs import ConsumerSpec, Retention, StreamSpec
 from slipstream.protocol.subjects import subject_matches
 from slipstream.testing.model.batches import BatchMessage, accepted_in_batch, judge_batch
 from slipstream.testing.model.consumer import ConsumerModel, Sent
@@ -29,8 +29,6 @@ from slipstream.testing.model.publishing import (
     matching,
     without_status,
 )
-
-LIMITS, INTEREST, WORK_QUEUE = range(3)
 
 
 class Message(NamedTuple):
@@ -242,7 +240,9 @@ class StreamModel:
         return 1
 
     def update(self, spec: StreamSpec, description: Any) -> None:
-        begins_interest = self.spec["retention"] == LIMITS and spec["retention"] == INTEREST
+        begins_interest = (
+            self.spec["retention"] == Retention.LIMITS and spec["retention"] == Retention.INTEREST
+        )
         self.spec, self.description = spec, description
         if begins_interest and self.consumers:  # what none of them wants stays
             self._settle([seq for seq, m in self.messages.items() if self.keeps(m.subject)])
@@ -268,7 +268,7 @@ class StreamModel:
     def delete_consumer(self, name: str) -> None:
         """What it alone was needed for goes (C-140)."""
         consumer = self.consumers.pop(name)
-        if self.spec["retention"] != INTEREST:
+        if self.spec["retention"] != Retention.INTEREST:
             return
         if self.consumers:
             self._settle(self._from_floor_of(consumer))
@@ -281,14 +281,14 @@ class StreamModel:
         consumer.update(spec, description, now_ns)
         for seq in [s for s in consumer.listed if not consumer.wants(self.messages[s])]:
             consumer.drop_listed(seq)
-        if self.spec["retention"] == INTEREST and not same_filters:  # C-136
+        if self.spec["retention"] == Retention.INTEREST and not same_filters:  # C-136
             self._settle(self._from_floor_of(consumer))
 
     def reset_consumer(self, name: str, seq: int, now_ns: int) -> int:
         """Where it goes on; what it passes it needs no more (C-138)."""
         consumer = self.consumers[name]
         goes_on = consumer.reset(seq, now_ns)
-        if self.spec["retention"] == INTEREST:
+        if self.spec["retention"] == Retention.INTEREST:
             passed = [s for s, m in self.messages.items() if s < goes_on and consumer.wants(m)]
             self._settle(passed)
         return goes_on
@@ -303,7 +303,7 @@ class StreamModel:
         """Without interest a message has a sequence and nothing else (S-133)."""
         message = Message(subject, b"", b"", 0)
         wanted = any(consumer.wants(message) for consumer in self.consumers.values())
-        return self.spec["retention"] != INTEREST or wanted
+        return self.spec["retention"] != Retention.INTEREST or wanted
 
     def settle(self) -> None:
         """What consumers are done with goes, if nobody else needs it."""
@@ -313,7 +313,7 @@ class StreamModel:
             self._settle([seq for seq in there if consumer.wants(self.messages[seq])])
 
     def _settle(self, seqs: Iterable[int]) -> None:
-        if self.spec["retention"] == LIMITS:
+        if self.spec["retention"] == Retention.LIMITS:
             return
         for seq in list(seqs):
             message = self.messages.get(seq)

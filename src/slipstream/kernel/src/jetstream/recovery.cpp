@@ -9,13 +9,11 @@
 
 #include "disk/handle_cache.hpp"
 #include "jetstream/jetstream.hpp"
+#include "jetstream/store_marker.hpp"
 #include "log/journal_format.hpp"
 
 namespace slipstream {
 namespace {
-
-constexpr const char* kMarker = "slipstream.store";
-constexpr const char* kMarkerText = "slipstream store, format 1\n";
 
 // nats-server keeps a folder per account ($G and others) in `jetstream` below its store_dir; either of the two may be given
 // here by mistake. Empty when there is no such sign.
@@ -32,13 +30,13 @@ std::string sign_of_nats_server(const std::string& path) {
 
 // Whole or not at all, and durable before anything else is made: a folder with streams and without it is not ours.
 ssize_t write_marker(Disk& disk) {
-  std::string unfinished = std::string(kMarker) + ".new";
+  std::string unfinished = std::string(kStoreMarker) + ".new";
   int h = disk.open(unfinished, kOpenWrite | kOpenCreate | kOpenTruncate);
   if (h < 0) return h;
-  ssize_t n = disk.pwrite(h, kMarkerText, strlen(kMarkerText), 0);
+  ssize_t n = disk.pwrite(h, kStoreMarkerText, strlen(kStoreMarkerText), 0);
   if (n >= 0) n = disk.sync(h);
   disk.close(h);
-  if (n >= 0) n = disk.rename(unfinished, kMarker);
+  if (n >= 0) n = disk.rename(unfinished, kStoreMarker);
   return n < 0 ? n : disk.sync_folder("");
 }
 
@@ -82,7 +80,7 @@ bool JetStream::prepare_folder(std::string& error) {
   } else {
     disk_ = options_.disk;
   }
-  int r = disk_->lock("LOCK");
+  int r = disk_->lock(kStoreLock);
   if (r < 0) {
     error = r == -EWOULDBLOCK ? options_.path + " is in use by another server (its LOCK is held). " +
                                     "Stop that server or choose another store folder."
@@ -90,12 +88,12 @@ bool JetStream::prepare_folder(std::string& error) {
     return false;
   }
   lock_handle_ = r;
-  int h = disk_->open(kMarker, kOpenRead);
+  int h = disk_->open(kStoreMarker, kOpenRead);
   if (h >= 0) {
     char text[64] = "";
     ssize_t n = disk_->pread(h, text, sizeof text - 1, 0);
     disk_->close(h);
-    if (n < 0 || std::string(text, (size_t)n) != kMarkerText) {
+    if (n < 0 || std::string(text, (size_t)n) != kStoreMarkerText) {
       error = "the store in " + options_.path + " has a format that this version does not know; it was left untouched.";
       return false;
     }
@@ -104,7 +102,7 @@ bool JetStream::prepare_folder(std::string& error) {
     disk_->list("", names);
     for (const auto& n : names)
       if (n == "journal" || n == "streams" || n == "checkpoints") {
-        error = "the store in " + options_.path + " has no file '" + kMarker + "', but has '" + n + "'; it was left untouched.";
+        error = "the store in " + options_.path + " has no file '" + kStoreMarker + "', but has '" + n + "'; it was left untouched.";
         return false;
       }
     ssize_t n = write_marker(*disk_);
