@@ -311,6 +311,7 @@ def test_connects_services_and_pages() -> None:
         http_port=-1, trace=True, authorization__user="a", authorization__password="b"
     ) as running:
         inner = running.server
+        account = inner.kernel.account(b"$G")
 
         def step(event: ConnectEvent | RequestEvent) -> None:
             inner.loop.ask(partial(inner._handle, event))
@@ -319,7 +320,7 @@ def test_connects_services_and_pages() -> None:
             step(ConnectEvent(1_000_000, payload, "127.0.0.1", 1, False))
 
         def ask(number: int, body: bytes) -> None:
-            service, account = SERVICE_FIRST + number, inner.account
+            service = SERVICE_FIRST + number
             step(RequestEvent(service, account, 1, b"$SYS", b"_INBOX.x", b"", body))
 
         for run in range(300 * RUNS):

@@ -20,7 +20,7 @@ import pytest
 
 from raw_client import RawClient, wait_until
 from slipstream.cli import verify
-from slipstream.cli.verify import Outcome
+from slipstream.cli.store_folder import Outcome
 from slipstream.config.load import load
 from slipstream.config.source import ConfigError
 from slipstream.kernel import StoreError

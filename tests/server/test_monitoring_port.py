@@ -116,7 +116,7 @@ def test_answers_that_nobody_takes_are_bounded(monkeypatch: pytest.MonkeyPatch) 
         monitoring = running.server.monitoring
         assert monitoring is not None
         connections = monitoring._connections
-        wait_until(lambda: monitoring.requests["/large"] == 8, "eight answers")
+        wait_until(lambda: monitoring._monitored.requests["/large"] == 8, "eight answers")
         wait_until(lambda: len(connections) <= 3, "the slowest to be closed")
         assert is_healthy(connect)
 
@@ -129,7 +129,7 @@ def test_an_answer_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
         connect().sendall(b"GET /large HTTP/1.1\r\n\r\n")
         monitoring = running.server.monitoring
         assert monitoring is not None
-        wait_until(lambda: monitoring.requests["/large"] == 1, "the request")
+        wait_until(lambda: monitoring._monitored.requests["/large"] == 1, "the request")
         wait_until(lambda: not monitoring._connections, "its end")
 
 

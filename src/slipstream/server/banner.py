@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slipstream.config.options import Options
 from slipstream.gotext.durations import format_duration
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.protocol.short_hash import short_hash
 from slipstream.server.authentication import plaintext_secrets
+from slipstream.server.identity import Identity
 from slipstream.server.log import Log
 from slipstream.server.store_keys import CIPHERS, SHOWN
 from slipstream.version import NATS_VERSION, VERSION
-
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
 
 MAX_PAYLOAD_DISCOURAGED = 8 * 1024 * 1024
 _UNITS = "KMGTP"
@@ -24,17 +21,16 @@ RULE = "-" * 43
 DURABLE = "every acknowledged message is synced"
 
 
-def log_identity(server: Server) -> None:
+def log_identity(identity: Identity, options: Options, log: Log) -> None:
     # The first two lines and `Name`, `ID` are what log monitors look for, so they stay
     # nats-server's.
-    log = server.log
     log.info("Starting nats-server")
     log.info(f"  Version:  {NATS_VERSION}")
     log.info(f"  Server:   Slipstream {VERSION}")
-    log.info(f"  Name:     {server.name}")
-    if server.options.jetstream.enabled:
-        log.info(f"  Node:     {short_hash(server.name)}")
-    log.info(f"  ID:       {server.server_id}")
+    log.info(f"  Name:     {identity.name}")
+    if options.jetstream.enabled:
+        log.info(f"  Node:     {short_hash(identity.name)}")
+    log.info(f"  ID:       {identity.server_id}")
 
 
 def log_configuration(options: Options, log: Log) -> None:
@@ -50,13 +46,12 @@ def log_configuration(options: Options, log: Log) -> None:
         )
 
 
-def log_jetstream(server: Server) -> None:
-    log, options = server.log, server.options
+def log_jetstream(options: Options, log: Log) -> None:
     log.info("---------------- JETSTREAM ----------------")
     log.info(f"  Strict:          {str(options.jetstream.strict).lower()}")
     log.info(f"  Max Memory:      {format_size(options.jetstream.max_memory)}")
     log.info(f"  Max Storage:     {format_size(options.jetstream.max_file)}")
-    log.info(f'  Store Directory: "{server.store_path}"')
+    log.info(f'  Store Directory: "{Path(options.store_dir)}"')
     if options.jetstream.encryption_key:
         log.info(f"  Encryption:      {SHOWN[CIPHERS[options.jetstream.cipher]]}")
     log.info(f"  API Level:       {API_LEVEL}")
@@ -64,15 +59,15 @@ def log_jetstream(server: Server) -> None:
     log.info(RULE)
 
 
-def greeting(server: Server) -> str:
-    """The short form for people."""
+def greeting(url: str, monitoring_url: str, options: Options) -> str:
+    """The short form for people; `monitoring_url` is empty without that port."""
     lines = [
-        f"Slipstream {VERSION} serves NATS on {server.url}",
-        f"  store       {server.store_path}",
-        f"  durability  {durability(server.options)}",
+        f"Slipstream {VERSION} serves NATS on {url}",
+        f"  store       {Path(options.store_dir)}",
+        f"  durability  {durability(options)}",
     ]
-    if server.monitoring is not None:
-        lines.append(f"  monitoring  {server.monitoring_url}")
+    if monitoring_url:
+        lines.append(f"  monitoring  {monitoring_url}")
     return "\n".join(lines)
 
 

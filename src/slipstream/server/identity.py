@@ -1,12 +1,19 @@
-"""What a server draws for itself: its id (K-014), and random bits."""
+"""Who a server is, and what it draws for itself: its id (K-014), and random bits."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import os
+from typing import NamedTuple
 
 SERVER_PREFIX = 13 << 3  # an NKey of kind N
+
+
+class Identity(NamedTuple):
+    server_id: str
+    name: str
+    start_ns: int
 
 
 def new_server_id() -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL, Options
 from slipstream.config.options import JetStream as JetStreamOptions
@@ -20,7 +20,8 @@ from slipstream.jetstream.api.monitoring import ServerStatistics, finished
 from slipstream.jetstream.api_level import LevelError
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.limits import AccountLimits, ServerLimits
-from slipstream.kernel import StoreError
+from slipstream.jetstream.unexpected import Report
+from slipstream.kernel import Kernel, StoreError
 from slipstream.kernel.events import (
     DamageEvent,
     Event,
@@ -28,16 +29,16 @@ from slipstream.kernel.events import (
     RequestsDroppedEvent,
     StreamOfflineEvent,
 )
+from slipstream.kernel.values import StreamRecord
 from slipstream.server import banner
+from slipstream.server.clients import Clients
 from slipstream.server.errors import StartError
-from slipstream.server.identity import random_bits
+from slipstream.server.identity import Identity, random_bits
 from slipstream.server.line_limit import LineLimit
+from slipstream.server.log import Log
+from slipstream.server.running_options import RunningOptions
 from slipstream.server.store_keys import CIPHERS, Passphrases, unlock
 from slipstream.version import NATS_VERSION
-
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
-
 
 _QUEUE_NAMES = {
     RequestQueue.API: "JetStream API queue",
@@ -50,42 +51,52 @@ _QUEUE_NAMES = {
 class JetStreamService:
     """On the server's loop, except for its creation."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        identity: Identity,
+        options: RunningOptions,
+        clients: Clients,
+        report: Report,
+        log: Log,
+    ) -> None:
         """Opens and recovers the store. Before the kernel's thread starts. Raises StartError."""
-        self._server = server
+        self._kernel = kernel
+        self._options = options
+        self._clients = clients
+        self._log = log
         self._damaged_lines = LineLimit()
-        records = _open_store(server)
+        records = _open_store(kernel, options)
         self._api = JetStreamApi(
-            server.kernel,
-            _api_options(server.name, server.server_id, server.options),
+            kernel,
+            _api_options(identity, options.current),
             IdSource(random_bits),
             self._describe,
-            server.guard.report,
+            report,
         )
-        limits = server.options.jetstream
-        server.kernel.set_storage_limits(limits.max_memory, limits.max_file)
+        limits = options.current.jetstream
+        kernel.set_storage_limits(limits.max_memory, limits.max_file)
         self._api.add_account(ACCOUNT_GLOBAL, AccountLimits())
         try:
             self._api.recover(records)
         except LevelError as error:
             raise StartError(str(error)) from None
-        if server.finds_max_file:
+        if options.finds_max_file:
             self._raise_found_limit()
 
     def _raise_found_limit(self) -> None:
         """A disk that others have filled since leaves less room than streams have reserved: a limit
         that nobody configured does not make them invalid.
         """
-        server = self._server
-        jetstream = server.options.jetstream
+        jetstream = self._options.current.jetstream
         reserved = finished(self._api.statistics()).reserved_store
         if reserved <= jetstream.max_file:
             return
         shown = banner.format_size(reserved)
-        server.log.warn(f"Max Storage is {shown}, as streams reserve: the disk has less room")
-        server.set_storage_limits(jetstream.max_memory, reserved)
-        server.kernel.set_storage_limits(jetstream.max_memory, reserved)
-        self._api.set_limits(_server_limits(server.options))
+        self._log.warn(f"Max Storage is {shown}, as streams reserve: the disk has less room")
+        self._options.set_storage_limits(jetstream.max_memory, reserved)
+        self._kernel.set_storage_limits(jetstream.max_memory, reserved)
+        self._api.set_limits(_server_limits(self._options.current))
 
     def reload(self, options: Options) -> None:
         """Limits hold for what is created or updated from now on."""
@@ -95,16 +106,16 @@ class JetStreamService:
         if isinstance(event, RequestsDroppedEvent):
             queue, count = _QUEUE_NAMES[event.queue], event.dropped
             what = "advisories" if event.queue is RequestQueue.ADVISORIES else "requests"
-            self._server.log.warn(f"{queue} limit reached, dropping {count} {what}")
+            self._log.warn(f"{queue} limit reached, dropping {count} {what}")
         self._api.handle(event, time.time_ns())
         if isinstance(event, DamageEvent):
             if event.text:
-                self._server.log.error(f"Damage: {event.text}")
+                self._log.error(f"Damage: {event.text}")
             else:
                 self._damaged(event)
         if isinstance(event, StreamOfflineEvent):
             name = self._api.stream_name(event.stream)
-            self._server.log.error(f"Stream {name} is offline: {event.reason}")
+            self._log.error(f"Stream {name} is offline: {event.reason}")
 
     def work(self) -> float | None:
         """Timers and a slice of long answers. Seconds until there is more; None: not by itself."""
@@ -124,7 +135,7 @@ class JetStreamService:
         if more is None:
             return
         name = self._api.stream_name(event.stream)
-        self._server.log.error(
+        self._log.error(
             f"Message {event.seq} of stream {name} is damaged; it stays, consumers pass it{more}"
         )
 
@@ -144,7 +155,7 @@ class JetStreamService:
         return self._api.consumer_names(ACCOUNT_GLOBAL, stream)
 
     def _describe(self, cid: int) -> ClientDescription | None:
-        client = self._server.clients.get(cid)
+        client = self._clients.get(cid)
         if client is None:
             return None
         return ClientDescription(
@@ -154,27 +165,27 @@ class JetStreamService:
             name=client.connect.name,
             lang=client.connect.lang,
             version=client.connect.version,
-            rtt_ns=self._server.kernel.rtt_ns(cid),
+            rtt_ns=self._kernel.rtt_ns(cid),
         )
 
 
-def _open_store(server: Server) -> list[Any]:
-    path = server.store_path
+def _open_store(kernel: Kernel, running: RunningOptions) -> list[StreamRecord]:
+    path = running.store_path
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StartError(
             f"Can't start JetStream: could not create storage directory - {error}"
         ) from None
-    options = server.options.jetstream
-    server.kernel.set_domain(options.domain.encode())
+    options = running.current.jetstream
+    kernel.set_domain(options.domain.encode())
     passphrases = passphrases_of(options)
     try:
-        return server.kernel.open_store(
+        return kernel.open_store(
             path=str(path),
             sync_interval_ns=options.sync_interval_ns,
-            journal_file_bytes=server.sizes.journal_file_bytes,
-            journal_bytes_max=server.sizes.journal_bytes_max,
+            journal_file_bytes=running.sizes.journal_file_bytes,
+            journal_bytes_max=running.sizes.journal_bytes_max,
             unlock=lambda disk: unlock(disk, passphrases, os.urandom),
         )
     except StoreError as error:
@@ -199,14 +210,14 @@ def _server_limits(options: Options) -> ServerLimits:
     )
 
 
-def _api_options(name: str, server_id: str, options: Options) -> ApiOptions:
+def _api_options(identity: Identity, options: Options) -> ApiOptions:
     jetstream = options.jetstream
     return ApiOptions(
-        server_name=name,
+        server_name=identity.name,
         server_version=NATS_VERSION,
         limits=_server_limits(options),
         strict=jetstream.strict,
         domain=jetstream.domain,
         max_payload=options.max_payload,
-        server_id=server_id,
+        server_id=identity.server_id,
     )

@@ -53,7 +53,8 @@ def run(options: Options, *, flags: Mapping[str, Any], program: str, announce: b
         return 1
     _settle()
     if announce:
-        say(banner.greeting(server))
+        monitoring_url = server.monitoring_url if server.monitoring else ""
+        say(banner.greeting(server.url, monitoring_url, server.options))
     server.run()
     log.close()
     return 0

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
 
 from slipstream.config.load import Change, changes, load
 from slipstream.config.options import Options
 from slipstream.config.source import ConfigError
+from slipstream.kernel import Kernel
 from slipstream.server import banner
+from slipstream.server.admission import Admission
 from slipstream.server.authentication import Authenticator
+from slipstream.server.client_port import ClientPort
+from slipstream.server.jetstream import JetStreamService
 from slipstream.server.kernel_limits import kernel_limits
 from slipstream.server.listeners import AddressError, PortsFile, advertised_address
-from slipstream.server.log import LogSettings, ServerLog
+from slipstream.server.log import Log, LogSettings, ServerLog
 from slipstream.server.log_targets import Target
-
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
+from slipstream.server.published_ports import PublishedPorts
+from slipstream.server.running_options import RunningOptions
 
 _LOG_OPTIONS = frozenset(
     {
@@ -57,24 +59,39 @@ class _Prepared:
 class Reloader:
     """On the server's loop."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(
+        self,
+        kernel: Kernel,
+        options: RunningOptions,
+        port: ClientPort,
+        ports: PublishedPorts,
+        admission: Admission,
+        jetstream: Callable[[], JetStreamService | None],
+        log: Log,
+    ) -> None:
+        """`jetstream` says what runs when it is asked: it is opened after this is made."""
+        self._kernel = kernel
+        self._options = options
+        self._port = port
+        self._ports = ports
+        self._admission = admission
+        self._jetstream = jetstream
+        self._log = log
 
     def reload(self) -> bool:
         """False when the configuration stays as it was; the log says why."""
-        server = self._server
         try:
-            loaded = load(server.options.config_file, server.flags)
+            loaded = load(self._options.current.config_file, self._options.flags)
         except (ConfigError, OSError) as error:
             return self._failed(str(error))
-        if not server.options.config_file:
+        if not self._options.current.config_file:
             return self._failed(
                 "can only reload config when a file is provided using -c or --config"
             )
         for warning in loaded.warnings:
-            server.log.warn(warning)
+            self._log.warn(warning)
         options = self._with_machine_defaults(loaded.options)
-        found = changes(server.options, options)
+        found = changes(self._options.current, options)
         fixed = [change for change in found if not change.reloadable]
         if fixed:
             return self._failed(
@@ -85,16 +102,16 @@ class Reloader:
         except _Refused as error:
             return self._failed(str(error))
         self._commit(options, found, prepared)
-        server.log.info(f"Reloaded server configuration ({options.config_digest})")
+        self._log.info(f"Reloaded server configuration ({options.config_digest})")
         return True
 
     def _failed(self, reason: str) -> bool:
-        self._server.log.error(f"Failed to reload server configuration: {reason}")
+        self._log.error(f"Failed to reload server configuration: {reason}")
         return False
 
     def _with_machine_defaults(self, options: Options) -> Options:
         """What was not configured stays what the running server found out for itself."""
-        running = self._server.options
+        running = self._options.current
         jetstream = options.jetstream
         if jetstream.max_memory < 0:
             jetstream = dataclasses.replace(jetstream, max_memory=running.jetstream.max_memory)
@@ -106,23 +123,22 @@ class Reloader:
 
     def _prepare(self, options: Options, paths: set[str]) -> _Prepared:
         """Raises _Refused, and leaves nothing behind then."""
-        server = self._server
         prepared = _Prepared(Authenticator(options))
         try:
-            advertised_address(options.client_advertise, server.port)
+            advertised_address(options.client_advertise, self._port.port)
         except AddressError as error:
             raise _Refused(
                 f"invalid ClientAdvertise value of {options.client_advertise}, err={error}"
             ) from None
         with ExitStack() as undo:
-            if paths & _LOG_OPTIONS and isinstance(server.log, ServerLog):
-                prepared.log = self._prepare_log(server.log, options, undo)
+            if paths & _LOG_OPTIONS and isinstance(self._log, ServerLog):
+                prepared.log = self._prepare_log(self._log, options, undo)
             if "pid_file" in paths and options.pid_file:
                 self._prepare_pid_file(options.pid_file, undo)
             if "ports_file_dir" in paths and options.ports_file_dir:
                 prepared.ports_file = self._prepare_ports_file(options, undo)
             try:  # all values or none; it comes last because nothing takes it back
-                server.kernel.set_limits(**kernel_limits(options))
+                self._kernel.set_limits(**kernel_limits(options))
             except (OverflowError, ValueError) as error:
                 raise _Refused(f"a limit is out of the range: {error}") from None
             undo.pop_all()
@@ -153,42 +169,40 @@ class Reloader:
             undo.callback(_remove, path)
 
     def _prepare_ports_file(self, options: Options, undo: ExitStack) -> PortsFile:
-        ports_file = PortsFile(options.ports_file_dir, self._server.program)
+        ports_file = self._ports.file_in(options.ports_file_dir)
         try:
-            ports_file.write(self._server.ports())
+            ports_file.write(self._ports.urls())
         except OSError as error:
             raise _Refused(f"error writing ports file ({ports_file.path}): {error}") from None
         undo.callback(_remove, str(ports_file.path))
         return ports_file
 
     def _commit(self, options: Options, found: list[Change], prepared: _Prepared) -> None:
-        server = self._server
         paths = {change.path for change in found}
-        if prepared.log is not None and isinstance(server.log, ServerLog):
-            server.log.adopt(*prepared.log)
-        server.options = options
-        server.config_loaded_ns = time.time_ns()
-        if server.jetstream is not None:
-            server.jetstream.reload(options)
+        if prepared.log is not None and isinstance(self._log, ServerLog):
+            self._log.adopt(*prepared.log)
+        self._options.replace(options)
+        if (jetstream := self._jetstream()) is not None:
+            jetstream.reload(options)
         if "ports_file_dir" in paths:
-            server.use_ports_file(prepared.ports_file)
+            self._ports.use(prepared.ports_file)
         authorization_changed = any(path.startswith("authorization") for path in paths)
         if authorization_changed:
-            server.admission.reload(prepared.authenticator)
+            self._admission.reload(prepared.authenticator)
         if paths & _SHOWN_IN_INFO or authorization_changed:
-            server.set_info()
+            self._port.set_info()
         if "client_advertise" in paths:
-            server.kernel.broadcast_info(server.info_json())
+            self._port.broadcast_info()
         if "max_connections" in paths:
             self._close_surplus(options.max_connections)
         for change in found:
-            server.log.info(f"Reloaded: {change.path} = {change.new}")
+            self._log.info(f"Reloaded: {change.path} = {change.new}")
 
     def _close_surplus(self, connections_max: int) -> None:
         """The youngest leave first."""
-        connections = sorted(self._server.kernel.connections(), key=lambda one: one.start_ns)
+        connections = sorted(self._kernel.connections(), key=lambda one: one.start_ns)
         for surplus in connections[max(0, connections_max) :]:
-            self._server.kernel.refuse(
+            self._kernel.refuse(
                 surplus.cid, b"maximum connections exceeded", "Maximum Connections Exceeded"
             )
 

@@ -8,8 +8,6 @@ texts are nats-server's, because harnesses wait for them (K-324..K-328).
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import socket
 import threading
 import time
@@ -32,34 +30,28 @@ from slipstream.kernel.events import (
     TraceEvent,
     TurnedAwayEvent,
 )
-from slipstream.server import banner, listeners, process_usage
+from slipstream.server import banner, listeners
 from slipstream.server.admission import Admission
+from slipstream.server.client_port import ClientPort
 from slipstream.server.clients import Clients
 from slipstream.server.error_guard import ErrorGuard
 from slipstream.server.errors import StartError
-from slipstream.server.identity import new_server_id, random_bits
-from slipstream.server.info import ServerInfo
+from slipstream.server.health import Health
+from slipstream.server.identity import Identity, new_server_id, random_bits
 from slipstream.server.jetstream import JetStreamService
 from slipstream.server.kernel_limits import kernel_limits
 from slipstream.server.lame_duck import LameDuck
-from slipstream.server.listeners import (
-    AddressError,
-    ListenError,
-    PortsFile,
-    advertised_address,
-)
+from slipstream.server.listeners import ListenError
 from slipstream.server.log import Log, ServerLog
 from slipstream.server.loop import Loop
 from slipstream.server.monitoring.http import MonitoringServer
+from slipstream.server.monitoring.monitored import Monitored
+from slipstream.server.process_usage import ProcessorTime
 from slipstream.server.protocol_trace import log_trace
+from slipstream.server.published_ports import PublishedPorts
 from slipstream.server.reload import Reloader
+from slipstream.server.running_options import RunningOptions
 from slipstream.server.services import SystemServices
-from slipstream.server.storage_sizes import StorageSizes, storage_sizes
-
-TEMPORARY_STORE = "slipstream"  # below the system's temporary folder, when none was given
-
-
-NO_ROOM_LOGGED_NS = 10_000_000_000  # between two lines about it
 
 
 class Server:
@@ -75,70 +67,72 @@ class Server:
     ) -> None:
         """`flags` are the command line's settings, which a reload lays over the file again."""
         self.log = log or ServerLog()
-        self.options = options
-        self.finds_max_file = options.jetstream.max_file < 0
-        self.sizes = StorageSizes(0, 0, 0)
-        if options.jetstream.enabled:
-            self._complete_options()
-        self.flags = dict(flags or {})
-        self.program = program
-        self.server_id = new_server_id()
-        self.name = options.server_name or self.server_id
-        self.start_ns = time.time_ns()
-        self.config_loaded_ns = self.start_ns
-        self.processor_time = process_usage.ProcessorTime()
-        self.store_failure = ""
-        self.no_room = ""  # on the disk of the store, and why
-        self.is_ready = False
+        server_id = new_server_id()
+        self._identity = Identity(server_id, options.server_name or server_id, time.time_ns())
+        self._options = RunningOptions(options, flags or {})
+        self._health = Health(self.log)
+        self.guard = ErrorGuard(self.log)
         self.clients = Clients(options.max_closed_clients)
         self.jetstream: JetStreamService | None = None
         self.monitoring: MonitoringServer | None = None
         self.kernel = Kernel(**kernel_limits(self.options), seed=random_bits(62))
         self.kernel.set_long_ack_subjects(self.options.feature_flags.js_ack_fc_v2)
-        self.account = self.kernel.account(ACCOUNT_GLOBAL.encode())
-        self.system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
-        self.guard = ErrorGuard(self.log)
+        self._account = self.kernel.account(ACCOUNT_GLOBAL.encode())
+        self._system_account = self.kernel.account(ACCOUNT_SYSTEM.encode())
         self.loop = Loop(self.kernel, self._handle, self._work, self.guard.report)
-        self.admission = Admission(self)
-        self.services = SystemServices(self)
-        self.lame_duck = LameDuck(self)
-        self.reloader = Reloader(self)
-        self._info = ServerInfo(self.server_id, self.name)
-        self._listening: tuple[str, int] | None = None
-        self._ports_file: PortsFile | None = None
+        self._port = ClientPort(self.kernel, self._options, self._identity)
+        self._ports = PublishedPorts(program, self._options, self._port, self.log)
+        self._make_collaborators()
         self._stop_lock = threading.Lock()
         self._is_shut = False
-        self._no_room_is_logged = False
-        self._no_room_logged_ns = -NO_ROOM_LOGGED_NS
 
-    def _complete_options(self) -> None:
-        """With what depends on the machine: the store's folder and its default sizes."""
-        store_dir = self.options.store_dir or _temporary_store()
-        self.sizes = storage_sizes(self.options.jetstream, store_dir)
-        self.options = dataclasses.replace(self.options, store_dir=store_dir)
-        self.set_storage_limits(self.sizes.max_memory, self.sizes.max_file)
-
-    def set_storage_limits(self, max_memory: int, max_file: int) -> None:
-        jetstream = dataclasses.replace(
-            self.options.jetstream, max_memory=max_memory, max_file=max_file
+    def _make_collaborators(self) -> None:
+        kernel, options, log, report = self.kernel, self._options, self.log, self.guard.report
+        self.admission = Admission(
+            kernel, self._account, self.loop, self.clients, options, report, log
         )
-        self.options = dataclasses.replace(self.options, jetstream=jetstream)
+        self.services = SystemServices(
+            kernel, self._account, self.clients, self._identity, options, report
+        )
+        self.lame_duck = LameDuck(kernel, self.loop, self._port, options, self._health, log)
+        self.reloader = Reloader(
+            kernel, options, self._port, self._ports, self.admission, self._opened_jetstream, log
+        )
+        self._monitored = Monitored(
+            identity=self._identity,
+            options=options,
+            health=self._health,
+            kernel=kernel,
+            accounts={self._account: ACCOUNT_GLOBAL, self._system_account: ACCOUNT_SYSTEM},
+            clients=self.clients,
+            port=self._port,
+            loop=self.loop,
+            lame_duck=self.lame_duck,
+            guard=self.guard,
+            log=log,
+            processor_time=ProcessorTime(),
+            jetstream=self._opened_jetstream,
+        )
 
     # -- what others ask
 
     @property
+    def options(self) -> Options:
+        """The ones in force."""
+        return self._options.current
+
+    @property
     def host(self) -> str:
-        return self._address()[0]
+        return self._port.host
 
     @property
     def port(self) -> int:
-        return self._address()[1]
+        return self._port.port
 
     @property
     def url(self) -> str:
         """Where a client on this machine connects to."""
-        host = listeners.reachable_hosts(self.host)[0]
-        return f"nats://{listeners.host_port(host, self.port)}"
+        return self._port.url
 
     @property
     def monitoring_url(self) -> str:
@@ -148,25 +142,10 @@ class Server:
 
     @property
     def store_path(self) -> Path:
-        return Path(self.options.store_dir)
+        return self._options.store_path
 
-    def info_json(self, *, lame_duck: bool = False) -> bytes:
-        return self._info.render(self.options, *self._advertised(), lame_duck=lame_duck)
-
-    def set_info(self) -> None:
-        """What clients are told from now on."""
-        connected = self._info.render_connected(self.options, *self._advertised())
-        self.kernel.set_info(self.info_json(), connected)
-
-    def _address(self) -> tuple[str, int]:
-        assert self._listening is not None, "the server was not started"
-        return self._listening
-
-    def _advertised(self) -> tuple[str, int]:
-        """The address that INFO names."""
-        if not self.options.client_advertise:
-            return self.options.host, self.port
-        return advertised_address(self.options.client_advertise, self.port)
+    def _opened_jetstream(self) -> JetStreamService | None:
+        return self.jetstream
 
     # -- starting
 
@@ -179,31 +158,33 @@ class Server:
             raise
 
     def _start(self) -> None:
-        banner.log_identity(self)
+        banner.log_identity(self._identity, self.options, self.log)
         banner.log_configuration(self.options, self.log)
-        self._check_advertised()
+        self._port.check_advertised()
         with ExitStack() as undo:
-            bound = undo.enter_context(self._bind())  # first: a taken port leaves no store behind
+            # First: a taken port leaves no store behind.
+            bound = undo.enter_context(self._port.bind())
             self._start_monitoring()
             self._write_pid_file(undo)
             if self.options.jetstream.enabled:
                 self._start_jetstream()
             self._start_listening(bound)
             undo.pop_all()
-        self.is_ready = True
+        self._health.is_ready = True
         self.log.info("Server is ready")
-        self._write_ports_file()
+        self._ports.publish()
 
     def _start_monitoring(self) -> None:
         if not self.options.http_port:
             return
         host = self.options.http_host or self.options.host
         try:
-            self.monitoring = MonitoringServer(self, host, self.options.http_port)
+            self.monitoring = MonitoringServer(self._monitored, host, self.options.http_port)
         except ListenError as error:
             raise StartError(
                 f"Can't start monitoring: can't listen to the monitor port: {error}"
             ) from None
+        self._ports.monitoring_port = self.monitoring.port
         address = listeners.host_port(self.monitoring.host, self.monitoring.port)
         self.log.info(f"Starting http monitor on {address}")
         self.monitoring.start()
@@ -211,46 +192,28 @@ class Server:
     def _start_jetstream(self) -> None:
         started_ns = time.monotonic_ns()
         self.log.info("Starting JetStream")
-        if self.store_path == Path(_temporary_store()):
+        if self._options.store_is_temporary:
             self.log.warn("Temporary storage directory used, data could be lost on system reboot")
-        banner.log_jetstream(self)
-        self.jetstream = JetStreamService(self)
+        banner.log_jetstream(self.options, self.log)
+        self.jetstream = JetStreamService(
+            self.kernel,
+            self._identity,
+            self._options,
+            self.clients,
+            self.guard.report,
+            self.log,
+        )
         took_ns = time.monotonic_ns() - started_ns
         self.log.info(f"Took {format_duration(took_ns)} to start JetStream")
 
-    def _check_advertised(self) -> None:
-        try:
-            if self.options.client_advertise:
-                advertised_address(self.options.client_advertise, self.options.port)
-        except AddressError as error:
-            raise StartError(
-                "Error setting server INFO with ClientAdvertise value of "
-                f"{self.options.client_advertise}, err={error}"
-            ) from None
-
-    def _bind(self) -> socket.socket:
-        try:
-            return listeners.bind(self.options.host, self.options.port)
-        except ListenError as error:
-            raise self._cannot_listen(error) from None
-
-    def _cannot_listen(self, error: ListenError) -> StartError:
-        shown = listeners.host_port(self.options.host, max(self.options.port, 0))
-        return StartError(f'Error listening on port: {shown}, "{error}"')
-
     def _start_listening(self, bound: socket.socket) -> None:
         """Clients are refused, and try again, until everything is there for them."""
-        host = self.options.host
-        self._listening = listeners.address(bound, host)
-        try:
-            listeners.begin_listening(bound, host)
-        except ListenError as error:
-            raise self._cannot_listen(error) from None
-        self.set_info()
+        self._port.begin_listening(bound)
         self.services.serve()
-        self.kernel.listen(bound.detach())  # the kernel closes it
+        self._port.open(bound)
         self.kernel.start()
-        self.log.info(f"Listening for client connections on {listeners.host_port(host, self.port)}")
+        address = listeners.host_port(self.options.host, self.port)
+        self.log.info(f"Listening for client connections on {address}")
 
     def _write_pid_file(self, undo: ExitStack) -> None:
         """Before the store is opened, which can take long: a start can be ended by the file."""
@@ -267,37 +230,6 @@ class Server:
             banner.remove_pid(path)
         except OSError as error:
             self.log.error(f"Error removing pid file ({path}): {error}")
-
-    def _write_ports_file(self) -> None:
-        if not self.options.ports_file_dir:
-            return
-        ports_file = PortsFile(self.options.ports_file_dir, self.program)
-        try:
-            ports_file.write(self.ports())
-        except OSError as error:
-            self.log.error(f"Error writing ports file ({ports_file.path}): {error}")
-            return
-        self._ports_file = ports_file
-
-    def ports(self) -> dict[str, list[str]]:
-        """The URLs in use, as the ports file has them."""
-        ports = {"nats": listeners.urls("nats", self.options.host, self.port)}
-        if self.monitoring is not None:
-            host = self.options.http_host or self.options.host
-            ports["monitoring"] = listeners.urls("http", host, self.monitoring.port)
-        return ports
-
-    def use_ports_file(self, ports_file: PortsFile | None) -> None:
-        """After a reload has written another one, or asks for none any more."""
-        replaced, self._ports_file = self._ports_file, ports_file
-        if replaced is not None:
-            self._remove_ports_file(replaced)
-
-    def _remove_ports_file(self, ports_file: PortsFile) -> None:
-        try:
-            ports_file.remove()
-        except OSError as error:
-            self.log.error(f"Error removing ports file ({ports_file.path}): {error}")
 
     # -- running
 
@@ -329,9 +261,9 @@ class Server:
             self.log.error(f"{text}; raise the limit of open files (ulimit -n) for more")
         else:
             if isinstance(event, FailedEvent):
-                self._store_failed(event.text)
+                self._health.store_failed(event.text)
             elif isinstance(event, StorageEvent):
-                self._storage_changed(event)
+                self._health.storage_changed(event)
             if self.jetstream is not None:
                 self.jetstream.handle(event)
 
@@ -346,23 +278,6 @@ class Server:
         due_s = None if self.jetstream is None else self.jetstream.work()
         return 0.0 if more else due_s
 
-    def _store_failed(self, text: str) -> None:
-        self.store_failure = text
-        self.log.error(f"JetStream failed and accepts nothing more on this server: {text}")
-
-    def _storage_changed(self, event: StorageEvent) -> None:
-        """On a disk that is full again and again, the log hears of it now and then."""
-        now_ns = time.monotonic_ns()
-        self.no_room = event.text if event.is_full else ""
-        if event.is_full:
-            self._no_room_is_logged = now_ns - self._no_room_logged_ns >= NO_ROOM_LOGGED_NS
-            if self._no_room_is_logged:
-                self._no_room_logged_ns = now_ns
-                self.log.error(f"JetStream out of storage, messages are refused: {event.text}")
-        elif self._no_room_is_logged:
-            took = format_duration(now_ns - self._no_room_logged_ns)
-            self.log.info(f"JetStream has storage again, after {took}: {event.text}")
-
     # -- stopping
 
     def stop(self) -> None:
@@ -375,17 +290,13 @@ class Server:
     def reload(self) -> None:
         self.loop.post(self.reloader.reload)
 
-    def stop_listening(self) -> None:
-        self.is_ready = False
-        self.kernel.stop_listening()
-
     def _shut_down(self) -> None:
         """Once, whoever comes first."""
         with self._stop_lock:
             if self._is_shut:
                 return
             self._is_shut = True
-        self.is_ready = False
+        self._health.is_ready = False
         self.log.info("Initiating Shutdown...")
         if self.jetstream is not None:
             self.log.info("Initiating JetStream Shutdown...")
@@ -399,12 +310,4 @@ class Server:
         self.kernel.stop()
         if self.monitoring is not None:
             self.monitoring.stop()
-        if self._ports_file is not None:
-            self._remove_ports_file(self._ports_file)
-
-
-def _temporary_store() -> str:
-    """Without a look for a folder that can be written, because most servers have a store of their
-    own and need none.
-    """
-    return str(Path(os.environ.get("TMPDIR") or "/tmp") / TEMPORARY_STORE)
+        self._ports.remove()

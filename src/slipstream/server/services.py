@@ -10,23 +10,24 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from slipstream.config.options import ACCOUNT_GLOBAL
 from slipstream.gotext.decode import DecodeError, readable
 from slipstream.gotext.times import format_time
-from slipstream.jetstream.unexpected import unexpected
+from slipstream.jetstream.unexpected import Report, unexpected
+from slipstream.kernel import Kernel
 from slipstream.kernel.events import RequestEvent
+from slipstream.server.clients import Clients
+from slipstream.server.identity import Identity
 from slipstream.server.monitoring.accstatz import accstatz
 from slipstream.server.monitoring.connz import ConnzOptions, connz
 from slipstream.server.monitoring.parameters import BadParameter
 from slipstream.server.monitoring.render import render
+from slipstream.server.running_options import RunningOptions
 from slipstream.version import NATS_VERSION
-
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
 
 SERVICE_FIRST = 1000  # JetStream's services have smaller numbers
 CAPABILITY_JETSTREAM = 1
@@ -46,8 +47,22 @@ class RequestError(Exception):
 class SystemServices:
     """On the server's loop."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(
+        self,
+        kernel: Kernel,
+        account: int,
+        clients: Clients,
+        identity: Identity,
+        options: RunningOptions,
+        report: Report,
+    ) -> None:
+        """`account` is the one whose clients are served."""
+        self._kernel = kernel
+        self._account = account
+        self._clients = clients
+        self._identity = identity
+        self._options = options
+        self._report = report
         self._sequence = 0
         self._under_way: deque[tuple[RequestEvent, Answering]] = deque()
         subjects: dict[str, Callable[[RequestEvent], Answering]] = {
@@ -62,9 +77,7 @@ class SystemServices:
     def serve(self) -> None:
         """Before clients connect."""
         for number, subject in enumerate(self._subjects):
-            self._server.kernel.serve(
-                self._server.account, subject.encode(), SERVICE_FIRST + number
-            )
+            self._kernel.serve(self._account, subject.encode(), SERVICE_FIRST + number)
 
     def owns(self, service: int) -> bool:
         return service >= SERVICE_FIRST
@@ -90,23 +103,23 @@ class SystemServices:
             answer["error"] = {"code": error.code, "description": str(error)}
         except Exception as error:
             subject = self._subjects[event.service - SERVICE_FIRST]
-            id_ = self._server.guard.report(subject, error)
+            id_ = self._report(subject, error)
             answer["error"] = {"code": 500, "description": str(unexpected(id_))}
         else:
             self._under_way.append((event, answering))
             return True
-        body = b"".join(render({"server": self._identity(), **answer}, indented=False))
-        self._server.kernel.publish(event.account, event.reply, b"", b"", body)
+        body = b"".join(render({"server": self._described(), **answer}, indented=False))
+        self._kernel.publish(event.account, event.reply, b"", b"", body)
         return bool(self._under_way)
 
-    def _identity(self) -> dict[str, Any]:
+    def _described(self) -> dict[str, Any]:
         """K-190."""
-        server, options = self._server, self._server.options
+        options = self._options.current
         self._sequence += 1
         identity: dict[str, Any] = {
-            "name": server.name,
+            "name": self._identity.name,
             "host": options.host,
-            "id": server.server_id,
+            "id": self._identity.server_id,
             "ver": NATS_VERSION,
         }
         if options.server_tags:
@@ -122,7 +135,7 @@ class SystemServices:
 
     def _user(self, event: RequestEvent) -> Answering:
         yield from ()
-        client = self._server.clients.get(event.cid)
+        client = self._clients.get(event.cid)
         user = client.identity.shown if client is not None else ""
         return {"user": user, "account": ACCOUNT_GLOBAL, "account_name": ACCOUNT_GLOBAL}
 
@@ -130,13 +143,13 @@ class SystemServices:
         options = _decoded(event.body, ConnzOptions)
         try:
             options = msgspec.structs.replace(options, acc=ACCOUNT_GLOBAL)
-            return (yield from connz(self._server, options))
+            return (yield from connz(self._identity, self._kernel, self._clients, options))
         except BadParameter as error:
             raise RequestError(500, str(error)) from None
 
     def _account_statistics(self, event: RequestEvent) -> Answering:
         yield from ()
-        return accstatz(self._server)
+        return accstatz(self._identity, self._kernel)
 
 
 def _decoded(body: bytes, kind: type[ConnzOptions]) -> ConnzOptions:

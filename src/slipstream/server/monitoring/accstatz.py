@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL
 from slipstream.gotext.times import format_time
+from slipstream.kernel import Kernel
+from slipstream.server.identity import Identity
 
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
 
-
-def accstatz(server: Server) -> dict[str, Any]:
+def accstatz(identity: Identity, kernel: Kernel) -> dict[str, Any]:
     """All clients are in one account, so its traffic is the server's."""
-    stats = server.kernel.stats()
+    stats = kernel.stats()
     account = {
         "acc": ACCOUNT_GLOBAL,
         "name": ACCOUNT_GLOBAL,
@@ -27,7 +26,7 @@ def accstatz(server: Server) -> dict[str, Any]:
         "slow_consumers": stats.slow_consumers,
     }
     return {
-        "server_id": server.server_id,
+        "server_id": identity.server_id,
         "now": format_time(time.time_ns()),
         "account_statz": [account],
     }

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from slipstream.server.monitoring.http_request import HttpRequest
+from slipstream.server.monitoring.monitored import Monitored
 
 if TYPE_CHECKING:
     from slipstream.server.monitoring.pages import Page
-    from slipstream.server.server import Server
 
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
@@ -61,21 +60,21 @@ def is_health_probe(base_path: str, request: HttpRequest) -> bool:
     return _path(base_path, request) == "/healthz"
 
 
-def answer(server: Server, counts: Counter[str], request: HttpRequest, pace: Pace) -> bytes:
+def answer(monitored: Monitored, request: HttpRequest, pace: Pace) -> bytes:
     """The whole answer, head and body. Raises Abandoned."""
     from slipstream.jetstream.unexpected import unexpected
     from slipstream.server.loop import LoopStopped
     from slipstream.server.monitoring import pages
     from slipstream.server.monitoring.parameters import BadParameter, Parameters
 
-    path = _path(server.options.http_base_path, request)
+    path = _path(monitored.options.current.http_base_path, request)
     page = None if path is None else pages.PAGES.get(path)
     if page is None:
         return response(request, 404, TEXT_TYPE, NOT_FOUND)
     try:
         parameters = Parameters(request.query)
-        counts[page.path] += 1
-        status, body = _finished(page.answer(server, parameters), pace)
+        monitored.requests[page.path] += 1
+        status, body = _finished(page.answer(monitored, parameters), pace)
         if isinstance(body, str):
             return response(request, status, HTML_TYPE, body.encode())
         return response(request, status, JSON_TYPE, _rendered(body, page, pace))
@@ -86,7 +85,7 @@ def answer(server: Server, counts: Counter[str], request: HttpRequest, pace: Pac
     except Abandoned:
         raise
     except Exception as error:
-        id_ = server.guard.report(f"the page {page.path}", error)
+        id_ = monitored.guard.report(f"the page {page.path}", error)
         return response(request, 500, TEXT_TYPE, str(unexpected(id_)).encode())
 
 

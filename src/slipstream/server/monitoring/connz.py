@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,14 +17,13 @@ from slipstream.gotext.durations import format_duration
 from slipstream.gotext.encode import Parts
 from slipstream.gotext.times import format_time
 from slipstream.jetstream.subjects import collide
+from slipstream.kernel import Kernel
 from slipstream.kernel.events import ClosedEvent
 from slipstream.kernel.values import ConnectionStats, Subscription
-from slipstream.server.clients import Client
+from slipstream.server.clients import Client, Clients
+from slipstream.server.identity import Identity
 from slipstream.server.monitoring.parameters import BadParameter, Parameters
 from slipstream.server.monitoring.uptime import format_uptime
-
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
 
 LIMIT_DEFAULT = 1024
 ROWS_PER_SLICE = 64
@@ -114,7 +113,9 @@ _SORTS: dict[str, tuple[Callable[[_Row, int], Any], bool]] = {
 }
 
 
-def connz(server: Server, options: ConnzOptions) -> Generator[None, None, dict[str, Any]]:
+def connz(
+    identity: Identity, kernel: Kernel, clients: Clients, options: ConnzOptions
+) -> Generator[None, None, dict[str, Any]]:
     """In slices. Raises BadParameter for options that do not go together."""
     now_ns = time.time_ns()
     if options.sort not in _SORTS:
@@ -126,7 +127,7 @@ def connz(server: Server, options: ConnzOptions) -> Generator[None, None, dict[s
     limit = 1 if options.cid else (options.limit if options.limit > 0 else LIMIT_DEFAULT)
     offset = max(0, options.offset)
     page: dict[str, Any] = {
-        "server_id": server.server_id,
+        "server_id": identity.server_id,
         "now": format_time(now_ns),
         "num_connections": 0,
         "total": 0,
@@ -136,11 +137,11 @@ def connz(server: Server, options: ConnzOptions) -> Generator[None, None, dict[s
     }
     if options.acc and options.acc != ACCOUNT_GLOBAL:  # as nats-server answers for no account
         return page | {"server_id": "", "connections": None}
-    rows = _rows(server, options.state)
+    rows = _rows(kernel, clients, options.state)
     page["total"] = len(rows)
     chosen = [row for row in rows if _wanted(row, options)]
     if options.filter_subject:
-        interested = _interested(server, options.filter_subject)
+        interested = _interested(kernel, options.filter_subject)
         chosen = [row for row in chosen if row.stats.cid in interested]
     key, descending = _SORTS[options.sort]
     chosen.sort(key=lambda row: key(row, now_ns), reverse=descending)
@@ -149,7 +150,7 @@ def connz(server: Server, options: ConnzOptions) -> Generator[None, None, dict[s
     yield
     for start in range(0, len(chosen), ROWS_PER_SLICE):
         part = chosen[start : start + ROWS_PER_SLICE]
-        by_cid = _subscriptions(server, part, options)
+        by_cid = _subscriptions(kernel, part, options)
         connections.add(
             [_connection(row, options, by_cid.get(row.stats.cid, []), now_ns) for row in part]
         )
@@ -158,12 +159,12 @@ def connz(server: Server, options: ConnzOptions) -> Generator[None, None, dict[s
     return page
 
 
-def _rows(server: Server, state: int) -> list[_Row]:
+def _rows(kernel: Kernel, clients: Clients, state: int) -> list[_Row]:
     rows: list[_Row] = []
     if state in (OPEN, ALL):
-        rows += [_Row(one, server.clients.get(one.cid)) for one in server.kernel.connections()]
+        rows += [_Row(one, clients.get(one.cid)) for one in kernel.connections()]
     if state in (CLOSED, ALL):
-        rows += [_Row(closed.event, closed.client) for closed in server.clients.closed()]
+        rows += [_Row(closed.event, closed.client) for closed in clients.closed()]
     return rows
 
 
@@ -177,19 +178,19 @@ def _wanted(row: _Row, options: ConnzOptions) -> bool:
     return True
 
 
-def _interested(server: Server, subject: str) -> set[int]:
+def _interested(kernel: Kernel, subject: str) -> set[int]:
     """The clients with a subscription that a message on `subject` could reach."""
-    return {one.cid for one in server.kernel.subscriptions() if collide(text(one.subject), subject)}
+    return {one.cid for one in kernel.subscriptions() if collide(text(one.subject), subject)}
 
 
 def _subscriptions(
-    server: Server, rows: Iterable[_Row], options: ConnzOptions
+    kernel: Kernel, rows: Iterable[_Row], options: ConnzOptions
 ) -> dict[int, list[Subscription]]:
     found: dict[int, list[Subscription]] = defaultdict(list)
     if options.subscriptions or options.subscriptions_detail:
         for row in rows:
             if not isinstance(row.stats, ClosedEvent):
-                found[row.stats.cid] = server.kernel.subscriptions(row.stats.cid)
+                found[row.stats.cid] = kernel.subscriptions(row.stats.cid)
     return found
 
 

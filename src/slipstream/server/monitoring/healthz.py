@@ -5,13 +5,13 @@ K-271, K-272).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.server.health import Health
+from slipstream.server.jetstream import JetStreamService
+from slipstream.server.loop import Loop
 from slipstream.server.monitoring.parameters import Parameters
-
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
 
 OK, BAD_REQUEST, NOT_FOUND, ERROR, UNAVAILABLE = 200, 400, 404, 500, 503
 
@@ -54,9 +54,11 @@ class _Problem:
     consumer: str = ""
 
 
-def healthz(server: Server, options: HealthzOptions) -> tuple[int, dict[str, Any]]:
-    """A status code and the body."""
-    problem = _problem(server, options)
+def healthz(
+    health: Health, jetstream: JetStreamService | None, loop: Loop, options: HealthzOptions
+) -> tuple[int, dict[str, Any]]:
+    """A status code and the body. `jetstream` is None where it is not enabled."""
+    problem = _problem(health, jetstream, loop, options)
     if problem is None:
         return OK, {"status": "ok"}
     if not options.details:
@@ -68,42 +70,43 @@ def healthz(server: Server, options: HealthzOptions) -> tuple[int, dict[str, Any
     return problem.code, {"status": "error", "errors": [detail | {"error": problem.text}]}
 
 
-def _problem(server: Server, options: HealthzOptions) -> _Problem | None:
+def _problem(
+    health: Health, jetstream: JetStreamService | None, loop: Loop, options: HealthzOptions
+) -> _Problem | None:
     if options.stream and not options.account:
         text = '"account" must not be empty when checking stream health'
         return _Problem(BAD_REQUEST, "error", "BAD_REQUEST", text)
     if options.consumer and not options.stream:
         text = '"stream" must not be empty when checking consumer health'
         return _Problem(BAD_REQUEST, "error", "BAD_REQUEST", text)
-    if not server.is_ready:
+    if not health.is_ready:
         text = "the server does not accept connections"
         return _Problem(ERROR, "error", "CONNECTION", text)
-    if options.server_only or not server.options.jetstream.enabled:
+    if options.server_only or jetstream is None:
         return None
-    if server.store_failure:
-        text = f"JetStream failed: {server.store_failure}"
+    if health.store_failure:
+        text = f"JetStream failed: {health.store_failure}"
         return _Problem(UNAVAILABLE, "unavailable", "JETSTREAM", text)
-    if server.no_room:
-        text = f"JetStream out of storage: {server.no_room}"
+    if health.no_room:
+        text = f"JetStream out of storage: {health.no_room}"
         return _Problem(UNAVAILABLE, "unavailable", "JETSTREAM", text)
     if options.jetstream_only:
         return None
-    if options.account and (missing := _missing(server, options)) is not None:
+    if options.account and (missing := _missing(jetstream, loop, options)) is not None:
         return missing
-    return _offline(server, options)
+    return _offline(jetstream, options)
 
 
-def _offline(server: Server, options: HealthzOptions) -> _Problem | None:
+def _offline(jetstream: JetStreamService, options: HealthzOptions) -> _Problem | None:
     """The first stream that is offline, or the one that is asked for."""
-    assert server.jetstream is not None
-    for name, reason in server.jetstream.offline.items():
+    for name, reason in jetstream.offline.items():
         if options.stream in ("", name):
             text = f"JetStream stream '{ACCOUNT_GLOBAL} > {name}' is offline: {reason}"
             return _Problem(UNAVAILABLE, "unavailable", "STREAM", text, ACCOUNT_GLOBAL, name)
     return None
 
 
-def _missing(server: Server, options: HealthzOptions) -> _Problem | None:
+def _missing(jetstream: JetStreamService, loop: Loop, options: HealthzOptions) -> _Problem | None:
     """An account, stream or consumer that is asked for by name and is not there."""
     account = options.account
     if account != ACCOUNT_GLOBAL:
@@ -111,9 +114,7 @@ def _missing(server: Server, options: HealthzOptions) -> _Problem | None:
         return _Problem(NOT_FOUND, "unavailable", "ACCOUNT", text, account)
     if not options.stream:
         return None
-    jetstream = server.jetstream
-    assert jetstream is not None
-    consumers = server.loop.ask(lambda: jetstream.consumer_names(options.stream))
+    consumers = loop.ask(lambda: jetstream.consumer_names(options.stream))
     if consumers is None:
         text = f'JetStream stream "{options.stream}" not found on account "{account}"'
         return _Problem(NOT_FOUND, "unavailable", "STREAM", text, account, options.stream)

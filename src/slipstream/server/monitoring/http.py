@@ -18,9 +18,8 @@ import selectors
 import socket
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from slipstream.server import listeners
 from slipstream.server.monitoring.answering import (
@@ -38,9 +37,7 @@ from slipstream.server.monitoring.http_request import (
     head_end,
     parse_head,
 )
-
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
+from slipstream.server.monitoring.monitored import Monitored
 
 CONNECTIONS_MAX = 64
 ACCEPTS_PER_ROUND = 16
@@ -95,12 +92,11 @@ class _Connection:
 class MonitoringServer:
     """Listens from its creation on, answers from `start` on."""
 
-    def __init__(self, server: Server, host: str, port: int) -> None:
+    def __init__(self, monitored: Monitored, host: str, port: int) -> None:
         """Raises ListenError."""
-        self._server = server
+        self._monitored = monitored
         self._listener = listeners.listen(host, port)
         self.host, self.port = listeners.address(self._listener, host)
-        self.requests: Counter[str] = Counter()
         self._connections: set[_Connection] = set()
         self._stopping = threading.Event()
         self._waker, self._woken = socket.socketpair()
@@ -206,7 +202,7 @@ class MonitoringServer:
         except OSError:  # the client went away
             self._close(connection)
         except Exception as error:
-            self._server.guard.report("a monitoring request", error)
+            self._monitored.guard.report("a monitoring request", error)
             self._close(connection)
 
     def _receive(self, connection: _Connection) -> None:
@@ -251,7 +247,7 @@ class MonitoringServer:
             return
         connection.closes = not request.keep_alive
         connection.enter(_State.ANSWERING, time.monotonic())
-        is_probe = is_health_probe(self._server.options.http_base_path, request)
+        is_probe = is_health_probe(self._monitored.options.current.http_base_path, request)
         (self._probes if is_probe else self._pages).tasks.put((connection, request))
 
     def _refuse(self, connection: _Connection, status: int) -> None:
@@ -319,7 +315,7 @@ class MonitoringServer:
         if connection.is_closed:
             return
         with suppress(Abandoned):
-            text = answer(self._server, self.requests, request, pace)
+            text = answer(self._monitored, request, pace)
             self._answers.append((connection, text))
             self._wake()
 

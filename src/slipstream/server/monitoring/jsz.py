@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from slipstream.config.options import ACCOUNT_GLOBAL
+from slipstream.config.options import ACCOUNT_GLOBAL, Options
 from slipstream.gotext.encode import Parts
 from slipstream.gotext.times import format_time
 from slipstream.jetstream.api.monitoring import ServerStatistics
+from slipstream.server.jetstream import JetStreamService
+from slipstream.server.loop import Loop
+from slipstream.server.monitoring.monitored import Monitored
 from slipstream.server.monitoring.parameters import Parameters
-
-if TYPE_CHECKING:
-    from slipstream.server.jetstream import JetStreamService
-    from slipstream.server.server import Server
 
 ACCOUNTS_LIMIT_DEFAULT = 1024
 NO_RESERVATION = 2**64 - 1  # what nats-server shows for an account without limits
@@ -53,20 +53,21 @@ class JszOptions:
 NOTHING = ServerStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def jsz(server: Server, options: JszOptions) -> Generator[None, None, dict[str, Any]]:
+def jsz(monitored: Monitored, options: JszOptions) -> Generator[None, None, dict[str, Any]]:
     """K-270."""
-    jetstream = server.jetstream
+    jetstream = monitored.jetstream()
     stats = NOTHING
     if jetstream is not None:
-        stats = yield from server.loop.ask_in_slices(jetstream.statistics())
+        stats = yield from monitored.loop.ask_in_slices(jetstream.statistics())
     page = jetstream_stats(stats)
-    page |= {"server_id": server.server_id, "now": format_time(time.time_ns())}
+    page |= {"server_id": monitored.identity.server_id, "now": format_time(time.time_ns())}
     if jetstream is None:
         page["disabled"] = True
     else:
-        page |= {"config": jetstream_config(server), "limits": jetstream_limits(server)}
-        if server.no_room:
-            page["out_of_storage"] = server.no_room
+        running = monitored.options.current
+        page |= {"config": jetstream_config(running), "limits": jetstream_limits(running)}
+        if monitored.health.no_room:
+            page["out_of_storage"] = monitored.health.no_room
     page |= {
         "streams": stats.streams,
         "consumers": stats.consumers,
@@ -75,20 +76,20 @@ def jsz(server: Server, options: JszOptions) -> Generator[None, None, dict[str, 
     }
     wanted = options.account == ACCOUNT_GLOBAL or (options.accounts and not options.account)
     if jetstream is not None and wanted and options.offset == 0:
-        page["account_details"] = [(yield from _account(server, jetstream, options))]
+        page["account_details"] = [(yield from _account(monitored.loop, jetstream, options))]
     return page | {"total": stats.accounts}
 
 
 def _account(
-    server: Server, jetstream: JetStreamService, options: JszOptions
+    loop: Loop, jetstream: JetStreamService, options: JszOptions
 ) -> Generator[None, None, dict[str, Any]]:
-    shown = yield from server.loop.ask_in_slices(jetstream.account_overview())
+    shown = yield from loop.ask_in_slices(jetstream.account_overview())
     shown |= {"reserved_memory": NO_RESERVATION, "reserved_storage": NO_RESERVATION}
     if not options.streams:
         return shown
     streams = Parts()
     details = jetstream.stream_details(consumers=options.consumers, config=options.config)
-    for entries in server.loop.slices(details):
+    for entries in loop.slices(details):
         streams.add(entries)
         yield
     return shown | ({"stream_detail": streams} if streams else {})
@@ -111,13 +112,13 @@ def jetstream_stats(stats: ServerStatistics) -> dict[str, Any]:
     }
 
 
-def jetstream_config(server: Server) -> dict[str, Any]:
+def jetstream_config(options: Options) -> dict[str, Any]:
     """K-296. A durable server is one that syncs always."""
-    jetstream = server.options.jetstream
+    jetstream = options.jetstream
     found: dict[str, Any] = {
         "max_memory": jetstream.max_memory,
         "max_storage": jetstream.max_file,
-        "store_dir": str(server.store_path),
+        "store_dir": str(Path(options.store_dir)),
     }
     if jetstream.durable:
         found["sync_always"] = True
@@ -128,9 +129,9 @@ def jetstream_config(server: Server) -> dict[str, Any]:
     return found
 
 
-def jetstream_limits(server: Server) -> dict[str, Any]:
+def jetstream_limits(options: Options) -> dict[str, Any]:
     """K-299: what is set."""
-    limits = server.options.jetstream.limits
+    limits = options.jetstream.limits
     found = {
         "max_request_batch": limits.max_request_batch,
         "max_ack_pending": limits.max_ack_pending,

@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipstream.config.options import ACCOUNT_GLOBAL, ACCOUNT_SYSTEM
 from slipstream.gotext.encode import Parts
 from slipstream.gotext.times import format_time
 from slipstream.jetstream.subjects import collide, is_valid_publish
+from slipstream.kernel import Kernel
 from slipstream.kernel.values import Subscription
+from slipstream.server.identity import Identity
 from slipstream.server.monitoring.connz import LIMIT_DEFAULT, subscription_detail, text
 from slipstream.server.monitoring.parameters import BadParameter, Parameters
 from slipstream.server.monitoring.varz import number
-
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
 
 ROWS_PER_SLICE = 500
 
@@ -47,12 +46,15 @@ class SubszOptions:
         )
 
 
-def subsz(server: Server, options: SubszOptions) -> Generator[None, None, dict[str, Any]]:
-    stats = server.kernel.stats()
+def subsz(
+    identity: Identity, kernel: Kernel, accounts: dict[int, str], options: SubszOptions
+) -> Generator[None, None, dict[str, Any]]:
+    """`accounts`: names by the kernel's numbers."""
+    stats = kernel.stats()
     matches = stats.cache_hits + stats.cache_misses
     known = options.account in ("", ACCOUNT_GLOBAL, ACCOUNT_SYSTEM)
     page: dict[str, Any] = {
-        "server_id": server.server_id,
+        "server_id": identity.server_id,
         "now": format_time(time.time_ns()),
         "num_subscriptions": stats.subscriptions if known else 0,
         "num_matches": matches if known else 0,
@@ -62,30 +64,25 @@ def subsz(server: Server, options: SubszOptions) -> Generator[None, None, dict[s
         "limit": options.limit if options.limit > 0 else LIMIT_DEFAULT,
     }
     if options.subscriptions and known:
-        present = server.kernel.subscriptions()
+        present = kernel.subscriptions()
         chosen = []
         for start in range(0, len(present), ROWS_PER_SLICE):
             part = present[start : start + ROWS_PER_SLICE]
-            chosen += [one for one in part if _wanted(server, one, options)]
+            chosen += [one for one in part if _wanted(accounts, one, options)]
             yield
         page["total"] = len(chosen)
         shown = chosen[page["offset"] : page["offset"] + page["limit"]]
-        names = _account_names(server)
         rows = Parts()
         for start in range(0, len(shown), ROWS_PER_SLICE):
             part = shown[start : start + ROWS_PER_SLICE]
-            rows.add([subscription_detail(one, names[one.account]) for one in part])
+            rows.add([subscription_detail(one, accounts[one.account]) for one in part])
             yield
         if rows:
             page["subscriptions_list"] = rows
     return page
 
 
-def _account_names(server: Server) -> dict[int, str]:
-    return {server.account: ACCOUNT_GLOBAL, server.system_account: ACCOUNT_SYSTEM}
-
-
-def _wanted(server: Server, subscription: Subscription, options: SubszOptions) -> bool:
-    if options.account and _account_names(server)[subscription.account] != options.account:
+def _wanted(accounts: dict[int, str], subscription: Subscription, options: SubszOptions) -> bool:
+    if options.account and accounts[subscription.account] != options.account:
         return False
     return not options.test or collide(text(subscription.subject), options.test)

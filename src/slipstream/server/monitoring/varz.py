@@ -4,41 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slipstream.config.options import ACCOUNT_SYSTEM
 from slipstream.gotext.times import format_time
+from slipstream.kernel import Kernel
 from slipstream.server import banner, process_usage
 from slipstream.server.info import IMPLEMENTATION, PROTOCOL
 from slipstream.server.monitoring.jsz import jetstream_config, jetstream_limits, jetstream_stats
+from slipstream.server.monitoring.monitored import Monitored
 from slipstream.server.monitoring.uptime import format_uptime
 from slipstream.version import NATS_VERSION, VERSION
 
-if TYPE_CHECKING:
-    from slipstream.server.server import Server
 
-
-def varz(server: Server) -> Generator[None, None, dict[str, Any]]:
+def varz(monitored: Monitored) -> Generator[None, None, dict[str, Any]]:
     now_ns = time.time_ns()
-    page = _configuration(server)
-    page["jetstream"] = yield from _jetstream(server)
-    page |= _process(server, now_ns)
-    page |= _traffic(server)
-    page |= _origin(server)
-    page["slipstream"] = _own(server)
+    page = _configuration(monitored)
+    page["jetstream"] = yield from _jetstream(monitored)
+    page |= _process(monitored, now_ns)
+    page |= _traffic(monitored.kernel)
+    page |= _origin(monitored)
+    page["slipstream"] = _own(monitored)
     return page
 
 
-def _configuration(server: Server) -> dict[str, Any]:
-    options = server.options
+def _configuration(monitored: Monitored) -> dict[str, Any]:
+    options = monitored.options.current
     page: dict[str, Any] = {
-        "server_id": server.server_id,
-        "server_name": server.name,
+        "server_id": monitored.identity.server_id,
+        "server_name": monitored.identity.name,
         "version": NATS_VERSION,
         "proto": PROTOCOL,
         "go": IMPLEMENTATION,
         "host": options.host,
-        "port": server.port,
+        "port": monitored.port.port,
     }
     if options.authorization.required and not options.no_auth_user:
         page["auth_required"] = True
@@ -68,31 +67,32 @@ def _configuration(server: Server) -> dict[str, Any]:
     return page
 
 
-def _jetstream(server: Server) -> Generator[None, None, dict[str, Any]]:
-    if server.jetstream is None:
+def _jetstream(monitored: Monitored) -> Generator[None, None, dict[str, Any]]:
+    jetstream, options = monitored.jetstream(), monitored.options.current
+    if jetstream is None:
         return {}
-    stats = yield from server.loop.ask_in_slices(server.jetstream.statistics())
+    stats = yield from monitored.loop.ask_in_slices(jetstream.statistics())
     return {
-        "config": jetstream_config(server),
+        "config": jetstream_config(options),
         "stats": jetstream_stats(stats),
-        "limits": jetstream_limits(server),
+        "limits": jetstream_limits(options),
     }
 
 
-def _process(server: Server, now_ns: int) -> dict[str, Any]:
+def _process(monitored: Monitored, now_ns: int) -> dict[str, Any]:
     return {
-        "start": format_time(server.start_ns),
+        "start": format_time(monitored.identity.start_ns),
         "now": format_time(now_ns),
-        "uptime": format_uptime(now_ns - server.start_ns),
+        "uptime": format_uptime(now_ns - monitored.identity.start_ns),
         "mem": process_usage.memory_bytes(),
         "cores": process_usage.cores(),
         "gomaxprocs": process_usage.usable_cores(),
-        "cpu": number(server.processor_time.percent()),
+        "cpu": number(monitored.processor_time.percent()),
     }
 
 
-def _traffic(server: Server) -> dict[str, Any]:
-    stats = server.kernel.stats()
+def _traffic(kernel: Kernel) -> dict[str, Any]:
+    stats = kernel.stats()
     return {
         "connections": stats.connections,
         "total_connections": stats.total_connections,
@@ -114,18 +114,17 @@ def _traffic(server: Server) -> dict[str, Any]:
     }
 
 
-def _origin(server: Server) -> dict[str, Any]:
-    stats = server.kernel.stats()
-    monitoring = server.monitoring
+def _origin(monitored: Monitored) -> dict[str, Any]:
+    stats, options = monitored.kernel.stats(), monitored.options.current
     page: dict[str, Any] = {
-        "http_req_stats": dict(sorted(monitoring.requests.items())) if monitoring else {},
-        "config_load_time": format_time(server.config_loaded_ns),
-        "config_digest": server.options.config_digest,
+        "http_req_stats": dict(sorted(monitored.requests.items())),
+        "config_load_time": format_time(monitored.options.loaded_ns),
+        "config_digest": options.config_digest,
     }
-    if server.options.server_tags:
-        page["tags"] = list(server.options.server_tags)
-    if server.options.server_metadata:
-        page["metadata"] = dict(server.options.server_metadata)
+    if options.server_tags:
+        page["tags"] = list(options.server_tags)
+    if options.server_metadata:
+        page["metadata"] = dict(options.server_metadata)
     return page | {
         "system_account": ACCOUNT_SYSTEM,
         "slow_consumer_stats": _by_kind(stats.slow_consumers),
@@ -138,29 +137,29 @@ def _by_kind(clients: int) -> dict[str, int]:
     return {"clients": clients, "routes": 0, "gateways": 0, "leafs": 0}
 
 
-def _own(server: Server) -> dict[str, Any]:
+def _own(monitored: Monitored) -> dict[str, Any]:
     """What only this server has: how its loop and its disk are doing."""
-    stats, loop = server.kernel.stats(), server.loop
+    stats, loop = monitored.kernel.stats(), monitored.loop
     page: dict[str, Any] = {
         "version": VERSION,
-        "lame_duck": server.lame_duck.is_active,
+        "lame_duck": monitored.lame_duck.is_active,
         "turns": stats.turns,
         "turn_ns_total": stats.turn_ns_total,
         "turn_ns_max": stats.turn_ns_max,
         "python_steps": loop.steps,
         "python_step_ns_total": loop.step_ns_total,
         "python_step_ns_max": loop.step_ns_max,
-        "unexpected_errors": server.guard.errors,
-        "log_lines_dropped": server.log.lines_dropped,
+        "unexpected_errors": monitored.guard.errors,
+        "log_lines_dropped": monitored.log.lines_dropped,
         "requests_dropped": stats.requests_dropped,
         "advisories_dropped": stats.advisories_dropped,
         "match_cache_hits": stats.cache_hits,
         "match_cache_misses": stats.cache_misses,
     }
-    if server.jetstream is not None:
-        store = server.kernel.store_stats()
+    if monitored.jetstream() is not None:
+        store = monitored.kernel.store_stats()
         page["store"] = {
-            "durability": banner.durability(server.options),
+            "durability": banner.durability(monitored.options.current),
             "failed": store.failed,
             "no_room": store.no_room,
             "bytes_in_flight": store.bytes_in_flight,
