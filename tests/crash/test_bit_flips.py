@@ -18,7 +18,8 @@ import pytest
 
 from disk_files import files, flip_in_only_segment
 from slipstream.cli.repair import repair
-from slipstream.cli.verify import Outcome, verify
+from slipstream.cli.store_folder import Outcome
+from slipstream.cli.verify import verify
 from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import OPEN_READ, Loss, SimDisk, read_back
 from slipstream.kernel.values import StoreCipher, StoreKey, StoreKeys

@@ -20,7 +20,8 @@ import pytest
 
 from disk_files import files
 from slipstream.cli.repair import Report, repair
-from slipstream.cli.verify import Outcome, ranges, verify
+from slipstream.cli.store_folder import Outcome, ranges
+from slipstream.cli.verify import verify
 from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import STORE_MARKER, Loss, SimDisk
 from slipstream.testing.simulated_node import SimulatedNode

@@ -15,7 +15,8 @@ import pytest
 
 from disk_files import files
 from slipstream.cli.repair import repair
-from slipstream.cli.verify import Outcome, verify
+from slipstream.cli.store_folder import Outcome
+from slipstream.cli.verify import verify
 from slipstream.kernel._kernel import Loss, SimDisk, read_back
 from slipstream.server.store_keys import Passphrases, unlock
 from slipstream.testing.simulated_node import (

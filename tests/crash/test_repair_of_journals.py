@@ -12,7 +12,8 @@ import pytest
 
 from disk_files import files
 from slipstream.cli.repair import Report, repair
-from slipstream.cli.verify import Outcome, verify
+from slipstream.cli.store_folder import Outcome
+from slipstream.cli.verify import verify
 from slipstream.kernel import StoreError
 from slipstream.kernel._kernel import (
     OPEN_READ,

@@ -16,7 +16,8 @@ import pytest
 from disk_files import files
 from slipstream.cli import repair as command
 from slipstream.cli.repair import repair
-from slipstream.cli.verify import Outcome, verify
+from slipstream.cli.store_folder import Outcome
+from slipstream.cli.verify import verify
 from slipstream.kernel._kernel import (
     OPEN_CREATE,
     OPEN_READ,

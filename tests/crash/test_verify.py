@@ -16,7 +16,7 @@ import pytest
 
 from ledger import Ledger
 from slipstream.cli import verify
-from slipstream.cli.verify import Outcome
+from slipstream.cli.store_folder import Outcome
 from slipstream.kernel import Kernel, StoreError
 from slipstream.kernel._kernel import OPEN_CREATE, OPEN_READ, OPEN_WRITE, Loss, RealDisk, SimDisk
 from slipstream.testing.simulated_node import (

@@ -1,4 +1,5 @@
-"""Goal: arrows point down only, and what decides stays free of the world (see ARCHITECTURE.md).
+"""Goal: arrows point down only, no modules import each other in a circle, and what decides stays
+free of the world (see ARCHITECTURE.md).
 
 Method: every import statement of the package is read with `ast`, those inside functions and under
 TYPE_CHECKING too, and held against the tables below. So is every #include of the kernel, which may
@@ -99,6 +100,41 @@ def test_arrows_point_down() -> None:
         and HEIGHT[imported] >= HEIGHT[package_of(path)]
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that all import each other, directly or by way of others."""
+    left = {name: targets - {name} for name, targets in arrows.items()}
+    reached = {name: _reached(name, left) for name in left}
+    groups = {
+        tuple(sorted(other for other in reached[name] if name in reached[other]))
+        for name in left
+        if name in reached[name]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def _reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = arrows[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    """Those that only types need count too: they tell that two files are one."""
+    arrows = {name: set[str]() for name in NAMES}
+    for path in MODULES:
+        arrows[module_name(path)] |= {name for _, name in imports(path) if name in NAMES}
+    assert circles(arrows) == []
+
+
+def test_circles_are_found() -> None:
+    arrows = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d"}, "f": {"a", "f"}}
+    assert circles(arrows) == [["a", "b", "c"], ["d", "e"]]
 
 
 @pytest.mark.parametrize("package", SANS_IO)

@@ -16,14 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from slipstream.cli.store_folder import Outcome, list_or_nothing, marker_text, stream_name, why_not
 from slipstream.cli.stream_repair import Files, StreamRepair
-from slipstream.cli.verify import (
-    Outcome,
-    list_or_nothing,
-    marker_text,
-    stream_name,
-    why_not,
-)
 from slipstream.config.load import load
 from slipstream.config.source import ConfigError
 from slipstream.kernel import Kernel, StoreError

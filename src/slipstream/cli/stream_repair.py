@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slipstream.cli.segment_repair import has_whole_head, repaired_segment
-from slipstream.cli.verify import DAMAGED_SHOWN_MAX, list_or_nothing, ranges, stream_name
+from slipstream.cli.store_folder import DAMAGED_SHOWN_MAX, list_or_nothing, ranges, stream_name
 from slipstream.kernel import Kernel, StoreError
 from slipstream.kernel._kernel import OPEN_READ, Disk, OverlayDisk, read_back
 from slipstream.kernel.events import CommittedEvent, DamageEvent

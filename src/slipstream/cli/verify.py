@@ -7,26 +7,30 @@ checksums. The folder itself is only read.
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 from typing import TextIO
 
+from slipstream.cli.repair import repair
+from slipstream.cli.store_folder import (
+    DAMAGED_SHOWN_MAX,
+    Outcome,
+    list_or_nothing,
+    marker_text,
+    ranges,
+    stream_name,
+    total_bytes,
+    why_not,
+    with_marker,
+)
 from slipstream.config.load import load
 from slipstream.config.source import ConfigError
 from slipstream.kernel import Kernel, StoreError
 from slipstream.kernel._kernel import (
-    OPEN_CREATE,
-    OPEN_READ,
-    OPEN_TRUNCATE,
-    OPEN_WRITE,
-    STORE_LOCK,
     STORE_MARKER,
     STORE_MARKER_TEXT,
     Disk,
@@ -42,16 +46,6 @@ from slipstream.kernel.events import DamageEvent
 from slipstream.kernel.values import StoreKeys
 from slipstream.server.jetstream import passphrases_of
 from slipstream.server.store_keys import Passphrases, unlock
-
-DAMAGED_SHOWN_MAX = 1 << 20
-
-
-class Outcome(IntEnum):
-    """The exit code."""
-
-    SOUND = 0
-    DAMAGED = 1
-    NOT_A_STORE = 2  # or one that cannot be looked at now
 
 
 @dataclass
@@ -110,46 +104,10 @@ def verify(disk: Disk, passphrases: Passphrases | None = None) -> Report:
 
 def repaired(disk: Disk, passphrases: Passphrases | None, report: Report) -> Disk:
     """As `slipstream repair` would leave it: what else is damaged shows there."""
-    from slipstream.cli.repair import repair
-
     overlay = OverlayDisk(disk)
     found = repair(overlay, passphrases, apply=True)
     for line in found.lost:
         report.damage(f"lost with the journal: {line}")
-    return overlay
-
-
-def why_not(disk: Disk) -> str:
-    """Empty if it is a store that no server uses."""
-    names = disk.list("")
-    if "jetstream" in names and STORE_MARKER not in names:
-        return "a store of nats-server (folder 'jetstream')"
-    if STORE_MARKER not in names:
-        return f"not a store of slipstream: it has no file '{STORE_MARKER}'"
-    if STORE_LOCK in names:
-        try:
-            disk.close(disk.lock(STORE_LOCK))
-        except OSError as error:
-            if error.errno != errno.EWOULDBLOCK:
-                raise
-            return "in use by a server; stop it first"
-    return ""
-
-
-def marker_text(disk: Disk) -> bytes:
-    handle = disk.open(STORE_MARKER, OPEN_READ)
-    try:
-        return disk.pread(handle, 2 * len(STORE_MARKER_TEXT), 0)
-    finally:
-        disk.close(handle)
-
-
-def with_marker(disk: Disk) -> Disk:
-    """The same store, as if its marker were whole."""
-    overlay = OverlayDisk(disk)
-    handle = overlay.open(STORE_MARKER, OPEN_WRITE | OPEN_CREATE | OPEN_TRUNCATE)
-    overlay.pwrite(handle, STORE_MARKER_TEXT, 0)
-    overlay.close(handle)
     return overlay
 
 
@@ -159,23 +117,6 @@ def count_files(disk: Disk, report: Report) -> None:
         report.lines.append(
             f"{folder}: {len(names)} files, {total_bytes(disk, folder, names)} bytes"
         )
-
-
-def list_or_nothing(disk: Disk, folder: str) -> list[str]:
-    """A store whose first start was interrupted lacks some folders."""
-    try:
-        return disk.list(folder)
-    except FileNotFoundError:
-        return []
-
-
-def total_bytes(disk: Disk, folder: str, names: list[str]) -> int:
-    total = 0
-    for name in names:
-        handle = disk.open(f"{folder}/{name}", OPEN_READ)
-        total += disk.size(handle)
-        disk.close(handle)
-    return total
 
 
 def check_journal(disk: Disk, keys: StoreKeys | None, report: Report) -> bool:
@@ -231,22 +172,3 @@ def check_streams(disk: Disk, keys: StoreKeys | None, report: Report) -> None:
     for event in kernel.wait_events(0):
         if isinstance(event, DamageEvent) and event.text:
             report.damage(f"{event.text} (a start mends it in memory)")
-
-
-def ranges(numbers: list[int]) -> str:
-    """Ascending numbers; neighbours as `3-7`."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1] = [parts[-1][0], number]
-        else:
-            parts.append([number])
-    return ", ".join("-".join(map(str, part)) for part in parts)
-
-
-def stream_name(description: bytes) -> str:
-    """From what the JetStream API keeps with a stream; other text is nobody's fault."""
-    try:
-        return str(json.loads(description)["config"]["name"])
-    except (ValueError, KeyError, TypeError):
-        return ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.limits import TIERED_LIMITS, AccountLimits, Reservations, tier_name
 from slipstream.jetstream.registry import Account

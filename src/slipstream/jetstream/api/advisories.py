@@ -12,7 +12,8 @@ from typing import Any
 
 from slipstream.gotext.encode import encode
 from slipstream.gotext.times import format_time
-from slipstream.jetstream.api.core import ClientDescription, KernelApi, Options, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ClientDescription, KernelApi, Options
 from slipstream.jetstream.api.state import pause_remaining_ns, pause_until_text
 from slipstream.jetstream.ids import IdSource
 from slipstream.jetstream.registry import Account, Consumer, Stream

@@ -11,7 +11,8 @@ from typing import Annotated
 
 from slipstream.gotext.decode import DecodeError, decode_single
 from slipstream.gotext.objects import UINT64, GoStruct
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.sourcing_consumers import asks_identity, stream_identity_header
 from slipstream.jetstream.api.state import consumer_info, shown_config
 from slipstream.jetstream.consumer_config import DeliverPolicy

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from slipstream.gotext.decode import DecodeError, decode_single
 from slipstream.gotext.objects import GoStruct
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.consumer_rules import is_valid_group_name
 from slipstream.protocol.errors import ApiError, ErrorCode
 

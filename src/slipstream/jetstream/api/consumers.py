@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from slipstream.gotext.encode import encode
-from slipstream.jetstream.api.core import ApiCore, Request
-from slipstream.jetstream.api.proposals import Scope
+from slipstream.jetstream.api.api_request import Request, Scope
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.requests import (
     ConsumersRequest,
     PauseRequest,

@@ -14,8 +14,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from slipstream.gotext.encode import encode
+from slipstream.jetstream.api.api_request import Request, Scope
 from slipstream.jetstream.api.long_answers import LongAnswers
-from slipstream.jetstream.api.proposals import Committed, Proposals, Scope
+from slipstream.jetstream.api.proposals import Committed, Proposals
 from slipstream.jetstream.api.transfers import Transfers
 from slipstream.jetstream.api_level import API_LEVEL
 from slipstream.jetstream.headers import header_value
@@ -143,23 +144,6 @@ class ClientDescription(NamedTuple):
     rtt_ns: int = 0
     kind: str = "Client"
     client_type: str = "nats"
-
-
-class Request(NamedTuple):
-    """`type` is the suffix of the answer's type; `on_error` are the fields that Go shows beside an
-    error.
-    """
-
-    account: Account
-    cid: int
-    subject: str
-    reply: bytes
-    header: bytes
-    body: bytes
-    words: list[str]  # the subject's tokens behind the verb
-    type: str
-    on_error: Mapping[str, Any]
-    scopes: tuple[Scope, ...] = ()  # of what it proposes, and of what it is judged by
 
 
 Handler = Callable[["ApiCore", Request, int], Iterator[None] | None]

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from slipstream.gotext.decode import DecodeError, decode_single
 from slipstream.gotext.objects import DURATION, INT, INT64, GoStruct, Name
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 
 
 class PullRequest(GoStruct):

@@ -6,7 +6,8 @@ from base64 import b64encode
 from typing import Any
 
 from slipstream.gotext.times import format_time
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.requests import (
     MessageDeleteRequest,
     MessageGetRequest,

@@ -12,25 +12,16 @@ streams are judged by.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from slipstream.jetstream.api.core import Request
+from slipstream.jetstream.api.api_request import Request, Scope
 
 # Held requests, and what they keep in memory; further ones are refused for want of room.
 HELD_MAX = 10_000
 HELD_BYTES_MAX = 64 << 20
 
 Committed = Callable[[int, int], None]  # (result, now_ns)
-Caller = tuple["Request | None", Committed]
-
-
-class Scope(NamedTuple):
-    account: int
-    stream: str
-
-
-STREAMS = Scope(-1, "")  # the names, subjects and sizes of all streams
+Caller = tuple[Request | None, Committed]
 
 
 class Held(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 

@@ -9,7 +9,8 @@ import msgspec
 from slipstream.gotext.decode import DecodeError, decode, is_empty_request, looks_like_json
 from slipstream.gotext.objects import INT, OMITEMPTY, UINT64, GoStruct, Name
 from slipstream.gotext.times import ZERO, Timestamp
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 T = TypeVar("T", bound=GoStruct)

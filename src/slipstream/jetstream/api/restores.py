@@ -22,8 +22,9 @@ from slipstream.gotext.decode import is_empty_request
 from slipstream.gotext.encode import encode
 from slipstream.gotext.objects import INT, OMITEMPTY, UINT64, GoStruct
 from slipstream.gotext.times import ZERO, Timestamp
+from slipstream.jetstream.api.api_request import Request
 from slipstream.jetstream.api.consumers import restored_config
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.proposals import Committed
 from slipstream.jetstream.api.requests import read
 from slipstream.jetstream.api.streams import check_restored, restored_answer

@@ -20,15 +20,8 @@ from slipstream.jetstream.api import (
     streams,
 )
 from slipstream.jetstream.api.advisories import AdvisoryWriter
-from slipstream.jetstream.api.core import (
-    ApiCore,
-    ClientDescription,
-    Handler,
-    KernelApi,
-    Options,
-    Request,
-)
-from slipstream.jetstream.api.proposals import STREAMS, Scope
+from slipstream.jetstream.api.api_request import STREAMS, Request, Scope
+from slipstream.jetstream.api.core import ApiCore, ClientDescription, Handler, KernelApi, Options
 from slipstream.jetstream.api.transfers import TRANSFER_SERVICE
 from slipstream.jetstream.api_level import require_known_level
 from slipstream.jetstream.descriptions import read_consumer, read_stream

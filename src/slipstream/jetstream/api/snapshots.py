@@ -17,7 +17,8 @@ from slipstream.gotext.decode import is_empty_request
 from slipstream.gotext.encode import encode
 from slipstream.gotext.objects import INT, OMITEMPTY, GoStruct, Name, to_json
 from slipstream.jetstream import subjects
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.api.requests import read
 from slipstream.jetstream.api.state import stream_state
 from slipstream.jetstream.api.transfers import TRANSFER_SERVICE, TRANSFERS_MAX

@@ -9,7 +9,8 @@ anew.
 
 from __future__ import annotations
 
-from slipstream.jetstream.api.core import ApiCore, Request
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore
 from slipstream.jetstream.consumer_config import AckPolicy, ConsumerConfig
 from slipstream.jetstream.headers import header_value
 from slipstream.jetstream.registry import Consumer, Stream

@@ -11,7 +11,8 @@ import msgspec
 from slipstream.gotext.encode import encode
 from slipstream.gotext.times import format_time
 from slipstream.jetstream import subjects
-from slipstream.jetstream.api.core import ApiCore, Request, offline_error
+from slipstream.jetstream.api.api_request import Request
+from slipstream.jetstream.api.core import ApiCore, offline_error
 from slipstream.jetstream.api.requests import (
     PurgeRequest,
     StreamInfoRequest,

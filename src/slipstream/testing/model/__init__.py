@@ -19,6 +19,7 @@ model stops at each of these times.
 """
 
 from slipstream.testing.model.consumer import ConsumerModel, ConsumerState, Sent
-from slipstream.testing.model.stream import Message, StreamModel, StreamState
+from slipstream.testing.model.message import Message
+from slipstream.testing.model.stream import StreamModel, StreamState
 
 __all__ = ["ConsumerModel", "ConsumerState", "Message", "Sent", "StreamModel", "StreamState"]

@@ -7,8 +7,8 @@ first refusal refuses all. What an atomic batch may ask for is less than what a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from slipstream.testing.model.message import Stored
 from slipstream.testing.model.publishing import (
     FULL_BYTES,
     FULL_MESSAGES,
@@ -24,9 +24,6 @@ from slipstream.testing.model.publishing import (
     wrong_sequence,
 )
 
-if TYPE_CHECKING:
-    from slipstream.testing.model.stream import StreamModel
-
 DUPLICATE = Refused(400, 10201, "atomic publish batch contains duplicate message id")
 WRITTEN_BEFORE = Refused(400, 10164, "wrong last sequence")
 NO_LAST_ID = Refused(
@@ -36,9 +33,7 @@ NO_LAST_ID = Refused(
 BatchMessage = tuple[bytes, bytes, bytes]  # subject, header, body
 
 
-def judge_batch(
-    stream: StreamModel, messages: Sequence[BatchMessage], now_ns: int
-) -> Refused | None:
+def judge_batch(stream: Stored, messages: Sequence[BatchMessage], now_ns: int) -> Refused | None:
     ids: set[str] = set()
     written: list[bytes] = []
     size = 0
@@ -67,7 +62,7 @@ def accepted_in_batch(header: bytes) -> Accepted:
 
 
 def _refused_headers(
-    stream: StreamModel, headers: dict[str, str], ids: set[str], now_ns: int
+    stream: Stored, headers: dict[str, str], ids: set[str], now_ns: int
 ) -> Refused | None:
     if "Nats-Expected-Last-Msg-Id" in headers:
         return NO_LAST_ID
@@ -84,7 +79,7 @@ def _refused_headers(
 
 
 def _unexpected(
-    stream: StreamModel, subject: bytes, headers: dict[str, str], written: list[bytes]
+    stream: Stored, subject: bytes, headers: dict[str, str], written: list[bytes]
 ) -> Refused | None:
     """Of the sequences a message may say what was there before the batch."""
     expected = headers.get("Nats-Expected-Last-Sequence")
@@ -104,7 +99,7 @@ def _unexpected(
 
 
 def _refused_rollup(
-    stream: StreamModel, subject: bytes, headers: dict[str, str], written: list[bytes]
+    stream: Stored, subject: bytes, headers: dict[str, str], written: list[bytes]
 ) -> Refused | None:
     rollup = headers.get("Nats-Rollup", "").lower()
     if not rollup:
@@ -119,7 +114,7 @@ def _refused_rollup(
 
 
 def _no_room(
-    stream: StreamModel, subject: bytes, written: list[bytes], size: int, rollup: bool
+    stream: Stored, subject: bytes, written: list[bytes], size: int, rollup: bool
 ) -> Refused | None:
     """Discard new; that the oldest of a subject goes is not counted in."""
     spec = stream.spec

@@ -11,21 +11,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from slipstream.jetstream.subjects import is_subset
 from slipstream.kernel.specs import AckPolicy, ConsumerSpec, DeliverPolicy
 from slipstream.testing.model import pins, pulls
 from slipstream.testing.model.go_text import duration_of
 from slipstream.testing.model.inactivity import LATENESS_MAX_NS, unused_from_ns
+from slipstream.testing.model.message import Message
 from slipstream.testing.model.pins import Pin
 from slipstream.testing.model.publishing import matching
 from slipstream.testing.model.pulls import Pull, status, status_with_rest
 
-if TYPE_CHECKING:
-    from slipstream.testing.model.stream import Message
-
-Messages = Mapping[int, "Message"]
+Messages = Mapping[int, Message]
 
 
 class Sent(NamedTuple):
@@ -275,8 +273,21 @@ class ConsumerModel:
             if not self._deliver(seq, again, messages, now_ns, sent):
                 break
         self._end_requests(now_ns, stalled, sent)
-        self.unused_by_ns = max(self.unused_by_ns, unused_from_ns(self) or 0)
+        self.unused_by_ns = max(self.unused_by_ns, self._unused_from_ns() or 0)
         return sent
+
+    def _unused_from_ns(self) -> int | None:
+        """When it may be deleted for want of use; None: not as things are."""
+        if self.has_receiver():
+            return None
+        acknowledged_by = [
+            p.deadline_ns for s, p in self.pending.items() if s not in self.redelivery
+        ]
+        again = [self.pending[seq] for seq in self.redelivery]
+        redelivered_by = [p.sent_ns + 2 * self.wait_ns(p.deliveries) for p in again]
+        return unused_from_ns(
+            self.spec["inactive_threshold_ns"], [self.used_ns, *acknowledged_by, *redelivered_by]
+        )
 
     def has_receiver(self) -> bool:
         return bool(self.waiting) or bool(self.spec["deliver_subject"])
@@ -446,7 +457,7 @@ class ConsumerModel:
             ends.append(self.spec["pause_until_ns"])
         if self.pin:
             ends.append(self.pin.until_ns)
-        if unused_ns := unused_from_ns(self):
+        if unused_ns := self._unused_from_ns():
             ends += [unused_ns, self._unused_at_last_ns(unused_ns)]
         return min(ends, default=None)
 
@@ -454,11 +465,11 @@ class ConsumerModel:
         return max(self.unused_by_ns, unused_ns) + LATENESS_MAX_NS
 
     def may_be_deleted(self, now_ns: int) -> bool:
-        unused_ns = unused_from_ns(self)
+        unused_ns = self._unused_from_ns()
         return unused_ns is not None and unused_ns <= now_ns
 
     def must_be_deleted(self, now_ns: int) -> bool:
-        unused_ns = unused_from_ns(self)
+        unused_ns = self._unused_from_ns()
         return unused_ns is not None and self._unused_at_last_ns(unused_ns) <= now_ns
 
     def timer(self, now_ns: int) -> list[Sent]:

@@ -7,13 +7,11 @@ in which nats-server makes them (S-115..S-138).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from slipstream.protocol.subjects import subject_matches
 from slipstream.testing.model.go_text import SECOND_NS, duration_of, go_json
-
-if TYPE_CHECKING:
-    from slipstream.testing.model.stream import StreamModel
+from slipstream.testing.model.message import Stored
 
 HEADER_BYTES_MAX = 65535
 NEVER = -1  # a time to live without an end
@@ -99,7 +97,7 @@ def sequence_of(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
-def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_ns: int) -> Verdict:
+def judge(stream: Stored, subject: bytes, header: bytes, body: bytes, now_ns: int) -> Verdict:
     """In the order of S-130. `header` is without its status. Not of messages in atomic batches."""
     spec, headers = stream.spec, headers_of(header)
     if spec["sealed"]:
@@ -151,7 +149,7 @@ def judge(stream: StreamModel, subject: bytes, header: bytes, body: bytes, now_n
     return Accepted(message_id, rollup.lower(), ttl_s, total)
 
 
-def _wrong_increment(stream: StreamModel, headers: dict[str, str], body: bytes) -> Refused | None:
+def _wrong_increment(stream: Stored, headers: dict[str, str], body: bytes) -> Refused | None:
     """S-123."""
     if not _INCREMENT.fullmatch(headers["Nats-Incr"]):
         return INCREMENT_INVALID
@@ -167,9 +165,7 @@ def counter_body(total: int) -> bytes:
     return b'{"val":"%d"}' % total
 
 
-def _unexpected_sequence(
-    stream: StreamModel, subject: bytes, headers: dict[str, str]
-) -> Refused | None:
+def _unexpected_sequence(stream: Stored, subject: bytes, headers: dict[str, str]) -> Refused | None:
     of_subject = headers.get("Nats-Expected-Last-Subject-Sequence")
     filter_ = headers.get("Nats-Expected-Last-Subject-Sequence-Subject")
     if of_subject is not None:
@@ -184,7 +180,7 @@ def _unexpected_sequence(
     return None
 
 
-def _no_room(stream: StreamModel, subject: bytes, size: int, rollup: bool) -> Refused | None:
+def _no_room(stream: Stored, subject: bytes, size: int, rollup: bool) -> Refused | None:
     """Discard new (S-147, S-148)."""
     spec = stream.spec
     if not spec["discard_new"]:

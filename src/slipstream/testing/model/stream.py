@@ -17,6 +17,7 @@ from slipstream.protocol.subjects import subject_matches
 from slipstream.testing.model.batches import BatchMessage, accepted_in_batch, judge_batch
 from slipstream.testing.model.consumer import ConsumerModel, Sent
 from slipstream.testing.model.go_text import SECOND_NS, duration_text, time_text
+from slipstream.testing.model.message import Message
 from slipstream.testing.model.publishing import (
     NEVER,
     SEALED,
@@ -29,18 +30,6 @@ from slipstream.testing.model.publishing import (
     matching,
     without_status,
 )
-
-
-class Message(NamedTuple):
-    subject: bytes
-    header: bytes
-    body: bytes
-    time_ns: int
-    ttl_s: int = 0
-
-    @property
-    def content(self) -> tuple[bytes, bytes, bytes]:
-        return self.subject, self.header, self.body
 
 
 class StreamState(NamedTuple):
