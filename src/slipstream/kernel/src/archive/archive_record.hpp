@@ -1,8 +1,12 @@
 // The records of a stream's backup as nats-server 2.15 writes them: behind the magic, one after the other
 //   name length (uvarint), time in ns (zigzag varint), sequence (uvarint), header length, payload length (uvarints), name,
 //   header, payload.
-// A message's name is its subject. What has no sequence is a file (`state.json`, `consumers/<name>`); a record of zeros ends
-// the backup. Readable twin: slipstream/jetstream/archive/records.py.
+// A message's name is its subject. What has no sequence is a file (`state.json`, `consumers/<name>`); a record of zeros
+// ends the backup. Readable twin: slipstream/jetstream/archive/records.py.
+//
+// The room archive/:
+//   archive_record.cpp   reading and writing such records
+//   message_block.hpp, message_block.cpp   the files of nats-server's versions before 2.15, read only
 #pragma once
 #include "bytes/bytes.hpp"
 

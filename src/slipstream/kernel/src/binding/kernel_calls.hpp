@@ -1,4 +1,8 @@
 // What the Python binding calls: each takes the kernel's lock, does one thing, and returns plain values. No Python here.
+//
+// The room binding/ (what only the Python binding calls):
+//   subject_listing.hpp, subject_listing.cpp   the subjects of a stream for the API, in steps
+//   verify.hpp, verify.cpp                     reading a whole stream back, for `slipstream verify`
 #pragma once
 #include <algorithm>
 #include <chrono>

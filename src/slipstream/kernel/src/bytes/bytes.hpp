@@ -1,5 +1,17 @@
-// Small pieces that every part of the kernel uses: hashing, number formatting, little-endian access,
-// checksums and a growable byte buffer. Nothing here knows what a message is.
+// Small pieces that every part of the kernel uses: hashing, number formatting, little-endian access, checksums and a
+// growable byte buffer. Nothing here knows what a message is.
+//
+// The room bytes/:
+//   crc32c.cpp         CRC-32C, with the processor's instruction where there is one
+//   siphash.hpp, siphash.cpp   the keyed hash of everything that clients name; the process draws its key
+//   highwayhash.hpp, highwayhash.cpp   the checksum in files of nats-server
+//   s2_decoder.hpp, s2_decoder.cpp     decompresses an S2 stream that others wrote
+//   json_reader.hpp    reads the JSON objects of requests that the kernel answers itself
+//   json_text.hpp      text inside a JSON string, as Go writes it
+//   decimal.hpp        whole numbers of any size, for counters
+//   saturating.hpp     arithmetic on times up to the ends of int64
+//   large_memory.hpp   memory for big tables, aligned to huge pages
+//   sliced_map.hpp     a table of which a snapshot is written over several turns
 #pragma once
 #include <cstdint>
 #include <cstdlib>

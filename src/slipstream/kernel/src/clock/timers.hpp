@@ -1,4 +1,10 @@
 // Timers as a heap of pointers into their owners: set, move and cancel in O(log n), nothing allocated per timer.
+//
+// The room clock/ (only time.cpp reads clocks: elsewhere the time comes in as an argument):
+//   time.hpp, time.cpp   the two clocks, read together
+//   civil_time.hpp   days, dates and times of the Gregorian calendar, from and to unix seconds
+//   rfc3339.hpp      times as Go writes and reads them
+//   time_zone.hpp, time_zone.cpp   IANA time zones, from the system's files
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,6 +1,21 @@
 // A consumer: a cursor into its stream, the deliveries that wait for acknowledgement, an ack floor, a redelivery queue,
 // and the pull requests (or the push subject) to which it delivers. Its existence, configuration and progress are
-// entries of its stream's log; apply_*() are the state machine, the rest runs on the leader.
+// entries of its stream's log; apply_*() are the state machine, the rest runs on the leader. docs/theory.md shows how
+// the cursor and the ack floor move.
+//
+// The room consumer/:
+//   consumer.cpp        start position, acknowledgements as they arrive, and what the log applies; the ack floor (ack_floor_after)
+//   delivery.cpp        what goes out next, to whom and when: push subjects, heartbeats, rate, redelivery by deadline
+//   pulling.cpp         pull requests: which are taken in, how they end, pinned clients
+//   pull_request.hpp, pull_request.cpp           the body of a pull request, where its messages go; durations as text
+//   waiting_requests.hpp, waiting_requests.cpp   the queue of pull requests, and what priority policies say
+//   pending_table.hpp          the deliveries that wait for an acknowledgement, by sequence, order and deadline
+//   deliveries_under_way.hpp   first deliveries that the leader has made and the log does not have yet
+//   redelivery_queue.hpp       deliveries to repeat, in the order in which they became due
+//   filter.cpp          the next message that the filters let through, and how many there are
+//   flow_control.cpp    the window of push consumers, and acknowledgement by it
+//   reset.cpp           a consumer starts again
+//   index.hpp, index.cpp       which consumers of a stream a message concerns
 #pragma once
 #include <deque>
 #include <functional>

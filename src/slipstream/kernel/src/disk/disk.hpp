@@ -1,8 +1,19 @@
-// The one door to stable storage. Everything that Slipstream keeps goes through a Disk, so that the simulated
-// disk (lost unsynced writes, torn and reordered writes, failed sync, EIO, full, flipped bits) can stand in for the real one.
+// The one door to stable storage. Everything that Slipstream keeps goes through a Disk, so that the simulated disk
+// (lost unsynced writes, torn and reordered writes, failed sync, EIO, full, flipped bits) can stand in for the real
+// one.
 //
 // Paths are relative to the store folder, with '/' between parts. Every operation returns a value >= 0, or -errno.
 // Handles are small integers >= 0. All operations may be called from any thread.
+//
+// The room disk/:
+//   real_disk.cpp       system calls relative to the store folder, with some descriptors in reserve
+//   sim_disk.hpp, sim_disk.cpp           a disk in memory that loses, tears and reorders what was not synced, and fails on demand
+//   overlay_disk.hpp, overlay_disk.cpp   reads through to another disk and keeps changes in memory, for `slipstream verify`
+//   disk_trouble.hpp    what each errno means for the store: the one table
+//   handle_cache.hpp, handle_cache.cpp   bounds the open files of all stores
+//   write_progress.hpp  how far the I/O thread is with a file that is written in order
+//   checkpoint_syncs.hpp, checkpoint_syncs.cpp   what has to be on stable storage before a checkpoint names it, in batches
+//   cipher.hpp, cipher.cpp               encryption of what lies on the disk, and the ring of keys
 #pragma once
 #include <cerrno>
 #include <cstdint>

@@ -1,4 +1,20 @@
-// JetStream on one node: the groups and their journal, recovery, checkpoints, and the kernel's side of streams and consumers.
+// JetStream on one node: which groups exist, their log, recovery, checkpoints, and the kernel's side of streams and
+// consumers.
+//
+// `propose` gives an entry its index and appends it to the journal; `apply_committed` applies, in order, what is
+// committed (entry_committed is the rule). The meta group has the entries that create and delete streams; each stream
+// is a group of its own, and its consumers live in its log.
+//
+// The room jetstream/:
+//   jetstream.cpp           dispatch of what clients send; commit and apply; the work at the end of a turn
+//   recovery.cpp            opening a store: the newest snapshots, then every journal entry behind them; a clean stop
+//   checkpoint_rounds.cpp   the phases of a checkpoint round (docs/theory.md has what each guarantees)
+//   store_room.cpp          a full disk: what is refused, what goes on from a reserve, when publishes are accepted again
+//   backups.cpp             backups that are being read, and the proposals of a restore
+//   offline.cpp             streams that cannot go on while all others do: which these are, what is kept of their log
+//   store_marker.hpp        the files that make a folder a store, and lock it
+//   kept_entries.hpp, kept_entries.cpp         files for the journal entries of streams that are offline
+//   canonical_state.hpp, canonical_state.cpp   the replicated state of a stream as text, for testing/twin.py
 #pragma once
 #include <map>
 #include <memory>

@@ -1,7 +1,20 @@
 // A group's log with a single member: entries are proposed, committed, applied, in order.
 //
-// An entry is committed when nobody waits for its durability, or when the journal has synced it (durable mode) or written it
-// (relaxed mode). With RAFT behind it, commit() is what moves; streams and consumers see only propose and apply.
+// An entry is committed when nobody waits for its durability, or when the journal has synced it (durable mode) or
+// written it (relaxed mode). Another commit rule, such as a quorum's, would replace JetStream::entry_committed; streams
+// and consumers see only propose and apply.
+//
+// The room log/ (the top of journal_format.hpp and of checkpoint.cpp describes the formats on the disk):
+//   specs.hpp, specs.cpp             the compiled decisions about a stream and a consumer, and their encoding in entries
+//   groups.hpp, groups.cpp           the logs of all groups, from a proposal to the journal; JetStream derives from it
+//   entry_work.hpp, entry_work.cpp   coroutines for entries whose work takes several turns
+//   journal.hpp, journal.cpp         the one log file chain of all groups: append, write, sync, release
+//   journal_format.hpp, journal_format.cpp       the bytes of the journal: headers, records, checksums
+//   journal_files.hpp, journal_files.cpp         its files: filled with zeros once, prepared, recycled
+//   journal_recovery.hpp, journal_recovery.cpp   reading it back: a torn tail, or damage
+//   journal_salvage.hpp, journal_salvage.cpp     every whole record of a damaged journal, for `slipstream repair`
+//   checkpoint.hpp, checkpoint.cpp   the newest snapshot of each group, in files that many groups share
+//   checkpoint_pace.hpp              a checkpoint works in small parts and rests after each, unless the journal gets full
 #pragma once
 #include <deque>
 

@@ -1,4 +1,12 @@
 // Subjects: which ones are valid, and which literal subjects a filter matches.
+//
+// The room message/ (what a message consists of):
+//   subjects.cpp          the rules of subjects and filters
+//   subject_transform.hpp, subject_transform.cpp   the subject that a message gets from the one that it came on
+//   message_headers.hpp   the headers that JetStream acts on, found in one pass
+//   header_block.hpp      reading and rewriting a block of headers
+//   logged_message.hpp    a published message as it lies in a log entry
+//   get_request.hpp, get_request.cpp               what a client asks of $JS.API.DIRECT.GET
 #pragma once
 #include <string>
 #include <unordered_map>

@@ -1,11 +1,30 @@
-// The messages of one stream: segments (files, or memory for memory streams), the index by sequence, and the
-// subjects. Only committed messages come here, so segments never roll back; the journal holds what is not yet in them.
+// The messages of one stream: segments (files, or memory for memory streams), the index by sequence, and the subjects.
+// Only committed messages come here, so segments never roll back; the journal holds what is not yet in them.
 //
-// Index entry per message (16 bytes): offset, record length, subject id, distance to the next message on the same subject
-// (0: none yet; 0xffffffff: far). A removed message has length 0 and keeps its link. Per subject: first, last, count, name.
-// Derived numbers (messages, bytes, first sequence) are kept by the store alone; nobody else counts.
+// Index entry per message (16 bytes): offset, record length, subject id, distance to the next message on the same
+// subject (0: none yet; 0xffffffff: far). A removed message has length 0 and keeps its link. Per subject: first, last,
+// count, name. Derived numbers (messages, bytes, first sequence) are kept by the store alone; nothing else counts them.
 //
 // Threading: owned by the kernel's thread. Cold reads and segment syncs go through IoPool.
+//
+// The room store/ (this header is the contract, SegmentStore its one implementation):
+//   segment_store.hpp    the class, whose parts are message_store.cpp to check.cpp
+//   message_store.cpp    appending, removing, the index by sequence
+//   subjects.cpp         first, last and next on a subject
+//   reading.cpp          records from memory, from the page cache without blocking, or parked on the I/O thread
+//   tail.cpp             the newest bytes in memory, and when they are written
+//   files.cpp            the files of segments and their names
+//   snapshot.cpp         checkpoints: what describes a store, and how it is loaded again
+//   damage.cpp           damage that loading finds in a segment
+//   compaction.cpp       rewriting segments that are mostly dead
+//   check.cpp            every invariant, counted again
+//   segment.hpp, segment.cpp               a range of sequences: its index and its bytes in memory
+//   segment_rebuild.hpp                    how loading reads the heads of a segment's records
+//   record.hpp                             how a message lies in a segment
+//   framed_file.hpp, framed_file.cpp       the file of a compressed or encrypted segment: frames of up to 64 KiB
+//   subject_table.hpp, subject_table.cpp   names and ids of subjects, with first, last and count of each
+//   subject_merge.hpp                      the next message of several subjects, in order
+//   io_pool.cpp                            the thread that may block
 #pragma once
 #include <cstdint>
 #include <functional>

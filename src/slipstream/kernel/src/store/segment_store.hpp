@@ -1,13 +1,4 @@
-// The one implementation of MessageStore. Its parts, by file:
-//   message_store.cpp     appending, removing, the index by sequence
-//   store/subjects.cpp    first, last and next on a subject
-//   store/reading.cpp     records from memory, read-ahead and cold reads
-//   store/tail.cpp        the newest bytes in memory, and when they are written
-//   store/files.cpp       the files of segments
-//   store/snapshot.cpp    snapshot and load
-//   store/damage.cpp      damage that load finds (segment_rebuild.hpp: how it reads)
-//   store/compaction.cpp  rewriting segments that are mostly dead
-//   store/check.cpp       every invariant
+// The one implementation of MessageStore. message_store.hpp says which file has which part of it.
 #pragma once
 #include <deque>
 #include <string>

@@ -1,6 +1,31 @@
-// A stream: which subjects it captures, what it keeps, and the state machine that decides about each message when its entry is
-// applied, from the entry alone, in the order of nats-server's checks (duplicate, expected sequence, limits). There is
-// no second book of messages in flight.
+// A stream: which subjects it captures, what it keeps, and the state machine that decides about each message when its
+// entry is applied, from the entry and the stream's state alone, in the order of nats-server's checks (duplicate,
+// expected sequence, limits).
+//
+// `ingest` appends a message to the open entry of the turn and remembers whom to answer. It refuses what no entry can
+// take: what is too large, what is too much in flight, what a full disk or a limit outside the stream forbids. The rest
+// is judged when the entry is applied. `seal` stamps the time, max(now, last), and proposes the entry at the end of the
+// turn.
+//
+// The room stream/ (below it, with main headers of their own: batches/batch_staging.hpp, schedules/schedule.hpp,
+// origins/feed.hpp, gets/direct_get.hpp, backup/stream_restore.hpp):
+//   stream.cpp        life and log of a stream: `apply` says which entry does what
+//   stream_host.hpp, stream_host.cpp   where streams and consumers live, as they see it; JetStream derives from it
+//   offline.cpp       what a stream does that cannot go on
+//   publish.cpp       ingest and seal; `apply_one`, the judgement on one message
+//   publish_errors.hpp   codes and texts of refused publishes
+//   leadership.cpp    lead() and resign(): what only the leader knows begins and ends here, also for the consumers
+//   limits.cpp        removal by count, size and age, and by a message's own time to live
+//   ttl_index.hpp     which message expires next by its own time to live
+//   expiry.cpp        expiry applied, and the marker that replaces the last message of a subject
+//   purging.cpp       purges and lowered limits: what may remove millions of messages, over several turns
+//   retention.cpp     work-queue and interest retention, where an acknowledgement is applied
+//   dedupe.hpp        message ids within the duplicate window, as keyed 128-bit hashes
+//   republish.cpp     stored on another subject; published again on yet another
+//   counters.hpp, counters.cpp               counter streams: the message that an increment becomes
+//   counter_totals.hpp, counter_totals.cpp   the total of each subject, as replicated state
+//   lost_subjects.hpp, lost_subjects.cpp     subjects that damage has made unknown decide nothing
+//   snapshot.hpp, snapshot.cpp               a stream as it is at one moment, written down over several turns
 #pragma once
 #include <functional>
 #include <map>

@@ -1,11 +1,26 @@
 // The kernel: one server's data plane. A turn reads every ready socket, parses whole buffers, routes, lets JetStream
-// append, apply and deliver, and flushes every dirty connection with one send. turn() never calls Python: what Python must know
-// leaves as events; what Python wants comes in as method calls between turns.
+// append, apply and deliver, and flushes every dirty connection with one send. turn() never calls Python: what Python
+// must know leaves as events; what Python wants comes in as method calls between turns. docs/theory.md describes the
+// states of a connection.
 //
-// Locking: the kernel's thread holds `mutex_` for the working part of a turn and gives it up around epoll_wait. Guard is
-// what every other caller takes; the thread lets waiting callers in before its next turn, so that a busy loop cannot starve them.
-// Python makes several calls for one request: if each waited for a turn of ten milliseconds, a request would take fifty, and a
-// hundred requests five seconds. So a caller that had to wait for a long turn may come again for a while before the next one.
+// The room turn/:
+//   kernel.cpp            the turn; sockets, connections and their timers; limits on pending output
+//   connection.hpp        a client connection: its state, its buffers, what it waits for
+//   protocol_parser.hpp   bytes to commands; keeps no state: unconsumed bytes stay with the connection
+//   subject_trie.hpp, subject_trie.cpp   which subscriptions a literal subject has
+//   routing.cpp           what each command does, and the way of a message to its receivers
+//   protocol_trace.cpp    the lines of --trace, in both directions
+//   kernel_events.hpp     the events for Python, and how many requests and advisories may wait
+//   request_queues.cpp    those queues: what belongs in which, what is dropped, how drops are reported
+//   fair_requests.hpp     the order in which the requests of many clients are handed out
+//   eager_wait.hpp        how long the kernel's thread polls before it sleeps
+//   backend.hpp           what the kernel knows of JetStream
+//
+// Locking: the kernel's thread holds `mutex_` for the working part of a turn and gives it up around epoll_wait. Guard
+// is what every other caller takes; the thread lets waiting callers in before its next turn, so that a busy kernel
+// cannot starve them. One request of Python makes several calls. If each of them waited for a turn of ten milliseconds,
+// the request would take fifty, and a hundred requests five seconds. So a caller that had to wait for a long turn may
+// call again before the next one.
 #pragma once
 #include <atomic>
 #include <condition_variable>

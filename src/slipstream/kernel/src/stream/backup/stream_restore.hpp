@@ -1,4 +1,8 @@
 // What turns a backup's records into entries of the log. See stream_restore.cpp for how a restored stream comes to be.
+//
+// The room stream/backup/:
+//   stream_restore.cpp   records into entries of a hidden stream, which its last entry shows
+//   backup_reader.hpp, backup_reader.cpp   reads a stream in order as the records of an archive, without waiting for the disk
 #pragma once
 #include <functional>
 #include <optional>

@@ -1,5 +1,11 @@
-// Atomic batches that clients are still sending (ADR-50): kept by the leader, in memory, until their commit. Nothing of them is
-// in the log before; with the commit the whole batch is proposed, and applying decides about all of it at once (batch_apply.cpp).
+// Atomic batches that clients are still sending (ADR-50): kept by the leader, in memory, until their commit. Nothing of
+// them is in the log before; with the commit the whole batch is proposed, and applying decides about all of it at once
+// (batch_apply.cpp).
+//
+// The room stream/batches/:
+//   batch_staging.cpp   what clients are still sending: bounds, timeouts, the checks of each part
+//   batch_apply.cpp     the batch in the log: its parts and its commit proposed, judged and stored all or none
+//   fast_ingest.hpp, fast_ingest.cpp   fast batches: sequences checked ahead of the log, progress told to the publisher
 #pragma once
 #include <cstdint>
 #include <string>

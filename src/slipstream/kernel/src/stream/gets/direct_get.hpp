@@ -1,7 +1,11 @@
 // A direct get under way (S-161..S-173): from the request to its last message.
 //
-// A message that is in memory is answered at once. A batch goes out in slices, a turn each, so that nobody else waits for it; it
-// waits itself for cold messages, which the I/O pool reads, and for a receiver that is behind.
+// A message that is in memory is answered at once. A batch goes out in slices, a turn each, so that other clients do
+// not wait for it; it waits itself for cold messages, which the I/O pool reads, and for a receiver that is behind.
+//
+// The room stream/gets/:
+//   direct_get.cpp   one message, or a batch in slices; how many gets may wait
+//   multi_last.cpp   the last message of each of many subjects, as of now or as of a sequence in the past
 #pragma once
 #include <memory>
 #include <string>

@@ -1,10 +1,15 @@
 // A feed: what a mirror, or one source of a stream, takes in from its origin.
 //
-// Python asks the origin for a push consumer and opens a feed with the answer. From then on no message visits Python: deliveries
-// arrive on the feed's subscription, are checked for gaps by their delivery sequence, and become entries of the stream's log with
-// their origin sequence (copied_messages.cpp). A flow control request is answered when everything before it is applied: that paces
-// the origin, and is the acknowledgement where its consumer wants one. A feed that misses something, or whose messages the stream
-// refuses, stops and says so; Python opens another one behind the position that the log has.
+// Python asks the origin for a push consumer and opens a feed with the answer. From then on no message visits Python:
+// deliveries arrive on the feed's subscription, are checked for gaps by their delivery sequence, and become entries of
+// the stream's log with their origin sequence (copied_messages.cpp). A flow control request is answered when everything
+// before it is applied: that paces the origin, and is the acknowledgement where its consumer wants one. A feed that
+// misses something, or whose messages the stream refuses, stops and reports it; Python opens another one behind the
+// position that the log has.
+//
+// The room stream/origins/:
+//   feed.cpp              from the deliver subject into the log: gaps, flow control, pace
+//   copied_messages.cpp   apply: each message of an origin is stored once, whatever a feed has done
 #pragma once
 #include <deque>
 #include <memory>

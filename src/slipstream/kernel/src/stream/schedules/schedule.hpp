@@ -1,5 +1,10 @@
-// When a message schedule runs (ADR-51): @at, @every, @daily and the like, and cron patterns of six fields. The readable twin,
-// and the specification, is slipstream/jetstream/schedule.py.
+// When a message schedule runs (ADR-51): @at, @every, @daily and the like, and cron patterns of six fields. The
+// readable twin, and the specification, is slipstream/jetstream/schedule.py.
+//
+// The room stream/schedules/:
+//   schedule.cpp            patterns, and the next time of one
+//   schedule_index.hpp      which messages of a stream are schedules, and when each runs next
+//   scheduled_publish.cpp   what clients may schedule, and the messages that due schedules make
 #pragma once
 #include <cstdint>
 #include <string>
