@@ -1,11 +1,15 @@
-"""Goal: the documents do not promise what is not there.
+"""Goal: the documents do not promise what is not there, and a newcomer finds every part.
 
-Method: files that the documents name must exist; links inside the repository must lead somewhere;
-ids of the reference that sources and tests cite must be rows of it; the map stays short.
+Method: files and constants of the kernel that the documents name must exist; links inside the
+repository must lead somewhere; ids of the reference that sources and tests cite must be rows of it.
+ARCHITECTURE.md is the map: it stays short and names the main header of each room of the kernel, a
+folder of sources. The comment at the top of that header names every file of its room, and no file
+that is not there.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -19,11 +23,36 @@ LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 ROW_CITED = re.compile(r"\b([KSCE]-\d{3})\b")
 ROW = re.compile(r"^\| ([KSCE]-\d{3}) \|", re.MULTILINE)
 RANGE = re.compile(r"\b([KSCE])-(\d{3})\.\.(?:[KSCE]-)?(\d{3})\b")
-ARCHITECTURE_LINES_MAX = 300
+KERNEL_CONSTANT = re.compile(r"`(k[A-Z]\w+)`")
+KERNEL_SOURCE = re.compile(r"[\w./-]*\w\.(?:cpp|hpp)\b")
+KERNEL = PACKAGE / "kernel" / "src"
+ROOMS = {
+    "archive": "archive_record.hpp",
+    "binding": "kernel_calls.hpp",
+    "bytes": "bytes.hpp",
+    "clock": "timers.hpp",
+    "consumer": "consumer.hpp",
+    "disk": "disk.hpp",
+    "jetstream": "jetstream.hpp",
+    "log": "group.hpp",
+    "message": "subjects.hpp",
+    "store": "message_store.hpp",
+    "stream": "stream.hpp",
+    "stream/backup": "stream_restore.hpp",
+    "stream/batches": "batch_staging.hpp",
+    "stream/gets": "direct_get.hpp",
+    "stream/origins": "feed.hpp",
+    "stream/schedules": "schedule.hpp",
+    "turn": "kernel.hpp",
+}
+MAP_LINES_MAX = 170
+MAP_COLUMNS_MAX = 120
 
 
 def test_the_map_is_short() -> None:
-    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= ARCHITECTURE_LINES_MAX
+    lines = (ROOT / "ARCHITECTURE.md").read_text().splitlines()
+    assert len(lines) <= MAP_LINES_MAX
+    assert not [line for line in lines if len(line) > MAP_COLUMNS_MAX]
 
 
 def named_files(document: Path) -> list[str]:
@@ -38,7 +67,9 @@ def test_files_that_are_named_exist(document: Path) -> None:
     missing = [
         name
         for name in named_files(document)
-        if not any((folder / name).exists() for folder in (ROOT, PACKAGE, PACKAGE / "kernel" / "src"))
+        if not any(
+            (folder / name).exists() for folder in (ROOT, PACKAGE, PACKAGE / "kernel" / "src")
+        )
         and not ("/" not in name and name in known)
     ]
     assert not missing
@@ -54,12 +85,59 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert not broken
 
 
-def test_the_map_names_every_source_of_the_kernel() -> None:
-    """Whoever adds a source file says in the map where it belongs."""
+def kernel_sources() -> list[Path]:
+    return [path for path in source_files(".cpp", ".hpp") if path.is_relative_to(KERNEL)]
+
+
+def room_of(source: Path) -> str:
+    return str(source.parent.relative_to(KERNEL))
+
+
+def opening_comment(source: Path) -> str:
+    lines = source.read_text().splitlines()
+    return "\n".join(itertools.takewhile(lambda line: line.startswith("//"), lines))
+
+
+def test_every_folder_of_the_kernel_is_a_room() -> None:
+    assert {room_of(source) for source in kernel_sources()} == set(ROOMS)
+
+
+def test_the_map_names_the_main_header_of_every_room() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    sources = [path for path in source_files(".cpp") if path.is_relative_to(PACKAGE / "kernel")]
-    absent = [path.name for path in sources if path.stem not in text]
+    absent = [
+        f"{room}/{header}" for room, header in ROOMS.items() if f"`{room}/{header}`" not in text
+    ]
     assert not absent
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_main_header_names_every_file_of_its_room(room: str) -> None:
+    """Whoever adds a source file says in the room's main header what it is for."""
+    named = set(KERNEL_SOURCE.findall(opening_comment(KERNEL / room / ROOMS[room])))
+    files = {source.name for source in kernel_sources() if room_of(source) == room}
+    assert not sorted(files - named - {ROOMS[room]})
+
+
+@pytest.mark.parametrize("source", kernel_sources(), ids=shown)
+def test_an_opening_comment_names_files_that_exist(source: Path) -> None:
+    """A file of the same room by its name alone or from the room on, others from `src` on, unless
+    only one file of the kernel has that name.
+    """
+    names = [path.name for path in kernel_sources()]
+    absent = [
+        name
+        for name in KERNEL_SOURCE.findall(opening_comment(source))
+        if not any((folder / name).exists() for folder in (source.parent, KERNEL, ROOT))
+        and names.count(name) != 1
+    ]
+    assert not absent
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
+def test_constants_of_the_kernel_that_are_named_exist(document: Path) -> None:
+    named = set(KERNEL_CONSTANT.findall(document.read_text()))
+    code = "\n".join(path.read_text() for path in kernel_sources()) if named else ""
+    assert not sorted(name for name in named if not re.search(rf"\b{name}\b", code))
 
 
 def reference_rows() -> set[str]:

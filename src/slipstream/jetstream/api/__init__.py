@@ -16,9 +16,14 @@ Sans-IO: no socket, clock, thread or randomness inside. The server shell uses it
 `stream_details(...)` (what /jsz shows) run in slices as well; `account_statistics(name)` are the
 numbers that an account's own INFO request is answered with.
 
-    core.py         what every request needs: answering, proposing, commits, slices
     router.py       subject -> handler, and the class above
+    core.py         what every request needs: answering, proposing, commits, slices
+    proposals.py    what is proposed and not committed yet; an answer that rests on it waits for it
+    requests.py, malformed_pulls.py, refused.py         bodies; what is wrong with them; no cluster
     account.py, streams.py, consumers.py, messages.py   the handlers
+    consumer_reset.py, consumer_unpin.py, sourcing_consumers.py   more of consumers
+    long_answers.py            answers that are too long for one step, by client
+    transfers.py, snapshots.py, restores.py   backups: long conversations with one client each
     advisories.py   $JS.EVENT.>
     state.py        state of streams and consumers as JSON objects
     monitoring.py   numbers and details for /jsz
