@@ -99,7 +99,7 @@ class Admission:
             decided = partial(decide, event, connect, claim)
             self._loop.post(lambda: self._contained(event, decided))
 
-        self._passwords.check(claim, verdict)
+        self._passwords.check(event.cid, claim, verdict)
 
     def _admit(self, event: ConnectEvent, connect: Connect, claim: Claim) -> None:
         if not self._authenticator.still_valid(claim.identity):  # a reload came between
@@ -141,6 +141,7 @@ class Admission:
         self._kernel.refuse(event.cid, AUTHORIZATION_VIOLATION, AUTHENTICATION_FAILURE)
 
     def closed(self, event: ClosedEvent) -> None:
+        self._passwords.withdraw(event.cid)
         client = self._clients.close(event)
         name = label(event.cid, event.ip, event.port, client)
         if event.reason.startswith("Slow Consumer"):

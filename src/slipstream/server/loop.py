@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -127,7 +128,8 @@ class Loop:
     def ask(self, question: Callable[[], T]) -> T:
         """Runs a question on the loop and waits for its answer. Not from the loop itself.
 
-        Raises LoopStopped when there is no loop to answer.
+        Raises LoopStopped when there is no loop to answer; the question is not run later then, so
+        that a loop that is stuck has at most one of each thread that asks.
         """
         answers: list[T | BaseException] = []
         answered = threading.Event()
@@ -143,6 +145,8 @@ class Loop:
         deadline_s = time.monotonic() + ANSWER_WAIT_MAX_S
         while not answered.wait(0.05 if self._finished.is_set() else WAIT_MAX_S):
             if self._finished.is_set() or time.monotonic() > deadline_s:
+                with suppress(ValueError):  # it is being run
+                    self._posted.remove(answer)
                 raise LoopStopped("the server is stopping or too busy to answer")
         first = answers[0]
         if isinstance(first, BaseException):
