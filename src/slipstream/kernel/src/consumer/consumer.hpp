@@ -12,7 +12,7 @@
 //   pending_table.hpp          the deliveries that wait for an acknowledgement, by sequence, order and deadline
 //   deliveries_under_way.hpp   first deliveries that the leader has made and the log does not have yet
 //   redelivery_queue.hpp       deliveries to repeat, in the order in which they became due
-//   filter.cpp          the next message that the filters let through, and how many there are
+//   filter.cpp          the next message that the filters let through, and how many there are, for a bounded share of a turn
 //   flow_control.cpp    the window of push consumers, and acknowledgement by it
 //   reset.cpp           a consumer starts again
 //   index.hpp, index.cpp       which consumers of a stream a message concerns

@@ -10,7 +10,7 @@
 //   entry_work.hpp, entry_work.cpp   coroutines for entries whose work takes several turns
 //   journal.hpp, journal.cpp         the one log file chain of all groups: append, write, sync, release
 //   journal_format.hpp, journal_format.cpp       the bytes of the journal: headers, records, checksums
-//   journal_files.hpp, journal_files.cpp         its files: filled with zeros once, prepared, recycled
+//   journal_files.hpp, journal_files.cpp         its files: filled with zeros once, prepared, recycled (docs/measurements.md)
 //   journal_recovery.hpp, journal_recovery.cpp   reading it back: a torn tail, or damage
 //   journal_salvage.hpp, journal_salvage.cpp     every whole record of a damaged journal, for `slipstream repair`
 //   checkpoint.hpp, checkpoint.cpp   the newest snapshot of each group, in files that many groups share

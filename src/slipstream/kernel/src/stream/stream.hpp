@@ -3,9 +3,10 @@
 // expected sequence, limits).
 //
 // `ingest` appends a message to the open entry of the turn and remembers whom to answer. It refuses what no entry can
-// take: what is too large, what is too much in flight, what a full disk or a limit outside the stream forbids. The rest
-// is judged when the entry is applied. `seal` stamps the time, max(now, last), and proposes the entry at the end of the
-// turn.
+// take, or a full disk forbids, and notes in the message what limits outside the stream say of it. At
+// kStreamInflightMessages or kStreamInflightBytes in flight, or kInflightBytes of all streams, further messages are
+// answered with error 10167. The rest is judged when the entry is applied. `seal` stamps the time, max(now, last), and
+// proposes the entry at the end of the turn.
 //
 // The room stream/ (below it, with main headers of their own: batches/batch_staging.hpp, schedules/schedule.hpp,
 // origins/feed.hpp, gets/direct_get.hpp, backup/stream_restore.hpp):
