@@ -1,10 +1,10 @@
 """Goal: the documents do not promise what is not there, and a newcomer finds every part.
 
-Method: files and constants of the kernel that the documents name must exist; links inside the
-repository must lead somewhere; ids of the reference that sources and tests cite must be rows of it.
-ARCHITECTURE.md is the map: it stays short and names the main header of each room of the kernel, a
-folder of sources. The comment at the top of that header names every file of its room, and no file
-that is not there.
+Method: files and constants of the kernel that the documents name must exist, the constants with the
+value that is named; links inside the repository must lead somewhere; ids of the reference that
+sources and tests cite must be rows of it. ARCHITECTURE.md is the map: it stays short and names the
+main header of each room of the kernel, a folder of sources. The comment at the top of that header
+names every file of its room, and no file that is not there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ ROW_CITED = re.compile(r"\b([KSCE]-\d{3})\b")
 ROW = re.compile(r"^\| ([KSCE]-\d{3}) \|", re.MULTILINE)
 RANGE = re.compile(r"\b([KSCE])-(\d{3})\.\.(?:[KSCE]-)?(\d{3})\b")
 KERNEL_CONSTANT = re.compile(r"`(k[A-Z]\w+)`")
+KERNEL_VALUE = re.compile(r"`(k[A-Z]\w+)`\s\(([\d.]+)(?: (KiB|MiB|ms|s))?\)")
+UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "ms": 1_000_000, "s": 1_000_000_000}
 KERNEL_SOURCE = re.compile(r"[\w./-]*\w\.(?:cpp|hpp)\b")
 KERNEL = PACKAGE / "kernel" / "src"
 ROOMS = {
@@ -138,6 +140,19 @@ def test_constants_of_the_kernel_that_are_named_exist(document: Path) -> None:
     named = set(KERNEL_CONSTANT.findall(document.read_text()))
     code = "\n".join(path.read_text() for path in kernel_sources()) if named else ""
     assert not sorted(name for name in named if not re.search(rf"\b{name}\b", code))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
+def test_constants_of_the_kernel_have_the_values_that_are_named(document: Path) -> None:
+    """Those that are written as "`kName` (8 MiB)"."""
+    named = KERNEL_VALUE.findall(document.read_text())
+    code = "\n".join(path.read_text() for path in kernel_sources()) if named else ""
+    for name, number, unit in named:
+        definitions = re.findall(rf"\b{name} = (\d[\d' <]*)[;,]", code)
+        assert definitions, name
+        for definition in definitions:
+            left, *shift = map(int, definition.replace("'", "").split("<<"))
+            assert left << sum(shift) == round(float(number) * UNITS[unit]), name
 
 
 def reference_rows() -> set[str]:
