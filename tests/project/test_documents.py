@@ -25,6 +25,7 @@ ROW = re.compile(r"^\| ([KSCE]-\d{3}) \|", re.MULTILINE)
 RANGE = re.compile(r"\b([KSCE])-(\d{3})\.\.(?:[KSCE]-)?(\d{3})\b")
 KERNEL_CONSTANT = re.compile(r"`(k[A-Z]\w+)`")
 KERNEL_VALUE = re.compile(r"`(k[A-Z]\w+)`\s\(([\d.]+)(?: (KiB|MiB|ms|s))?\)")
+FUNCTION_IN_FILE = re.compile(r"`([\w/]+\.[ch]pp)`, `(\w+)`")
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "ms": 1_000_000, "s": 1_000_000_000}
 KERNEL_SOURCE = re.compile(r"[\w./-]*\w\.(?:cpp|hpp)\b")
 KERNEL = PACKAGE / "kernel" / "src"
@@ -110,6 +111,16 @@ def test_the_map_names_the_main_header_of_every_room() -> None:
         f"{room}/{header}" for room, header in ROOMS.items() if f"`{room}/{header}`" not in text
     ]
     assert not absent
+
+
+def test_functions_that_the_map_names_are_in_their_files() -> None:
+    named = FUNCTION_IN_FILE.findall((ROOT / "ARCHITECTURE.md").read_text())
+    assert named
+    assert not [
+        (file, name)
+        for file, name in named
+        if not re.search(rf"\b{name}\(", (KERNEL / file).read_text())
+    ]
 
 
 @pytest.mark.parametrize("room", ROOMS)
