@@ -4,11 +4,13 @@ Method: files and constants of the kernel that the documents name must exist, th
 value that is named; links inside the repository must lead somewhere; ids of the reference that
 sources and tests cite must be rows of it. ARCHITECTURE.md is the map: it stays short and names the
 main header of each room of the kernel, a folder of sources. The comment at the top of that header
-names every file of its room, and no file that is not there.
+names every file of its room, and no file that is not there; so does the docstring of each package.
 """
 
 from __future__ import annotations
 
+import ast
+import fnmatch
 import itertools
 import re
 from pathlib import Path
@@ -28,6 +30,9 @@ KERNEL_VALUE = re.compile(r"`(k[A-Z]\w+)`\s\(([\d.]+)(?: (KiB|MiB|ms|s))?\)")
 FUNCTION_IN_FILE = re.compile(r"`([\w/]+\.[ch]pp)`, `(\w+)`")
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "ms": 1_000_000, "s": 1_000_000_000}
 KERNEL_SOURCE = re.compile(r"[\w./-]*\w\.(?:cpp|hpp)\b")
+PYTHON_SOURCE = re.compile(r"[\w./*]*\w\.(?:pyi|pyx|pxi|py)\b")
+PACKAGES = [path for path in source_files(".py") if path.name == "__init__.py"]
+PACKAGES = [path for path in PACKAGES if path.parent.is_relative_to(PACKAGE)]
 KERNEL = PACKAGE / "kernel" / "src"
 ROOMS = {
     "archive": "archive_record.hpp",
@@ -144,6 +149,31 @@ def test_an_opening_comment_names_files_that_exist(source: Path) -> None:
         and names.count(name) != 1
     ]
     assert not absent
+
+
+def parts_named(package: Path) -> list[str]:
+    return PYTHON_SOURCE.findall(ast.get_docstring(ast.parse(package.read_text())) or "")
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=shown)
+def test_a_packages_docstring_names_every_file_of_it(package: Path) -> None:
+    named = parts_named(package)
+    assert not [
+        path.name
+        for path in source_files(".py", ".pyx", ".pxi")
+        if path.parent == package.parent and path != package
+        if not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in named)
+    ]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=shown)
+def test_a_packages_docstring_names_files_that_exist(package: Path) -> None:
+    folders = (package.parent, PACKAGE)
+    assert not [
+        pattern
+        for pattern in parts_named(package)
+        if not any(list(folder.glob(pattern)) for folder in folders)
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=shown)

@@ -7,4 +7,5 @@ bench.py         `slipstream bench`
 verify.py        `slipstream verify`: runs the whole recovery without touching the store
 repair.py        `slipstream repair`: reads what is whole of a damaged journal; stream_repair.py
                  and segment_repair.py are its parts for streams and the files of segments
+store_folder.py  what both look at in a store's folder
 """

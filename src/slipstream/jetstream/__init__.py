@@ -16,6 +16,5 @@ and proposals go out.
     unexpected.py     exceptions that no code expected, seen from the core
     api/              requests in, answers, proposals and advisories out
     archive/          the format of backups
-    json/             JSON as Go's encoding/json reads and writes it
     sourcing/         mirrors and sources: asking an origin for its consumer, waiting, asking again
 """

@@ -2,12 +2,14 @@
 here.
 
 `_kernel` is one extension module (Cython over C++20 in `src/`); `_kernel.pyi` is its typed face,
-with the order of use. `events`, `values` and `specs` are its vocabulary; archive.py is what it does
-for archives. Nothing in Cython decides: it declares C++ classes and copies plain values across.
+with the order of use. events.py, values.py and specs.py are its vocabulary; archive.py is what it
+does for archives. Nothing in Cython decides: it declares C++ classes and copies plain values
+across.
 
     _kernel.pyx                     the module, which includes the parts
     kernel.pxi, kernel_calls.pxi    the class Kernel; most calls are in binding/kernel_calls.hpp
     storage.pxi, store.pxi          disks, journal, checkpoints and the store, for tests and tools
+    store_files.pxi                 names that tools need: kinds of entries, a store's marker files
     backup.pxi, verify.pxi, subject_listing.pxi   backups, `slipstream verify`, subjects in steps
     archive.pxi, at_rest.pxi        S2, libsodium's ciphers and cramjam's compression for the kernel
     parser.pxi, subjects.pxi, schedule.pxi, counters.pxi, tables.pxi   parts alone, for tests

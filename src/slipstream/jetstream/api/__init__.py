@@ -17,6 +17,7 @@ Sans-IO: no socket, clock, thread or randomness inside. The server shell uses it
 numbers that an account's own INFO request is answered with.
 
     router.py       subject -> handler, and the class above
+    api_request.py  a request, and what it concerns
     core.py         what every request needs: answering, proposing, commits, slices
     proposals.py    what is proposed and not committed yet; an answer that rests on it waits for it
     requests.py, malformed_pulls.py, refused.py         bodies; what is wrong with them; no cluster

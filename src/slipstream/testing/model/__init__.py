@@ -6,6 +6,8 @@ entry", and is what tests hold the kernel against: every reply, every state, aft
 after every crash.
 
     publishing.py   the judgement on one message: headers, order of checks, limits that refuse
+    batches.py      atomic batches: all messages are stored, or none
+    message.py      a message as a stream stores it
     stream.py       messages, de-duplication, eviction, expiry, purge
     consumer.py     delivery, acknowledgements, redelivery, what CONSUMER.INFO shows
     pulls.py        pull requests and their statuses
