@@ -68,6 +68,24 @@ def test_configurations_of_streams(plain: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize("text", BLANKS)
+def test_a_republished_subject(text: str) -> None:
+    """On the real kernel, whose last line of defence raises."""
+    node = ServedApi()
+    node.ok("STREAM.CREATE.S", {"name": "S", "subjects": ["s.*"]})
+    for verb in ("STREAM.CREATE.T", "STREAM.UPDATE.S"):
+        name = verb[-1]
+        config = {"name": name, "subjects": [f"{name.lower()}.*"]}
+        republish = {"src": f"{name.lower()}.*", "dest": f"{{{{ wildcard(1) }}}}.{text}"}
+        assert node.error(verb, {**config, "republish": republish})[0] == 10052
+        republish["dest"] = "{{ wildcard(1) }}.r"
+        node.ok(verb, {**config, "republish": republish})
+        node.subscribe("x.r")
+        node.publish(f"{name.lower()}.x", b"y")
+        assert [event.body for event in node.received.pop("x.r")] == [b"y"]
+        node.unsubscribe("x.r")
+
+
+@pytest.mark.parametrize("text", BLANKS)
 @pytest.mark.parametrize("plain", CONSUMERS)
 def test_configurations_of_consumers(plain: dict[str, Any], text: str) -> None:
     node = ServedApi()

@@ -311,7 +311,6 @@ cdef CStreamSpec _stream_spec(spec) except *:
     s.allow_schedules, s.persist_async, s.compress = spec["allow_schedules"], spec["persist_async"], spec["compress"]
     s.retention = <Retention><uint8_t>spec["retention"]
     s.delete_marker_ttl_ns = spec["delete_marker_ttl_ns"]
-    _require_word(spec["republish_destination"])
     s.transform_source, s.transform_destination = spec["transform_source"], spec["transform_destination"]
     s.republish_source, s.republish_destination = spec["republish_source"], spec["republish_destination"]
     s.republish_headers_only, s.mirror_origin = spec["republish_headers_only"], spec["mirror_origin"]

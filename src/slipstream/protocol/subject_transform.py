@@ -81,6 +81,8 @@ class SubjectTransform:
             raise TransformError("invalid subject")
         has_wildcard = bool(wildcards) or self._rest
         self._places = [_place(token, len(wildcards), has_wildcard) for token in tokens]
+        if any(not place.function and not BLANKS.isdisjoint(place.text) for place in self._places):
+            raise TransformError("invalid subject")  # it would end up in a line of the protocol
         # An index that names no wildcard counts as the first token, as nats-server has it.
         self._positions = {i + 1: position for i, position in enumerate(wildcards)}
 

@@ -20,7 +20,7 @@ void split_tokens(string_view subject, std::vector<string_view>& out) {
   }
 }
 
-// No token is empty, and ">" comes last only. Blanks are the configuration's matter.
+// No token is empty, and ">" comes last only.
 bool sound(const std::vector<string_view>& tokens) {
   for (size_t i = 0; i < tokens.size(); i++)
     if (tokens[i].empty() || (tokens[i] == ">" && i + 1 < tokens.size())) return false;
@@ -148,6 +148,7 @@ std::unique_ptr<SubjectTransform> SubjectTransform::compile(string_view source, 
   for (string_view token : to) {
     Place& place = out->places_.emplace_back();
     if (token == "*" || !read_place(token, place)) return nullptr;
+    if (place.function == Function::literal && token.find_first_of(kBlanks) != string_view::npos) return nullptr;
     if (!wild) {
       if (place.function != Function::literal && place.function != Function::random && place.function != Function::partition)
         return nullptr;
