@@ -536,7 +536,8 @@ def main(given: Sequence[str] | None = None) -> int:
         episode = replay(*read_replay(options.replay), options)
         for finding in episode.findings:
             print(f"FINDING {finding.kind}\n{finding.text}")
-        print(f"{len(episode.actions)} actions, {len(episode.findings)} findings")
+        memory = f"{episode.memory_bytes >> 20} MiB"
+        print(f"{len(episode.actions)} actions, {memory}, {len(episode.findings)} findings")
         return int(bool(episode.findings))
     seed = options.seed or random.SystemRandom().getrandbits(31)
     end = time.monotonic() + options.seconds

@@ -9,12 +9,14 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 
-from driven_kernel import START_NS, DrivenKernel
+from driven_kernel import SECOND_NS, START_NS, DrivenKernel
 from slipstream.kernel import Kernel
 from slipstream.kernel._kernel import SimDisk
 from slipstream.kernel.events import (
     AdvisoryEvent,
     ClosedEvent,
+    ConnectEvent,
+    InactiveEvent,
     RequestEvent,
     RequestQueue,
     RequestsDroppedEvent,
@@ -242,3 +244,35 @@ def test_advisories_are_bounded_by_their_bytes() -> None:
     assert 0 < sum(len(e.reason) for e in advisories) <= BYTES_QUEUED_MAX
     assert len(advisories) + kernel.stats().advisories_dropped == 100
     node.stop()
+
+
+def test_a_connect_does_not_wait_for_inactive_consumers() -> None:
+    count = 50
+    with DrivenKernel() as driven:
+        kernel = driven.kernel
+        kernel.open_store(disk=SimDisk(1), threads=False)
+        stream = kernel.propose_stream_create(1, driven.account, b"S", b"{}", stream_spec())
+        driven.turn()
+        spec = consumer_spec(inactive_threshold_ns=SECOND_NS)
+        for number in range(count):
+            name = b"C%d" % number
+            consumer = kernel.propose_consumer_create(2, stream, name, b"{}", spec)
+            driven.turn()
+            kernel.start_consumer(stream, consumer)
+        driven.turn()
+        client = socket.create_connection(("127.0.0.1", driven.port))
+        client.send(b"CONNECT {}\r\n")
+        driven.now_ns += 2 * SECOND_NS
+        inactive = connects = 0
+        while not connects:
+            kernel.turn(driven.now_ns, driven.now_ns, 1)
+            events = kernel.wait_events(0, 1)
+            inactive += sum(isinstance(event, InactiveEvent) for event in events)
+            connects += sum(isinstance(event, ConnectEvent) for event in events)
+        client.close()
+        assert inactive < count // 2
+        while inactive < count:
+            events = kernel.wait_events(0, 1)
+            found = sum(isinstance(event, InactiveEvent) for event in events)
+            assert found == 1
+            inactive += found

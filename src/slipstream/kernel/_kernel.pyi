@@ -495,8 +495,10 @@ class Kernel:
         """
     def wait_events(self, timeout_s: float, requests_max: int = 0) -> list[Event]:
         """Blocks (without the GIL) until there are events or the time is up. At most `requests_max`
-        of them are requests, as many are advisories, and four times as many are others (0: no
-        limit). Clients take turns; a request comes the later the more it costs.
+        of them are requests, as many are advisories, as many are about inactive consumers, and four
+        times as many are others (0: no limit). Clients take turns; a request comes the later the
+        more it costs. Until the next call the kernel's turns are short, and leave time for calls
+        between them.
         """
     def wake(self) -> None:
         """Makes a blocked `wait_events` return early."""

@@ -10,7 +10,6 @@ namespace slipstream {
 namespace {
 
 constexpr int64_t kWorkNs = 500'000, kWorkLeastNs = 50'000;  // of a turn, for entries that take several
-constexpr int64_t kApplyNs = 10'000'000;                     // of a turn, for entries that are committed
 constexpr int64_t kSearchNs = 500'000;                       // of a turn, for what consumers look for or count
 
 }  // namespace
@@ -216,7 +215,7 @@ void JetStream::apply_committed() {
     Group& g = *active_[i];
     // Behind an entry that could not be applied nothing is: recovery will apply them all, in order.
     while (!spent && (failed_.empty() || !g.logged) && !g.offline && !g.inflight.empty() && entry_committed(g.inflight.front())) {
-      if (limited && !end_ns) end_ns = read_clocks().monotonic_ns + kApplyNs;
+      if (limited && !end_ns) end_ns = read_clocks().monotonic_ns + kernel.turn_ns();
       if (!apply_first(g)) break;
       spent = limited && read_clocks().monotonic_ns >= end_ns;
     }

@@ -128,7 +128,7 @@ void Kernel::thread_main() {
 
 // Where nobody waits, or turns are short, this costs nothing, or the time in which one caller gets the lock.
 void Kernel::let_callers_in() {
-  if (waiters_.load() == 0) return;
+  if (waiters_.load() == 0 && !loop_works_.load()) return;
   uint64_t entered = entered_.load();
   if (last_turn_ns_ < kLongTurnNs) {
     for (int i = 0; i < 1000 && waiters_.load() > 0 && entered_.load() == entered; i++) std::this_thread::yield();
@@ -137,7 +137,7 @@ void Kernel::let_callers_in() {
   int64_t at_ns = read_clocks().monotonic_ns;
   const int64_t end_ns = at_ns + std::min(last_turn_ns_ / kCallersShare, kCallersNsMax);
   for (int64_t quiet_since_ns = at_ns; at_ns < end_ns && at_ns - quiet_since_ns < kCallersPauseNs; at_ns = read_clocks().monotonic_ns) {
-    if (waiters_.load() > 0 || entered_.load() != entered) quiet_since_ns = at_ns;
+    if (waiters_.load() > 0 || entered_.load() != entered || loop_works_.load()) quiet_since_ns = at_ns;
     entered = entered_.load();
     std::this_thread::yield();
   }
@@ -158,7 +158,7 @@ int Kernel::process(Time t, int n) {
   now = t;
   int64_t began = read_clocks().monotonic_ns;
   turn_out_msgs_ = counters_.out_msgs;
-  const int64_t time_ns = backend && backend->behind() ? kTurnNs / 10 : kTurnNs;
+  const int64_t time_ns = backend && backend->behind() ? kTurnNs / 10 : turn_ns();
   share_ns_ = std::max(time_ns / std::max<int64_t>(sharing_, 1), kShareLeastNs);
   sharing_ = 0;
   std::vector<Connection*> again;  // a connection that gives up its share below goes on in the next turn
@@ -234,6 +234,7 @@ void Kernel::end_turn() {
       // What a client had asked for is worked off first: its description goes with it.
       if (e.type == EventType::closed && requests_waiting_.holds(e.a)) requests_waiting_.push_behind(e.a, std::move(e));
       else if (is_advisory(e)) advisories_.push_back(std::move(e));
+      else if (e.type == EventType::inactive) inactive_.push_back(std::move(e));
       else events_.push_back(std::move(e));
     }
   }
@@ -273,8 +274,12 @@ void Kernel::emit(EventRecord&& e) { turn_events_.push_back(std::move(e)); }
 
 bool Kernel::wait_events(double timeout_s, size_t requests_max, std::vector<EventRecord>& out) {
   std::unique_lock<std::mutex> lock(events_mutex_);
-  auto something = [&] { return !events_.empty() || !advisories_.empty() || !requests_waiting_.empty() || wake_waiter_; };
-  if (timeout_s > 0 && !something()) events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), something);
+  auto something = [&] { return !events_.empty() || !advisories_.empty() || !inactive_.empty() || !requests_waiting_.empty() || wake_waiter_; };
+  if (timeout_s > 0 && !something()) {
+    loop_works_ = false;
+    events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), something);
+  }
+  loop_works_ = true;
   wake_waiter_ = false;
   auto take = [&](std::deque<EventRecord>& from, size_t most) {
     for (size_t n = 0; !from.empty() && (!requests_max || n < most); n++) {
@@ -284,6 +289,7 @@ bool Kernel::wait_events(double timeout_s, size_t requests_max, std::vector<Even
   };
   take(events_, requests_max * kEventsPerRequest);
   take(advisories_, requests_max);
+  take(inactive_, requests_max);
   for (const EventRecord& e : out) {
     if (is_advisory(e)) took(e);
     if (e.type == EventType::trace) trace_bytes_queued_ -= e.e;

@@ -55,11 +55,12 @@ constexpr size_t kLeavesPerTurn = 1024;         // subscriptions of a closed cli
 constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
 constexpr int64_t kTurnNs = 10'000'000;         // of a turn, for what clients send: those that send share it (and as much again
                                                 // for what is left of the last turn; a tenth, while JetStream is behind),
+constexpr int64_t kTurnBesideCallersNs = 2'000'000;  // ... while the server's loop works: each of its calls may wait for a turn
 constexpr int64_t kShareLeastNs = 100'000;      // but each has so much
 constexpr int64_t kLongTurnNs = 500'000;        // behind a longer turn, callers may come in several times,
 constexpr int64_t kCallersShare = 4;            // for a quarter of the time that it took
 constexpr int64_t kCallersNsMax = 10'000'000;   // and no longer than this,
-constexpr int64_t kCallersPauseNs = 100'000;    // as long as one follows soon after the other
+constexpr int64_t kCallersPauseNs = 100'000;    // as long as one follows soon after the other, or the loop works
 constexpr uint32_t kCommandsPerLook = 16;       // at the clock, unless they are slow ones
 constexpr int64_t kSlowCommandsNs = 500'000;
 constexpr size_t kEventsPerRequest = 4;         // of what Python takes at once: none of them must wait for thousands of others
@@ -135,7 +136,8 @@ class Kernel {
   void start();
   void stop();
   int turn(Time now, int timeout_ms);
-  // At most `requests_max` requests are among them, as many advisories, and kEventsPerRequest times as many other events; 0: all.
+  // At most `requests_max` requests are among them, as many advisories and inactive consumers, and kEventsPerRequest times as many
+  // other events; 0: all.
   bool wait_events(double timeout_s, size_t requests_max, std::vector<EventRecord>& out);
   void wake_waiter();
   void wake();  // makes the kernel's thread start a turn
@@ -184,6 +186,9 @@ class Kernel {
   void set_domain(string_view name);
   const std::string& domain() const { return domain_; }
   string_view domain_token() const { return domain_.empty() ? string_view("_") : domain_; }  // in subjects of acknowledgements
+
+  // What a turn may take for one kind of work.
+  int64_t turn_ns() const { return loop_works_.load(std::memory_order_relaxed) ? kTurnBesideCallersNs : kTurnNs; }
 
   // Called from outside of a turn. A kernel whose turns somebody else drives (a simulation) goes by the time of its last turn.
   bool has_thread() const { return thread_.joinable(); }
@@ -280,13 +285,15 @@ class Kernel {
   std::mutex mutex_;
   std::atomic<int> waiters_{0};
   std::atomic<uint64_t> entered_{0};
+  std::atomic<bool> loop_works_{false};  // on what wait_events gave it
   std::atomic<bool> stopping_{false};
   int64_t last_turn_ns_ = 0;  // how long it took
   std::thread thread_;
 
   std::mutex events_mutex_;
   std::condition_variable events_ready_;
-  std::deque<EventRecord> events_, advisories_;  // thousands of advisories must not delay a connect
+  std::deque<EventRecord> events_;
+  std::deque<EventRecord> advisories_, inactive_;  // thousands of these must not delay a connect
   std::vector<EventRecord> turn_events_;
   FairRequests requests_waiting_;  // as events_
   bool wake_waiter_ = false;
