@@ -11,7 +11,9 @@
 
 namespace slipstream {
 
-enum class TimerKind : uint8_t { connection, write_deadline, stall, stream_age, consumer, journal, batches, fast_batches, schedules };
+enum class TimerKind : uint8_t {
+  connection, write_deadline, stall, publishers, stream_age, consumer, journal, batches, fast_batches, schedules,
+};
 
 struct Timer {
   TimerKind kind;

@@ -73,6 +73,7 @@ class JetStream final : public Backend, public StreamHost {
   void interest_changed(Account& account, string_view subject) override;
   void on_timer(Timer& timer) override;
   void end_of_turn() override;
+  Intake intake() const override;
 
   // --- replicas in tests: entries in the order in which they were applied here, and the other end of that
   struct AppliedEntry { uint64_t group, term, index; uint8_t kind; std::string payload; };
@@ -136,6 +137,7 @@ class JetStream final : public Backend, public StreamHost {
   void describe_no_room();
   void withdraw_unwritten(const std::set<uint64_t>& only);
   void withdraw_from(Group& group, Stream* s, std::map<std::pair<uint64_t, uint64_t>, uint64_t>& kept);
+  bool journal_is_tight() const { return journal_ && journal_->in_use() > options_.journal_bytes_max / 8 * 7; }
   uint64_t reserve_bytes() const { return std::min<uint64_t>(options_.journal_bytes_max / 8, 16 << 20); }
   bool keep_offline_entries();
   void entries_not_kept(const std::string& why, int error);

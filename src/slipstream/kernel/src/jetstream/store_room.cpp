@@ -64,6 +64,13 @@ bool JetStream::admitted(EntryKind kind, bool durable, bool reserve) const {
   }
 }
 
+Intake JetStream::intake() const {
+  if (!takes_publishes()) return Intake::refuses;
+  const bool tight = journal_ && journal_->in_use() > options_.journal_bytes_max / 8 * 7;
+  if (tight || bytes_in_flight >= kBehindInflightBytes) return Intake::behind;
+  return bytes_in_flight < kBehindInflightBytes / 2 ? Intake::caught_up : Intake::keeps_up;
+}
+
 bool JetStream::parks_deliveries() const {
   return refusing_ && journal_->reserve_left() <= options_.journal_file_bytes / 2;
 }

@@ -25,6 +25,7 @@ class Groups {
   virtual void committed(uint64_t token, int64_t result) = 0;
   virtual void abandoned(uint64_t token, const std::string& reason) = 0;  // it will not be applied, at least not before a restart
   bool refuses_publishes() const { return refusing_; }
+  bool takes_publishes() const { return !failed() && !refuses_publishes(); }  // of streams on disk
   void fail(const std::string& why);
   bool failed() const { return !failed_.empty(); }
   void request_checkpoint() { checkpoint_wanted_ = true; }

@@ -45,6 +45,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
   std::string plain;
   if (!header.empty() && without_server_headers(header, plain)) header = plain;
   if (group.offline) [[unlikely]] return refuse_offline(reply);
+  if (group.logged) host.kernel.count_ingested(subject.size() + header.size() + body.size());
   // Each message in flight takes one sequence at most.
   if (store->last_seq() >= kSequenceMax - inflight_messages_ - open_count_) [[unlikely]] return answer_error(reply, kSequencesUsedUp);
   if (reply.ends_with(kFastSuffix)) {
@@ -52,7 +53,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
     return fast_->take(subject, reply, header, body);
   }
   if (spec.no_ack) reply = {};
-  if (group.logged && (host.failed() || host.refuses_publishes())) return answer_error(reply, host.refusal());
+  if (group.logged && !host.takes_publishes()) return answer_error(reply, host.refusal());
   if (is_full()) return answer_error(reply, kTooManyRequests);
   if (!spec.memory && MessageStore::message_bytes(false, subject.size(), header.size(), body.size()) > kFileRecordBytesMax)
     return answer_error(reply, kRecordTooLarge);
@@ -67,7 +68,7 @@ void Stream::ingest(string_view subject, string_view reply, string_view header, 
 bool Stream::is_full() const {
   uint64_t staged = staging_ ? staging_->bytes() : 0;
   return inflight_messages_ + open_count_ >= kStreamInflightMessages || bytes_in_flight() + staged >= kStreamInflightBytes ||
-         host.bytes_in_flight >= kInflightBytes;
+         host.bytes_in_flight >= (host.kernel.in_publish() ? kInflightBytes : kOwnInflightBytes);
 }
 
 // Of the entry that was proposed last.

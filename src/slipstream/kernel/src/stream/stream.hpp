@@ -59,7 +59,9 @@ struct PublishHeaders;
 
 constexpr size_t kEntryBytes = 1 << 20;  // an entry is at most this, or one message
 constexpr uint64_t kStreamInflightMessages = 100'000, kStreamInflightBytes = 128 << 20;
-constexpr uint64_t kInflightBytes = 256 << 20;  // of all streams
+constexpr uint64_t kBehindInflightBytes = 32 << 20;  // of all streams: clients that send much are not read (publish_pace.cpp)
+constexpr uint64_t kInflightBytes = 128 << 20;       // ... and what comes nevertheless is refused,
+constexpr uint64_t kOwnInflightBytes = 64 << 20;     // or, where the server publishes itself (republish, deliveries), dropped
 constexpr size_t kHeaderBytesMax = 65535;
 
 struct PublishError {

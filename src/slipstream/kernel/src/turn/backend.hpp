@@ -1,6 +1,7 @@
 // What stands behind the kernel's own subscriptions and timers: JetStream, of which the kernel knows no more than this.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace slipstream {
@@ -10,6 +11,14 @@ using std::string_view;
 struct Account;
 struct Subscription;
 struct Timer;
+
+// How what clients publish into streams gets onto stable storage.
+enum class Intake : uint8_t {
+  caught_up,  // little waits
+  keeps_up,
+  behind,     // it comes faster than it is committed, or than checkpoints give the journal's room back
+  refuses,
+};
 
 class Backend {
  public:
@@ -24,6 +33,7 @@ class Backend {
   virtual void interest_changed(Account& account, string_view subject) = 0;  // a subscription to it came or went
   virtual void on_timer(Timer& timer) = 0;
   virtual void end_of_turn() = 0;
+  virtual Intake intake() const = 0;
   bool behind() const { return behind_; }
   bool busy() const { return busy_; }
 

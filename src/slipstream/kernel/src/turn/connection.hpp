@@ -41,7 +41,7 @@ struct Connection {
   size_t out_start = 0;
   bool dirty = false;      // stands in Kernel::dirty_
   bool want_write = false; // the socket is full; epoll tells when it is not
-  bool paused = false;     // not read because a subscriber is behind
+  bool paused = false;     // not read because a subscriber is behind, or the journal
   bool resume = false;     // stands in Kernel::resume_: has bytes to parse without a readable socket
   bool overfull = false;   // not read because answers to its own commands wait to be sent
   bool doomed = false;     // will be closed at the end of the turn
@@ -53,6 +53,7 @@ struct Connection {
   int64_t stall_end_ns = 0;        // nobody waits for it any longer
   int64_t stall_began_ns = 0;      // since when they wait
   int64_t stall_spent_ns = 0, stall_reckoned_ns = 0;  // how long publishers waited for it in total, less what time has forgiven
+  uint64_t ingest_round = 0, ingested_bytes = 0;  // what streams got from it since that round began (publish_pace.cpp)
   size_t answer_bytes = 0; // at most so many of the pending bytes are answers to its own commands
   size_t pending_counted = 0;  // in the sum of all connections
   size_t write_goal = 0;   // bytes still to be sent before the write deadline is set anew

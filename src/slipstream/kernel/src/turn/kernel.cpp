@@ -182,7 +182,10 @@ int Kernel::process(Time t, int n) {
   while (Timer* timer = timers.pop_due(t.monotonic_ns)) on_timer(*timer);
   settle();
   remove_leaving();
-  if (backend) backend->end_of_turn();
+  if (backend) {
+    backend->end_of_turn();
+    pace_publishers();
+  }
   end_turn();
   uint64_t took = (uint64_t)(read_clocks().monotonic_ns - began);
   counters_.turns++;
@@ -274,7 +277,9 @@ void Kernel::emit(EventRecord&& e) { turn_events_.push_back(std::move(e)); }
 
 bool Kernel::wait_events(double timeout_s, size_t requests_max, std::vector<EventRecord>& out) {
   std::unique_lock<std::mutex> lock(events_mutex_);
-  auto something = [&] { return !events_.empty() || !advisories_.empty() || !inactive_.empty() || !requests_waiting_.empty() || wake_waiter_; };
+  auto something = [&] {
+    return !events_.empty() || !advisories_.empty() || !inactive_.empty() || !requests_waiting_.empty() || wake_waiter_;
+  };
   if (timeout_s > 0 && !something()) {
     loop_works_ = false;
     events_ready_.wait_for(lock, std::chrono::duration<double>(timeout_s), something);
@@ -655,6 +660,8 @@ void Kernel::on_timer(Timer& t) {
       c.stall_exempt = true;
       return drained(c);
     }
+    case TimerKind::publishers:
+      return release_publishers();
     case TimerKind::stream_age:
     case TimerKind::consumer:
     case TimerKind::journal:

@@ -15,6 +15,7 @@
 //   fair_requests.hpp     the order in which the requests of many clients are handed out
 //   eager_wait.hpp        how long the kernel's thread polls before it sleeps
 //   backend.hpp           what the kernel knows of JetStream
+//   publish_pace.cpp      clients that publish into streams faster than the journal takes it wait
 //
 // Locking: the kernel's thread holds `mutex_` for the working part of a turn and gives it up around epoll_wait. Guard
 // is what every other caller takes; the thread lets waiting callers in before its next turn, so that a busy kernel
@@ -50,6 +51,8 @@ constexpr size_t kBehindBytes = 8 << 20;        // publishers to a subscriber wi
 constexpr int64_t kStallNs = 1'000'000'000;     // ... but for no longer than this at once, the write deadline in total,
 constexpr int64_t kStallIdleNs = 300'000'000;   // nor longer than this for one that takes nothing at all,
 constexpr int64_t kStallForgiven = 10;          // and a tenth of the time in the long run
+constexpr uint64_t kIngestShareBytes = 256 << 10;   // publishers into streams that sent more wait while the journal is behind,
+constexpr int64_t kIngestWaitNs = 1'000'000'000;    // and not longer than this at once
 constexpr size_t kAnswerBytesMax = 256 << 10;   // a client with more answers pending is not read
 constexpr size_t kLeavesPerTurn = 1024;         // subscriptions of a closed client that are removed in one turn
 constexpr uint64_t kDeliveriesPerTurn = 32768;  // then publishers wait for the next turn
@@ -157,6 +160,8 @@ class Kernel {
   void unserve(Account& account, string_view subject);
 
   // --- for JetStream
+  bool in_publish() const { return in_publish_; }                           // a client's, not one of the server's own
+  void count_ingested(uint64_t bytes) { ingested_bytes_ += bytes; }  // of a publish to a stream on disk
   // Publishes as the server itself. Returns the number of receivers.
   size_t publish(Account& account, string_view subject, string_view reply, string_view header, string_view body);
   // Hands a message to the subscriptions of `match`, showing `subject`; `from` may be null.
@@ -249,6 +254,11 @@ class Kernel {
   void end_turn();
   void settle();  // closes the doomed
   void drop_exhausted();
+  bool had_its_share(const Connection& c) const { return c.ingest_round == ingest_round_ && c.ingested_bytes > kIngestShareBytes; }
+  void count_ingested(Connection& c, uint64_t bytes);
+  void hold_publisher(Connection& c);
+  void pace_publishers();
+  void release_publishers();
 
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> listeners_, graveyard_;
@@ -264,9 +274,13 @@ class Kernel {
   std::string info_, connected_info_;
   std::string domain_, domain_prefix_;
   Buffer shared_in_;
+  bool in_publish_ = false;
   void* ready_ = nullptr;  // the epoll events of this turn
   int walking_ = 0;  // results of a match are being walked: nothing may leave the trie
   Connection* blocked_by_ = nullptr;  // a subscriber fell behind while the current connection was parsed
+  uint64_t ingested_bytes_ = 0, ingest_round_ = 1;  // see publish_pace.cpp
+  std::vector<uint64_t> held_publishers_;     // their cids
+  Timer publishers_timer_{TimerKind::publishers, this};
   uint64_t next_cid_ = 0, turn_out_msgs_ = 0;
   uint64_t pending_total_ = 0;  // the sum of what count_pending() noted
   void begin_share();

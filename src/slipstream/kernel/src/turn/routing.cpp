@@ -86,6 +86,10 @@ size_t Kernel::parse(Connection& c, const char* p, size_t n) {
       }
       blocked_by_ = nullptr;
     }
+    if (had_its_share(c) && backend->intake() == Intake::behind) [[unlikely]] {
+      hold_publisher(c);
+      break;
+    }
     // Neither a burst to many subscribers nor commands that take long must hold up everybody else: the rest comes in the next turn.
     if (counters_.out_msgs - turn_out_msgs_ >= kDeliveriesPerTurn || (--commands_to_look_ == 0 && share_spent())) {
       if (used < n) resume(c);
@@ -341,9 +345,13 @@ void Kernel::on_publish(Connection& c, const Command& cmd) {
   std::string rewritten;
   string_view subject = without_domain(cmd.subject, rewritten);
   bool is_ack = backend && is_ack_subject(subject);
+  const uint64_t ingested_before = ingested_bytes_;
+  in_publish_ = true;
   if (is_ack) receivers = backend->on_ack(a, subject, cmd.reply, cmd.body);
   if (!is_ack || a.ack_listeners)
     receivers += route(a, a.trie.match(subject), subject, cmd.reply, cmd.header, cmd.body, &c);
+  in_publish_ = false;
+  if (ingested_bytes_ != ingested_before) count_ingested(c, ingested_bytes_ - ingested_before);
   if (receivers == 0 && !cmd.reply.empty() && c.options.no_responders) no_responders(c, cmd.subject, cmd.reply);
 }
 

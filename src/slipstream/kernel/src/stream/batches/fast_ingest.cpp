@@ -88,7 +88,7 @@ void FastIngest::take(string_view subject, string_view reply, string_view header
 bool FastIngest::refuses(string_view reply, const FastReply& r, bool valid, size_t header, size_t body) {
   const PublishError* error = nullptr;
   const PublishError refusal = stream_.host.refusal();
-  if (stream_.group.logged && (stream_.host.failed() || stream_.host.refuses_publishes())) error = &refusal;
+  if (stream_.group.logged && !stream_.host.takes_publishes()) error = &refusal;
   else if (stream_.spec.sealed) error = &kSealed;
   else if (stream_.too_large(header, body)) error = &kMsgTooLarge;
   else if (!stream_.spec.allow_batched) error = &kFastDisabled;

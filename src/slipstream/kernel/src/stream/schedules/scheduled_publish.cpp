@@ -137,7 +137,7 @@ void Stream::arm_schedule_timer() {
 
 void Stream::schedule_timer_fired() {
   if (!leads_ || spec.sealed) return;  // for ever
-  const bool refused = group.logged && (host.failed() || host.refuses_publishes());
+  const bool refused = group.logged && !host.takes_publishes();
   if (group.applied >= fired_index_ && !is_full() && !refused) {
     if (host.kernel.now.monotonic_ns >= unreadable_until_ns_) unreadable_schedules_.clear();
     for (const ScheduleIndex::Due& due : schedules_.due(host.kernel.now.wall_ns, kDuePerRound + unreadable_schedules_.size()))
