@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import socket
 
+from driven_kernel import DrivenKernel
 from raw_client import RawClient
 from slipstream.kernel import Kernel
-from slipstream.kernel.events import ConnectEvent, TraceEvent
+from slipstream.kernel.events import ClosedEvent, ConnectEvent, Event, TraceEvent
 
 QUEUED_BYTES_MAX = 16 << 20
 BODY = b"x" * (1 << 20)
@@ -61,3 +62,20 @@ def test_lines_beyond_the_queue_are_dropped_and_counted() -> None:
             ]
     finally:
         kernel.stop()
+
+
+def test_a_client_is_gone_behind_its_last_line() -> None:
+    """Its name is in the log as long as it is there."""
+    with DrivenKernel(trace=True) as driven:
+        driven.kernel.serve(driven.account, b"ask", 1)
+        client = driven.connect()
+        client.send(b"PUB ask 0\r\n\r\n" + b"PING\r\n" * 50)
+        client.close()
+        taken: list[Event] = []
+        while not any(isinstance(event, ClosedEvent) for event in taken):
+            driven.now_ns += 1
+            driven.kernel.turn(driven.now_ns, driven.now_ns, 1)
+            taken += driven.kernel.wait_events(0, 1)
+        assert isinstance(taken[-1], ClosedEvent)
+        assert sum(isinstance(event, TraceEvent) for event in taken) >= 50
+        assert not driven.kernel.wait_events(0)

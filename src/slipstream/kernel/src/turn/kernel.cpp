@@ -300,8 +300,10 @@ bool Kernel::wait_events(double timeout_s, size_t requests_max, std::vector<Even
     if (e.type == EventType::trace) trace_bytes_queued_ -= e.e;
   }
   for (size_t n = 0; !requests_waiting_.empty() && (!requests_max || n < requests_max); n++) {
-    out.push_back(requests_waiting_.take());
-    if (out.back().type == EventType::request) took(out.back());
+    EventRecord e = requests_waiting_.take();
+    if (e.type == EventType::request) took(e);
+    if (e.type == EventType::closed && !events_.empty()) events_.push_back(std::move(e));  // behind its last lines of a trace
+    else out.push_back(std::move(e));
   }
   return !out.empty();
 }
