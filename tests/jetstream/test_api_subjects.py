@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -17,8 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conversation import Conversation
 from slipstream.jetstream import subjects
-from slipstream.jetstream.subject_index import SubjectIndex, first_overlap, is_one_within_another
+from slipstream.jetstream.subject_index import (
+    SubjectIndex,
+    TooMuchToCompare,
+    WiderSubjects,
+    first_overlap,
+    is_one_within_another,
+)
 
 _TOKENS = ("a", "b", "*")
 _LITERALS = [
@@ -100,12 +107,10 @@ def test_the_first_overlap_equals_pairwise_comparison(patterns: list[str]) -> No
 
 @given(st.lists(_patterns(), max_size=8, unique=True))
 def test_wider_equals_pairwise_comparison(patterns: list[str]) -> None:
-    index = SubjectIndex()
-    for pattern in patterns:
-        index.add([pattern], pattern)
+    wider = WiderSubjects(patterns)
     for pattern in patterns:
         others = [other for other in patterns if other != pattern]
-        assert index.has_wider(pattern) == any(subjects.is_subset(pattern, o) for o in others)
+        assert wider.has_wider(pattern) == any(subjects.is_subset(pattern, o) for o in others)
 
 
 @given(_MANY)
@@ -121,13 +126,53 @@ def test_subjects_of_more_tokens_than_a_call_stack_holds(tokens: list[str]) -> N
     index.add([deep, f"{deep}.b", f"{deep}.>"], deep)
     assert set(index.owners(deep)) == {deep}
     assert set(index.owners_of_any([deep])) == {deep}
-    assert not index.has_wider(deep)
+    assert not WiderSubjects([deep]).has_wider(deep)
     assert first_overlap([deep, f"{deep}.b", f"{deep}.>"]) == 1
 
 
 def _crossed(count: int) -> list[str]:
     """No two overlap; each of one half is compared with all of the other by a walk from it."""
     return [f"*.c{i}" for i in range(count)] + [f"x{i}.y" for i in range(count)]
+
+
+def _entangled(tokens: Sequence[str], depth: int) -> list[str]:
+    """No two overlap, because their last tokens differ; before that many do."""
+    heads = itertools.product(tokens, repeat=depth)
+    return [".".join((*head, f"x{place}")) for place, head in enumerate(heads)]
+
+
+def test_a_comparison_ends() -> None:
+    """Its work grows with a power of the number of tokens."""
+    entangled = _entangled("ab*", 8)
+    assert subjects.are_bounded(entangled)
+    with pytest.raises(TooMuchToCompare):
+        first_overlap(entangled)
+    literals = [f"{'a.' * 10}y{i}" for i in range(5000)]
+    crossing = _entangled("a*", 10)
+    index = SubjectIndex()
+    index.add(crossing, "S")
+    assert not list(index.owners_of_any(literals))  # compared as a whole
+    wider = WiderSubjects(crossing)
+    with pytest.raises(TooMuchToCompare):
+        any(map(wider.has_wider, literals))
+
+
+def test_subjects_that_are_too_many_or_too_long_are_refused() -> None:
+    long = ".".join(["a"] * 40_000)
+    many = [f"s{i}.*.{i}" for i in range(40_000)]
+    talk = Conversation()
+    for names in ([long, "b.*"], many, [long[:1000], *many]):
+        config = {"name": "S", "subjects": names}
+        assert talk.error("STREAM.CREATE.S", config)[0] == 10052
+        source = {"name": "O", "subject_transforms": [{"src": name} for name in names]}
+        assert talk.error("STREAM.CREATE.S", {"name": "S", "sources": [source]})[0] == 10052
+    talk.ok("STREAM.CREATE.S", {"name": "S", "subjects": ["s"]})
+    for names in ([long, "b.*"], many):
+        asked = {"stream_name": "S", "config": {"name": "C", "filter_subjects": names}}
+        assert talk.error("CONSUMER.CREATE.S.C", asked)[0] == 10052
+    entangled = {"name": "T", "subjects": _entangled("ab*", 8)}
+    code, text = talk.error("STREAM.CREATE.T", entangled)
+    assert (code, text) == (10052, "subjects have too many wildcards to be compared")
 
 
 def test_the_work_for_many_subjects_follows_their_number() -> None:
@@ -152,7 +197,8 @@ def test_the_work_for_many_subjects_follows_their_number() -> None:
         for subject in crossed:
             index.add([subject], subject)
         assert first_overlap(crossed) is None
-        assert not any(index.has_wider(subject) for subject in crossed)
+        wider = WiderSubjects(crossed)
+        assert not any(wider.has_wider(subject) for subject in crossed)
         assert not list(index.owners_of_any(["z.z", *(f"z.z{i}" for i in range(count))]))
 
     assert not first_overlap([*(f"x{i}.*" for i in range(400)), *_crossed(400)])

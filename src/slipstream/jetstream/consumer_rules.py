@@ -30,7 +30,7 @@ from slipstream.jetstream.names import (
 )
 from slipstream.jetstream.stream_config import Retention, StreamConfig
 from slipstream.jetstream.stream_rules import invalid, pedantic_fault
-from slipstream.jetstream.subject_index import SubjectIndex
+from slipstream.jetstream.subject_index import WiderSubjects
 from slipstream.protocol.errors import ApiError, ErrorCode
 
 ACK_WAIT_DEFAULT_NS = 30_000_000_000
@@ -303,10 +303,9 @@ def _check_filters(config: ConsumerConfig) -> None:
         raise invalid("invalid subject")
     if "" in config.filter_subjects:
         raise ApiError(ErrorCode.CONSUMER_EMPTY_FILTER)
-    wildcards = SubjectIndex()
-    for subject in config.filters:
-        if not subjects.is_literal(subject):
-            wildcards.add([subject], subject)
+    if not subjects.are_bounded(config.filters):
+        raise invalid("subjects are too long or too many")
+    wildcards = WiderSubjects(config.filters)
     counts = Counter(config.filters)
     for subject in config.filters:
         if not subjects.is_valid(subject):

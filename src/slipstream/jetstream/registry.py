@@ -9,7 +9,7 @@ kernel's and is asked for when it is needed.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import msgspec
@@ -115,8 +115,10 @@ class Stream:
         consumer.config = config
         self._filters.add(config.filters or (">",), consumer.name)
 
-    def consumers_overlapping(self, filters: Iterable[str]) -> Iterator[Consumer]:
-        """Those whose filters let something through that one of these does; may repeat."""
+    def consumers_overlapping(self, filters: Sequence[str]) -> Iterator[Consumer]:
+        """Those whose filters let something through that one of these does; may repeat. Raises
+        TooMuchToCompare.
+        """
         for name in self._filters.owners_of_any(filters):
             yield self.consumers[name]
 
@@ -202,7 +204,9 @@ class Account:
         return [stream.name for stream in self._filtered(subject_filter)]
 
     def overlaps(self, config: StreamConfig) -> bool:
-        """Whether another stream captures some of these subjects (S-006)."""
+        """Whether another stream captures some of these subjects (S-006). Raises
+        TooMuchToCompare.
+        """
         return any(owner != config.name for owner in self._index.owners_of_any(config.subjects))
 
     def captures(self, subject: str) -> bool:

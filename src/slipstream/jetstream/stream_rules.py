@@ -56,6 +56,7 @@ class StreamRules(NamedTuple):
 def normalise(config: StreamConfig, rules: StreamRules) -> StreamConfig:
     """A copy with the defaults filled in. Raises ApiError."""
     _check_names(config)
+    _check_sizes(config)
     config = msgspec.structs.replace(config, metadata=dict(config.metadata))
     _fill_limits(config, rules.pedantic)
     _check_ages(config, rules)
@@ -272,6 +273,14 @@ def _check_persist_mode(config: StreamConfig) -> None:
             ),
         )
     )
+
+
+def _check_sizes(config: StreamConfig) -> None:
+    origins = [origin for origin in (config.mirror, *config.sources) if origin is not None]
+    transforms = [transform for origin in origins for transform in origin.subject_transforms]
+    filters = [origin.filter_subject for origin in origins]
+    if not subjects.are_bounded([*config.subjects, *filters, *(t.source for t in transforms)]):
+        raise invalid("subjects are too long or too many")
 
 
 def _check_subjects(config: StreamConfig) -> None:

@@ -2,18 +2,46 @@
 
 Subjects are kept in a trie by tokens. Two of them are compared by walking their tries together, so
 that the cost follows what they have in common: a configuration of tens of thousands of subjects or
-filters is judged in one step of the event loop. No walk recurses: a subject may have as many tokens
-as a request has room for.
+filters is judged in one step of the event loop. No walk recurses: a subject may have very many
+tokens. What subjects with wildcards in different places have in common can grow with a power of
+their length, so a comparison ends after WORK_MAX steps with TooMuchToCompare.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from slipstream.jetstream.subjects import is_literal
+from slipstream.protocol.errors import ApiError, ErrorCode
+
+WORK_MAX = 200_000  # nodes and pairs of nodes that one comparison looks at: half a second
+
+
+class TooMuchToCompare(ApiError):
+    def __init__(self) -> None:
+        text = "subjects have too many wildcards to be compared"
+        super().__init__(ErrorCode.STREAM_INVALID_CONFIG, err=text)
+
+
+class _Work:
+    """What is left of a comparison's steps."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, steps: float = WORK_MAX) -> None:
+        self._left = steps
+
+    def step(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise TooMuchToCompare
+
+
+_WALKED_ALONE_MAX = 16  # literal subjects; more are compared as one trie
 
 
 class _Node:
@@ -58,34 +86,49 @@ class SubjectIndex:
                 del parent.children[token]
 
     def owners(self, subject: str) -> Iterator[str]:
-        """Owners of overlapping subjects; one may come several times."""
-        return _overlapping(self._root, subject.split("."))
+        """Owners of overlapping subjects; one may come several times. It takes no longer than to
+        look at all of the index once.
+        """
+        return _overlapping(self._root, subject.split("."), _Work(math.inf))
 
-    def owners_of_any(self, subjects: Iterable[str]) -> Iterator[str]:
-        """The same for many subjects."""
+    def owners_of_any(self, subjects: Sequence[str]) -> Iterator[str]:
+        """The same for many subjects. Raises TooMuchToCompare."""
+        work = _Work()
+        if all(map(is_literal, subjects)) and len(subjects) <= _WALKED_ALONE_MAX:
+            for subject in subjects:
+                yield from _overlapping(self._root, subject.split("."), work)
+            return
         others = SubjectIndex()
-        for subject in subjects:
-            if is_literal(subject):
-                yield from self.owners(subject)
-            else:
-                others.add([subject], "")
-        for mine, _ in _colliding(self._root, others._root):
+        others.add(subjects, "")
+        for mine, _ in _colliding(self._root, others._root, work):
             yield from mine.owners
 
+
+class WiderSubjects:
+    """Which of some subjects let something wider through: those with wildcards are kept."""
+
+    def __init__(self, subjects: Iterable[str]) -> None:
+        self._wildcards = SubjectIndex()
+        self._work = _Work()
+        for subject in subjects:
+            if not is_literal(subject):
+                self._wildcards.add([subject], subject)
+
     def has_wider(self, subject: str) -> bool:
-        """Whether all that `subject` matches is matched by another subject of the index. Owners
-        are the subjects themselves.
+        """Whether all that `subject` matches is matched by another one of them. Raises
+        TooMuchToCompare when this and the questions before took too long.
         """
         tokens = subject.split(".")
-        stack = [(self._root, 0)]
+        stack = [(self._wildcards._root, 0)]
         while stack:
+            self._work.step()
             node, index = stack.pop()
             if index == len(tokens):
                 if any(owner != subject for owner in node.owners):
                     return True
                 continue
             rest = node.children.get(">")
-            if rest is not None and any(owner != subject for owner in _below(rest)):
+            if rest is not None and any(owner != subject for owner in _below(rest, self._work)):
                 return True
             for name in _wider_names(tokens[index]):
                 if name in node.children:
@@ -94,17 +137,16 @@ class SubjectIndex:
 
 
 def is_one_within_another(subjects: Sequence[str]) -> bool:
-    """Whether all that one of them matches is matched by another, which may be the same again."""
-    wildcards = SubjectIndex()
-    for subject in subjects:
-        if not is_literal(subject):
-            wildcards.add([subject], subject)
+    """Whether all that one of them matches is matched by another, which may be the same again.
+    Raises TooMuchToCompare.
+    """
+    wider = WiderSubjects(subjects)
     repeated = any(subject and count > 1 for subject, count in Counter(subjects).items())
-    return repeated or any(wildcards.has_wider(subject) for subject in subjects)
+    return repeated or any(wider.has_wider(subject) for subject in subjects)
 
 
 def first_overlap(subjects: Sequence[str]) -> int | None:
-    """The place of the first that overlaps with a later one."""
+    """The place of the first that overlaps with a later one. Raises TooMuchToCompare."""
     index = SubjectIndex()
     seen: dict[str, int] = {}
     best = len(subjects)
@@ -118,13 +160,15 @@ def first_overlap(subjects: Sequence[str]) -> int | None:
     # Pairs by the first place that they can be about: what is found first is the answer.
     order = itertools.count()
     heap = [(0, next(order), index._root, index._root)]
+    work = _Work()
     while heap and heap[0][0] < best:
         _, _, first, second = heapq.heappop(heap)
-        for one, other in _ends(first, second):
+        for one, other in _ends(first, second, work):
             if one is not other:
                 places = [seen[subject] for node in (one, other) for subject in node.owners]
                 best = min(best, *places)
         for one, other in _below_both(first, second):
+            work.step()
             if (least := min(one.least, other.least)) < best:
                 heapq.heappush(heap, (least, next(order), one, other))
     return best if best < len(subjects) else None
@@ -137,9 +181,10 @@ def _wider_names(token: str) -> Sequence[str]:
     return ("*",) if token == "*" else (token, "*")
 
 
-def _overlapping(root: _Node, tokens: Sequence[str]) -> Iterator[str]:
+def _overlapping(root: _Node, tokens: Sequence[str], work: _Work) -> Iterator[str]:
     stack = [(root, 0)]
     while stack:
+        work.step()
         node, index = stack.pop()
         if index == len(tokens):
             yield from node.owners
@@ -147,7 +192,7 @@ def _overlapping(root: _Node, tokens: Sequence[str]) -> Iterator[str]:
         token = tokens[index]
         if token == ">":
             for child in node.children.values():
-                yield from _below(child)
+                yield from _below(child, work)
             continue
         if (rest := node.children.get(">")) is not None:
             yield from rest.owners
@@ -159,41 +204,44 @@ def _overlapping(root: _Node, tokens: Sequence[str]) -> Iterator[str]:
                     stack.append((node.children[name], index + 1))
 
 
-def _below(node: _Node) -> Iterator[str]:
+def _below(node: _Node, work: _Work) -> Iterator[str]:
     """Owners at the node and below it."""
-    for end in _ends_below(node):
+    for end in _ends_below(node, work):
         yield from end.owners
 
 
-def _ends_below(node: _Node) -> Iterator[_Node]:
+def _ends_below(node: _Node, work: _Work) -> Iterator[_Node]:
     stack = [node]
     while stack:
+        work.step()
         node = stack.pop()
         if node.owners:
             yield node
         stack += node.children.values()
 
 
-def _colliding(first: _Node, second: _Node) -> Iterator[tuple[_Node, _Node]]:
+def _colliding(first: _Node, second: _Node, work: _Work) -> Iterator[tuple[_Node, _Node]]:
     """Where a subject of one ends and a subject of the other that overlaps with it."""
     stack = [(first, second)]
     while stack:
         first, second = stack.pop()
-        yield from _ends(first, second)
-        stack += _below_both(first, second)
+        yield from _ends(first, second, work)
+        for pair in _below_both(first, second):
+            work.step()
+            stack.append(pair)
 
 
-def _ends(first: _Node, second: _Node) -> Iterator[tuple[_Node, _Node]]:
+def _ends(first: _Node, second: _Node, work: _Work) -> Iterator[tuple[_Node, _Node]]:
     """Pairs that end here, or with a `>` behind here."""
     if first.owners and second.owners:
         yield first, second
     if (rest := first.children.get(">")) is not None and rest.owners:
         for child in second.children.values():
-            for end in _ends_below(child):
+            for end in _ends_below(child, work):
                 yield rest, end
     if (rest := second.children.get(">")) is not None and rest.owners:
         for child in first.children.values():
-            for end in _ends_below(child):
+            for end in _ends_below(child, work):
                 yield end, rest
 
 

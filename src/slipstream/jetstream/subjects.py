@@ -7,9 +7,10 @@ wildcards; `a*b` is literal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SUBJECT_CHARACTERS_MAX = 65_535
+TOKENS_MAX = 100_000  # of all subjects of a stream or filters of a consumer
 _BLANKS = frozenset("\t\n\f\r ")
 
 
@@ -21,6 +22,16 @@ def is_valid(subject: str) -> bool:
         return False
     tokens = subject.split(".")
     return all(tokens) and ">" not in tokens[:-1] and _BLANKS.isdisjoint(subject)
+
+
+def are_bounded(subjects: Iterable[str]) -> bool:
+    """Whether they are few and short enough to be judged in one step of the event loop."""
+    tokens = 0
+    for subject in subjects:
+        tokens += subject.count(".") + 1
+        if tokens > TOKENS_MAX or len(subject) > SUBJECT_CHARACTERS_MAX:
+            return False
+    return True
 
 
 def has_no_blank(subject: str) -> bool:
