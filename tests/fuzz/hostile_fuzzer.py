@@ -15,7 +15,7 @@ At its end the server is stopped or killed and started again. What counts as a f
     hang       the bystander waited for longer than --hang-seconds, and not because the machine had
                stalled (machine_probe.py)
     refused    the bystander was refused or cut off
-    memory     resident memory above --memory-mib
+    memory     resident memory above --memory-mib, without output that clients do not read
     lost       an acknowledged message is gone, or changed, after the restart
     restart    the server did not start again, or not stop, in time
 
@@ -39,6 +39,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -162,6 +163,16 @@ def resident_bytes(pid: int) -> int:
     return int(found[1]) << 10 if found else 0
 
 
+def unread_bytes(monitoring_url: str) -> int:
+    """Output that waits for clients, of all connections."""
+    try:
+        with urllib.request.urlopen(f"{monitoring_url}/connz?limit=100000", timeout=5) as answer:
+            connections = json.load(answer)["connections"]
+    except (OSError, ValueError):  # it hangs, or is gone: others say so
+        return 0
+    return sum(connection["pending_bytes"] for connection in connections)
+
+
 class EpisodeRun:
     """Runs one episode; `given` are actions to be played instead of drawn ones."""
 
@@ -176,6 +187,7 @@ class EpisodeRun:
         self._server = ServerProcess([], folder=folder, program=program, config=self._config)
         self._acknowledged: dict[int, str] = {}
         self._log_seen = 0
+        self._unread_bytes = 0
         self._looked = 0.0
 
     def run(
@@ -262,13 +274,23 @@ class EpisodeRun:
         if time.monotonic() - self._looked < OCCASIONS_S:
             return
         self._looked = time.monotonic()
-        memory = resident_bytes(self._server.pid)
-        self.episode.memory_bytes = max(self.episode.memory_bytes, memory)
-        if memory > self._limits.memory_bytes:
-            self._find("memory", f"{memory >> 20} MiB are resident")
+        self._look_at_memory()
         self._look_at_log()
         if beside and beside.ended:
             self._find("refused", "the bystander ended")
+
+    def _look_at_memory(self) -> None:
+        """What clients do not read may wait up to `max_pending` of each: it has a bound of its own,
+        and buffers may be twice as large as what is in them.
+        """
+        resident = resident_bytes(self._server.pid)
+        if resident > self._limits.memory_bytes // 2:
+            self._unread_bytes = max(self._unread_bytes, unread_bytes(self._server.monitoring_url))
+        memory = resident - 2 * self._unread_bytes
+        self.episode.memory_bytes = max(self.episode.memory_bytes, memory)
+        if memory > self._limits.memory_bytes:
+            unread = f"{self._unread_bytes >> 20} MiB of output"
+            self._find("memory", f"{resident >> 20} MiB are resident, beside {unread}")
 
     def _look_at_log(self) -> None:
         lines = self._server._log_lines
