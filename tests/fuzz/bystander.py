@@ -12,6 +12,7 @@ waited for a processor, and how late this process's own clock was.
 
 from __future__ import annotations
 
+import http.client
 import json
 import select
 import socket
@@ -226,10 +227,21 @@ class Bystander:
         line.close()
 
     def _healthz(self) -> None:
+        """Where very many connect at once, one that has not sent its request yet may be cut off:
+        then again.
+        """
+        try:
+            status = self._health_status()
+        except http.client.RemoteDisconnected:
+            status = self._health_status()
+        if status != 200:
+            self.refused.append(f"/healthz: {status}")
+
+    def _health_status(self) -> int:
         url = f"http://127.0.0.1:{self._monitoring_port}/healthz"
         with urllib.request.urlopen(url, timeout=ANSWER_S_MAX) as answer:
-            if answer.status != 200:
-                self.refused.append(f"/healthz: {answer.status}")
+            status: int = answer.status
+            return status
 
     def report(self, ended: str) -> str:
         return json.dumps(
